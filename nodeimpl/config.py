@@ -1,0 +1,171 @@
+"""The configuration of one node: TOML in, frozen sections out, every error at once with its key.
+
+An operator who mistypes three keys is told of three, each by its path in the file, before anything
+is started. Limits of the domains may be lowered here and never raised.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from opkit.wire.base import Did, MemberId, Slug
+
+CONFIG_BYTES_MAX = 262_144
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `problems` are (key path, what is wrong), all of them."""
+
+    def __init__(self, where: str, problems: tuple[tuple[str, str], ...]) -> None:
+        """Keep the file's name and its problems."""
+        super().__init__(where, problems)
+        self.where = where
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return one line per problem."""
+        lines = [f"{self.where}: {len(self.problems)} problem(s)"]
+        lines += [f"  {path}: {why}" for path, why in self.problems]
+        return "\n".join(lines)
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NodeSection(Section):
+    """Who the node is and where it keeps its things.
+
+    Attributes:
+        org: the node's name in the genesis record.
+        folder: database, blobs and `ready.json`; made with mode 0700 when missing.
+        genesis: the genesis record, the anchor of all trust.
+        keystore: the sealed file with the node's key under the name `node`.
+        key_file: 32 random bytes that open the keystore (mode 0600).
+    """
+
+    org: Slug
+    folder: Path
+    genesis: Path
+    keystore: Path
+    key_file: Path
+
+
+class GatewaySection(Section):
+    """The front door. Plain HTTP is bound to loopback only; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    asks_per_second: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    body_bytes_max: Annotated[int, Field(ge=1_024, le=33_554_432)] = 33_554_432
+
+    @field_validator("host")
+    @classmethod
+    def _is_loopback(cls, host: str) -> str:
+        """Refuse to carry tokens over plain HTTP beyond this machine."""
+        if host != "localhost" and not ip_address(host).is_loopback:
+            raise ValueError("plain HTTP is served on loopback only")
+        return host
+
+
+class PeerSection(Section):
+    """A peer to stay connected with, and where it can be dialled."""
+
+    did: Did
+    addresses: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
+
+
+class P2pSection(Section):
+    """The peer-to-peer endpoint: bound to these addresses and to no other."""
+
+    bind: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = (
+        "127.0.0.1:0",
+        "[::1]:0",
+    )
+    peers: Annotated[tuple[PeerSection, ...], Field(max_length=64)] = ()
+
+
+class StoreSection(Section):
+    """Where state is kept: empty means SQLite in the node's folder; else `postgresql://…`."""
+
+    url: str = ""
+    blob_bytes_max: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)] = 1_073_741_824
+
+
+class ComputeSection(Section):
+    """Whose tasks this node runs, and how many at once.
+
+    `accept_coops` empty means: every coop of the genesis. `accept_members` adds single members, such
+    as those of no coop.
+    """
+
+    workers: Annotated[int, Field(ge=1, le=16)] = 2
+    accept_coops: tuple[Slug, ...] = ()
+    accept_members: tuple[MemberId, ...] = ()
+    tasks_per_submitter: Annotated[int, Field(ge=1, le=256)] = 64
+    module_bytes_max: Annotated[int, Field(ge=1_024, le=4_194_304)] = 4_194_304
+
+
+class LogSection(Section):
+    """What is logged, as JSON lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class NodeConfig(Section):
+    """The whole configuration of one node."""
+
+    node: NodeSection
+    gateway: GatewaySection = GatewaySection()
+    p2p: P2pSection = P2pSection()
+    store: StoreSection = StoreSection()
+    compute: ComputeSection = ComputeSection()
+    log: LogSection = LogSection()
+
+    def store_url(self) -> str:
+        """Return the database's URL, the default being SQLite in the node's folder."""
+        return self.store.url or f"sqlite:///{self.node.folder / 'node.db'}"
+
+    @classmethod
+    def parse(cls, text: str, *, where: str) -> Self:
+        """Return the configuration that `text` spells.
+
+        Args:
+            text: TOML.
+            where: the file's name, for messages.
+
+        Raises:
+            ConfigError: not TOML; or keys unknown, missing or out of range, all of them at once.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as bad:
+            raise ConfigError(where, (("(file)", str(bad)),)) from bad
+        except ValidationError as bad:
+            problems = tuple(
+                (".".join(str(part) for part in error["loc"]), error["msg"])
+                for error in bad.errors(include_url=False, include_context=False)
+            )
+            raise ConfigError(where, problems) from bad
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Return the configuration in the file `path`.
+
+    Raises:
+        ConfigError: the file cannot be read, or as `NodeConfig.parse`.
+    """
+    try:
+        if path.stat().st_size > CONFIG_BYTES_MAX:
+            raise ConfigError(str(path), (("(file)", f"larger than {CONFIG_BYTES_MAX} bytes"),))
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as bad:
+        raise ConfigError(str(path), (("(file)", str(bad)),)) from bad
+    return NodeConfig.parse(text, where=str(path))

@@ -1,0 +1,80 @@
+"""The configuration says all that is wrong with it at once, each thing by its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nodeimpl.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, load_config
+
+GOOD = """
+[node]
+org = "river-city-tool-library"
+folder = "/tmp/x"
+genesis = "/tmp/g.jws"
+keystore = "/tmp/k.json"
+key_file = "/tmp/k.key"
+"""
+
+
+def test_a_short_file_gets_the_documented_defaults() -> None:
+    config = NodeConfig.parse(GOOD, where="node.toml")
+
+    assert config.gateway.host == "127.0.0.1"
+    assert config.p2p.bind == ("127.0.0.1:0", "[::1]:0")
+    assert config.store_url() == "sqlite:////tmp/x/node.db"
+
+
+def test_every_problem_is_named_at_once_by_its_key() -> None:
+    text = GOOD + '[gateway]\nport = -1\nhost = "0.0.0.0"\n[log]\nlevel = "loud"\n[nodes]\n'
+
+    with pytest.raises(ConfigError) as caught:
+        NodeConfig.parse(text, where="node.toml")
+
+    assert {path for path, _ in caught.value.problems} == {
+        "gateway.port",
+        "gateway.host",
+        "log.level",
+        "nodes",
+    }
+    assert str(caught.value).startswith("node.toml: 4 problem(s)\n")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param("0.0.0.0", id="every-interface"),
+        pytest.param("192.168.1.5", id="a-private-network"),
+        pytest.param("nonsense", id="no-address"),
+    ],
+)
+def test_plain_http_stays_on_loopback(host: str) -> None:
+    """Tokens must not travel in the clear beyond this machine."""
+    with pytest.raises(ConfigError, match=r"gateway\.host"):
+        NodeConfig.parse(GOOD + f'[gateway]\nhost = "{host}"\n', where="node.toml")
+
+
+def test_a_file_that_is_no_toml_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text("[node\n")
+
+    with pytest.raises(ConfigError, match="line 1"):
+        load_config(path)
+
+
+def test_a_missing_or_huge_file_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load_config(tmp_path / "absent.toml")
+
+    huge = tmp_path / "huge.toml"
+    huge.write_bytes(b"#" * (CONFIG_BYTES_MAX + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        load_config(huge)
+
+
+def test_a_file_is_loaded_as_it_parses(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(GOOD + '[store]\nurl = "postgresql://h/db"\n')
+
+    assert load_config(path).store_url() == "postgresql://h/db"
