@@ -1,0 +1,128 @@
+"""Canonical JSON: one spelling for each value, so that a hash or a signature names the value.
+
+Depth and size are bounded before any work that grows with them, because both the encoder and
+Python's parser recurse. Source: RFC 8785 (JCS).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, NoReturn
+
+import rfc8785
+
+from opkit.proof.checks import ProofError
+
+DEPTH_MAX = 32
+"""The deepest nesting of arrays and objects that is read or written."""
+
+SIZE_MAX = 1_048_576
+"""The most characters and values that are written, and bytes that are read."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return SHA-256 of `data` in lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """Return the one RFC 8785 encoding of a JSON value.
+
+    Raises:
+        ProofError: nested deeper than `DEPTH_MAX`, larger than `SIZE_MAX`, or not a JSON value
+            (another type, an integer beyond 2^53-1, a number that is not finite, a lone surrogate).
+    """
+    _weigh(value, depth=0, budget=SIZE_MAX)
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as bad:
+        raise ProofError(f"no canonical JSON: {bad}") from bad
+
+
+def parse_canonical(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that `data` spells canonically, without any float in it.
+
+    Raises:
+        ProofError: too large, too deep, not JSON, a float, a duplicate key, another spelling than
+            the canonical one, or no object.
+    """
+    value = parse_object(data)
+    if canonical(value) != data:
+        raise ProofError("the JSON is not in its canonical spelling")
+    return value
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Return the JSON object in `data`, whatever its spelling.
+
+    Raises:
+        ProofError: too large, too deep, not JSON, a float, a duplicate key, or no object.
+    """
+    if len(data) > SIZE_MAX:
+        raise ProofError(f"{len(data)} bytes of JSON are more than {SIZE_MAX}")
+    if _deep(data):
+        raise ProofError(f"the JSON is nested deeper than {DEPTH_MAX}")
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_float=_no_float,
+            parse_constant=_no_float,
+        )
+    except ProofError:
+        raise
+    except ValueError as bad:
+        raise ProofError("not JSON in UTF-8") from bad
+    if not isinstance(value, dict):
+        raise ProofError("the JSON is no object")
+    return value
+
+
+def _deep(data: bytes) -> bool:
+    """Return whether `data` nests deeper than `DEPTH_MAX`, without recursion."""
+    if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", data)):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > DEPTH_MAX:
+            return True
+    return False
+
+
+def _weigh(value: Any, *, depth: int, budget: int) -> int:
+    """Return what is left of `budget` after `value`, counting characters and values."""
+    budget -= 1
+    if isinstance(value, str):
+        budget -= len(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            budget = _weigh(item, depth=_deeper(depth), budget=budget - len(str(key)))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            budget = _weigh(item, depth=_deeper(depth), budget=budget)
+    if budget < 0:
+        raise ProofError(f"the value is larger than {SIZE_MAX} characters of JSON")
+    return budget
+
+
+def _deeper(depth: int) -> int:
+    if depth >= DEPTH_MAX:
+        raise ProofError(f"the value is nested deeper than {DEPTH_MAX}")
+    return depth + 1
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ProofError("the JSON has a key twice")
+    return value
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ProofError(f"the JSON has a number that is no integer: {text[:32]}")

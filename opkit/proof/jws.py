@@ -1,0 +1,156 @@
+"""Signed objects: compact JWS over canonical JSON, with nothing in the header left to choose.
+
+The header has exactly three members: the algorithm, the signer's DID, and the type of what is
+signed. Everything else that JOSE allows is refused. Header and payload have one spelling each, so
+the hash of the signing input names the object, whoever signs it again.
+Source: ADR 0001; RFC 7515; RFC 9864 (`Ed25519`); RFC 8785.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from opkit.proof.canonical import canonical, parse_canonical, sha256_hex
+from opkit.proof.checks import ProofError
+from opkit.proof.did import public_key_of
+from opkit.proof.keys import Identity, verify_signature
+from opkit.wire.base import Did, Jws, RecordId, Wire, b64decode, b64encode
+
+ALG = "Ed25519"
+TOKEN_CHARACTERS_MAX = 262_144
+"""The longest token that is read or written, as `opkit.wire.base.Jws` says."""
+
+_HEADER_CHARACTERS_MAX = 1024
+_HEADERS_MAX = 4096
+_MEMBERS = {"alg", "kid", "typ"}
+
+W = TypeVar("W", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What a token claims, UNVERIFIED: only to look up whom to verify it against."""
+
+    typ: str
+    kid: Did
+    payload: dict[str, Any]
+
+
+def sign(payload: Wire, *, typ: str, identity: Identity) -> Jws:
+    """Return the compact JWS of `payload` by `identity`.
+
+    Raises:
+        ProofError: the payload has no canonical spelling, or the token would be too long.
+    """
+    body = b64encode(canonical(payload.model_dump(mode="json")))
+    signing_input = f"{_header(identity.did, typ)}.{body}"
+    token = f"{signing_input}.{b64encode(identity.sign(signing_input.encode('ascii')))}"
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise ProofError(f"{len(token)} characters are more than a signed object may have")
+    return token
+
+
+def verify(token: str, *, typ: str, issuer: Did, network: str, of: type[W]) -> W:
+    """Return the payload of a token that is of this type, by this issuer, for this network.
+
+    Args:
+        typ: the type that is expected, never one read from the token.
+        issuer: whose signature is expected; get it from genesis or a membership chain.
+        network: the network that the payload must name in its `network` field.
+        of: the wire type of the payload; unknown fields and lax values are refused.
+
+    Raises:
+        ProofError: shape, header, signature, payload's spelling, network, or payload's type, in
+            this order.
+    """
+    header, body, signature = _parts(token)
+    if header != _header(issuer, typ):
+        raise ProofError(_why_header(header, issuer=issuer, typ=typ))
+    verify_signature(issuer, data=f"{header}.{body}".encode("ascii"), signature=_bytes(signature))
+    raw = _bytes(body)
+    payload = parse_canonical(raw)
+    if payload.get("network") != network:
+        raise ProofError("it belongs to another network")
+    try:
+        return of.model_validate_json(raw, strict=True)
+    except ValidationError as bad:
+        raise ProofError(f"the payload is no {of.__name__}: {_first_error(bad)}") from bad
+
+
+def peek(token: str) -> Peek:
+    """Return what a token claims without verifying it.
+
+    Raises:
+        ProofError: its shape, header members or payload's spelling are not those of a token.
+    """
+    header, body, _ = _parts(token)
+    claimed = _header_members(header)
+    return Peek(typ=claimed["typ"], kid=claimed["kid"], payload=parse_canonical(_bytes(body)))
+
+
+def record_id(token: str) -> RecordId:
+    """Return the identity of a signed object: SHA-256 of its signing input, in hex.
+
+    The signature is no part of it, so a re-signed copy is the same record.
+
+    Raises:
+        ProofError: not the shape of a token.
+    """
+    header, body, _ = _parts(token)
+    return sha256_hex(f"{header}.{body}".encode("ascii"))
+
+
+def _parts(token: str) -> tuple[str, str, str]:
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise ProofError(f"{len(token)} characters are more than a signed object may have")
+    parts = token.split(".")
+    if len(parts) != 3 or not token.isascii():
+        raise ProofError("not a compact JWS")
+    return parts[0], parts[1], parts[2]
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return b64decode(text)
+    except ValueError as bad:
+        raise ProofError(f"a part of the JWS is {bad}") from bad
+
+
+@lru_cache(maxsize=_HEADERS_MAX)
+def _header(did: Did, typ: str) -> str:
+    return b64encode(canonical({"alg": ALG, "kid": did, "typ": typ}))
+
+
+def _header_members(header: str) -> dict[str, str]:
+    """Return the three members of an unverified header."""
+    if len(header) > _HEADER_CHARACTERS_MAX:
+        raise ProofError("the header is longer than any of ours")
+    members = parse_canonical(_bytes(header))
+    if "crit" in members:
+        raise ProofError("the header has critical extensions, and none is known")
+    if set(members) != _MEMBERS:
+        raise ProofError("the header has other members than alg, kid and typ")
+    if not all(isinstance(value, str) for value in members.values()):
+        raise ProofError("a member of the header is no text")
+    if members["alg"] != ALG:
+        raise ProofError(f"the algorithm is {members['alg']!r}, not {ALG!r}")
+    public_key_of(members["kid"])
+    return members
+
+
+def _why_header(header: str, *, issuer: Did, typ: str) -> str:
+    """Return what is wrong with a header that is not the expected one."""
+    claimed = _header_members(header)
+    if claimed["kid"] != issuer:
+        return f"it is signed by {claimed['kid']}, not by {issuer}"
+    return f"it is a {claimed['typ']!r}, not a {typ!r}"
+
+
+def _first_error(bad: ValidationError) -> str:
+    first = bad.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "whole"
+    return f"{where}: {first['msg']}"
