@@ -11,7 +11,6 @@ from opkit.wire.base import Count, Did, Jws, NetworkId, Slug, Text, TimeMs, Wire
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.errors import Busy, Conflict, Denied, Invalid
 from opkit.wire.events import Event
-from opkit.wire.membership import Done
 
 CLOCK_TYP = "opkit-clock+jws"
 
@@ -93,6 +92,13 @@ class MoveClock(Wire):
     """Ask the node to adopt a clock record."""
 
     record: Jws
+
+
+class ClockMovedAnswer(Wire):
+    """The world time that stands now."""
+
+    sequence: Count
+    offset_ms: Count
 
 
 class NodeStarted(Event):
@@ -218,7 +224,7 @@ MOVE_CLOCK = Endpoint(
     method="POST",
     path="/v1/clock",
     ask=MoveClock,
-    answer=Done,
+    answer=ClockMovedAnswer,
     scope=Scope.CLOCK_WRITE,
     changes=True,
     refuses=(ClockFixed, ClockRecordRejected, ClockBackwards),
