@@ -1,0 +1,46 @@
+# Thin: every target is a script that can be run by itself. Each sets up what it needs.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lab bench wasm lock clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+install: ## Set up what `opkit` and the demo need, in .venv
+	@$(PYTHON) scripts/setup demo
+
+demo: ## Run the demo on a temporary network; the report lands in runs/
+	@$(PYTHON) scripts/setup --quiet demo
+	@$(VENV)/opkit demo $(FLOWS) $(ARGS)
+
+test: ## Run the checks, then every group of tests
+	@$(PYTHON) scripts/setup --quiet test
+	@$(VENV)/python scripts/test $(ARGS)
+
+check: ## Format, lint, types, import contracts, unit and in-process tests
+	@$(PYTHON) scripts/setup --quiet test
+	@$(VENV)/python scripts/check $(ARGS)
+
+lab: ## Open the notebooks in JupyterLab
+	@$(PYTHON) scripts/setup --quiet lab
+	@.venvs/lab/bin/jupyter lab --notebook-dir notebooks $(ARGS)
+
+bench: ## Measure, print a table, write bench/latest.json
+	@$(PYTHON) scripts/setup --quiet test
+	@scripts/offline $(VENV)/python -m bench $(ARGS)
+
+wasm: ## Compile the demo's modules from their source
+	@$(PYTHON) scripts/setup --quiet wasm
+	@.venvs/wasm/bin/python scripts/build-wasm $(ARGS)
+
+lock: ## Resolve the locks again (ARGS=--upgrade for newer versions)
+	@$(PYTHON) scripts/setup --quiet test
+	@$(VENV)/python scripts/lock $(ARGS)
+
+clean: ## Remove what was made here, the environments and run folders included
+	@rm -rf .venv .venvs .venv.lock runs build dist .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis .coverage .coverage.* coverage.json
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,146 @@
+"""The groups of tests: what each needs, how it is run, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from steps import ROOT, Done, run_step, tool
+
+PYTEST_NOTHING_COLLECTED = 5
+"""The exit code by which pytest says that no test matched. Source: pytest's documentation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a group needs is here: folders to search for programs first."""
+
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """What a group needs is not here: `why` says what, and how to get it."""
+
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Tests that are run together.
+
+    Attributes:
+        name: what people read; for a marked group also the marker.
+        workers: how many processes share the tests (0: none but this one).
+        probe: finds what the group needs beside Python.
+    """
+
+    name: str
+    workers: int = 0
+    probe: Callable[[], Found | Absent] = Found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of one group. `absent` is empty if it ran."""
+
+    step: Done
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    absent: str = ""
+
+
+def find_postgres() -> Found | Absent:
+    """Find PostgreSQL's server programs, which Debian keeps off the search path."""
+    if shutil.which("initdb") and shutil.which("postgres"):
+        return Found()
+    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))
+    if homes and (homes[-1] / "initdb").exists():
+        return Found(folders=(homes[-1],))
+    return Absent(why="PostgreSQL is missing: scripts/install-debian postgres")
+
+
+def find_node() -> Found | Absent:
+    """Find Node.js in the environment of its own, installing it there the first time."""
+    command = [sys.executable, "scripts/setup", "--quiet", "interop"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        return Absent(why="Node.js could not be installed: scripts/setup interop")
+    return Found(folders=(ROOT / ".venvs/interop/bin",))
+
+
+MARKED = (
+    Group(name="slow"),
+    Group(name="postgres", probe=find_postgres),
+    Group(name="interop", probe=find_node),
+)
+"""The groups beyond the unit tests, in the order in which they run."""
+
+UNIT = Group(name="unit", workers=2)
+"""Unit and in-process tests: all that carry no group's marker."""
+
+
+def expression(group: Group) -> str:
+    """Return the marker expression that selects a group: each test belongs to exactly one.
+
+    A test with several markers belongs to the last of them in `MARKED`: what is slow *and* needs
+    PostgreSQL runs where PostgreSQL is.
+    """
+    names = [marked.name for marked in MARKED]
+    if group not in MARKED:
+        return " and ".join(f"not {name}" for name in names)
+    later = names[names.index(group.name) + 1 :]
+    return " and ".join([group.name, *(f"not {name}" for name in later)])
+
+
+def run_group(group: Group, *, coverage: bool = False) -> Outcome:
+    """Run a group's tests, or say why they could not be run.
+
+    Args:
+        group: which tests.
+        coverage: whether to measure which lines and branches they reach.
+    """
+    found = group.probe()
+    if isinstance(found, Absent):
+        print(f"\n== {group.name}: NOT RUN, {found.why}", flush=True)
+        return Outcome(step=Done(name=group.name, code=0, seconds=0), absent=found.why)
+    with tempfile.TemporaryDirectory(prefix="opkit-test-") as folder:
+        report = Path(folder) / "junit.xml"
+        command = pytest_command(group, report=report, coverage=coverage)
+        search_path = os.pathsep.join([*map(str, found.folders), os.environ["PATH"]])
+        step = run_step(f"tests: {group.name}", command, extra={"PATH": search_path})
+        return read_outcome(step, report)
+
+
+def pytest_command(group: Group, *, report: Path, coverage: bool) -> list[str]:
+    """Return the command that runs a group and writes `report` (JUnit XML)."""
+    runner = ["-m", "pytest"]
+    if coverage:
+        runner = ["-m", "coverage", "run", "-m", "pytest"]
+    command = [tool("python"), *runner, "-q", "-m", expression(group), f"--junitxml={report}"]
+    if group.workers:
+        command += ["-n", str(group.workers), "--dist", "loadfile"]
+    return [*command, "--durations=8", "--durations-min=1.0"]
+
+
+def read_outcome(step: Done, report: Path) -> Outcome:
+    """Return what a finished step's report counts; no test at all is not a failure."""
+    if step.code == PYTEST_NOTHING_COLLECTED:
+        return Outcome(step=Done(name=step.name, code=0, seconds=step.seconds))
+    if not report.exists():
+        return Outcome(step=step, failed=1)
+    suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it.
+    counts = {
+        name: sum(int(suite.get(name, "0")) for suite in suites)
+        for name in ("tests", "failures", "errors", "skipped")
+    }
+    failed = counts["failures"] + counts["errors"]
+    passed = counts["tests"] - failed - counts["skipped"]
+    return Outcome(step=step, passed=passed, failed=failed, skipped=counts["skipped"])
