@@ -58,6 +58,7 @@ def verify(token: str, *, typ: str, issuer: Did, network: str, of: type[W]) -> W
     """Return the payload of a token that is of this type, by this issuer, for this network.
 
     Args:
+        token: the compact JWS, from anywhere.
         typ: the type that is expected, never one read from the token.
         issuer: whose signature is expected; get it from genesis or a membership chain.
         network: the network that the payload must name in its `network` field.

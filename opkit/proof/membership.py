@@ -1,0 +1,155 @@
+"""Membership chains: who a member is, and which key is theirs now.
+
+A member is an id, never a key. A founder's chain starts with the charter (sequence 0), anybody
+else's with the operator's first record (sequence 1); each record is the next in its own chain, so
+none can be left out of the middle. Source: ADR 0002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.did import public_key_of
+from opkit.proof.genesis import GenesisView
+from opkit.wire.base import Jws, MemberId, Slug
+from opkit.wire.membership import MEMBER_TYP, NO_COOP, Member, MemberRecord
+
+OPERATOR_ID: MemberId = f"{NO_COOP}/operator"
+"""The member id of the network's operator, who is a member by genesis."""
+
+RECORDS_MAX = 1024
+"""The longest chain that is folded."""
+
+
+def coop_of(member_id: MemberId) -> Slug | None:
+    """Return the coop part of a member id; None for members of no coop."""
+    coop = member_id.partition("/")[0]
+    return None if coop == NO_COOP else coop
+
+
+def audience_of(member_id: MemberId) -> str:
+    """Return the `aud` of this member's records: the coop, or `-`."""
+    return coop_of(member_id) or NO_COOP
+
+
+def founding_members(genesis: GenesisView) -> dict[MemberId, Member]:
+    """Return the members by genesis: every charter's founders, and the operator."""
+    members = {
+        founder.member_id: Member(
+            member_id=founder.member_id,
+            coop=coop,
+            name=founder.name,
+            title=founder.title,
+            did=founder.did,
+            roles=founder.roles,
+            active=True,
+            sequence=0,
+        )
+        for coop, founder in genesis.founders()
+    }
+    members[OPERATOR_ID] = Member(
+        member_id=OPERATOR_ID,
+        coop=None,
+        name="Operator",
+        title="network operator",
+        did=genesis.operator,
+        roles=("operator",),
+        active=True,
+        sequence=0,
+    )
+    return members
+
+
+def read_record(token: Jws, *, genesis: GenesisView) -> MemberRecord:
+    """Return a membership record that the network's operator signed.
+
+    Whether it is the next of its chain is for `apply_record`.
+
+    Raises:
+        ProofError: signature, type, network or shape; another audience than the member's coop; a
+            coop without charter; a key that no honest member has.
+    """
+    record = jws.verify(
+        token, typ=MEMBER_TYP, issuer=genesis.operator, network=genesis.network, of=MemberRecord
+    )
+    if record.aud != audience_of(record.member_id):
+        raise ProofError(f"a record about {record.member_id} is not for {record.aud!r}")
+    coop = coop_of(record.member_id)
+    if coop is not None and genesis.charter(coop) is None:
+        raise ProofError(f"the coop {coop} has no charter in this network")
+    public_key_of(record.did)
+    return record
+
+
+def apply_record(token: Jws, *, genesis: GenesisView, standing: Member | None) -> Member:
+    """Return the member after one more record of their chain.
+
+    `add` makes the member what the record says, also one who stands already (a new key, other
+    roles) or was revoked; `revoke` ends the membership and changes nothing else.
+
+    Args:
+        token: the record.
+        genesis: the network's genesis.
+        standing: the member before it; None if they were never known.
+
+    Raises:
+        ProofError: the record does not hold (`read_record`), is about another member, is not the
+            next in sequence, or revokes a member who is not active or whose key is another.
+    """
+    record = read_record(token, genesis=genesis)
+    if standing is not None and standing.member_id != record.member_id:
+        raise ProofError(f"the record is about {record.member_id}, not {standing.member_id}")
+    follows = 1 if standing is None else standing.sequence + 1
+    if record.sequence != follows:
+        raise ProofError(
+            f"record {record.sequence} of {record.member_id} does not follow: {follows} would"
+        )
+    if record.action == "revoke":
+        if standing is None or not standing.active or standing.did != record.did:
+            raise ProofError(f"{record.member_id} does not stand with that key")
+        return standing.model_copy(update={"active": False, "sequence": record.sequence})
+    return Member(
+        member_id=record.member_id,
+        coop=coop_of(record.member_id),
+        name=record.name,
+        title=record.title,
+        did=record.did,
+        roles=record.roles,
+        active=True,
+        sequence=record.sequence,
+    )
+
+
+def member_history(
+    member_id: MemberId, *, genesis: GenesisView, records: Sequence[Jws]
+) -> tuple[Member, ...]:
+    """Return every state of a member's chain, oldest first; empty if they were never known.
+
+    Raises:
+        ProofError: more than `RECORDS_MAX` records, one that does not apply, or one of another
+            member.
+    """
+    if len(records) > RECORDS_MAX:
+        raise ProofError(f"a chain of {len(records)} records is longer than {RECORDS_MAX}")
+    standing = founding_members(genesis).get(member_id)
+    states = [] if standing is None else [standing]
+    for record in records:
+        standing = apply_record(record, genesis=genesis, standing=standing)
+        if standing.member_id != member_id:
+            raise ProofError(f"a record is about {standing.member_id}, not {member_id}")
+        states.append(standing)
+    return tuple(states)
+
+
+def fold_member(
+    member_id: MemberId, *, genesis: GenesisView, records: Sequence[Jws]
+) -> Member | None:
+    """Return a member as their whole chain says; None if they were never known.
+
+    Raises:
+        ProofError: the chain does not hold (`member_history`).
+    """
+    states = member_history(member_id, genesis=genesis, records=records)
+    return states[-1] if states else None
