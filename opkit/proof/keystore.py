@@ -81,11 +81,12 @@ def unseal(data: bytes, *, secret: bytes | str) -> dict[str, bytes]:
         envelope = _Envelope.model_validate(parse_object(data))
     except ValidationError as bad:
         raise ProofError("not a keystore of this version") from bad
+    box = SecretBox(_key(secret, envelope.kdf))
     try:
-        plain = SecretBox(_key(secret, envelope.kdf)).decrypt(envelope.box)
+        content = _Content.model_validate_json(box.decrypt(envelope.box))
     except (CryptoError, ValueError) as bad:
         raise ProofError("wrong secret, or the keystore is damaged") from bad
-    return dict(_Content.model_validate_json(plain).seeds)
+    return dict(content.seeds)
 
 
 def _fresh_kdf() -> _Argon2id:

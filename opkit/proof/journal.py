@@ -1,0 +1,28 @@
+"""The hash that links journal entries: each names the bytes before it, so none can be changed alone.
+
+Source: ADR 0005; `docs/protocol.md` (journal).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from opkit.wire.base import RecordId
+
+JOURNAL_START: RecordId = "0" * 64
+"""What the first entry of a journal has as its previous hash."""
+
+_DOMAIN = b"opkit journal entry 1\n"
+
+
+def entry_hash(*, previous: RecordId, stored: bytes) -> RecordId:
+    """Return the hash of an entry whose stored bytes are `stored`.
+
+    SHA-256 over a domain prefix (no hash of anything else can be passed off as an entry's), the 32
+    bytes of the previous hash, and the stored bytes.
+
+    Args:
+        previous: the hash of the entry before, or `JOURNAL_START`.
+        stored: exactly the bytes that the store keeps.
+    """
+    return hashlib.sha256(_DOMAIN + bytes.fromhex(previous) + stored).hexdigest()
