@@ -115,7 +115,12 @@ def run_group(group: Group, *, coverage: bool = False) -> Outcome:
         report = Path(folder) / "junit.xml"
         command = pytest_command(group, report=report, coverage=coverage)
         search_path = os.pathsep.join([*map(str, found.folders), os.environ["PATH"]])
-        step = run_step(f"tests: {group.name}", command, extra={"PATH": search_path})
+        step = run_step(
+            f"tests: {group.name}",
+            command,
+            extra={"PATH": search_path},
+            also_good=(PYTEST_NOTHING_COLLECTED,),
+        )
         return read_outcome(step, report)
 
 
@@ -131,9 +136,7 @@ def pytest_command(group: Group, *, report: Path, coverage: bool) -> list[str]:
 
 
 def read_outcome(step: Done, report: Path) -> Outcome:
-    """Return what a finished step's report counts; no test at all is not a failure."""
-    if step.code == PYTEST_NOTHING_COLLECTED:
-        return Outcome(step=Done(name=step.name, code=0, seconds=step.seconds))
+    """Return what a finished step's report counts."""
     if not report.exists():
         return Outcome(step=step, failed=1)
     suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it.

@@ -22,19 +22,27 @@ class Done:
     seconds: float
 
 
-def run_step(name: str, command: list[str], *, extra: dict[str, str] | None = None) -> Done:
+def run_step(
+    name: str,
+    command: list[str],
+    *,
+    extra: dict[str, str] | None = None,
+    also_good: tuple[int, ...] = (),
+) -> Done:
     """Run `command` from the project's root, saying its name first and its duration after.
 
     Args:
         name: what people read.
         command: the program and its arguments; never a shell line.
         extra: what the environment gets besides what it has.
+        also_good: exit codes other than 0 that mean no failure; they are returned as 0.
     """
     print(f"\n== {name}", flush=True)
     started = time.monotonic()
     environ = {**os.environ, **(extra or {})}
     environ["PATH"] = f"{BIN}{os.pathsep}{environ['PATH']}"
     code = subprocess.run(command, cwd=ROOT, check=False, env=environ).returncode
+    code = 0 if code in also_good else code
     seconds = time.monotonic() - started
     verdict = "ok" if code == 0 else f"FAILED (exit {code})"
     print(f"== {name}: {verdict} in {seconds:.1f} s", flush=True)
