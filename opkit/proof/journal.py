@@ -1,4 +1,4 @@
-"""The hash that links journal entries: each names the bytes before it, so none can be changed alone.
+"""The hash that links journal entries: each names what came before, so none changes alone.
 
 Source: ADR 0005; `docs/protocol.md` (journal).
 """

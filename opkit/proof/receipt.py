@@ -7,6 +7,7 @@ again (`opkit receipt replay`). Source: ADR 0008.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from opkit.proof import jws
@@ -64,13 +65,13 @@ def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Ver
         genesis: the network's genesis as the verifier keeps it; None if they have none.
     """
     anchored = genesis is not None
-    receipt, signed = _try("receipt-signature", lambda: _read_receipt(bundle.receipt, genesis))
+    receipt, signed = _try("receipt-signature", partial(_read_receipt, bundle.receipt, genesis))
     if receipt is None:
         return Verdict(subject="receipt", checks=(signed,), anchored=anchored)
     checks = [signed]
     if genesis is not None:
         checks.append(_executor_known(receipt, genesis))
-    manifest, submitted = _try("manifest-signature", lambda: _read_manifest(bundle, genesis))
+    manifest, submitted = _try("manifest-signature", partial(_read_manifest, bundle, genesis))
     checks += [submitted, _cites(bundle, receipt)]
     if manifest is not None:
         checks += _agreement(receipt, manifest)
@@ -97,9 +98,7 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
     checks = [length]
     before: tuple[Receipt, str] | None = None
     for place, token in enumerate(receipts, start=1):
-        receipt, signed = _try(
-            f"receipt {place} signature", lambda token=token: _read_receipt(token, genesis)
-        )
+        receipt, signed = _try(f"receipt {place} signature", partial(_read_receipt, token, genesis))
         checks.append(signed)
         if receipt is None:
             break
@@ -160,7 +159,7 @@ def _executor_known(receipt: Receipt, genesis: GenesisView) -> Check:
 
 def _cites(bundle: ReceiptBundle, receipt: Receipt) -> Check:
     name = "manifest-cited"
-    hashed, tried = _try(name, lambda: jws.record_id(bundle.manifest))
+    hashed, tried = _try(name, partial(jws.record_id, bundle.manifest))
     return tried if hashed is None else equal(name, expected=receipt.manifest_hash, actual=hashed)
 
 

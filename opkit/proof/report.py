@@ -107,10 +107,10 @@ def verify_report(
         return Verdict(subject="report", checks=(signed,), anchored=anchored)
     checks = [Check(name="statement-signature", ok=True, expected=signer, actual="verifies")]
     listed = {file.path: (file.sha256, file.size_bytes) for file in statement.files}
-    for path in sorted(listed.keys() | files.keys()):
-        checks.append(
-            equal(f"file {path}", expected=_said(listed.get(path)), actual=_said(files.get(path)))
-        )
+    checks.extend(
+        equal(f"file {path}", expected=_said(listed.get(path)), actual=_said(files.get(path)))
+        for path in sorted(listed.keys() | files.keys())
+    )
     return Verdict(subject=f"report {statement.run_id}", checks=tuple(checks), anchored=anchored)
 
 
