@@ -1,0 +1,82 @@
+"""`refused`: the way a story shows that a node says no.
+
+Exactly the promised leaf counts. Being allowed, another refusal, silence and a broken node all fail
+the step: an attack that met a dead node has proved nothing.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from opkit.proof.checks import Check
+from opkit.story.evidence import NotShown, that
+from opkit.wire.errors import CoopError, Refusal
+
+R = TypeVar("R", bound=Refusal)
+
+
+class refused(Generic[R]):  # noqa: N801 - reads as a word of the story: `with refused(Leaf) as no`
+    """Hold a block of calls to being refused with exactly `leaf`.
+
+    ```python
+    with refused(ScopeMissing, needs="compute:submit") as no:
+        await client.compute.submit(...)
+    return expect(no.check, refusal=no.problem)
+    ```
+
+    Args:
+        leaf: the exact class; a family or a sibling does not count.
+        fields: values that fields of the refusal must have.
+
+    Raises:
+        NotShown: on leaving the block without that refusal.
+    """
+
+    def __init__(self, leaf: type[R], **fields: Any) -> None:
+        """See the class."""
+        assert leaf.code, f"{leaf.__name__} is a family: name the leaf"
+        self._leaf = leaf
+        self._fields = fields
+        self._said: R | None = None
+
+    @property
+    def refusal(self) -> R:
+        """The refusal, once the block is left."""
+        assert self._said is not None, "the block has not been left yet"
+        return self._said
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The refusal's problem document. Source: RFC 9457."""
+        return self.refusal.problem()
+
+    @property
+    def check(self) -> Check:
+        """The refusal as a named check."""
+        return that(
+            "refused by its exact type", True, expected=self._leaf.code, actual=self.refusal.code
+        )
+
+    def __enter__(self) -> refused[R]:
+        """Begin the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, said: BaseException | None, _: TracebackType | None
+    ) -> bool:
+        """Judge how the block ended."""
+        promised = f"promised the refusal {self._leaf.code!r}"
+        if said is None:
+            raise NotShown(f"{promised}, but it was allowed")
+        if not isinstance(said, CoopError):
+            return False
+        if type(said) is not self._leaf:
+            raise NotShown(f"{promised}, but got {type(said).__name__}: {said}") from said
+        details = said.details()
+        for name, value in self._fields.items():
+            if details.get(name) != value:
+                got = details.get(name)
+                raise NotShown(f"{promised} with {name}={value!r}, but got {got!r}") from said
+        self._said = said
+        return True
