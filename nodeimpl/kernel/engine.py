@@ -1,0 +1,95 @@
+"""The port to a database engine: how one is owned, opened, and read when it complains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from nodeimpl.kernel.statements import EngineName
+
+Row = tuple[Any, ...]
+
+
+class Trouble(Enum):
+    """What an exception says about the store."""
+
+    NONE = "none"
+    """Nothing: the work refused, or has a defect of its own."""
+
+    BUSY = "busy"
+    """The engine could not (full disk, lost connection, lock): nothing happened, ask again."""
+
+    FAILED = "failed"
+    """The engine is broken, or what a commit did is unknown: the node must stop."""
+
+
+class Cursor(Protocol):
+    """What both drivers give back."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows touched."""
+
+    def fetchone(self) -> Row | None:
+        """Return the next row."""
+
+    def fetchall(self) -> list[Row]:
+        """Return all rows."""
+
+
+class Session(Protocol):
+    """One connection and the transaction on it. Not shared between threads."""
+
+    name: EngineName
+
+    def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
+        """Run one statement inside the transaction."""
+
+    def begin(self) -> None:
+        """Begin a transaction, with a new connection if the old one was lost."""
+
+    def savepoint(self) -> None:
+        """Set the savepoint (there is at most one)."""
+
+    def release(self) -> None:
+        """Keep what was done since the savepoint."""
+
+    def rollback_to(self) -> None:
+        """Undo what was done since the savepoint, and drop it."""
+
+    def commit(self) -> None:
+        """Return once the transaction is durable."""
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+
+    def in_transaction(self) -> bool:
+        """Return whether the transaction is still there, fit to go on or to undo a savepoint."""
+
+    def trouble(self, error: BaseException, *, committing: bool) -> Trouble:
+        """Return what `error` says about the store."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Engine(Protocol):
+    """One database that one process owns."""
+
+    name: EngineName
+
+    def own(self) -> None:
+        """Become the only owner, or raise `StoreLocked`."""
+
+    def disown(self) -> None:
+        """Let another process own it."""
+
+    def writer(self) -> Session:
+        """Open the one session that writes."""
+
+    def reader(self) -> Session:
+        """Open a session that only reads, each transaction from one snapshot."""
+
+    def table_names(self, session: Session) -> Sequence[str]:
+        """Return the names of the tables that exist."""

@@ -1,0 +1,47 @@
+"""What stops a store, as opposed to what refuses one ask (`opkit.wire.gateway.StoreBusy`)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """The store cannot be used. `hint` says what the operator can do."""
+
+    hint: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        """Return what is wrong and what to do."""
+        said = super().__str__()
+        return f"{said} (hint: {self.hint})" if self.hint else said
+
+
+class StoreLocked(StoreError):
+    """Another process owns this store."""
+
+    hint = "one process per store: stop the other node, or give this one a folder of its own"
+
+
+class SchemaNewer(StoreError):
+    """The database was written by a newer version than this one."""
+
+    hint = "run the newer version, or restore a backup made before the upgrade"
+
+
+class SchemaBroken(StoreError):
+    """The database says that it has this version's schema, and it has not."""
+
+    hint = "restore a backup; the file was changed by something else"
+
+
+class StoreFailed(StoreError):
+    """The store broke while it ran: what the last group of changes did is not known.
+
+    The node must stop; when it starts again, the database says what was kept.
+    """
+
+    hint = "start the node again; repeat what was not answered, with the same idempotency keys"
+
+
+class StoreClosed(StoreError):
+    """The store was closed."""

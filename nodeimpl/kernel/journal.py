@@ -1,0 +1,147 @@
+"""The journal: events in the order of their commits, each linked to the one before by its hash.
+
+What is hashed is the canonical JSON of the entry's sequence, type, time and body, so whoever reads
+an entry can hash it again (ADR 0005). A cursor is a place in one journal; one that is not a place
+in this journal is refused, never resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+
+from nodeimpl.kernel.schema import journal, store_meta
+from nodeimpl.kernel.statements import sql
+from nodeimpl.kernel.tx import Tx
+from opkit.proof.canonical import canonical
+from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.wire.base import RecordId
+from opkit.wire.events import EVENTS_PER_PAGE_MAX, Cursor, Event, JournalDiverged
+
+_FIELDS = (
+    journal.c.sequence,
+    journal.c.type,
+    journal.c.scope,
+    journal.c.at_ms,
+    journal.c.body,
+    journal.c.previous,
+    journal.c.hash,
+)
+
+_INSERT = sql(journal.insert())
+_LAST = sql(select(journal.c.sequence, journal.c.hash).order_by(journal.c.sequence.desc()).limit(1))
+_HASH_AT = sql(select(journal.c.hash).where(journal.c.sequence == bindparam("at")))
+_PAGE = sql(
+    select(*_FIELDS)
+    .where(journal.c.sequence > bindparam("after"))
+    .order_by(journal.c.sequence)
+    .limit(bindparam("entries_max"))
+)
+_GENERATION = sql(select(store_meta.c.value).where(store_meta.c.name == "generation"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEntry:
+    """One journalled event as it is stored; `body` is canonical JSON, `scope` may read it."""
+
+    sequence: int
+    type: str
+    scope: str
+    at_ms: int
+    body: bytes
+    previous: RecordId
+    hash: RecordId
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry: its sequence number (0 before the first) and hash."""
+
+    sequence: int
+    hash: RecordId
+
+
+def stored_bytes(*, sequence: int, type_name: str, at_ms: int, body: bytes) -> bytes:
+    """Return the canonical JSON that an entry's hash covers.
+
+    Args:
+        type_name: the event's type, lower-case ASCII by its own rule.
+        body: canonical JSON already; it is put in its place as it is.
+    """
+    head = f'{{"at_ms":{at_ms},"body":'.encode("ascii")
+    tail = f',"sequence":{sequence},"type":"{type_name}"}}'.encode("ascii")
+    return head + body + tail
+
+
+def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
+    """Write `events` after `head` and return the head after them."""
+    for event in events:
+        sequence = head.sequence + 1
+        body = canonical(event.model_dump(mode="json"))
+        stored = stored_bytes(sequence=sequence, type_name=event.type, at_ms=tx.now_ms, body=body)
+        digest = entry_hash(previous=head.hash, stored=stored)
+        tx.run(
+            _INSERT,
+            sequence=sequence,
+            type=event.type,
+            scope=event.scope.value,
+            at_ms=tx.now_ms,
+            body=body,
+            previous=head.hash,
+            hash=digest,
+        )
+        head = Head(sequence, digest)
+    return head
+
+
+def read_head(tx: Tx) -> Head:
+    """Return the last entry that is committed."""
+    row = tx.one(_LAST)
+    return Head(row[0], row[1]) if row else Head(0, JOURNAL_START)
+
+
+def read_generation(tx: Tx) -> int:
+    """Return which history this is."""
+    row = tx.one(_GENERATION)
+    assert row is not None, "every store has a generation"
+    return int(row[0])
+
+
+def read_page(
+    tx: Tx, *, generation: int, after: Cursor | None, entries_max: int
+) -> list[StoredEntry]:
+    """Return at most `entries_max` entries after `after`, or from the first.
+
+    Raises:
+        JournalDiverged: `after` is not a place in this journal.
+    """
+    assert 1 <= entries_max <= EVENTS_PER_PAGE_MAX, entries_max
+    if after is not None:
+        _check_place(tx, after, generation=generation)
+    rows = tx.all(_PAGE, after=after.sequence if after else 0, entries_max=entries_max)
+    return [
+        StoredEntry(
+            sequence=sequence,
+            type=type_name,
+            scope=scope,
+            at_ms=at_ms,
+            body=body,
+            previous=previous,
+            hash=digest,
+        )
+        for sequence, type_name, scope, at_ms, body, previous, digest in rows
+    ]
+
+
+def _check_place(tx: Tx, cursor: Cursor, *, generation: int) -> None:
+    if cursor.sequence == 0:
+        found: RecordId | None = JOURNAL_START
+    else:
+        row = tx.one(_HASH_AT, at=cursor.sequence)
+        found = row[0] if row else None
+    if cursor.generation != generation or found != cursor.hash:
+        head = read_head(tx)
+        standing = Cursor(generation=generation, sequence=head.sequence, hash=head.hash)
+        raise JournalDiverged(cursor=str(cursor), head=str(standing))

@@ -1,0 +1,64 @@
+"""The one metadata that every table belongs to, the column type for keys, the kernel's own tables.
+
+A domain's `store.py` declares `Table("name", metadata, …)`. Three types work alike on SQLite and
+PostgreSQL, and no others are used: `Int64` or `BigInteger` (also for booleans, as 0 and 1), `Text`
+and `LargeBinary`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Names of constraints follow from their columns, so migrations can name them on any engine."""
+
+Int64 = BigInteger().with_variant(Integer(), "sqlite")
+"""A 64-bit integer that is SQLite's row id when it is the primary key."""
+
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+"""Facts about the store itself: `generation`."""
+
+store_writer = Table(
+    "store_writer",
+    metadata,
+    Column("id", Int64, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("commits", BigInteger, nullable=False),
+)
+"""One row: who may write (`fence` grows with every owner), and how many groups were committed."""
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("sequence", Int64, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""The events, in order, each linked to the one before by its hash."""
+
+journal_listener = Table(
+    "journal_listener",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""How far each listener has read."""

@@ -1,0 +1,176 @@
+"""SQLite as the engine: WAL, `synchronous=FULL`, a lock file beside the database.
+
+Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/rescode.html (ADR 0004).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nodeimpl.kernel.engine import Cursor, Session, Trouble
+from nodeimpl.kernel.errors import StoreLocked
+from nodeimpl.kernel.statements import EngineName
+
+BUSY_TIMEOUT_MS = 2_000
+"""How long a statement waits for a lock: only a foreign process (a backup) can hold one."""
+
+_BUSY_CODES = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
+"""Primary result codes after which the same work may succeed later."""
+
+_SICK_CODES = frozenset(
+    {
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""Primary result codes after which nothing that this process knows about the file is certain."""
+
+_SHARED_PRAGMAS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+class SqliteSession:
+    """One connection to an SQLite file."""
+
+    name: EngineName = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection, *, begin: str) -> None:
+        """Take over `connection`, whose transactions start by the statement `begin`."""
+        self._connection = connection
+        self._begin = begin
+
+    def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
+        """Run one statement inside the transaction."""
+        return self._connection.execute(text, parameters)
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._connection.execute(self._begin)
+
+    def savepoint(self) -> None:
+        """Set the savepoint."""
+        self._connection.execute("SAVEPOINT work")
+
+    def release(self) -> None:
+        """Keep what was done since the savepoint."""
+        self._connection.execute("RELEASE work")
+
+    def rollback_to(self) -> None:
+        """Undo what was done since the savepoint, and drop it."""
+        self._connection.execute("ROLLBACK TO work")
+        self._connection.execute("RELEASE work")
+
+    def commit(self) -> None:
+        """Return once the transaction is durable."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the transaction; some errors have done so already."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def in_transaction(self) -> bool:
+        """Return whether the transaction is still there."""
+        return self._connection.in_transaction
+
+    def trouble(self, error: BaseException, *, committing: bool) -> Trouble:
+        """Return what `error` says: an error at COMMIT that is not plainly "no" leaves a doubt."""
+        if not isinstance(error, sqlite3.Error):
+            return Trouble.NONE
+        # The driver's own complaints (a missing parameter) carry no code.
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if primary in _BUSY_CODES:
+            return Trouble.BUSY
+        if primary in _SICK_CODES or committing:
+            return Trouble.FAILED
+        return Trouble.NONE
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class SqliteEngine:
+    """One SQLite file and the lock beside it."""
+
+    name: EngineName = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; nothing is opened yet."""
+        self._path = path
+        self._lock: int | None = None
+
+    def own(self) -> None:
+        """Take the lock file, or raise `StoreLocked` with the process id that it names."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock_path = f"{self._path}.lock"
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(lock, 32).decode("ascii", errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise StoreLocked(f"{self._path} is in use by process {owner}") from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode("ascii"))
+        self._lock = lock
+
+    def disown(self) -> None:
+        """Let go of the lock file; it stays, for removing it would race with the next owner."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def writer(self) -> Session:
+        """Open the one session that writes."""
+        connection = self._connect()
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 2000")
+        connection.execute("PRAGMA journal_size_limit = 33554432")
+        connection.execute("PRAGMA cache_size = -8192")
+        return SqliteSession(connection, begin="BEGIN IMMEDIATE")
+
+    def reader(self) -> Session:
+        """Open a session that only reads, each transaction from one snapshot."""
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -4096")
+        return SqliteSession(connection, begin="BEGIN DEFERRED")
+
+    def table_names(self, session: Session) -> Sequence[str]:
+        """Return the names of the tables that exist."""
+        text = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        return [row[0] for row in session.execute(text, {}).fetchall()]
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+        )
+        for pragma in _SHARED_PRAGMAS:
+            connection.execute(pragma)
+        return connection

@@ -1,0 +1,340 @@
+"""The store: one writer in shared commits, reads beside it, the journal, and who is told when.
+
+Source: ADR 0004 (one writer), ADR 0005 (journal).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+from nodeimpl.kernel import birth, journal
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.engine import Engine, Session
+from nodeimpl.kernel.errors import (
+    SchemaBroken,
+    SchemaNewer,
+    StoreClosed,
+    StoreError,
+    StoreFailed,
+    StoreLocked,
+)
+from nodeimpl.kernel.follow import follow
+from nodeimpl.kernel.journal import StoredEntry
+from nodeimpl.kernel.reads import DirectReads, Reads, ThreadedReads
+from nodeimpl.kernel.schema import Int64, metadata
+from nodeimpl.kernel.sqlite import SqliteEngine
+from nodeimpl.kernel.statements import Statement, insert_new, sql, upsert
+from nodeimpl.kernel.tx import Tx
+from nodeimpl.kernel.writer import Ended, Job, Writer
+from opkit.wire.events import Cursor
+from opkit.wire.gateway import StoreBusy
+
+__all__ = [
+    "Int64",
+    "SchemaBroken",
+    "SchemaNewer",
+    "Statement",
+    "Store",
+    "StoreClosed",
+    "StoreError",
+    "StoreFailed",
+    "StoreFigures",
+    "StoreLimits",
+    "StoreLocked",
+    "StoredEntry",
+    "Tx",
+    "insert_new",
+    "metadata",
+    "sql",
+    "upsert",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreLimits:
+    """Bounds of one store.
+
+    Attributes:
+        waiting_max: the most changes on their way; one more is `StoreBusy`.
+        group_max: the most changes in one commit.
+        group_ms_max: how long a group takes on more work before it commits.
+        readers: sessions for reading, where reading needs threads.
+    """
+
+    waiting_max: int = 2_000
+    group_max: int = 500
+    group_ms_max: int = 20
+    readers: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFigures:
+    """What the store did since it was opened."""
+
+    commits: int
+    changes: int
+    refusals: int
+    lost: int
+    busy: int
+    reads: int
+    waiting: int
+    sequence: int
+
+
+class Store:
+    """One database, owned by this process until `close`."""
+
+    generation: int
+
+    def __init__(
+        self, *, engine: Engine, session: Session, reads: Reads, clock: Clock, limits: StoreLimits
+    ) -> None:
+        """Use `Store.open`."""
+        self._engine = engine
+        self._reads = reads
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        self._failure: StoreFailed | None = None
+        self._failed = asyncio.Event()
+        self._grown = asyncio.Event()
+        self._waiting = self._commits = self._changes = self._refusals = 0
+        self._lost = self._busy = self._read_count = 0
+        first = Tx(session, clock=clock, writes=False)
+        self.generation = journal.read_generation(first)
+        self._head = journal.read_head(first)
+        self._writer = Writer(
+            session=session,
+            clock=clock,
+            head=self._head,
+            group_max=limits.group_max,
+            group_ms_max=limits.group_ms_max,
+            deliver=self._deliver_from_thread,
+        )
+        self._writer.start()
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        url: str,
+        clock: Clock,
+        limits: StoreLimits | None = None,
+        engine: Engine | None = None,
+    ) -> Store:
+        """Own the database at `url`, make or migrate its schema, and start the writer.
+
+        Args:
+            url: `sqlite:///relative/or//absolute/path`, or `postgresql://…`.
+            engine: another engine than the one that the URL names; for tests.
+
+        Raises:
+            StoreLocked: another process owns it.
+            SchemaNewer: a newer version has written it.
+            SchemaBroken: it is not what its revision says.
+            ValueError: the URL names no engine that there is.
+        """
+        limits = limits or StoreLimits()
+        chosen = engine or engine_for(url)
+        session = await asyncio.to_thread(_own, chosen, url)
+        try:
+            reads = _reads(chosen, clock=clock, readers=limits.readers)
+            return cls(engine=chosen, session=session, reads=reads, clock=clock, limits=limits)
+        except Exception:
+            session.close()
+            chosen.disown()
+            raise
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction, and return what it returned once COMMIT has returned.
+
+        `work` runs on the writer's thread, in a savepoint of its own: what it raises undoes what
+        it did, and nothing else, and is raised here. Cancelling the caller does not undo work that
+        has begun.
+
+        Raises:
+            StoreBusy: nothing happened (full queue, full disk, lost connection, broken store).
+            StoreFailed: the store broke in COMMIT; what it did is unknown until opened again.
+            StoreClosed: the store was closed.
+        """
+        self._check_open()
+        if self._failure is not None:
+            raise StoreBusy(why=f"the store has failed: {self._failure}")
+        if self._waiting >= self._limits.waiting_max:
+            self._busy += 1
+            raise StoreBusy(why=f"{self._waiting} changes are waiting")
+        waiting: asyncio.Future[T] = self._loop.create_future()
+        self._waiting += 1
+        self._writer.put(Job(work, waiting))
+        return await waiting
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` on one snapshot beside the writer; it must not change anything.
+
+        Raises:
+            StoreBusy: the engine could not.
+            StoreClosed: the store was closed.
+        """
+        self._check_open()
+        self._read_count += 1
+        return await self._reads.run(work)
+
+    def head(self) -> Cursor:
+        """Return the place after the last committed entry."""
+        head = self._head
+        return Cursor(generation=self.generation, sequence=head.sequence, hash=head.hash)
+
+    async def read_journal(self, *, after: Cursor | None, entries_max: int) -> list[StoredEntry]:
+        """Return at most `entries_max` (1 to 1000) entries after `after`, or from the first.
+
+        Raises:
+            JournalDiverged: `after` is not a place in this journal.
+        """
+        return await self.read(
+            lambda tx: journal.read_page(
+                tx, generation=self.generation, after=after, entries_max=entries_max
+            )
+        )
+
+    async def journal_grew(self, after: int) -> None:
+        """Return once an entry with a sequence number above `after` is committed."""
+        while self._head.sequence <= after:
+            self._check_open()
+            await self._grown.wait()
+
+    async def follow(self, name: str, handle: Callable[[StoredEntry], Awaitable[None]]) -> None:
+        """Give every entry, from where `name` stopped, to `handle`; run until cancelled.
+
+        At least once: after a crash the last entries come again. What `handle` raises ends it.
+
+        Raises:
+            JournalDiverged: the journal is not the one that `name` read before.
+        """
+        await follow(self, name, handle)
+
+    async def failed(self) -> StoreFailed:
+        """Return how the store broke, once it has: the node must then stop."""
+        await self._failed.wait()
+        assert self._failure is not None, "the event is set with the failure"
+        return self._failure
+
+    def figures(self) -> StoreFigures:
+        """Return what the store did since it was opened."""
+        return StoreFigures(
+            commits=self._commits,
+            changes=self._changes,
+            refusals=self._refusals,
+            lost=self._lost,
+            busy=self._busy,
+            reads=self._read_count,
+            waiting=self._waiting,
+            sequence=self._head.sequence,
+        )
+
+    async def close(self) -> None:
+        """Finish what is queued, then let go of the database. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._writer.stop)
+        # What the writer delivered last is on the loop already, before this task's next turn.
+        self._grown.set()
+        self._reads.close()
+        self._engine.disown()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed")
+
+    def _deliver_from_thread(self, ended: Ended) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, ended)
+        except RuntimeError:
+            # The loop was closed without closing the store: nobody is left to be told.
+            return
+
+    def _deliver(self, ended: Ended) -> None:
+        """On the event loop: the head and the callbacks, then the readers, then the callers."""
+        self._waiting -= len(ended.jobs)
+        if ended.committed:
+            self._commits += 1
+            grown = ended.head.sequence > self._head.sequence
+            self._head = ended.head
+            self._call_back(ended.jobs)
+            if grown:
+                self._grown.set()
+                self._grown = asyncio.Event()
+        if ended.failure is not None:
+            self._failure = ended.failure
+            self._failed.set()
+        for job in ended.jobs:
+            self._answer(job)
+
+    def _call_back(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            for callback in job.callbacks:
+                try:
+                    callback()
+                except Exception as error:  # noqa: BLE001 - one defect must not silence the others
+                    said = {"message": "a callback after a commit failed", "exception": error}
+                    self._loop.call_exception_handler(said)
+
+    def _answer(self, job: Job) -> None:
+        if job.error is None:
+            self._changes += 1
+        elif isinstance(job.error, (StoreBusy, StoreFailed)):
+            self._lost += 1
+        else:
+            self._refusals += 1
+        if job.waiting.done():
+            return
+        if job.error is None:
+            job.waiting.set_result(job.result)
+        else:
+            job.waiting.set_exception(job.error)
+
+
+def engine_for(url: str) -> Engine:
+    """Return the engine that `url` names.
+
+    Raises:
+        ValueError: it names none that there is.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
+        return SqliteEngine(Path(unquote(parts.path[1:])))
+    if parts.scheme in {"postgresql", "postgres"}:
+        # Deferred: its driver is an extra that a node on SQLite does not need.
+        from nodeimpl.kernel.postgres import PostgresEngine
+
+        return PostgresEngine(url)
+    raise ValueError(f"no store at {parts.scheme}: sqlite:///path or postgresql://… are known")
+
+
+def _own(engine: Engine, url: str) -> Session:
+    """Own the database, open the writing session and see to the schema."""
+    engine.own()
+    try:
+        session = engine.writer()
+        try:
+            birth.prepare(engine, session, url=url)
+        except Exception:
+            session.close()
+            raise
+    except Exception:
+        engine.disown()
+        raise
+    return session
+
+
+def _reads(engine: Engine, *, clock: Clock, readers: int) -> Reads:
+    if engine.name == "sqlite":
+        return DirectReads(engine, clock=clock)
+    return ThreadedReads(engine, clock=clock, readers=readers)

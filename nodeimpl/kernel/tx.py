@@ -1,0 +1,99 @@
+"""A transaction as a domain sees it: statements, one instant, events, and what follows the commit.
+
+A transaction function is plain and synchronous. It reads, judges, records and announces; it must
+not wait, and must not keep the `Tx` after it returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.engine import Cursor, Row, Session
+from nodeimpl.kernel.statements import Statement
+from opkit.wire.events import Event
+
+EVENTS_PER_TRANSACTION_MAX = 1_000
+
+
+class Tx:
+    """One transaction. `now_ms` and `world_ms` are one instant for all of it."""
+
+    __slots__ = (
+        "_broken",
+        "_live",
+        "_session",
+        "_sqlite",
+        "_writes",
+        "announced",
+        "callbacks",
+        "now_ms",
+        "world_ms",
+    )
+
+    def __init__(self, session: Session, *, clock: Clock, writes: bool) -> None:
+        """Begin a view on `session`'s transaction; the store does this."""
+        self.now_ms = clock.now_ms()
+        self.world_ms = self.now_ms + clock.offset_ms
+        self.announced: list[Event] = []
+        self.callbacks: list[Callable[[], None]] = []
+        self._session = session
+        self._sqlite = session.name == "sqlite"
+        self._writes = writes
+        self._live = True
+        self._broken: Exception | None = None
+
+    def run(self, statement: Statement, /, **parameters: Any) -> int:
+        """Run a statement that changes something and return how many rows it touched."""
+        assert self._writes, "this transaction only reads"
+        return self._execute(statement, parameters).rowcount
+
+    def one(self, statement: Statement, /, **parameters: Any) -> Row | None:
+        """Return the first row, or None."""
+        return self._execute(statement, parameters).fetchone()
+
+    def all(self, statement: Statement, /, **parameters: Any) -> list[Row]:
+        """Return all rows; the statement bounds how many there can be."""
+        return self._execute(statement, parameters).fetchall()
+
+    def announce(self, event: Event) -> None:
+        """Journal `event` in this transaction; it gets its sequence number only on success."""
+        assert self._writes and self._live, "only a transaction that changes something announces"
+        assert len(self.announced) < EVENTS_PER_TRANSACTION_MAX, "too many events at once"
+        self.announced.append(event)
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the event loop once COMMIT has returned, before the caller goes on."""
+        assert self._writes and self._live, "only a transaction that changes something is committed"
+        self.callbacks.append(callback)
+
+    @property
+    def cause(self) -> Exception | None:
+        """The first error that the database gave in this transaction."""
+        return self._broken
+
+    def finish(self) -> None:
+        """End the view, and raise the database's error if the function swallowed one.
+
+        Raises:
+            Exception: the driver's, unchanged.
+        """
+        self._live = False
+        if self._broken is not None:
+            raise self._broken
+
+    def _execute(self, statement: Statement, parameters: dict[str, Any]) -> Cursor:
+        assert self._live, "the transaction is over"
+        if self._broken is not None:
+            # An error may have undone the whole transaction: another statement would then stand
+            # alone and be kept.
+            raise self._broken
+        if statement.fixed:
+            parameters = {**statement.fixed, **parameters}
+        text = statement.sqlite if self._sqlite else statement.postgresql
+        try:
+            return self._session.execute(text, parameters)
+        except Exception as error:
+            self._broken = error
+            raise

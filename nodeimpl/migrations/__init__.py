@@ -1,0 +1,1 @@
+"""Migrations of the node's database: Alembic, loaded only where a schema differs."""

@@ -1,0 +1,5 @@
+"""initial"""
+
+from __future__ import annotations
+
+revision = "0001"
