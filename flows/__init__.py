@@ -1,0 +1,14 @@
+"""The stories, one module each. `FLOWS` lists them in the order of telling.
+
+A flow may import `opkit.story`, `opkit.proof` and `opkit.wire`: never the node, never the devnet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.a import flow as flow_a
+from opkit.story import Flow
+
+FLOWS: dict[str, Flow[Any]] = {flow_a.name: flow_a}
+"""Every flow by its name on the command line."""
