@@ -1,0 +1,303 @@
+"""The project keeps its own house: sizes, words, documents and tests agree with the source."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import pkgutil
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+import opkit.wire
+from opkit.wire.endpoint import ENDPOINTS
+from opkit.wire.errors import REFUSALS
+
+Node = TypeVar("Node", bound=ast.AST)
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ("bench", "devnet", "flows", "nodeimpl", "opkit", "scripts", "tests")
+FOLDERS = {".ci", "bench", "devnet", "docs", "flows", "locks", "nodeimpl", "notebooks", "opkit"}
+FOLDERS |= {"scripts", "tests", "wasm"}
+FILES = {".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile"}
+FILES |= {"README.md", "environment.yml", "pyproject.toml"}
+FILE_LINES_MAX, FUNCTION_LINES_MAX, COLUMNS_MAX = 500, 70, 100
+
+MAY_SLEEP = {
+    "tests/conftest.py": "polls for what a test left behind until it is gone",
+}
+"""Tests that may sleep, and why no condition can be awaited instead."""
+
+NEVER_SAID = [
+    "/wo" + "rk/",
+    "../sha" + "red",
+    ".libr" + "ary/",
+    "sub" + "agent",
+    "house" + ".md",
+    "trust" + ".md",
+    "pypi" + ".org",
+    "python" + "hosted",
+    "npmjs" + ".org",
+    "index" + "-url",
+]
+"""What names a place or a page outside the project (spelled so that this file may say it)."""
+
+NOTEBOOK_MAY_IMPORT = {"asyncio", "datetime", "devnet", "flows", "json", "opkit", "os", "pathlib"}
+NOTEBOOK_MAY_IMPORT |= {"pandas", "plotly"}
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    """Return the paths of all files that belong to the project and are there."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return tuple(path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file())
+
+
+def matching(*suffixes: str, under: tuple[str, ...] = ()) -> list[str]:
+    """Return tracked paths by suffix, within the named top folders if any are named."""
+    return [
+        path
+        for path in tracked()
+        if path.endswith(suffixes) and (not under or path.split("/")[0] in under)
+    ]
+
+
+def text_of(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def is_binary(path: str) -> bool:
+    return b"\0" in (ROOT / path).read_bytes()[:8192]
+
+
+@cache
+def tree_of(path: str) -> ast.Module:
+    return ast.parse(text_of(path), filename=path)
+
+
+def nodes(path: str, kind: type[Node]) -> Iterator[Node]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, kind))
+
+
+def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return chain(nodes(path, ast.FunctionDef), nodes(path, ast.AsyncFunctionDef))
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_nothing_lies_about_at_the_top() -> None:
+    top = {path.split("/")[0] for path in tracked()}
+    assert top - FOLDERS - FILES == set()
+
+
+def test_no_file_is_long() -> None:
+    suffixes = (".py", ".js", ".mjs", ".c", ".sh", ".toml")
+    lengths = {path: text_of(path).count("\n") for path in matching(*suffixes)}
+    assert {path: n for path, n in lengths.items() if n > FILE_LINES_MAX} == {}
+
+
+def test_no_function_is_long() -> None:
+    long = [
+        f"{path}:{node.lineno} {node.name} ({length(node)} lines)"
+        for path in matching(".py", under=SOURCE)
+        for node in functions(path)
+        if length(node) > FUNCTION_LINES_MAX
+    ]
+    assert long == []
+
+
+def test_no_line_is_wide() -> None:
+    kept = [path for path in matching("") if path.startswith(("scripts/", ".ci/"))]
+    wide = [
+        f"{path}:{number}"
+        for path in [*matching(".py", ".c", ".mjs", ".js"), *kept, "Makefile", "pyproject.toml"]
+        for number, line in enumerate(text_of(path).splitlines(), start=1)
+        if len(line) > COLUMNS_MAX
+    ]
+    assert wide == []
+
+
+def test_no_file_names_what_is_outside_the_project() -> None:
+    said = [
+        f"{path}: {word}"
+        for path in tracked()
+        if not is_binary(path)
+        for word in NEVER_SAID
+        if word in text_of(path)
+    ]
+    assert said == []
+
+
+def test_every_exemption_has_its_reason() -> None:
+    exempt = re.compile(r"#\s*(noqa|type:\s*ignore|pragma|nosec|fmt:)(?!.*#\s*\S)")
+    bare = [
+        f"{path}:{number}"
+        for path in matching(".py", under=SOURCE)
+        if path != "tests/test_tidy.py"
+        for number, line in enumerate(text_of(path).splitlines(), start=1)
+        if exempt.search(line)
+    ]
+    assert bare == []
+
+
+def test_no_exception_is_swallowed_whole() -> None:
+    """A handler for everything is allowed where it raises again; suppressing everything is not."""
+    broad = {"Exception", "BaseException"}
+    swallowed = [
+        f"{path}:{node.lineno}"
+        for path in matching(".py", under=SOURCE)
+        for node in nodes(path, ast.Call)
+        if "suppress" in ast.unparse(node.func)
+        and any(ast.unparse(argument) in broad for argument in node.args)
+    ]
+    assert swallowed == []
+
+
+def test_no_test_or_flow_sleeps_in_place_of_a_condition() -> None:
+    sleepers = {
+        path
+        for path in matching(".py", under=("tests", "flows"))
+        for node in nodes(path, ast.Call)
+        if ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "sleep"}
+        and not (node.args and ast.unparse(node.args[0]) == "0")
+    }
+    assert sleepers - set(MAY_SLEEP) == set(), "await a condition, or give a reason in MAY_SLEEP"
+    assert set(MAY_SLEEP) - sleepers == set(), "no longer needed"
+
+
+def test_every_decision_record_is_numbered_and_whole() -> None:
+    records = sorted(path.name for path in (ROOT / "docs/adr").glob("*.md"))
+    numbers = [int(name[:4]) for name in records]
+    assert numbers == list(range(len(records))), records
+    for name in records:
+        text = text_of(f"docs/adr/{name}")
+        assert text.startswith(f"# {int(name[:4]):04}"), f"{name}: first line `# NNNN: Title`"
+        for section in ("## Context", "## Decision", "## Consequences"):
+            assert section in text, f"{name} lacks {section}"
+
+
+def test_every_cited_decision_record_exists() -> None:
+    numbers = {path.name[:4] for path in (ROOT / "docs/adr").glob("*.md")}
+    cited = {
+        (path, number)
+        for path in matching(".py", ".md", ".c", ".toml")
+        for number in re.findall(r"\bADR (\d{4})\b", text_of(path))
+    }
+    assert sorted(entry for entry in cited if entry[1] not in numbers) == []
+
+
+def requirements() -> set[str]:
+    project = tomllib.loads(text_of("pyproject.toml"))
+    lists = [
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+    ]
+    lines = [line for entries in lists for line in entries if isinstance(line, str)]
+    return {re.split(r"[\[<>=~! ;]", line)[0].lower() for line in lines}
+
+
+def test_every_dependency_says_why() -> None:
+    documented = set(re.findall(r"^\| `([^`]+)`", text_of("docs/dependencies.md"), re.MULTILINE))
+    assert requirements() - documented == set(), "no line in docs/dependencies.md"
+    assert documented - requirements() == set(), "documented, but not a dependency"
+
+
+def test_the_version_stands_in_one_voice() -> None:
+    version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
+    assert importlib.import_module("opkit").__version__ == version
+    assert re.search(rf"^## \[{re.escape(version)}\]", text_of("CHANGELOG.md"), re.MULTILINE)
+
+
+@cache
+def contract() -> tuple[str, ...]:
+    """Load every module of the contract, so that its registries are full."""
+    names = [module.name for module in pkgutil.iter_modules(opkit.wire.__path__)]
+    for name in names:
+        importlib.import_module(f"opkit.wire.{name}")
+    return tuple(names)
+
+
+def test_every_refusal_is_provoked_by_some_test() -> None:
+    contract()
+    tests = "\n".join(text_of(path) for path in matching(".py", under=("tests", "flows")))
+    unprovoked = {
+        leaf.__name__
+        for leaf in REFUSALS.values()
+        if leaf.__module__.startswith("opkit.wire")
+        and not re.search(rf"\b{leaf.__name__}\b|\"{leaf.code}\"", tests)
+    }
+    assert unprovoked == set()
+
+
+def test_every_refusal_and_endpoint_is_documented() -> None:
+    contract()
+    text = text_of("docs/api.md")
+    leaves = {c for c, leaf in REFUSALS.items() if leaf.__module__.startswith("opkit.wire")}
+    assert {code for code in leaves if code not in text} == set()
+    assert {e.path for e in ENDPOINTS.values() if f"{e.path}" not in text} == set()
+
+
+def stories() -> list[str]:
+    return [path for path in matching(".py", under=("flows",)) if "@flow.step(" in text_of(path)]
+
+
+def test_flows_obtain_evidence_by_expecting() -> None:
+    made = [path for path in matching(".py", under=("flows",)) if "Evidence(" in text_of(path)]
+    assert made == []
+
+
+@pytest.mark.parametrize("path", stories())
+def test_every_marker_can_be_lost(path: str) -> None:
+    """Each marker of a story stands in the sabotage table of that story's test."""
+    markers = set(re.findall(r"@flow\.step\(\s*\"([A-Z_]+)\"", text_of(path)))
+    tests = "\n".join(
+        text_of(test) for test in matching(".py", under=("tests",)) if "/flows/" in test
+    )
+    assert markers
+    assert {marker for marker in markers if f'"{marker}"' not in tests} == set()
+
+
+def notebooks() -> list[str]:
+    return matching(".ipynb")
+
+
+@pytest.mark.parametrize("path", notebooks())
+def test_notebooks_are_committed_without_outputs(path: str) -> None:
+    for cell in json.loads(text_of(path))["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("path", notebooks())
+def test_notebooks_tell_and_hold_no_logic(path: str) -> None:
+    cells = [c for c in json.loads(text_of(path))["cells"] if c["cell_type"] == "code"]
+    assert len(cells) <= 30
+    for cell in cells:
+        source = "".join(cell["source"])
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Try), source
+            for name in imported(node):
+                assert name in NOTEBOOK_MAY_IMPORT, f"{path} imports {name}"
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name.split(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [(node.module or "").split(".")[0]]
+    return []
