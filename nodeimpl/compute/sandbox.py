@@ -1,0 +1,322 @@
+"""The sandbox: where modules are compiled and tasks run, in processes that hold no keys.
+
+`Sandbox.launch` forks a spawner before keys are loaded; the spawner forks workers. One worker
+runs one task at a time. Compiling happens in a process of its own that ends afterwards, and what
+it made is kept under a MAC. A worker that hangs or dies is replaced; its task gets an honest
+outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodeimpl.compute import framing
+from nodeimpl.compute.codecache import CodeCache
+from nodeimpl.compute.engine import engine_id
+from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
+from opkit.proof.cid import cid_of
+from opkit.wire.base import Cid
+from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits
+from opkit.wire.network import EngineId
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxLimits:
+    """What the sandbox gives to compiling and running, beyond each task's own limits.
+
+    Attributes:
+        run_grace_ms: how long after a task's time limit its worker is killed from outside.
+        tasks_per_worker_max: after so many tasks a worker is replaced.
+    """
+
+    compile_cpu_s: int = 10
+    compile_wall_ms: int = 40_000
+    compile_memory_bytes: int = 512 * 2**20
+    compiles_waiting_max: int = 64
+    tasks_waiting_max: int = 1_024
+    run_grace_ms: int = 1_000
+    tasks_per_worker_max: int = 10_000
+    invalid_kept_max: int = 1_024
+    cache_files_max: int = 256
+    cache_bytes_max: int = 512 * 2**20
+
+
+class SandboxBusy(Exception):
+    """More is waiting for a worker than the sandbox keeps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run: `module` is its bytes, or the file that holds them (read only to compile)."""
+
+    wasm_hash: Cid
+    module: bytes | Path
+    stdin: bytes
+    limits: TaskLimits
+    grants: Grants
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """How a run ended. `output` is empty unless the outcome is `ok`."""
+
+    outcome: Outcome
+    reason: str
+    output: bytes
+    fuel_used: int
+    time_used_us: int
+    memory_peak_bytes: int
+
+
+class Sandbox:
+    """Worker processes behind two questions: compile this, run that."""
+
+    def __init__(
+        self, spawner: Spawner, *, workers_max: int, cache: CodeCache, limits: SandboxLimits
+    ) -> None:
+        """Use `launch`."""
+        self._spawner = spawner
+        self._workers_max = workers_max
+        self._cache = cache
+        self._limits = limits
+        self._invalid: OrderedDict[str, str] = OrderedDict()
+        self._forget_loop()
+
+    @classmethod
+    def launch(
+        cls, *, workers_max: int = 2, cache_folder: Path, limits: SandboxLimits | None = None
+    ) -> Sandbox:
+        """Start the spawner. Call this before keys are loaded, threads started, loops made.
+
+        Raises:
+            CacheUnsafe: the cache folder is not ours alone.
+        """
+        assert workers_max >= 1
+        kept = limits or SandboxLimits()
+        cache = CodeCache(
+            cache_folder,
+            engine=engine_id(),
+            files_max=kept.cache_files_max,
+            bytes_max=kept.cache_bytes_max,
+        )
+        return cls(Spawner.launch(), workers_max=workers_max, cache=cache, limits=kept)
+
+    def _forget_loop(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle: list[Worker] = []
+        self._free = asyncio.Semaphore(self._workers_max)
+        self._compiling = asyncio.Semaphore(1)
+        self._compiles: dict[str, asyncio.Future[None]] = {}
+        self._compiles_waiting = 0
+        self._running = 0
+        self._waiting = 0
+
+    @property
+    def engine(self) -> EngineId:
+        """What runs the modules."""
+        return engine_id()
+
+    @property
+    def running(self) -> int:
+        """How many tasks run now."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a worker."""
+        return self._waiting
+
+    @property
+    def slots(self) -> int:
+        """How many tasks may run at once."""
+        return self._workers_max
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The spawner's process id and the workers'."""
+        return (self._spawner.pid, *self._spawner.pids.values())
+
+    async def start(self) -> None:
+        """Serve the running loop, with one worker warm. Starting twice does nothing."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None:
+            await self.stop()
+        self._loop = loop
+        self._spawner.attach()
+        self._idle.append(await self._spawner.fork())
+
+    async def stop(self) -> None:
+        """End the workers; the sandbox can be started again, on another loop too."""
+        for worker in self._idle:
+            worker.release()
+        self._spawner.detach()
+        self._forget_loop()
+
+    async def close(self) -> None:
+        """End the workers and the spawner for good."""
+        await self.stop()
+        self._spawner.close()
+
+    async def compile(self, module: bytes, cid: Cid) -> None:
+        """Have native code for `module` ready in the cache.
+
+        Raises:
+            ModuleInvalid: it does not compile within the limits; remembered by name.
+            SandboxBusy: too many compiles wait.
+        """
+        await self._code(cid, module)
+
+    async def run(self, job: Job) -> RunResult:
+        """Run one task to its end. Cancelling this kills the worker.
+
+        Raises:
+            ModuleInvalid: the module does not compile within the limits.
+            SandboxBusy: too many tasks wait.
+        """
+        if self._waiting >= self._limits.tasks_waiting_max:
+            raise SandboxBusy
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        self._running += 1
+        try:
+            return await self._run_twice_at_most(job)
+        finally:
+            self._running -= 1
+            self._free.release()
+
+    async def _run_twice_at_most(self, job: Job) -> RunResult:
+        """Run the job; once more if its worker died, for that may not be the module's doing."""
+        try:
+            return await self._run_on(await self._take(job.wasm_hash), job)
+        except WorkerDied:
+            pass
+        try:
+            return await self._run_on(await self._spawner.fork(), job)
+        except WorkerDied as died:
+            return _no_result(Outcome.CANCELLED, f"the worker ended twice (signal {died.signal})")
+
+    async def _take(self, name: str) -> Worker:
+        """Return an idle worker, best one that holds the module, or a new one."""
+        for worker in self._idle:
+            if name in worker.holds:
+                self._idle.remove(worker)
+                return worker
+        return self._idle.pop() if self._idle else await self._spawner.fork()
+
+    async def _run_on(self, worker: Worker, job: Job) -> RunResult:
+        try:
+            code = b"" if job.wasm_hash in worker.holds else await self._code_of(job)
+        except BaseException:
+            self._idle.append(worker)
+            raise
+        head = {
+            "name": job.wasm_hash,
+            "code_bytes": len(code),
+            "limits": job.limits.model_dump(),
+            "grants": job.grants.model_dump(),
+        }
+        deadline_s = (job.limits.time_ms + self._limits.run_grace_ms) / 1000
+        try:
+            answer, output = await worker.ask(
+                framing.encode(head, code, job.stdin), deadline_s=deadline_s
+            )
+        except WorkerSilent:
+            return _no_result(
+                Outcome.TIME, "time limit (killed)", time_used_us=round(deadline_s * 1e6)
+            )
+        worker.holds = answer["holds"]
+        self._put_back(worker)
+        return RunResult(
+            outcome=Outcome(answer["outcome"]),
+            reason=answer["reason"],
+            output=output,
+            fuel_used=answer["fuel_used"],
+            time_used_us=answer["time_used_us"],
+            memory_peak_bytes=answer["memory_peak_bytes"],
+        )
+
+    def _put_back(self, worker: Worker) -> None:
+        worker.tasks_done += 1
+        if worker.tasks_done < self._limits.tasks_per_worker_max:
+            self._idle.append(worker)
+        else:
+            worker.release()
+
+    async def _code_of(self, job: Job) -> bytes:
+        if (code := self._cache.get(job.wasm_hash)) is not None:
+            return code
+        module = job.module
+        if isinstance(module, Path):
+            module = await asyncio.to_thread(module.read_bytes)
+        return await self._code(job.wasm_hash, module)
+
+    async def _code(self, cid: Cid, module: bytes) -> bytes:
+        """Return native code, compiling it unless it is kept; one compile at a time."""
+        self._refuse_known(cid)
+        if (code := self._cache.get(cid)) is not None:
+            return code
+        if self._compiles_waiting >= self._limits.compiles_waiting_max:
+            raise SandboxBusy
+        self._compiles_waiting += 1
+        try:
+            async with self._compiling:
+                self._refuse_known(cid)
+                if (code := self._cache.get(cid)) is not None:
+                    return code
+                if cid_of(module) != cid:
+                    raise ModuleInvalid(why="the bytes are not the module of this name")
+                code = await self._compile(cid, module)
+        finally:
+            self._compiles_waiting -= 1
+        await asyncio.to_thread(self._cache.put, cid, code)
+        return code
+
+    def _refuse_known(self, cid: Cid) -> None:
+        if cid in self._invalid:
+            raise ModuleInvalid(why=self._invalid[cid])
+
+    async def _compile(self, cid: Cid, module: bytes) -> bytes:
+        limits = self._limits
+        head = {"cpu_s": limits.compile_cpu_s, "memory_bytes": limits.compile_memory_bytes}
+        worker = await self._spawner.fork(compiles=True)
+        try:
+            answer, code = await worker.ask(
+                framing.encode(head, module), deadline_s=limits.compile_wall_ms / 1000
+            )
+            why = answer["why"]
+        except WorkerSilent:
+            # The wall clock also counts what else the machine does: not remembered.
+            raise ModuleInvalid(why="compiling takes too long") from None
+        except WorkerDied as died:
+            why = (
+                f"compiling takes more than {limits.compile_cpu_s} s of CPU time or "
+                f"{limits.compile_memory_bytes} bytes (signal {died.signal})"
+            )
+        finally:
+            worker.release()
+        if not why:
+            return code
+        self._invalid[cid] = why
+        while len(self._invalid) > limits.invalid_kept_max:
+            self._invalid.popitem(last=False)
+        raise ModuleInvalid(why=why)
+
+
+def _no_result(outcome: Outcome, reason: str, *, time_used_us: int = 0) -> RunResult:
+    """Return what is known of a run whose worker did not live to tell."""
+    return RunResult(
+        outcome=outcome,
+        reason=reason,
+        output=b"",
+        fuel_used=0,
+        time_used_us=time_used_us,
+        memory_peak_bytes=0,
+    )

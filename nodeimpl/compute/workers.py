@@ -1,0 +1,223 @@
+"""The node's end of the spawner and of each worker.
+
+Nothing here trusts what comes back: lengths are bounded, every wait has a deadline, and a worker
+that is silent or says nonsense is killed and replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from nodeimpl.compute import framing, spawner
+
+_ENDED_WAIT_S = 2.0
+
+
+class WorkerDied(Exception):
+    """The worker ended before it answered. `signal` is what ended it, if known; 0 if it exited."""
+
+    def __init__(self, *, signal: int | None) -> None:
+        """Keep the signal."""
+        super().__init__(f"signal {signal}")
+        self.signal = signal
+
+
+class WorkerSilent(Exception):
+    """The worker did not answer by its deadline, and was killed."""
+
+
+class Worker:
+    """One worker process, as its channel."""
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        spawner_: Spawner,
+    ) -> None:
+        """Take over the channel to worker `number`."""
+        self.number = number
+        self.holds: list[str] = []
+        self.tasks_done = 0
+        self._reader = reader
+        self._writer = writer
+        self._spawner = spawner_
+
+    async def ask(self, frame: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytes]:
+        """Send one question and return its answer.
+
+        Raises:
+            WorkerSilent: no answer in time; the worker was killed.
+            WorkerDied: it ended, or sent something that is no answer and was killed.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                self._writer.write(frame)
+                await self._writer.drain()
+                return await framing.receive(self._reader)
+        except TimeoutError:
+            self.kill()
+            raise WorkerSilent from None
+        except (framing.FrameBroken, ConnectionError):
+            self.kill()
+            raise WorkerDied(signal=await self._spawner.how_it_ended(self.number)) from None
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the worker at once, in the middle of whatever it does."""
+        self._spawner.kill(self.number)
+        self.release()
+
+    def release(self) -> None:
+        """Close the channel: an idle worker ends by itself."""
+        self._writer.close()
+
+
+class Spawner:
+    """The spawner process, as its control socket."""
+
+    def __init__(self, control: socket.socket, *, process: subprocess.Popen[bytes] | int) -> None:
+        """Take over the socket to a spawner that was just started."""
+        self._control = control
+        self._process = process
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._numbers = 0
+        self._ended: dict[int, asyncio.Future[int]] = {}
+        self.pids: dict[int, int] = {}
+
+    @classmethod
+    def launch(cls) -> Spawner:
+        """Fork the spawner; where threads run already, start a fresh interpreter instead.
+
+        Forking beside threads can copy a lock that is held, so it is done only while there is
+        one thread: in a node's first moments.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        process: subprocess.Popen[bytes] | int
+        if threading.active_count() == 1:
+            process = os.fork()
+            if process == 0:
+                _be_spawner(theirs, parent=parent)
+        else:
+            command = [sys.executable, "-m", spawner.__name__, str(theirs.fileno()), str(parent)]
+            process = subprocess.Popen(  # noqa: S603  # our own module, our own numbers
+                command,
+                pass_fds=(theirs.fileno(),),
+                env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        theirs.close()
+        ours.setblocking(False)
+        return cls(ours, process=process)
+
+    @property
+    def pid(self) -> int:
+        """Return the spawner's process id."""
+        return self._process if isinstance(self._process, int) else self._process.pid
+
+    def attach(self) -> None:
+        """Listen on the running loop for what ended."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._control.fileno(), self._hear)
+
+    def detach(self) -> None:
+        """Stop listening; workers of this loop are forgotten (their channels were closed)."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._control.fileno())
+        self._loop = None
+        self._ended.clear()
+        self.pids.clear()
+
+    async def fork(self, *, compiles: bool = False) -> Worker:
+        """Return a new worker.
+
+        Raises:
+            OSError: the spawner is gone, or no more files can be opened.
+        """
+        assert self._loop is not None, "attach() comes first"
+        self._numbers += 1
+        number = self._numbers
+        ours, theirs = socket.socketpair()
+        with theirs:
+            message = json.dumps({"op": "fork", "id": number, "compiles": compiles})
+            socket.send_fds(self._control, [message.encode("ascii")], [theirs.fileno()])
+        self._ended[number] = self._loop.create_future()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        return Worker(number=number, reader=reader, writer=writer, spawner_=self)
+
+    def kill(self, number: int) -> None:
+        """Have a worker killed, if it still runs."""
+        message = json.dumps({"op": "kill", "id": number}).encode("ascii")
+        try:
+            self._control.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            # The spawner is gone, and its workers with it.
+            return
+
+    async def how_it_ended(self, number: int) -> int | None:
+        """Return the signal that ended a worker, 0 if it exited, None if nobody said in time."""
+        future = self._ended.get(number)
+        if future is None:
+            return None
+        try:
+            async with asyncio.timeout(_ENDED_WAIT_S):
+                status = await asyncio.shield(future)
+        except TimeoutError:
+            return None
+        return -status if status < 0 else 0
+
+    def _hear(self) -> None:
+        try:
+            data = self._control.recv(spawner.MESSAGE_BYTES_MAX)
+        except BlockingIOError:
+            return
+        if not data:
+            self._lose_spawner()
+            return
+        message = json.loads(data)
+        number = message["id"]
+        if message["op"] == "forked":
+            self.pids[number] = message["pid"]
+            return
+        self.pids.pop(number, None)
+        future = self._ended.pop(number, None)
+        if future is not None and not future.done():
+            future.set_result(message["status"])
+
+    def _lose_spawner(self) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(self._control.fileno())
+        for future in self._ended.values():
+            if not future.done():
+                future.set_result(0)
+        self._ended.clear()
+
+    def close(self) -> None:
+        """End the spawner, and with it every worker, and wait until it is gone."""
+        self.detach()
+        self._control.close()
+        if isinstance(self._process, int):
+            os.waitpid(self._process, 0)
+        else:
+            self._process.wait()
+
+
+def _be_spawner(control: socket.socket, *, parent: int) -> None:
+    """Become the spawner in a forked child: this never returns, whatever happens in it."""
+    status = 1
+    try:
+        spawner.main(control, parent=parent)
+        status = 0
+    finally:
+        os._exit(status)
