@@ -1,0 +1,324 @@
+"""What membership decides: pure judgements over asks, standing state and verdicts of proofs.
+
+Time, randomness and the verdict of every signature are arguments. Source: ADR 0009.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from opkit.proof.membership import OPERATOR_ID, coop_of
+from opkit.wire.base import Did, MemberId, NetworkId, TimeMs, b64decode, b64encode
+from opkit.wire.endpoint import Scope
+from opkit.wire.gateway import TokenRejected
+from opkit.wire.membership import (
+    CHALLENGE_TTL_MS,
+    ROLES,
+    TOKEN_TTL_MS_MAX,
+    ChallengeRejected,
+    DidTaken,
+    Login,
+    LoginRejected,
+    Member,
+    MemberMissing,
+    MemberRecord,
+    MembersFull,
+    MemberUnknown,
+    RecordRejected,
+    RoleInsufficient,
+    RoleUnknown,
+    SequenceStale,
+    TokenClaims,
+)
+
+NONCE_BYTES = 16
+
+_DOMAIN = b"opkit challenge 1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What membership keeps at most. The configuration may only lower these.
+
+    Attributes:
+        members_max: members that this node knows, revoked ones included.
+        records_per_member_max: links of one member's chain.
+        challenge_ttl_ms: how long a challenge may be answered.
+        token_ttl_ms_max: the longest life of a token.
+        used_challenges_max: challenges remembered as used; more in that time are turned away.
+        verified_tokens_max: tokens whose verification is remembered in memory.
+    """
+
+    members_max: int = 10_000
+    records_per_member_max: int = 256
+    challenge_ttl_ms: int = CHALLENGE_TTL_MS
+    token_ttl_ms_max: int = TOKEN_TTL_MS_MAX
+    used_challenges_max: int = 100_000
+    verified_tokens_max: int = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(Generic[T]):
+    """The verdict over a signed object: its payload, or why there is none."""
+
+    payload: T | None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A member as the node holds them; `local` says whether they may log in here.
+
+    Founders of other coops are known, for their manifests are checked here, but they log in at
+    their own coop's node unless a record adds them to this one.
+    """
+
+    member: Member
+    local: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """What a token will say."""
+
+    member: Member
+    scopes: tuple[Scope, ...]
+    issued_at_ms: TimeMs
+    expires_at_ms: TimeMs
+    nonce: str
+
+
+def scopes_of(roles: Iterable[str]) -> frozenset[Scope]:
+    """Return what these roles grant together; a role that is not in the table grants nothing."""
+    granted: frozenset[Scope] = frozenset()
+    for role in roles:
+        granted |= ROLES.get(role, frozenset())
+    return granted
+
+
+def make_challenge(
+    *, secret: bytes, network: NetworkId, node: Did, did: Did, issued_at_ms: TimeMs, nonce: bytes
+) -> str:
+    """Return a challenge that this node recognises later without having remembered it.
+
+    Args:
+        secret: the node's own key for challenges.
+        nonce: `NONCE_BYTES` random bytes: what makes the challenge single.
+    """
+    assert len(nonce) == NONCE_BYTES, "a nonce has a fixed length"
+    said = f"{issued_at_ms}.{b64encode(nonce)}"
+    return f"{said}.{b64encode(_mac(secret, network=network, node=node, did=did, said=said))}"
+
+
+def judge_login(
+    login: Judged[Login],
+    *,
+    signer: Did,
+    secret: bytes,
+    network: NetworkId,
+    node: Did,
+    used: bool,
+    standing: Standing | None,
+    now_ms: TimeMs,
+    limits: Limits,
+) -> Grant:
+    """Grant a token, or refuse it.
+
+    A challenge is good from its making until strictly before it lapses, once. A token that asks
+    for more time than the limit gets less: the answer says until when.
+
+    Args:
+        login: the verdict over the signature.
+        signer: the key that the signature verified against.
+        used: whether this node remembers the challenge as used.
+        standing: the member who holds the signer's key, if any does.
+
+    Refuses, in this order:
+        LoginRejected: the signature does not verify, or it is not for this node and this key.
+        ChallengeRejected: the challenge is not this node's, not for this key, past its time, used.
+        MemberUnknown: no active member who may log in here holds the key.
+        RoleInsufficient: a scope is asked for that the member's roles do not grant.
+
+    Source: ADR 0009.
+    """
+    if login.payload is None:
+        raise LoginRejected(why=login.why)
+    asked = login.payload
+    if asked.aud != node:
+        raise LoginRejected(why="it is for another node")
+    if asked.did != signer:
+        raise LoginRejected(why="it names another key than the one that signed it")
+    issued_at_ms, nonce = _open(asked.challenge, secret, network=network, node=node, did=signer)
+    if now_ms >= issued_at_ms + limits.challenge_ttl_ms:
+        raise ChallengeRejected(why="it is past its time")
+    if used:
+        raise ChallengeRejected(why="it was already used")
+    if standing is None or not standing.local or not standing.member.active:
+        raise MemberUnknown(did=signer)
+    granted = scopes_of(standing.member.roles)
+    wanted = frozenset(asked.scopes) or granted
+    if wanted - granted:
+        raise RoleInsufficient(scope=min(wanted - granted))
+    return Grant(
+        member=standing.member,
+        scopes=tuple(sorted(wanted)),
+        issued_at_ms=now_ms,
+        expires_at_ms=now_ms + min(asked.ttl_ms, limits.token_ttl_ms_max),
+        nonce=nonce,
+    )
+
+
+def challenge_nonce(challenge: str) -> str:
+    """Return the part of a challenge under which its use is remembered; empty if it has none."""
+    parts = challenge.split(".")
+    return parts[1] if len(parts) == 3 else ""
+
+
+def judge_token(
+    claims: TokenClaims,
+    *,
+    node: Did,
+    revoked: bool,
+    standing: Standing | None,
+    now_ms: TimeMs,
+    limits: Limits,
+) -> None:
+    """Accept a token whose signature verified as this node's own, or refuse it.
+
+    A token is good strictly before `expires_at_ms`. It falls with what it was granted on: the
+    member, the member's key, and the roles that grant its scopes.
+
+    Refuses, in this order:
+        TokenRejected: for another node, past its time, longer than allowed, revoked, or the member
+            may no longer do what it says.
+    """
+    if claims.aud != node:
+        raise TokenRejected(why="it is for another node")
+    if now_ms >= claims.expires_at_ms:
+        raise TokenRejected(why="it has expired")
+    if claims.expires_at_ms - claims.issued_at_ms > limits.token_ttl_ms_max:
+        raise TokenRejected(why="it lives longer than a token may")
+    judge_bearer(
+        did=claims.did, scopes=frozenset(claims.scopes), revoked=revoked, standing=standing
+    )
+
+
+def judge_bearer(
+    *, did: Did, scopes: frozenset[Scope], revoked: bool, standing: Standing | None
+) -> None:
+    """Accept who bears a verified token, or refuse what it was granted on no longer holding.
+
+    Refuses, in this order:
+        TokenRejected: revoked, or the member, their key or their roles are not what they were.
+    """
+    if revoked:
+        raise TokenRejected(why="it was revoked")
+    if standing is None or not standing.local or not standing.member.active:
+        raise TokenRejected(why="its member may not log in here now")
+    if standing.member.did != did:
+        raise TokenRejected(why="its member has another key now")
+    if scopes - scopes_of(standing.member.roles):
+        raise TokenRejected(why="its member's roles grant less now")
+
+
+def judge_change(
+    record: Judged[MemberRecord],
+    *,
+    standing: Standing | None,
+    holder: MemberId | None,
+    members: int,
+    records: int,
+    limits: Limits,
+) -> Standing:
+    """Return the member as the record leaves them, or refuse the record.
+
+    Adding somebody who already is a member changes what the record says of them: name, key, roles.
+    Revoking leaves all but `active` and the sequence number as it was.
+
+    Args:
+        record: the verdict over the operator's signature.
+        holder: who holds the record's key now, if anybody does.
+        members: how many members the node knows.
+        records: how many records of this member it keeps.
+
+    Refuses, in this order:
+        RecordRejected: it does not verify, is about the operator, who stands in genesis, or is the
+            next of its chain and revokes a member who does not stand with that key.
+        RoleUnknown: a role is not in the table.
+        MemberMissing: somebody is to be revoked who was never added.
+        SequenceStale: the sequence number is not the next one of this member.
+        DidTaken: another member holds the key.
+        MembersFull: the node knows as many members, or records of this one, as it may.
+    """
+    if record.payload is None:
+        raise RecordRejected(why=record.why)
+    said = record.payload
+    if said.member_id == OPERATOR_ID:
+        raise RecordRejected(why="the operator stands in genesis, no record changes that")
+    last = standing.member.sequence if standing else 0
+    follows = said.sequence == last + 1
+    if said.action == "revoke" and standing and follows and not _stands(standing.member, said.did):
+        raise RecordRejected(why="it revokes a member who does not stand with that key")
+    unknown = [role for role in said.roles if role not in ROLES]
+    if unknown:
+        raise RoleUnknown(role=unknown[0])
+    if said.action == "revoke" and standing is None:
+        raise MemberMissing(member_id=said.member_id)
+    if not follows:
+        raise SequenceStale(member_id=said.member_id, standing=last)
+    if holder is not None and holder != said.member_id:
+        raise DidTaken(did=said.did)
+    if standing is None and members >= limits.members_max:
+        raise MembersFull(limit=limits.members_max)
+    if records >= limits.records_per_member_max:
+        raise MembersFull(limit=limits.records_per_member_max)
+    if said.action == "revoke":
+        assert standing is not None, "a missing member was refused above"
+        update = {"active": False, "sequence": said.sequence}
+        return Standing(member=standing.member.model_copy(update=update), local=standing.local)
+    return Standing(member=_added(said), local=True)
+
+
+def _stands(member: Member, did: Did) -> bool:
+    return member.active and member.did == did
+
+
+def _added(record: MemberRecord) -> Member:
+    return Member(
+        member_id=record.member_id,
+        coop=coop_of(record.member_id),
+        name=record.name,
+        title=record.title,
+        did=record.did,
+        roles=record.roles,
+        active=True,
+        sequence=record.sequence,
+    )
+
+
+def _open(
+    challenge: str, secret: bytes, *, network: NetworkId, node: Did, did: Did
+) -> tuple[TimeMs, str]:
+    """Return when this node made the challenge for this key, and its nonce."""
+    said, _, mac = challenge.rpartition(".")
+    try:
+        claimed = b64decode(mac)
+    except ValueError as bad:
+        raise ChallengeRejected(why="it is no challenge") from bad
+    expected = _mac(secret, network=network, node=node, did=did, said=said)
+    if not hmac.compare_digest(claimed, expected):
+        raise ChallengeRejected(why="this node did not make it for this key")
+    issued_at_ms, nonce = said.split(".")
+    return int(issued_at_ms), nonce
+
+
+def _mac(secret: bytes, *, network: NetworkId, node: Did, did: Did, said: str) -> bytes:
+    fields = (network, node, did, said)
+    text = b"\0".join([_DOMAIN, *(field.encode() for field in fields)])
+    return hmac.new(secret, text, hashlib.sha256).digest()

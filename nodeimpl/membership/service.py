@@ -1,0 +1,350 @@
+"""Membership at work: read, judge, record, announce; and the check that every call begins with."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nodeimpl.kernel.binding import Caller
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ids import random_id
+from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.tx import Tx
+from nodeimpl.membership import rules
+from nodeimpl.membership import store as tables
+from nodeimpl.membership.rules import Grant, Judged, Limits, Standing
+from nodeimpl.membership.tokens import VerifiedTokens
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.genesis import GenesisView
+from opkit.proof.keys import Identity
+from opkit.proof.membership import founding_members, read_record
+from opkit.wire.base import Did, Jws, MemberId, TimeMs
+from opkit.wire.gateway import RateExceeded, TokenRejected
+from opkit.wire.membership import (
+    LOGIN_TYP,
+    TOKEN_TYP,
+    AskChallenge,
+    AskToken,
+    Challenge,
+    ChangeMember,
+    Done,
+    ListMembers,
+    Login,
+    Member,
+    MemberAdded,
+    MemberPage,
+    MemberRecord,
+    MemberRevoked,
+    RevokeToken,
+    Token,
+    TokenClaims,
+    TokenIssued,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked:
+    """What just ended, told before the answer leaves.
+
+    Attributes:
+        token_id: the one token that ended; None if all of the member's did.
+        membership: whether the member was revoked, so that what they queued ends too. A new key or
+            other roles end the tokens alone.
+    """
+
+    member_id: MemberId
+    token_id: str | None
+    membership: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proved:
+    """A login and the key that its signature verified against."""
+
+    signer: Did
+    login: Judged[Login]
+
+
+class Membership:
+    """Who may act on this node, and the tokens by which they do."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        genesis: GenesisView,
+        clock: Clock,
+        limits: Limits | None = None,
+    ) -> None:
+        """Join the parts. The key for challenges changes with the store's generation."""
+        self.limits = limits or Limits()
+        self._store = store
+        self._identity = identity
+        self._genesis = genesis
+        self._clock = clock
+        said = f"opkit challenge key {store.generation}".encode()
+        self._secret = hmac.new(identity.seed, said, hashlib.sha256).digest()
+        self._verified = VerifiedTokens(tokens_max=self.limits.verified_tokens_max)
+        self._on_revoked: list[Callable[[Revoked], None]] = []
+
+    async def seed(self) -> None:
+        """Write the members of genesis who are not known yet: founders and the operator."""
+        standings = [
+            Standing(member=member, local=self._is_local(member))
+            for member in founding_members(self._genesis).values()
+        ]
+
+        def write(tx: Tx) -> None:
+            for standing in standings:
+                tables.seed_member(tx, standing)
+
+        await self._store.write(write)
+
+    def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
+        """Have `callback` run on the event loop after a revocation and before its answer."""
+        self._on_revoked.append(callback)
+
+    def member(self, tx: Tx, member_id: MemberId) -> Member | None:
+        """Return a member that this node knows, founders of other coops included."""
+        standing = tables.get_member(tx, member_id)
+        return standing.member if standing else None
+
+    def by_did(self, tx: Tx, did: Did) -> Member | None:
+        """Return the member who holds this key now."""
+        standing = tables.member_by_did(tx, did)
+        return standing.member if standing else None
+
+    def records(self, tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
+        """Return the operator's records about a member: what others need to check their chain."""
+        return tables.records_of(tx, member_id)
+
+    # The endpoints.
+
+    async def challenge(self, ask: AskChallenge, caller: Caller | None) -> Challenge:
+        """Answer a challenge for this key; the node remembers nothing of it."""
+        now_ms = self._clock.now_ms()
+        text = rules.make_challenge(
+            secret=self._secret,
+            network=self._genesis.network,
+            node=self._identity.did,
+            did=ask.did,
+            issued_at_ms=now_ms,
+            nonce=secrets.token_bytes(rules.NONCE_BYTES),
+        )
+        return Challenge(
+            challenge=text,
+            node=self._identity.did,
+            network=self._genesis.network,
+            expires_at_ms=now_ms + self.limits.challenge_ttl_ms,
+        )
+
+    async def prove_login(self, ask: AskToken, caller: Caller | None) -> Proved:
+        """Verify the signature of a login, beside the writer."""
+        try:
+            signer = jws.peek(ask.login).kid
+            login = jws.verify(
+                ask.login, typ=LOGIN_TYP, issuer=signer, network=self._genesis.network, of=Login
+            )
+        except ProofError as bad:
+            return Proved(signer="", login=Judged(payload=None, why=str(bad)))
+        return Proved(signer=signer, login=Judged(payload=login))
+
+    def token(self, tx: Tx, ask: AskToken, caller: Caller | None, proved: Proved) -> Token:
+        """Issue a token for a signed challenge; refuses as `rules.judge_login` does."""
+        said = proved.login.payload
+        nonce = rules.challenge_nonce(said.challenge) if said else ""
+        grant = rules.judge_login(
+            proved.login,
+            signer=proved.signer,
+            secret=self._secret,
+            network=self._genesis.network,
+            node=self._identity.did,
+            used=tables.is_used(tx, nonce),
+            standing=tables.member_by_did(tx, proved.signer),
+            now_ms=tx.now_ms,
+            limits=self.limits,
+        )
+        tables.use_challenge(
+            tx, nonce=grant.nonce, lapses_at_ms=tx.now_ms + self.limits.challenge_ttl_ms
+        )
+        if tables.count_used(tx) > self.limits.used_challenges_max:
+            raise RateExceeded(retry_after_ms=self.limits.challenge_ttl_ms)
+        tx.announce(
+            TokenIssued(
+                member_id=grant.member.member_id,
+                scopes=grant.scopes,
+                expires_at_ms=grant.expires_at_ms,
+            )
+        )
+        return self._sign(grant)
+
+    def revoke_token(self, tx: Tx, ask: RevokeToken, caller: Caller | None, _: None) -> Done:
+        """End the token that this call carries."""
+        assert caller is not None, "the endpoint asks for a scope"
+        lapses_at_ms = tx.now_ms + self.limits.token_ttl_ms_max
+        tables.revoke_token(tx, token_id=caller.token_id, lapses_at_ms=lapses_at_ms)
+        self._end(
+            tx, Revoked(member_id=caller.member_id, token_id=caller.token_id, membership=False)
+        )
+        return Done()
+
+    async def prove_record(self, ask: ChangeMember, caller: Caller | None) -> Judged[MemberRecord]:
+        """Verify a membership record, beside the writer."""
+        try:
+            return Judged(payload=read_record(ask.record, genesis=self._genesis))
+        except ProofError as bad:
+            return Judged(payload=None, why=str(bad))
+
+    def change(
+        self, tx: Tx, ask: ChangeMember, caller: Caller | None, record: Judged[MemberRecord]
+    ) -> Member:
+        """Add, change or revoke a member; refuses as `rules.judge_change` does."""
+        said = record.payload
+        before = tables.get_member(tx, said.member_id) if said else None
+        holder = tables.member_by_did(tx, said.did) if said else None
+        after = rules.judge_change(
+            record,
+            standing=before,
+            holder=holder.member.member_id if holder else None,
+            members=tables.count_members(tx),
+            records=tables.count_records(tx, said.member_id) if said else 0,
+            limits=self.limits,
+        )
+        member = after.member
+        tables.put_member(tx, after)
+        tables.put_record(
+            tx,
+            member_id=member.member_id,
+            sequence=member.sequence,
+            record_id=jws.record_id(ask.record),
+            token=ask.record,
+        )
+        if member.active:
+            added = MemberAdded(member_id=member.member_id, did=member.did, roles=member.roles)
+            tx.announce(added)
+        else:
+            tx.announce(MemberRevoked(member_id=member.member_id, did=member.did))
+        if before is not None:
+            ended = not member.active
+            self._end(tx, Revoked(member_id=member.member_id, token_id=None, membership=ended))
+        return member
+
+    def list(self, tx: Tx, ask: ListMembers, caller: Caller | None, _: None) -> MemberPage:
+        """Answer a page of the members that this node knows, by id."""
+        found = tables.page_of_members(tx, after=ask.after, count_max=ask.members_max + 1)
+        page = tuple(found[: ask.members_max])
+        more = len(found) > ask.members_max
+        return MemberPage(members=page, next_after=page[-1].member_id if more else "")
+
+    # The check that every call begins with.
+
+    @property
+    def revision(self) -> int:
+        """A number that grows whenever a token may have ended.
+
+        Who saw a token accepted under an older number asks again (`confirm`) before acting on it.
+        """
+        return self._verified.revision
+
+    def recall(self, token: str, *, now_ms: TimeMs, address: str) -> Caller | None:
+        """Return who bears a token that was verified before and has not ended since."""
+        claims = self._verified.get(token, now_ms=now_ms)
+        return None if claims is None else _caller(claims, address)
+
+    async def authenticate(self, token: str, *, now_ms: TimeMs, address: str = "") -> Caller:
+        """Return who bears this token.
+
+        Raises:
+            TokenRejected: as `rules.judge_token`, or it is no token that this node signed.
+        """
+        known = self._verified.get(token, now_ms=now_ms)
+        if known is not None:
+            return _caller(known, address)
+        try:
+            claims = jws.verify(
+                token,
+                typ=TOKEN_TYP,
+                issuer=self._identity.did,
+                network=self._genesis.network,
+                of=TokenClaims,
+            )
+        except ProofError as bad:
+            raise TokenRejected(why=str(bad)) from bad
+        revision = self._verified.revision
+        await self._store.read(lambda tx: self._judge(tx, claims, now_ms=now_ms))
+        self._verified.put(token, claims, revision=revision)
+        return _caller(claims, address)
+
+    def confirm(self, tx: Tx, caller: Caller) -> None:
+        """Return if what this caller's token was granted on still holds, seen from `tx`.
+
+        Raises:
+            TokenRejected: as `rules.judge_bearer`.
+        """
+        rules.judge_bearer(
+            did=caller.did,
+            scopes=caller.scopes,
+            revoked=tables.is_revoked(tx, caller.token_id),
+            standing=tables.get_member(tx, caller.member_id),
+        )
+
+    def _judge(self, tx: Tx, claims: TokenClaims, *, now_ms: TimeMs) -> None:
+        rules.judge_token(
+            claims,
+            node=self._identity.did,
+            revoked=tables.is_revoked(tx, claims.token_id),
+            standing=tables.get_member(tx, claims.member_id),
+            now_ms=now_ms,
+            limits=self.limits,
+        )
+
+    def _sign(self, grant: Grant) -> Token:
+        """Return the signed token; it leaves only after the commit of its transaction."""
+        claims = TokenClaims(
+            network=self._genesis.network,
+            aud=self._identity.did,
+            member_id=grant.member.member_id,
+            did=grant.member.did,
+            scopes=grant.scopes,
+            issued_at_ms=grant.issued_at_ms,
+            expires_at_ms=grant.expires_at_ms,
+            token_id=random_id(),
+        )
+        return Token(
+            token=jws.sign(claims, typ=TOKEN_TYP, identity=self._identity),
+            member_id=claims.member_id,
+            scopes=claims.scopes,
+            expires_at_ms=claims.expires_at_ms,
+        )
+
+    def _end(self, tx: Tx, revoked: Revoked) -> None:
+        """Let nothing be recalled that this transaction ends, from now until after its commit."""
+        self._verified.distrust()
+
+        def tell() -> None:
+            self._verified.forget_all()
+            for callback in self._on_revoked:
+                callback(revoked)
+
+        tx.after_commit(tell)
+
+    def _is_local(self, member: Member) -> bool:
+        if member.coop is None:
+            return True
+        charter = self._genesis.charter(member.coop)
+        return charter is not None and charter.home_node == self._identity.did
+
+
+def _caller(claims: TokenClaims, address: str) -> Caller:
+    return Caller(
+        member_id=claims.member_id,
+        did=claims.did,
+        scopes=frozenset(claims.scopes),
+        address=address,
+        token_id=claims.token_id,
+    )
