@@ -224,10 +224,8 @@ def test_the_version_stands_in_one_voice() -> None:
 @cache
 def contract() -> tuple[str, ...]:
     """Load every module of the contract, so that its registries are full."""
-    names = [module.name for module in pkgutil.iter_modules(opkit.wire.__path__)]
-    for name in names:
-        importlib.import_module(f"opkit.wire.{name}")
-    return tuple(names)
+    modules = pkgutil.walk_packages(opkit.wire.__path__, prefix="opkit.wire.")
+    return tuple(importlib.import_module(module.name).__name__ for module in modules)
 
 
 def test_every_refusal_is_provoked_by_some_test() -> None:
