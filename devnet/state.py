@@ -75,7 +75,7 @@ class MemberState(_State):
 
 
 class DevnetState(_State):
-    """What the state file says. Keys are not in it; `keystore` and `key_file` say where they lie."""
+    """What the state file says: no key, but where `keystore` and `key_file` lie."""
 
     spec: DevnetSpec
     network: NetworkId
@@ -247,7 +247,7 @@ def load_identities(state: DevnetState) -> dict[str, Identity]:
 
 
 _FLOCK = struct.Struct("@hhqqi")
-"""`struct flock` of Linux: type, whence, start, length, pid (0 when it belongs to a description)."""
+"""`struct flock` of Linux: type, whence, start, length, pid (0: it belongs to a description)."""
 
 
 class FolderLock:

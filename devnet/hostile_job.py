@@ -1,0 +1,45 @@
+"""A hostile peer in a process of its own: what the fork server runs for `hostile`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from nodeimpl.p2p.peers import PeerAddress
+
+from devnet.hostile import hostile_peer
+from nodeimpl.p2p.iroh_transport import IrohTransport
+from opkit.proof.genesis import read_genesis
+from opkit.proof.keys import Identity
+
+LINE_BYTES_MAX = 65_536
+
+
+def run(kind: str, genesis: str, targets: list[dict[str, Any]], channel: int) -> int:
+    """Misbehave until the other end of `channel` closes; answer `stats` lines meanwhile."""
+    with socket.socket(fileno=channel) as ours:
+        asyncio.run(_misbehave(kind, Path(genesis), targets, ours))
+    return 0
+
+
+async def _misbehave(
+    kind: str, genesis: Path, targets: list[dict[str, Any]], channel: socket.socket
+) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=channel, limit=LINE_BYTES_MAX)
+    addresses = [
+        PeerAddress(did=target["did"], addresses=tuple(target["addresses"])) for target in targets
+    ]
+    peer_at_work = hostile_peer(
+        kind,
+        transport=IrohTransport(identity=Identity.generate()),
+        genesis=read_genesis(genesis.read_text("ascii")),
+        targets=addresses,
+    )
+    async with peer_at_work as peer:
+        writer.write(json.dumps({"did": peer.did}).encode("ascii") + b"\n")
+        while await reader.readline():
+            writer.write(json.dumps(dict(peer.stats())).encode("utf-8") + b"\n")
+            await writer.drain()

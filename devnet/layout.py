@@ -1,0 +1,118 @@
+"""A node's configuration file, and the file by which a started node says where it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devnet.reaper import Child
+from devnet.state import DevnetError, DevnetState, node_folder
+from opkit import home
+
+READY_BYTES_MAX = 65_536
+LOOK_EVERY_MS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a node says once it serves."""
+
+    pid: int
+    url: str
+    did: str
+    peer_addresses: tuple[str, ...]
+
+
+def write_config(
+    state: DevnetState, org: str, *, peers: Mapping[str, Sequence[str]], workers: int
+) -> Path:
+    """Write the configuration of one node and return where it lies.
+
+    Args:
+        state: the devnet.
+        org: whose node.
+        peers: addresses to dial, by the peer's DID: those of this devnet's links.
+        workers: how many tasks the node runs at once.
+    """
+    folder = home.private_folder(node_folder(state.folder, org))
+    paths = {
+        "folder": folder / "data",
+        "genesis": state.genesis,
+        "keystore": folder / "keystore.json",
+        "key_file": folder / "keystore.key",
+    }
+    lines = ["[node]", f"org = {_toml(org)}"]
+    lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
+    lines += ["", "[compute]", f"workers = {workers}"]
+    lines += ["", "[p2p]", 'bind = ["127.0.0.1:0", "[::1]:0"]']
+    for did, addresses in peers.items():
+        lines += ["", "[[p2p.peers]]", f"did = {_toml(did)}"]
+        lines += [f"addresses = [{', '.join(_toml(address) for address in addresses)}]"]
+    path = folder / "config.toml"
+    home.write_private(path, ("\n".join(lines) + "\n").encode("utf-8"))
+    return path
+
+
+def _toml(text: str) -> str:
+    """Return a TOML basic string: JSON's escapes are a subset of TOML's. Source: TOML 1.0."""
+    return json.dumps(text)
+
+
+def ready_file(state: DevnetState, org: str) -> Path:
+    """Return where the node of `org` says that it serves."""
+    return node_folder(state.folder, org) / "data" / "ready.json"
+
+
+async def wait_serving(path: Path, *, child: Child, log: Path, deadline_ms: int) -> Ready:
+    """Return what the node says once it serves.
+
+    Raises:
+        DevnetError: the process ended before, or did not get there in time.
+    """
+    try:
+        async with asyncio.timeout(deadline_ms / 1000):
+            while True:
+                ready = _read_ready(path)
+                if ready is not None and ready.pid == child.pid:
+                    return ready
+                if child.ended.is_set():
+                    raise DevnetError(
+                        f"the node {child.how()} before it was ready: {last_line(log)}",
+                        hint=f"its log: {log}",
+                    )
+                await asyncio.sleep(LOOK_EVERY_MS / 1000)
+    except TimeoutError:
+        raise DevnetError(
+            f"the node did not serve within {deadline_ms} ms: {last_line(log)}",
+            hint=f"its log: {log}",
+        ) from None
+
+
+def _read_ready(path: Path) -> Ready | None:
+    try:
+        with path.open("rb") as file:
+            said = json.loads(file.read(READY_BYTES_MAX))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return None  # Half written: it is looked at again.
+    return Ready(
+        pid=said["pid"],
+        url=said["url"],
+        did=said["did"],
+        peer_addresses=tuple(said["peer_addresses"]),
+    )
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says anything, shortened; or that there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8_192))
+            lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line]
+    except FileNotFoundError:
+        lines = []
+    return lines[-1][:500] if lines else "its log is empty"

@@ -1,0 +1,334 @@
+"""The running network: nodes as processes, links between all pairs, and what may be done to them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from devnet.disturbances import Disturbances
+from devnet.forks import ForkServer
+from devnet.lair import Lair
+from devnet.layout import last_line, ready_file, wait_serving, write_config
+from devnet.links import Link
+from devnet.reaper import Child, Reaper
+from devnet.saying import say
+from devnet.spec import DAY_MS
+from devnet.state import DevnetError, DevnetState, NodeState, node_folder, save_state
+from devnet.timekeeper import Timekeeper
+from devnet.watch import Watch
+from opkit.proof.keys import Identity
+
+SERVE_DEADLINE_MS = 30_000
+CONNECT_DEADLINE_MS = 30_000
+END_GRACE_MS = 3_000
+WORKERS = 2
+
+
+@dataclass(eq=False)
+class Node:
+    """One node of the network and the process that is it, if any."""
+
+    org: str
+    did: str
+    config: Path
+    log: Path
+    child: Child | None = None
+    state: str = "down"
+    marks: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self.child is not None and self.child.status is None
+
+
+class Network:
+    """All nodes and links of one devnet. Commands are done one after another."""
+
+    def __init__(
+        self,
+        *,
+        state: DevnetState,
+        forks: ForkServer,
+        reaper: Reaper,
+        operator: Identity,
+        began: float,
+    ) -> None:
+        """Keep the parts; `began` is the monotonic time from which start-up is counted."""
+        self.state = state
+        self._forks = forks
+        self._reaper = reaper
+        self._began = began
+        self._nodes: dict[str, Node] = {}
+        self._links: dict[frozenset[str], Link] = {}
+        self._cut: set[frozenset[str]] = set()
+        self._watch = Watch(network=state.network, operator=operator)
+        self._clock = Timekeeper(folder=state.folder, network=state.network, operator=operator)
+        self._lair = Lair(forks=forks, reaper=reaper, folder=state.folder, genesis=state.genesis)
+        self._turn = asyncio.Lock()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._ending = False
+        self.disturbances = Disturbances(state.folder / "disturbances.jsonl")
+
+    async def prepare(self) -> None:
+        """Open every link, and write every configuration with the links' addresses in it."""
+        dials: dict[str, dict[str, tuple[str, ...]]] = {node.org: {} for node in self.state.nodes}
+        for one, other in combinations(self.state.nodes, 2):
+            link = Link(one.org, other.org)
+            self._links[frozenset((one.org, other.org))] = link
+            dials[one.org][other.did] = (await link.open(),)
+        for node in self.state.nodes:
+            folder = node_folder(self.state.folder, node.org)
+            config = write_config(self.state, node.org, peers=dials[node.org], workers=WORKERS)
+            self._nodes[node.org] = Node(
+                org=node.org, did=node.did, config=config, log=folder / "node.log"
+            )
+
+    async def up(self) -> None:
+        """Start all nodes at once; return when each is ready and connected to all others.
+
+        Raises:
+            DevnetError: one ended, or did not get there in time.
+        """
+        await _all(self._serve(node) for node in self._nodes.values())
+        save_state(self.state)
+        await _all(self._connected(node) for node in self._nodes.values())
+        await _all(self._catch_up(node) for node in self._nodes.values())
+
+    async def _serve(self, node: Node) -> None:
+        """Fork the node and wait until it serves; aim the links that lead to it."""
+        ready_at = ready_file(self.state, node.org)
+        ready_at.unlink(missing_ok=True)
+        log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        ask = {
+            "module": "devnet.node_job",
+            "call": "run",
+            "arguments": [self.state.spec.node_module, str(node.config)],
+            "title": node.org,
+        }
+        try:
+            node.child = self._reaper.know(await self._forks.fork(ask, files=(log,)))
+        finally:
+            os.close(log)
+        node.state = "starting"
+        node.marks = {"forked": self._elapsed_ms()}
+        ready = await wait_serving(
+            ready_at, child=node.child, log=node.log, deadline_ms=SERVE_DEADLINE_MS
+        )
+        node.marks["serving"] = self._elapsed_ms()
+        self._keep(
+            node.org,
+            self.state.node(node.org).model_copy(
+                update={"url": ready.url, "peer_addresses": ready.peer_addresses}
+            ),
+        )
+        for pair, link in self._links.items():
+            if link.b == node.org and node.org in pair:
+                link.aim(ready.peer_addresses[0])
+        watcher = asyncio.get_running_loop().create_task(self._notice_end(node, node.child))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+
+    async def _notice_end(self, node: Node, child: Child) -> None:
+        """Say so when a node ends that nobody ended."""
+        await child.ended.wait()
+        if node.child is child and node.state in ("starting", "ready") and not self._ending:
+            node.state = "crashed"
+            say("node-crashed", org=node.org, how=child.how(), last=last_line(node.log))
+
+    async def _connected(self, node: Node) -> None:
+        """Wait until the node is ready and connected to all it can reach now."""
+        peers = [
+            other.did
+            for other in self._nodes.values()
+            if other is not node
+            and other.running
+            and self._pair(node.org, other.org) not in self._cut
+        ]
+        await self._watch.wait_ready(
+            self.state.node(node.org), peers=peers, deadline_ms=CONNECT_DEADLINE_MS
+        )
+        node.state = "ready"
+        node.marks["connected"] = self._elapsed_ms()
+
+    async def _catch_up(self, node: Node) -> None:
+        """Give the node the world time that the others have."""
+        if self._clock.record is not None:
+            await self._watch.move_clock(self.state.node(node.org), self._clock.record)
+
+    def _keep(self, org: str, changed: NodeState) -> None:
+        nodes = tuple(changed if node.org == org else node for node in self.state.nodes)
+        self.state = self.state.model_copy(update={"nodes": nodes})
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
+
+    def _node(self, org: str) -> Node:
+        self.state.node(org)
+        return self._nodes[org]
+
+    def _pair(self, a: str, b: str) -> frozenset[str]:
+        return frozenset((a, b))
+
+    def _link(self, a: str, b: str) -> Link:
+        self.state.node(a)
+        self.state.node(b)
+        if a == b:
+            raise DevnetError("a link has two ends", hint="name two organisations")
+        return self._links[self._pair(a, b)]
+
+    async def kill(self, org: str) -> dict[str, Any]:
+        """Kill a node without warning and return when it is gone.
+
+        Raises:
+            DevnetError: there is no such node, or it does not run.
+        """
+        async with self._turn:
+            node = self._node(org)
+            if not node.running or node.child is None:
+                raise DevnetError(f"the node of {org!r} does not run", hint="restart it")
+            node.state = "killed"
+            note = self.disturbances.note("kill", org=org)
+            node.child.send(signal.SIGKILL)
+            await node.child.ended.wait()
+            return note
+
+    async def restart(self, org: str) -> dict[str, Any]:
+        """Start a node that does not run, or end it in order and start it again.
+
+        Returns when it is ready, connected to all it can reach, and has the world time.
+
+        Raises:
+            DevnetError: there is no such node, or it did not get ready.
+        """
+        async with self._turn:
+            node = self._node(org)
+            note = self.disturbances.note("restart", org=org)
+            if node.running and node.child is not None:
+                node.state = "restarting"
+                await self._reaper.end(node.child, grace_ms=END_GRACE_MS)
+            await self._serve(node)
+            save_state(self.state)
+            await self._connected(node)
+            await self._catch_up(node)
+            return note
+
+    async def cut(self, a: str, b: str) -> dict[str, Any]:
+        """Let nothing pass between two nodes."""
+        async with self._turn:
+            self._link(a, b).cut()
+            self._cut.add(self._pair(a, b))
+            return self.disturbances.note("cut", a=a, b=b)
+
+    async def heal(self, a: str, b: str) -> dict[str, Any]:
+        """Let everything pass again."""
+        async with self._turn:
+            self._link(a, b).heal()
+            self._cut.discard(self._pair(a, b))
+            return self.disturbances.note("heal", a=a, b=b)
+
+    async def hostile(self, kind: str, against: Sequence[str]) -> dict[str, Any]:
+        """Start a hostile peer that connects to the named nodes; return its number and key."""
+        async with self._turn:
+            targets = [self.state.node(org) for org in against]
+            note = self.disturbances.note("hostile", kind=kind, against=list(against))
+            return {**note, **await self._lair.start(kind, targets)}
+
+    async def hostile_stats(self, number: int) -> dict[str, Any]:
+        """Return what a hostile peer was asked and served."""
+        return await self._lair.stats(number)
+
+    async def stop_hostile(self, number: int) -> dict[str, Any]:
+        """End a hostile peer."""
+        async with self._turn:
+            await self._lair.stop(number)
+            return self.disturbances.note("stop-hostile", number=number)
+
+    async def pass_time(self, days: int) -> dict[str, Any]:
+        """Move world time ahead on every running node; the others follow when they start.
+
+        Raises:
+            DevnetError: no whole number of days from 1 to 366.
+            CoopError: a node refused, or did not answer.
+        """
+        if not 1 <= days <= 366:
+            raise DevnetError("time passes by 1 to 366 days at once")
+        async with self._turn:
+            record = self._clock.move(days * DAY_MS)
+            note = self.disturbances.note("pass-time", days=days, offset_ms=self._clock.offset_ms)
+            running = [node for node in self._nodes.values() if node.running]
+            await _all(
+                self._watch.move_clock(self.state.node(node.org), record) for node in running
+            )
+            return note
+
+    async def status(self) -> dict[str, Any]:
+        """Return the network as it is now, each node being asked for its links."""
+        nodes = list(self._nodes.values())
+        figures = await asyncio.gather(*(self._figures(node) for node in nodes))
+        return {
+            "name": self.state.name,
+            "profile": self.state.profile,
+            "network": self.state.network,
+            "operator": self.state.operator,
+            "folder": str(self.state.folder),
+            "genesis": str(self.state.genesis),
+            "pid": os.getpid(),
+            "world_offset_ms": self._clock.offset_ms,
+            "nodes": figures,
+            "links": [
+                {"a": link.a, "b": link.b, "cut": pair in self._cut}
+                for pair, link in self._links.items()
+            ],
+            "hostile": self._lair.list(),
+            "disturbances": self.disturbances.all(),
+        }
+
+    async def _figures(self, node: Node) -> dict[str, Any]:
+        state = self.state.node(node.org)
+        links = await self._watch.links(state) if node.running and state.url else None
+        orgs = {other.did: other.org for other in self.state.nodes}
+        return {
+            "org": node.org,
+            "title": state.title,
+            "did": node.did,
+            "url": state.url,
+            "state": node.state,
+            "pid": node.child.pid if node.running and node.child else None,
+            "how": node.child.how() if node.child else "never started",
+            "answers": links is not None,
+            "connected": sorted(orgs.get(link.did, link.did) for link in links or ()),
+            "log": str(node.log),
+            "marks_ms": node.marks,
+        }
+
+    async def down(self) -> None:
+        """End every node in order, then whatever is left, and close all links."""
+        self._ending = True
+        await self._lair.close()
+        running = [node.child for node in self._nodes.values() if node.running and node.child]
+        await asyncio.gather(*(self._reaper.end(one, grace_ms=END_GRACE_MS) for one in running))
+        for node in self._nodes.values():
+            node.state = "down"
+        for link in self._links.values():
+            link.close()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await self._watch.close()
+
+
+async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all at once; when one fails the others are cancelled, and its own error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
