@@ -1,0 +1,36 @@
+"""Deadlines on any clock: on a virtual one they pass when it is advanced, not before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from nodeimpl.kernel.clock import Clock, RealClock
+
+
+@asynccontextmanager
+async def deadline(clock: Clock, ms: int) -> AsyncIterator[None]:
+    """Cancel the body after `ms` of `clock`'s time.
+
+    Raises:
+        TimeoutError: the body took longer.
+    """
+    if isinstance(clock, RealClock):
+        async with asyncio.timeout(ms / 1000):
+            yield
+        return
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as scope:
+        sleeper = loop.create_task(clock.sleep(ms))
+
+        def pass_deadline(slept: asyncio.Task[None]) -> None:
+            if not slept.cancelled() and not scope.expired():
+                scope.reschedule(loop.time())
+
+        sleeper.add_done_callback(pass_deadline)
+        try:
+            yield
+        finally:
+            sleeper.remove_done_callback(pass_deadline)
+            sleeper.cancel()
