@@ -162,6 +162,8 @@ class Machine:
         outcome, reason = self._end_of(store, prepared)
         self._alarm.set(None)
         took_us = (time.perf_counter_ns() - started) // 1000
+        if took_us > limits.time_ms * 1000 and outcome is not Outcome.TIME:
+            outcome, reason = Outcome.TIME, "time limit"
         left = 0 if outcome is Outcome.FUEL else store.get_fuel()
         peak = self._memory.size_bytes
         store.close()
