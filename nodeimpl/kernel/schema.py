@@ -7,7 +7,7 @@ and `LargeBinary`.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -62,3 +62,17 @@ journal_listener = Table(
     Column("hash", Text, nullable=False),
 )
 """How far each listener has read."""
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("endpoint", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("slot", BigInteger, nullable=False),
+    Column("ask_hash", Text, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index("ix_idempotency_principal_slot", "principal", "slot", unique=True),
+)
+"""Answers by idempotency key; `slot` numbers a principal's keys in the order they came."""

@@ -225,6 +225,11 @@ class Store:
         assert self._failure is not None, "the event is set with the failure"
         return self._failure
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the store broke; readiness says so."""
+        return self._failure is not None
+
     def figures(self) -> StoreFigures:
         """Return what the store did since it was opened."""
         return StoreFigures(

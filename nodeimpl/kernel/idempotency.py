@@ -1,0 +1,116 @@
+"""Answers remembered by their idempotency key, in the transaction of the effect itself.
+
+A key belongs to a principal and an endpoint for seven days of real time, and each principal holds a
+bounded number of them. A repeated ask gets the remembered answer and has no second effect; the one
+writer makes a duplicate in flight wait by itself. Refusals are not remembered: the function that
+refused took the row with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import bindparam, func, select
+
+from nodeimpl.kernel.schema import idempotency
+from nodeimpl.kernel.statements import sql
+from nodeimpl.kernel.tx import Tx
+from opkit.wire.gateway import IdempotencyConflict, IdempotencyFull
+
+KEPT_MS = 7 * 24 * 3_600_000
+"""How long a key is remembered."""
+
+KEYS_PER_PRINCIPAL_MAX = 100_000
+"""How many keys a principal may hold at once."""
+
+FORGOTTEN_PER_ASK_MAX = 8
+"""How many lapsed keys a new one removes: more than one, so that a backlog shrinks."""
+
+ANSWER_BYTES_MAX = 1_048_576
+"""The longest answer that is remembered."""
+
+_t = idempotency.c
+
+_FIND = sql(
+    select(_t.ask_hash, _t.answer, _t.at_ms, _t.slot).where(
+        _t.principal == bindparam("principal"),
+        _t.endpoint == bindparam("endpoint"),
+        _t.key == bindparam("key"),
+    )
+)
+_OLDEST = sql(
+    select(_t.slot, _t.at_ms)
+    .where(_t.principal == bindparam("principal"))
+    .order_by(_t.slot)
+    .limit(FORGOTTEN_PER_ASK_MAX)
+)
+_LAST_SLOT = sql(select(func.max(_t.slot)).where(_t.principal == bindparam("principal")))
+_FORGET = sql(
+    idempotency.delete().where(_t.principal == bindparam("principal"), _t.slot == bindparam("slot"))
+)
+_KEEP = sql(idempotency.insert())
+
+
+def remember(
+    tx: Tx,
+    *,
+    principal: str,
+    endpoint: str,
+    key: str,
+    ask_hash: str,
+    make: Callable[[], bytes],
+    keys_max: int = KEYS_PER_PRINCIPAL_MAX,
+) -> tuple[bytes, bool]:
+    """Return the answer to this ask, and whether it was given before.
+
+    Args:
+        principal: whose key it is (the member id, not the token).
+        endpoint: the endpoint's name; the same key elsewhere is another key.
+        ask_hash: hash of the whole ask, path and query included.
+        make: has the effect, in this transaction, and returns the answer's bytes; not called again
+            for a key that is remembered. What it raises leaves nothing remembered.
+        keys_max: a lower bound than the standing one; for tests and small nodes.
+
+    Refuses, in this order:
+        IdempotencyConflict: the key was used for another ask.
+        IdempotencyFull: the principal holds `keys_max` keys that have not lapsed.
+    """
+    known = tx.one(_FIND, principal=principal, endpoint=endpoint, key=key)
+    if known is not None:
+        known_hash, known_answer, at_ms, slot = known
+        if tx.now_ms < at_ms + KEPT_MS:
+            if known_hash != ask_hash:
+                raise IdempotencyConflict(key=key)
+            return known_answer, True
+        tx.run(_FORGET, principal=principal, slot=slot)
+    new_slot = _free_slot(tx, principal=principal, keys_max=keys_max)
+    answer = make()
+    assert len(answer) <= ANSWER_BYTES_MAX, "an answer that is remembered is short"
+    tx.run(
+        _KEEP,
+        principal=principal,
+        endpoint=endpoint,
+        key=key,
+        slot=new_slot,
+        ask_hash=ask_hash,
+        answer=answer,
+        at_ms=tx.now_ms,
+    )
+    return answer, False
+
+
+def _free_slot(tx: Tx, *, principal: str, keys_max: int) -> int:
+    """Forget some lapsed keys and return the next slot, or refuse."""
+    first_kept: int | None = None
+    for slot, at_ms in tx.all(_OLDEST, principal=principal):
+        if tx.now_ms < at_ms + KEPT_MS:
+            first_kept = slot
+            break
+        tx.run(_FORGET, principal=principal, slot=slot)
+    row = tx.one(_LAST_SLOT, principal=principal)
+    last = row[0] if row and row[0] is not None else 0
+    # Slots between are counted as held although single ones may have been forgotten: the bound is
+    # never exceeded, and no count has to walk the rows.
+    if first_kept is not None and last - first_kept + 1 >= keys_max:
+        raise IdempotencyFull(limit=keys_max)
+    return int(last) + 1

@@ -1,0 +1,99 @@
+"""Prometheus metrics of one node, in a registry of its own: several nodes may share a process.
+
+What the store and the blobs count anyway is read when somebody scrapes, and costs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.store import Store
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Bounds of the histograms of durations, in seconds."""
+
+
+class Metrics:
+    """The metrics of one node. Names start with `opkit_`; labels have few values, never ids."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.registry = CollectorRegistry(auto_describe=False)
+
+    def counter(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Counter:
+        """Return a new counter `opkit_{name}_total`."""
+        return Counter(f"opkit_{name}", help_text, tuple(labels), registry=self.registry)
+
+    def gauge(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Gauge:
+        """Return a new gauge `opkit_{name}`."""
+        return Gauge(f"opkit_{name}", help_text, tuple(labels), registry=self.registry)
+
+    def seconds(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Histogram:
+        """Return a new histogram of durations `opkit_{name}_seconds`."""
+        return Histogram(
+            f"opkit_{name}_seconds",
+            help_text,
+            tuple(labels),
+            buckets=SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+
+    def watch(self, read: Callable[[], Iterable[Metric]]) -> None:
+        """Ask `read` for metrics at each scrape."""
+        self.registry.register(_Read(read))
+
+    def watch_store(self, store: Store) -> None:
+        """Show what the store does."""
+        self.watch(lambda: _store_metrics(store))
+
+    def watch_blobs(self, blobs: BlobStore) -> None:
+        """Show how much the blob store keeps."""
+        self.watch(lambda: _blob_metrics(blobs))
+
+    def render(self) -> bytes:
+        """Return all metrics in the text format, to be sent as `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+class _Read(Collector):
+    def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        return self._read()
+
+    def describe(self) -> Iterable[Metric]:
+        """Return their names, without values."""
+        return self._read()
+
+
+def _store_metrics(store: Store) -> Iterable[Metric]:
+    now = store.figures()
+    counters = {
+        "commits": (now.commits, "Groups of changes that were committed."),
+        "changes": (now.changes, "Changes that were committed."),
+        "refusals": (now.refusals, "Changes that refused, and were undone alone."),
+        "lost": (now.lost, "Changes that were undone because the store could not."),
+        "busy": (now.busy, "Changes not begun because the queue was full."),
+        "reads": (now.reads, "Transactions that only read."),
+    }
+    for name, (value, help_text) in counters.items():
+        yield CounterMetricFamily(f"opkit_store_{name}", help_text, value=value)
+    yield GaugeMetricFamily("opkit_store_waiting", "Changes on their way.", value=now.waiting)
+    yield GaugeMetricFamily("opkit_journal_sequence", "The last entry.", value=now.sequence)
+    yield GaugeMetricFamily("opkit_store_failed", "1 if it broke.", value=int(store.has_failed))
+
+
+def _blob_metrics(blobs: BlobStore) -> Iterable[Metric]:
+    count, size_bytes = blobs.usage()
+    yield GaugeMetricFamily("opkit_blobs", "Blobs kept.", value=count)
+    yield GaugeMetricFamily("opkit_blob_bytes", "Bytes of all blobs.", value=size_bytes)
+    yield GaugeMetricFamily("opkit_blob_quota_bytes", "The quota.", value=blobs.quota_bytes)

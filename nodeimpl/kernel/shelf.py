@@ -1,0 +1,174 @@
+"""The folder of the blob store: plain, blocking file work, called from threads.
+
+Every failure of the disk is one of two: full, which passes, and broken, after which the node must
+stop, because a failed sync may have lost what an earlier one promised (ADR 0004).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from nodeimpl.kernel.errors import StoreFailed
+from opkit.proof.cid import is_cid
+from opkit.wire.base import Cid
+from opkit.wire.compute import StorageFull
+
+PARTIAL_FOLDER = "partial"
+"""Where bytes lie until they are whole; emptied at the start."""
+
+
+class Shelf:
+    """The folder and its account of bytes. Every method may be called from any thread."""
+
+    def __init__(self, folder: Path, *, quota_bytes: int) -> None:
+        """Open the folder, count what is there, and remove what was left unfinished."""
+        assert quota_bytes >= 0, quota_bytes
+        self.quota_bytes = quota_bytes
+        self._folder = folder
+        self._partial = folder / PARTIAL_FOLDER
+        self._lock = threading.Lock()
+        self._reserved_bytes = 0
+        self._partial.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self._partial.iterdir():
+            left.unlink()
+        self._count, self._bytes = _count(folder)
+
+    def path(self, cid: Cid) -> Path:
+        """Return where the bytes of `cid` are, or would be."""
+        return self._folder / cid
+
+    def size(self, cid: Cid) -> int | None:
+        """Return how many bytes are kept under `cid`, or None."""
+        try:
+            return (self._folder / cid).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, cid: Cid) -> bytes | None:
+        """Return the bytes kept under `cid`, or None."""
+        try:
+            return self.path(cid).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def usage(self) -> tuple[int, int]:
+        """Return how many blobs are kept, and their bytes together."""
+        with self._lock:
+            return self._count, self._bytes
+
+    def reserve(self, size_bytes: int) -> None:
+        """Set room aside for bytes on their way.
+
+        Raises:
+            StorageFull: there is not so much room.
+        """
+        with self._lock:
+            if self._bytes + self._reserved_bytes + size_bytes > self.quota_bytes:
+                raise StorageFull(limit_bytes=self.quota_bytes)
+            self._reserved_bytes += size_bytes
+
+    def release(self, size_bytes: int) -> None:
+        """Give back room that was set aside."""
+        with self._lock:
+            self._reserved_bytes -= size_bytes
+            assert self._reserved_bytes >= 0, "released more than was reserved"
+
+    def open_partial(self) -> PartialFile:
+        """Make a file for bytes on their way.
+
+        Raises:
+            StorageFull: the disk is full.
+            StoreFailed: the disk is broken.
+        """
+        path = self._partial / secrets.token_hex(16)
+        with self.disk():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            return PartialFile(self, path=path, descriptor=os.open(path, flags, 0o600))
+
+    def adopt(self, partial: Path, *, cid: Cid, size_bytes: int) -> None:
+        """Put synced bytes in their place, durably, and count them once."""
+        place = self._folder / cid
+        with self._lock:
+            is_new = not place.exists()
+            partial.rename(place)
+            if is_new:
+                self._count += 1
+                self._bytes += size_bytes
+        self._sync_folder()
+
+    def remove(self, cid: Cid) -> int:
+        """Forget the bytes kept under `cid` and return how many they were."""
+        place = self._folder / cid
+        with self._lock, self.disk():
+            try:
+                size_bytes = place.stat().st_size
+                place.unlink()
+            except FileNotFoundError:
+                return 0
+            self._count -= 1
+            self._bytes -= size_bytes
+        with self.disk():
+            self._sync_folder()
+        return size_bytes
+
+    @contextlib.contextmanager
+    def disk(self) -> Iterator[None]:
+        """Say what an error of the disk means."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StorageFull(limit_bytes=self.quota_bytes) from error
+            raise StoreFailed(f"the folder of the blobs: {error}") from error
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class PartialFile:
+    """A file that is not whole yet. One thread at a time uses it."""
+
+    def __init__(self, shelf: Shelf, *, path: Path, descriptor: int) -> None:
+        """Use `Shelf.open_partial`."""
+        self._shelf = shelf
+        self._path = path
+        self._descriptor = descriptor
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        view = memoryview(data)
+        with self._shelf.disk():
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+    def adopt(self, cid: Cid, *, size_bytes: int) -> None:
+        """Sync the file and put it in its place, durably. It cannot be used afterwards."""
+        with self._shelf.disk():
+            os.fsync(self._descriptor)
+            self._shelf.adopt(self._path, cid=cid, size_bytes=size_bytes)
+        os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Close and remove the file."""
+        os.close(self._descriptor)
+        self._path.unlink(missing_ok=True)
+
+
+def _count(folder: Path) -> tuple[int, int]:
+    count = size_bytes = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_cid(entry.name):
+                count += 1
+                size_bytes += entry.stat().st_size
+    return count, size_bytes
