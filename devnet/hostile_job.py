@@ -21,12 +21,12 @@ LINE_BYTES_MAX = 65_536
 def run(kind: str, genesis: str, targets: list[dict[str, Any]], channel: int) -> int:
     """Misbehave until the other end of `channel` closes; answer `stats` lines meanwhile."""
     with socket.socket(fileno=channel) as ours:
-        asyncio.run(_misbehave(kind, Path(genesis), targets, ours))
+        asyncio.run(_misbehave(kind, Path(genesis).read_text("ascii"), targets, ours))
     return 0
 
 
 async def _misbehave(
-    kind: str, genesis: Path, targets: list[dict[str, Any]], channel: socket.socket
+    kind: str, genesis: str, targets: list[dict[str, Any]], channel: socket.socket
 ) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=channel, limit=LINE_BYTES_MAX)
     addresses = [
@@ -35,7 +35,7 @@ async def _misbehave(
     peer_at_work = hostile_peer(
         kind,
         transport=IrohTransport(identity=Identity.generate()),
-        genesis=read_genesis(genesis.read_text("ascii")),
+        genesis=read_genesis(genesis),
         targets=addresses,
     )
     async with peer_at_work as peer:

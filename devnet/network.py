@@ -1,4 +1,4 @@
-"""The running network: nodes as processes, links between all pairs, and what may be done to them."""
+"""The running network: nodes as processes, links between all pairs, and what is done to them."""
 
 from __future__ import annotations
 

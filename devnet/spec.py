@@ -178,11 +178,10 @@ def load_world(folder: Path = WORLD_FOLDER) -> WorldSpec:
     """
     network = _read(folder / "network.toml")
     history = _read(folder / "history.toml")
-    named = {org for orgs in network.get("profiles", {}).values() for org in orgs}
+    own = ("network", "history")
+    files = sorted(path for path in folder.glob("*.toml") if path.stem not in own)
     try:
-        organisations = {
-            org: Organisation.model_validate(_read(folder / f"{org}.toml")) for org in sorted(named)
-        }
+        organisations = {path.stem: Organisation.model_validate(_read(path)) for path in files}
         return WorldSpec.model_validate({**network, **history, "organisations": organisations})
     except ValidationError as bad:
         raise WorldError(f"{folder}: {bad}") from bad

@@ -85,7 +85,10 @@ class Watch:
         missing = "the node's answer"
         try:
             async with asyncio.timeout(deadline_ms / 1000):
-                while missing := await self._missing(node, expected):
+                while True:
+                    missing = await self._missing(node, expected)
+                    if not missing:
+                        return
                     await asyncio.sleep(LOOK_EVERY_MS / 1000)
         except TimeoutError:
             raise DevnetError(
