@@ -146,9 +146,9 @@ def _header_members(header: str) -> dict[str, str]:
 def _why_header(header: str, *, issuer: Did, typ: str) -> str:
     """Return what is wrong with a header that is not the expected one."""
     claimed = _header_members(header)
-    if claimed["kid"] != issuer:
-        return f"it is signed by {claimed['kid']}, not by {issuer}"
-    return f"it is a {claimed['typ']!r}, not a {typ!r}"
+    if claimed["typ"] != typ:
+        return f"it is a {claimed['typ']!r}, not a {typ!r}"
+    return f"it is signed by {claimed['kid']}, not by {issuer}"
 
 
 def _first_error(bad: ValidationError) -> str:

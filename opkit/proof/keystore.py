@@ -27,6 +27,7 @@ SECRET_BYTES = SecretBox.KEY_SIZE
 SEEDS_MAX = 1024
 
 _SeedName = Annotated[str, StringConstraints(min_length=1, max_length=130)]
+_Seed = Annotated[B64, Field(min_length=SEED_BYTES, max_length=SEED_BYTES)]
 
 
 class _Argon2id(Wire):
@@ -45,7 +46,7 @@ class _Envelope(Wire):
 
 
 class _Content(Wire):
-    seeds: Annotated[dict[_SeedName, B64], Field(max_length=SEEDS_MAX)]
+    seeds: Annotated[dict[_SeedName, _Seed], Field(max_length=SEEDS_MAX)]
 
 
 def seal(seeds: Mapping[str, bytes], *, secret: bytes | str) -> bytes:

@@ -20,7 +20,7 @@ from opkit.wire.base import Count, Jws, NetworkId, RecordId, TimeMs, Wire
 REPORT_TYP = "opkit-report+jws"
 
 FILES_MAX = 1000
-"""The most files that one statement lists, so that it fits a signed object."""
+"""The most files that one statement lists: so many fit a signed object under blobs' names."""
 
 FilePath = Annotated[
     str,

@@ -41,7 +41,7 @@ def read_custom_sections(module: bytes) -> tuple[tuple[str, bytes], ...]:
         raise ProofError("not a WebAssembly module of version 1")
     found: list[tuple[str, bytes]] = []
     place = len(MAGIC)
-    for _ in range(SECTIONS_MAX):
+    for _ in range(SECTIONS_MAX + 1):
         if place == len(module):
             return tuple(found)
         kind = module[place]

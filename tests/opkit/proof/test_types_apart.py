@@ -1,0 +1,98 @@
+"""Each type of signed object offered where each other is expected, and in an earlier network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.genesis import read_genesis
+from opkit.proof.keys import Identity
+from opkit.proof.membership import founding_members, read_record
+from opkit.proof.receipt import verify_manifest
+from opkit.proof.report import ReportStatement, read_report, sign_report
+from opkit.wire.base import Jws
+from opkit.wire.compute import RECEIPT_TYP, Receipt
+from opkit.wire.genesis import CHARTER_TYP, Charter
+from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
+from opkit.wire.network import CLOCK_TYP, ClockRecord
+
+Reader = Callable[[Any, Jws], object]
+KINDS = ["charter", "clock", "genesis", "login", "manifest", "member", "receipt", "report", "token"]
+
+
+def objects_of(network: Any) -> dict[str, Jws]:
+    """Return one good object of each type, all signed by the operator where that is possible."""
+    operator: Identity = network.operator
+    manifest = network.manifest("-/operator", signer=operator)
+    node = network.nodes["tool-library"]
+    clock = ClockRecord(network=network.name, aud="clock", sequence=1, offset_ms=1, issued_at_ms=1)
+    login = Login(network=network.name, aud=node.did, did=operator.did, challenge="c", scopes=())
+    claims = TokenClaims(
+        network=network.name,
+        aud=operator.did,
+        member_id="-/operator",
+        did=operator.did,
+        scopes=(),
+        issued_at_ms=1,
+        expires_at_ms=2,
+        token_id="0" * 32,
+    )
+    charter = network.view.charter("tool-library")
+    report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
+    return {
+        "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
+        "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
+        "genesis": network.view.token,
+        "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
+        "manifest": manifest,
+        "member": network.record("-/pilar", did=node.did),
+        "receipt": network.receipt(manifest, signer=operator),
+        "report": sign_report(report, operator),
+        "token": jws.sign(claims, typ=TOKEN_TYP, identity=operator),
+    }
+
+
+def by_operator(typ: str, of: type[Any]) -> Reader:
+    """Return the reader of a type that has no reader of its own in this package."""
+    return lambda network, token: jws.verify(
+        token, typ=typ, issuer=network.operator.did, network=network.name, of=of
+    )
+
+
+READERS: dict[str, Reader] = {
+    "charter": by_operator(CHARTER_TYP, Charter),
+    "clock": by_operator(CLOCK_TYP, ClockRecord),
+    "genesis": lambda network, token: (network, read_genesis(token)),
+    "login": by_operator(LOGIN_TYP, Login),
+    "manifest": lambda network, token: verify_manifest(
+        token, genesis=network.view, member=founding_members(network.view)["-/operator"]
+    ),
+    "member": lambda network, token: read_record(token, genesis=network.view),
+    "receipt": by_operator(RECEIPT_TYP, Receipt),
+    "report": lambda network, token: read_report(token, genesis=network.view),
+    "token": by_operator(TOKEN_TYP, TokenClaims),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_type_is_read_by_its_own_reader(network: Any, kind: str) -> None:
+    assert READERS[kind](network, objects_of(network)[kind])
+
+
+@pytest.mark.parametrize(("offered", "expected"), list(permutations(KINDS, 2)))
+def test_no_type_passes_for_another(network: Any, offered: str, expected: str) -> None:
+    with pytest.raises(ProofError, match=r"it is a '.*', not a '"):
+        READERS[expected](network, objects_of(network)[offered])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "genesis"])
+def test_no_object_of_an_earlier_network_of_the_same_keys_is_read(
+    network: Any, rebuilt: Any, kind: str
+) -> None:
+    with pytest.raises(ProofError, match="another network"):
+        READERS[kind](network, objects_of(rebuilt)[kind])
