@@ -1,0 +1,48 @@
+"""`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
+
+Names: help, devnet, demo, notebook, tasks, idle, blobs; without one, all. The exit code is 1 only
+if something could not be measured: a missed target is a figure, not a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from bench.rows import Row, table, write
+
+LATEST = Path(__file__).parent / "latest.json"
+MEASUREMENTS = {
+    "help": ("bench.commands", "help_text"),
+    "devnet": ("bench.commands", "devnet_up"),
+    "demo": ("bench.commands", "demo"),
+    "notebook": ("bench.commands", "notebook"),
+    "tasks": ("bench.tasks", "tasks"),
+    "idle": ("bench.idle", "idle"),
+    "blobs": ("bench.blobs", "blobs"),
+}
+"""Each measurement by name: the module that holds it, and the function."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the measurements that are named; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    asked = parser.parse_args(arguments)
+    unknown = set(asked.names) - set(MEASUREMENTS)
+    if unknown:
+        parser.error(f"no measurement is called {', '.join(sorted(unknown))}")
+    rows: list[Row] = []
+    for name in asked.names or MEASUREMENTS:
+        module, function = MEASUREMENTS[name]
+        print(f"bench: {name} …", file=sys.stderr, flush=True)
+        rows += getattr(import_module(module), function)()
+        write(LATEST, rows)
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

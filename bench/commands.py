@@ -1,0 +1,47 @@
+"""What someone waits for at a terminal: help, a devnet, the demo."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from statistics import median
+
+from bench.network import OPKIT, devnet, opkit, run, seconds_of_command, state_home
+from bench.rows import Row, row
+
+
+def help_text() -> list[Row]:
+    """`opkit --help`, from a fresh process."""
+    opkit("--help")
+    taken = [seconds_of_command([str(OPKIT), "--help"]) for _ in range(9)]
+    return [row("opkit --help", median(taken), "s", target="<= 0.5", n=len(taken))]
+
+
+def devnet_up() -> list[Row]:
+    """Three nodes from `devnet up` to ready and connected to each other."""
+    taken = []
+    with state_home():
+        for _ in range(5):
+            taken.append(seconds_of_command([str(OPKIT), "devnet", "up", "bench"]))
+            opkit("devnet", "reset", "bench", "--yes")
+    return [row("devnet up, three nodes", median(taken), "s", target="<= 3", n=len(taken))]
+
+
+def demo() -> list[Row]:
+    """Flow A by `opkit demo`, its network included."""
+    with state_home(), tempfile.TemporaryDirectory() as out:
+        command = [str(OPKIT), "demo", "a", "--out", out]
+        taken = [seconds_of_command(command) for _ in range(3)]
+    return [row("demo of Flow A", median(taken), "s", target="<= 10", n=len(taken))]
+
+
+def notebook() -> list[Row]:
+    """What the notebook costs over telling the story plainly, both on a running devnet."""
+    with state_home(), tempfile.TemporaryDirectory() as out, devnet() as name:
+        plain_command = [sys.executable, "-m", "flows", "a", "--devnet", name]
+        notebook_command = [str(OPKIT), "demo", "a", "--devnet", name, "--out", out]
+        run(plain_command)
+        plain = [seconds_of_command(plain_command) for _ in range(3)]
+        told = [seconds_of_command(notebook_command) for _ in range(3)]
+    more = median(told) - median(plain)
+    return [row("notebook over plain story", more, "s more", target="<= 3", n=3)]
