@@ -8,10 +8,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from nodeimpl.p2p.peers import PeerAddress
-
 from devnet.hostile import hostile_peer
 from nodeimpl.p2p.iroh_transport import IrohTransport
+from nodeimpl.p2p.peers import PeerAddress
 from opkit.proof.genesis import read_genesis
 from opkit.proof.keys import Identity
 
