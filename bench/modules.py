@@ -7,7 +7,7 @@ import secrets
 from opkit.proof.wasm import MAGIC, add_custom_section
 
 _TYPES = bytes([2, 0x60, 0, 0, 0x60, 1, 0x7F, 1, 0x7F])
-_BODY_STEPS = 1_000
+_BODY_STEPS = 40
 
 
 def padded(size_bytes: int, *, code_bytes: int) -> bytes:
@@ -24,8 +24,8 @@ def padded(size_bytes: int, *, code_bytes: int) -> bytes:
 def coded(code_bytes: int) -> bytes:
     """Return a module of about `code_bytes` of code that validates and compiles.
 
-    Functions add constants to their argument; the constants are random, so that no two functions
-    are equal and nothing is compiled once for all.
+    The constants in its functions are random: no two functions are equal, and nothing is compiled
+    once for all.
     """
     bodies = [b"\x02\x00\x0b"]
     size = 0
@@ -48,14 +48,17 @@ def coded(code_bytes: int) -> bytes:
 
 
 def _body() -> bytes:
-    steps = b"".join(
-        b"\x41" + bytes([0x80 | low & 0x7F, high & 0x3F]) + b"\x6a"
-        for low, high in zip(
-            secrets.token_bytes(_BODY_STEPS), secrets.token_bytes(_BODY_STEPS), strict=True
-        )
-    )
-    content = b"\x00\x20\x00" + steps + b"\x0b"
+    """Return a function that loads, compares and stores, as compiled programs mostly do."""
+    steps = b"".join(_step(secrets.randbelow(2**13)) for _ in range(_BODY_STEPS))
+    content = b"\x00" + steps + b"\x20\x00\x0b"
     return _u32(len(content)) + content
+
+
+def _step(constant: int) -> bytes:
+    """Return `x = memory[c + (x ^ c)]; if (!x) memory[c + x] = x`."""
+    number = bytes([0x80 | constant & 0x7F, constant >> 7])
+    load = b"\x20\x00\x41" + number + b"\x73\x28\x02" + number + b"\x22\x00"
+    return load + b"\x45\x04\x40\x20\x00\x20\x00\x36\x02" + number + b"\x0b"
 
 
 def _u32(number: int) -> bytes:
