@@ -91,5 +91,8 @@ class Engine(Protocol):
     def reader(self) -> Session:
         """Open a session that only reads, each transaction from one snapshot."""
 
+    def settle(self, session: Session) -> None:
+        """Make sure that nobody else's commits count from now on; the schema is there."""
+
     def table_names(self, session: Session) -> Sequence[str]:
         """Return the names of the tables that exist."""

@@ -158,6 +158,9 @@ class SqliteEngine:
         connection.execute("PRAGMA cache_size = -4096")
         return SqliteSession(connection, begin="BEGIN DEFERRED")
 
+    def settle(self, session: Session) -> None:
+        """Nothing: the lock file is enough, for it ends with this process and not before."""
+
     def table_names(self, session: Session) -> Sequence[str]:
         """Return the names of the tables that exist."""
         text = "SELECT name FROM sqlite_master WHERE type = 'table'"

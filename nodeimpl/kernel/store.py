@@ -330,6 +330,7 @@ def _own(engine: Engine, url: str) -> Session:
         session = engine.writer()
         try:
             birth.prepare(engine, session, url=url)
+            engine.settle(session)
         except Exception:
             session.close()
             raise

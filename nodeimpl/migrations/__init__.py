@@ -1,1 +1,42 @@
-"""Migrations of the node's database: Alembic, loaded only where a schema differs."""
+"""Migrations of the node's database: Alembic, loaded only where a schema differs.
+
+`python -m nodeimpl.migrations make "what changes"` writes the next revision from the tables as they
+are declared. A fresh database is not made from here (`nodeimpl.kernel.birth`); a test compares.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+FOLDER = Path(__file__).parent
+
+
+def driver_url(url: str) -> str:
+    """Return `url` as SQLAlchemy spells it, with the drivers that are used here."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in {"postgresql", "postgres"}:
+        return f"postgresql+psycopg{separator}{rest}"
+    return url
+
+
+def config(url: str) -> Config:
+    """Return Alembic's configuration for the database at `url`."""
+    from alembic.config import Config
+
+    made = Config()
+    made.set_main_option("script_location", str(FOLDER))
+    made.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    # The option's value goes through interpolation, where a percent sign is doubled.
+    made.set_main_option("sqlalchemy.url", driver_url(url).replace("%", "%%"))
+    return made
+
+
+def upgrade(url: str, *, revision: str = "head") -> None:
+    """Bring the database at `url` forward to `revision`, in one transaction."""
+    from alembic import command
+
+    command.upgrade(config(url), revision)

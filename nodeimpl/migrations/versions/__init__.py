@@ -1,0 +1,1 @@
+"""One file per revision, `NNNN_what.py`; each only goes forward."""
