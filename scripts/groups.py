@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as ET
+from xml.etree import ElementTree
 
 from steps import ROOT, Done, run_step, tool
 
@@ -139,7 +139,7 @@ def read_outcome(step: Done, report: Path) -> Outcome:
     """Return what a finished step's report counts."""
     if not report.exists():
         return Outcome(step=step, failed=1)
-    suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it.
+    suites = list(ElementTree.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it.
     counts = {
         name: sum(int(suite.get(name, "0")) for suite in suites)
         for name in ("tests", "failures", "errors", "skipped")
