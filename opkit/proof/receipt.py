@@ -54,6 +54,22 @@ def verify_manifest(token: Jws, *, genesis: GenesisView, member: Member) -> Mani
     return manifest
 
 
+def read_receipt(token: Jws, genesis: GenesisView | None) -> Receipt:
+    """Return a receipt that the executor it names has signed; nothing else is checked.
+
+    Args:
+        token: the receipt.
+        genesis: whose network it must belong to; None takes the network that it names.
+
+    Raises:
+        ProofError: signature, type, network or shape.
+    """
+    claimed = jws.peek(token).payload
+    network = genesis.network if genesis else str(claimed.get("network"))
+    issuer = str(claimed.get("executor"))
+    return jws.verify(token, typ=RECEIPT_TYP, issuer=issuer, network=network, of=Receipt)
+
+
 def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Verdict:
     """Check a receipt with its manifest; never raises for a bad one.
 
@@ -65,7 +81,7 @@ def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Ver
         genesis: the network's genesis as the verifier keeps it; None if they have none.
     """
     anchored = genesis is not None
-    receipt, signed = _try("receipt-signature", partial(_read_receipt, bundle.receipt, genesis))
+    receipt, signed = _try("receipt-signature", partial(read_receipt, bundle.receipt, genesis))
     if receipt is None:
         return Verdict(subject="receipt", checks=(signed,), anchored=anchored)
     checks = [signed]
@@ -98,7 +114,7 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
     checks = [length]
     before: tuple[Receipt, str] | None = None
     for place, token in enumerate(receipts, start=1):
-        receipt, signed = _try(f"receipt {place} signature", partial(_read_receipt, token, genesis))
+        receipt, signed = _try(f"receipt {place} signature", partial(read_receipt, token, genesis))
         checks.append(signed)
         if receipt is None:
             break
@@ -116,13 +132,6 @@ def _try(name: str, read: Callable[[], T]) -> tuple[T | None, Check]:
     except ProofError as bad:
         return None, Check(name=name, ok=False, expected="verifies", actual=bad.why)
     return value, Check(name=name, ok=True, expected="verifies", actual="verifies")
-
-
-def _read_receipt(token: Jws, genesis: GenesisView | None) -> Receipt:
-    claimed = jws.peek(token).payload
-    network = genesis.network if genesis else str(claimed.get("network"))
-    issuer = str(claimed.get("executor"))
-    return jws.verify(token, typ=RECEIPT_TYP, issuer=issuer, network=network, of=Receipt)
 
 
 def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> Manifest:
