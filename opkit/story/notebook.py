@@ -95,6 +95,7 @@ def marker_bundle(told: Told) -> dict[str, Any]:
         "sentence": told.sentence,
         "state": told.state.value,
         "record": None if record is None else record.model_dump(mode="json"),
+        "setup": [each.model_dump(mode="json") for each in told.setup],
         "blobs": {cid_of(data): b64encode(data) for data in told.blobs},
     }
     problem = record.problem if record else ""

@@ -43,7 +43,8 @@ class Told:
         marker: its name; `sentence` is what it says.
         state: running, done, refused or failed.
         record: what was told, unless the step is still running.
-        blobs: bytes of the record's blob proofs, by name.
+        blobs: bytes of the record's blob proofs.
+        setup: the set-up steps done so far.
     """
 
     flow: str
@@ -54,6 +55,7 @@ class Told:
     state: State
     record: MarkerRecord | None
     blobs: tuple[bytes, ...] = ()
+    setup: tuple[SetupRecord, ...] = ()
 
 
 OnTold = Callable[[Told], None]
@@ -169,6 +171,7 @@ class Telling(Generic[S]):
                 ok=False,
                 kind=planned.kind,
                 sentence=planned.sentence,
+                evidence={},
                 at_ms=at_ms,
                 took_ms=_since_ms(began),
                 problem=why,
@@ -206,6 +209,7 @@ class Telling(Generic[S]):
                 state=state,
                 record=record,
                 blobs=blobs,
+                setup=tuple(self._setup),
             )
         )
 

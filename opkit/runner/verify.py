@@ -1,0 +1,112 @@
+"""Verifies a run folder on any machine: the operator's word, every file, every proof.
+
+Starts from a genesis that the verifier keeps; the copy in the folder is never an anchor, for
+whoever forged the folder could have made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from opkit.proof.canonical import sha256_hex
+from opkit.proof.checks import Check, ProofError, Verdict
+from opkit.proof.cid import cid_of
+from opkit.proof.genesis import GenesisView
+from opkit.proof.receipt import verify_receipt
+from opkit.proof.report import verify_report
+from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
+from opkit.story.record import FlowRecord, RunRecord
+from opkit.story.report import BlobRecord, ReceiptRecord
+from opkit.views.report import EVIDENCE_ID, embedded_evidence
+
+SIGNATURE_BYTES_MAX = 300_000
+
+
+def verify_folder(folder: Path, *, genesis: GenesisView | None) -> Verdict:
+    """Check a run folder whole; never raises for a bad one.
+
+    Args:
+        folder: what a run wrote.
+        genesis: the network's genesis as the verifier keeps it; None if they have none: then the
+            best answer is "consistent, signer unknown".
+    """
+    subject = f"report {folder.name}"
+    try:
+        token = _signature(folder)
+        files = files_of(folder)
+    except (OSError, ValueError) as bad:
+        failed = Check(name="readable", ok=False, expected="a run folder", actual=str(bad))
+        return Verdict(subject=subject, checks=(failed,), anchored=genesis is not None)
+    hashes = {name: (sha256_hex(data), len(data)) for name, data in files.items()}
+    signed = verify_report(token, genesis=genesis, files=hashes)
+    checks = (*signed.checks, *_contents(files, genesis))
+    return Verdict(subject=subject, checks=checks, anchored=genesis is not None)
+
+
+def _signature(folder: Path) -> str:
+    path = folder / SIGNATURE
+    if path.stat().st_size > SIGNATURE_BYTES_MAX:
+        raise ValueError(f"{SIGNATURE} is longer than a statement can be")
+    return path.read_text(encoding="ascii").strip()
+
+
+def _contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> Iterator[Check]:
+    try:
+        run = RunRecord.model_validate_json(files[EVIDENCE])
+    except (KeyError, ValidationError) as bad:
+        said = str(bad).split("\n", 1)[0]
+        yield Check(name="evidence", ok=False, expected="evidence of a run", actual=said)
+        return
+    yield _that("evidence adds up", run.consistent, "each ok follows from its markers")
+    if genesis is not None:
+        yield _equal("network", expected=genesis.network, actual=run.network)
+        yield _equal("operator", expected=genesis.operator, actual=run.operator)
+        known = {node.did for node in genesis.genesis.nodes}
+        strangers = sorted({node.did for node in run.nodes} - known)
+        yield _that("nodes are of the network", not strangers, "all", ", ".join(strangers))
+    shown = embedded_evidence(files.get(INDEX, b""))
+    yield _that(f"{INDEX} shows this evidence", shown == run, f"the same run in {EVIDENCE_ID}")
+    for flow in run.flows:
+        yield from _proofs(flow, files, genesis)
+
+
+def _proofs(
+    flow: FlowRecord, files: Mapping[str, bytes], genesis: GenesisView | None
+) -> Iterator[Check]:
+    for marker in flow.markers:
+        where = f"{flow.name} {marker.name}"
+        bad = [check.name for check in marker.checks if not check.ok]
+        yield _that(f"{where}: its checks hold", not (marker.ok and bad), "all", ", ".join(bad))
+        for proof in marker.proofs:
+            if isinstance(proof, BlobRecord):
+                data = files.get(proof.path)
+                actual = "missing" if data is None else cid_of(data)
+                yield _equal(f"{where}: bytes", expected=proof.cid, actual=actual)
+            else:
+                yield from _receipt(where, proof, genesis)
+
+
+def _receipt(where: str, proof: ReceiptRecord, genesis: GenesisView | None) -> Iterator[Check]:
+    try:
+        verdict = verify_receipt(proof.bundle, genesis=genesis)
+    except ProofError as bad:
+        yield Check(name=f"{where}: receipt", ok=False, expected="a receipt", actual=bad.why)
+        return
+    for check in verdict.checks:
+        yield Check(
+            name=f"{where}: receipt, {check.name}",
+            ok=check.ok,
+            expected=check.expected,
+            actual=check.actual,
+        )
+
+
+def _that(name: str, ok: bool, expected: str, actual: str = "") -> Check:
+    return Check(name=name, ok=ok, expected=expected, actual=actual or ("yes" if ok else "no"))
+
+
+def _equal(name: str, *, expected: str, actual: str) -> Check:
+    return Check(name=name, ok=expected == actual, expected=expected, actual=actual)

@@ -1,0 +1,71 @@
+"""Values as markup: names shortened in the middle and copied whole, figures with separators."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import Any
+
+_NAME = re.compile(r"^(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})$")
+_LONG = 88
+_EMPTY = '<span class="soft">none</span>'
+
+
+def value_html(value: Any) -> str:
+    """Return any JSON value as markup."""
+    if value is None or value in ("", [], {}):
+        return _EMPTY
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, str):
+        return text_html(value)
+    if isinstance(value, dict):
+        return _table(value)
+    return "<br>".join(value_html(item) for item in value)
+
+
+def text_html(text: str) -> str:
+    """Return text; a hash, a key or something very long is shortened and copied by a click."""
+    if _NAME.match(text):
+        head, tail = (13, 5) if text.startswith("did:") else (8, 5)
+        return _copyable(text, f"{text[:head]}…{text[-tail:]}")
+    if len(text) > _LONG and " " not in text:
+        return _copyable(text, f"{text[:16]}…{text[-8:]}")
+    return escape(text)
+
+
+def label(name: str) -> str:
+    """Return a field's name as words: `wasm_hash` → `wasm hash`, `fuel_used` → `fuel used`."""
+    return escape(name.replace("_", " ").strip())
+
+
+def took(took_ms: int) -> str:
+    """Return a duration for people."""
+    return f"{took_ms:,} ms" if took_ms < 10_000 else f"{took_ms / 1000:.1f} s"
+
+
+def values_table(values: dict[str, Any]) -> str:
+    """Return named values as a table with one row each."""
+    rows = "".join(
+        f"<tr><th scope=row>{label(name)}</th><td>{value_html(value)}</td></tr>"
+        for name, value in values.items()
+    )
+    return f'<table class="values"><tbody>{rows}</tbody></table>'
+
+
+def _table(values: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th scope=row>{label(str(name))}</th><td>{value_html(value)}</td></tr>"
+        for name, value in values.items()
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _copyable(whole: str, short: str) -> str:
+    full = escape(whole, quote=True)
+    return (
+        f'<button type="button" class="hash" data-copy="{full}" title="copy {full}">'
+        f"{escape(short)}</button>"
+    )
