@@ -7,7 +7,7 @@ not wait, and must not keep the `Tx` after it returned.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.engine import Cursor, Row, Session
@@ -15,6 +15,8 @@ from nodeimpl.kernel.statements import Statement
 from opkit.wire.events import Event
 
 EVENTS_PER_TRANSACTION_MAX = 1_000
+
+T = TypeVar("T")
 
 
 class Tx:
@@ -47,15 +49,15 @@ class Tx:
     def run(self, statement: Statement, /, **parameters: Any) -> int:
         """Run a statement that changes something and return how many rows it touched."""
         assert self._writes, "this transaction only reads"
-        return self._execute(statement, parameters).rowcount
+        return self._execute(statement, parameters, _touched)
 
     def one(self, statement: Statement, /, **parameters: Any) -> Row | None:
         """Return the first row, or None."""
-        return self._execute(statement, parameters).fetchone()
+        return self._execute(statement, parameters, _first)
 
     def all(self, statement: Statement, /, **parameters: Any) -> list[Row]:
         """Return all rows; the statement bounds how many there can be."""
-        return self._execute(statement, parameters).fetchall()
+        return self._execute(statement, parameters, _every)
 
     def announce(self, event: Event) -> None:
         """Journal `event` in this transaction; it gets its sequence number only on success."""
@@ -83,7 +85,9 @@ class Tx:
         if self._broken is not None:
             raise self._broken
 
-    def _execute(self, statement: Statement, parameters: dict[str, Any]) -> Cursor:
+    def _execute(
+        self, statement: Statement, parameters: dict[str, Any], take: Callable[[Cursor], T]
+    ) -> T:
         assert self._live, "the transaction is over"
         if self._broken is not None:
             # An error may have undone the whole transaction: another statement would then stand
@@ -93,7 +97,19 @@ class Tx:
             parameters = {**statement.fixed, **parameters}
         text = statement.sqlite if self._sqlite else statement.postgresql
         try:
-            return self._session.execute(text, parameters)
+            return take(self._session.execute(text, parameters))
         except Exception as error:
             self._broken = error
             raise
+
+
+def _touched(cursor: Cursor) -> int:
+    return cursor.rowcount
+
+
+def _first(cursor: Cursor) -> Row | None:
+    return cursor.fetchone()
+
+
+def _every(cursor: Cursor) -> list[Row]:
+    return cursor.fetchall()

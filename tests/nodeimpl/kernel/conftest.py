@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from nodeimpl.kernel.store import Statement, Tx
+
 BINARIES = "/usr/lib/postgresql"
 START_S_MAX = 30.0
 _numbers = itertools.count(1)
@@ -42,7 +44,7 @@ def _run_as(owner: str) -> dict[str, str]:
 def _server(binaries: Path) -> Iterator[str]:
     """Run a server in a folder of its own, reachable by its Unix socket only."""
     owner = _owner()
-    folder = Path(tempfile.mkdtemp(prefix="opkit-pg-", dir="/tmp"))  # noqa: S108 - sockets need short paths
+    folder = Path(tempfile.mkdtemp(prefix="opkit-pg-", dir="/tmp"))
     if os.geteuid() == 0:
         shutil.chown(folder, owner, owner)
     data = folder / "data"
@@ -107,3 +109,36 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/node.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
+
+
+def _text(plain: str, *names: str) -> Statement:
+    """Return a statement of the tests' own, outside the node's schema."""
+    postgresql = plain
+    for name in names:
+        postgresql = postgresql.replace(f":{name}", f"%({name})s")
+    return Statement(sqlite=plain, postgresql=postgresql, names=frozenset(names), fixed={})
+
+
+class Notes:
+    """A table that belongs to no domain."""
+
+    CREATE = _text("CREATE TABLE note (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")
+    ADD = _text("INSERT INTO note VALUES (:id, :text)", "id", "text")
+    IDS = _text("SELECT id FROM note ORDER BY id")
+    BROKEN = _text("SELECT id FROM nowhere")
+
+    def create(self, tx: Tx) -> None:
+        tx.run(self.CREATE)
+
+    def add(self, tx: Tx, number: int) -> int:
+        assert tx.run(self.ADD, id=number, text=f"note {number}") == 1
+        return number
+
+    def ids(self, tx: Tx) -> list[int]:
+        return [row[0] for row in tx.all(self.IDS)]
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """A table of the tests' own; `store.write(notes.create)` makes it."""
+    return Notes()
