@@ -16,7 +16,7 @@ from nodeimpl.kernel.tx import Tx
 from nodeimpl.membership import rules
 from nodeimpl.membership import store as tables
 from nodeimpl.membership.rules import Grant, Judged, Limits, Standing
-from nodeimpl.membership.tokens import VerifiedTokens
+from nodeimpl.membership.tokens import Bearer, VerifiedTokens
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
@@ -251,20 +251,16 @@ class Membership:
         """
         return self._verified.revision
 
-    def recall(self, token: str, *, now_ms: TimeMs, address: str) -> Caller | None:
+    def recall(self, token: str, *, now_ms: TimeMs) -> Bearer | None:
         """Return who bears a token that was verified before and has not ended since."""
-        claims = self._verified.get(token, now_ms=now_ms)
-        return None if claims is None else _caller(claims, address)
+        return self._verified.get(token, now_ms=now_ms)
 
-    async def authenticate(self, token: str, *, now_ms: TimeMs, address: str = "") -> Caller:
-        """Return who bears this token.
+    async def verify(self, token: str, *, now_ms: TimeMs) -> Bearer:
+        """Return who bears this token, verifying it afresh.
 
         Raises:
             TokenRejected: as `rules.judge_token`, or it is no token that this node signed.
         """
-        known = self._verified.get(token, now_ms=now_ms)
-        if known is not None:
-            return _caller(known, address)
         try:
             claims = jws.verify(
                 token,
@@ -277,8 +273,18 @@ class Membership:
             raise TokenRejected(why=str(bad)) from bad
         revision = self._verified.revision
         await self._store.read(lambda tx: self._judge(tx, claims, now_ms=now_ms))
-        self._verified.put(token, claims, revision=revision)
-        return _caller(claims, address)
+        bearer = Bearer.of(claims)
+        self._verified.put(token, bearer, revision=revision)
+        return bearer
+
+    async def authenticate(self, token: str, *, now_ms: TimeMs, address: str = "") -> Caller:
+        """Return who bears this token as the caller of one ask.
+
+        Raises:
+            TokenRejected: as `verify`.
+        """
+        bearer = self.recall(token, now_ms=now_ms) or await self.verify(token, now_ms=now_ms)
+        return bearer.calling_from(address)
 
     def confirm(self, tx: Tx, caller: Caller) -> None:
         """Return if what this caller's token was granted on still holds, seen from `tx`.
@@ -338,13 +344,3 @@ class Membership:
             return True
         charter = self._genesis.charter(member.coop)
         return charter is not None and charter.home_node == self._identity.did
-
-
-def _caller(claims: TokenClaims, address: str) -> Caller:
-    return Caller(
-        member_id=claims.member_id,
-        did=claims.did,
-        scopes=frozenset(claims.scopes),
-        address=address,
-        token_id=claims.token_id,
-    )

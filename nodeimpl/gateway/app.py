@@ -1,0 +1,127 @@
+"""The node's HTTP app, put together from the routes of all domains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from nodeimpl.gateway.admit import Admission
+from nodeimpl.gateway.body import Room
+from nodeimpl.gateway.door import Crowd, Door
+from nodeimpl.gateway.entry import PATH_CHARACTERS_MAX, Entry
+from nodeimpl.gateway.faults import confess
+from nodeimpl.gateway.figures import Figures
+from nodeimpl.gateway.journal import JournalPages
+from nodeimpl.gateway.limits import GatewayLimits
+from nodeimpl.gateway.openapi import document
+from nodeimpl.gateway.replies import PROBLEM, App, fault_problem, problem_bytes
+from nodeimpl.gateway.streams import Streams
+from nodeimpl.gateway.tail import Tail
+from nodeimpl.kernel.binding import Route
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.metrics import CONTENT_TYPE, Metrics
+from nodeimpl.kernel.store import Store
+from nodeimpl.membership.service import Membership
+from opkit.wire.gateway import RouteUnknown
+
+
+class Gateway(FastAPI):
+    """FastAPI with the contract's doors before its own routes.
+
+    Asks of the contract go to their door without passing the framework; what is mounted beside
+    the contract is served by the framework as usual.
+    """
+
+    def __init__(
+        self, *, entry: Callable[[App], App], schema: dict[str, Any], **named: Any
+    ) -> None:
+        """Take what builds the entry around the framework, and the OpenAPI document."""
+        super().__init__(docs_url=None, redoc_url=None, **named)
+        self._entry = entry
+        self._schema = schema
+
+    def build_middleware_stack(self) -> Any:
+        """Return the entry, with the framework's own stack behind it."""
+        return self._entry(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document that was made from the contract."""
+        return self._schema
+
+
+def build_app(
+    *,
+    routes: Sequence[Route],
+    store: Store,
+    membership: Membership,
+    clock: Clock,
+    metrics: Metrics,
+    limits: GatewayLimits | None = None,
+) -> FastAPI:
+    """Return the ASGI app that answers these routes, the journal and the event stream.
+
+    Args:
+        routes: of all domains; the gateway adds `events.read`.
+        metrics: the node's metrics, served at `/metrics`.
+        limits: the gateway's bounds.
+    """
+    limits = limits or GatewayLimits()
+    figures = Figures(metrics)
+    tail = Tail(store, entries_max=limits.tail_entries_max)
+    admission = Admission(membership=membership, clock=clock, limits=limits)
+    room = Room(bytes_max=limits.bodies_bytes_max)
+    crowd = Crowd(asks_max=limits.asks_max)
+    pages = JournalPages(store=store, tail=tail, clock=clock)
+    every = (*routes, *pages.routes())
+    doors = [
+        Door(
+            route,
+            store=store,
+            membership=membership,
+            admission=admission,
+            room=room,
+            crowd=crowd,
+            figures=figures,
+            limits=limits,
+        )
+        for route in every
+    ]
+    streams = Streams(
+        store=store,
+        membership=membership,
+        admission=admission,
+        tail=tail,
+        clock=clock,
+        figures=figures,
+        limits=limits,
+    )
+    app = Gateway(
+        entry=lambda otherwise: Entry(doors=doors, streams=streams, otherwise=otherwise),
+        schema=document([route.endpoint for route in every]),
+        title="opkit node",
+    )
+    _add_beside(app, metrics)
+    return app
+
+
+def _add_beside(app: FastAPI, metrics: Metrics) -> None:
+    """Add what is no part of the contract: metrics, and problems for what there is not."""
+
+    async def show_metrics(_request: Request) -> Response:
+        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def unknown(request: Request, _error: Exception) -> Response:
+        refusal = RouteUnknown(path=request.url.path[:PATH_CHARACTERS_MAX])
+        return Response(problem_bytes(refusal), status_code=404, media_type=PROBLEM.decode())
+
+    async def fault(request: Request, error: Exception) -> Response:
+        body = json.dumps(fault_problem(confess(error, endpoint=request.url.path)))
+        return Response(body, status_code=500, media_type=PROBLEM.decode())
+
+    app.add_route("/metrics", show_metrics, include_in_schema=False)
+    app.add_exception_handler(HTTPException, unknown)
+    app.add_exception_handler(Exception, fault)

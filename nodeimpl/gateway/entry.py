@@ -1,0 +1,100 @@
+"""The entry: which door an ask is for. Contract paths go straight to it, the rest to the framework.
+
+Finding the door is two dictionary look-ups; the framework's own routing and dependencies cost as
+much as everything else that a small ask needs (ADR 0009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from nodeimpl.gateway.door import Door
+from nodeimpl.gateway.replies import App, Receive, Scope, Send, reply_refusal
+from nodeimpl.gateway.request import is_loopback_name, read_head
+from nodeimpl.gateway.streams import Streams
+from opkit.wire.events import EVENTS_PATH
+from opkit.wire.gateway import RouteUnknown
+
+PATH_CHARACTERS_MAX = 200
+"""How much of an unknown path is said back."""
+
+
+class Entry:
+    """The outermost part of the node's ASGI app."""
+
+    def __init__(self, *, doors: Sequence[Door], streams: Streams, otherwise: App) -> None:
+        """Lay out the table of doors.
+
+        Args:
+            doors: one for each endpoint.
+            streams: the event streams.
+            otherwise: what answers paths outside the contract.
+        """
+        self._static: dict[str, dict[str, Door]] = {}
+        self._patterns: dict[int, list[tuple[tuple[str, ...], dict[str, Door]]]] = {}
+        self._streams = streams
+        self._otherwise = otherwise
+        for door in doors:
+            self._lay(door)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lead one connection to its door."""
+        if scope["type"] == "websocket":
+            await self._streams.serve(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await self._otherwise(scope, receive, send)
+            return
+        head = read_head(scope)
+        path = _path(scope)
+        if not is_loopback_name(head.host):
+            refusal = RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
+            await reply_refusal(send, refusal, request_id=head.request_id)
+            return
+        methods, in_path = self._find(path)
+        door = methods.get(scope["method"])
+        if door is not None:
+            await door.answer(scope, receive, send, head=head, in_path=in_path)
+        elif methods or path.startswith("/v1/") or path == EVENTS_PATH:
+            refusal = RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
+            await reply_refusal(send, refusal, request_id=head.request_id)
+        else:
+            await self._otherwise(scope, receive, send)
+
+    def _lay(self, door: Door) -> None:
+        path = door.endpoint.path
+        method = door.endpoint.method
+        if not door.endpoint.path_fields():
+            methods = self._static.setdefault(path, {})
+        else:
+            parts = tuple("" if part.startswith("{") else part for part in path.split("/"))
+            same = self._patterns.setdefault(len(parts), [])
+            known = [methods for pattern, methods in same if pattern == parts]
+            methods = known[0] if known else {}
+            if not known:
+                same.append((parts, methods))
+        assert method not in methods, f"two endpoints answer {method} {path}"
+        methods[method] = door
+
+    def _find(self, path: str) -> tuple[dict[str, Door], tuple[str, ...]]:
+        """Return the doors of a path by method, and the values of the path's fields."""
+        methods = self._static.get(path)
+        if methods is not None:
+            return methods, ()
+        parts = path.split("/")
+        for pattern, doors in self._patterns.get(len(parts), ()):
+            pairs = list(zip(pattern, parts, strict=True))[1:]
+            if all(part in ("", given) for part, given in pairs):
+                return doors, tuple(unquote(given) for part, given in pairs if part == "")
+        return {}, ()
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as it was sent, still quoted, so that a field may hold any character."""
+    raw = scope.get("raw_path")
+    if raw is None:
+        path: str = scope["path"]
+        return path
+    quoted: str = raw.decode("latin-1")
+    return quoted

@@ -1,0 +1,132 @@
+"""Serving an app on loopback: a bounded server that starts when told and stops when told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+
+KEEP_ALIVE_S = 30
+CONNECTIONS_MAX = 4_096
+BACKLOG = 512
+SHUTDOWN_S = 5
+MESSAGE_BYTES_MAX = 4_096
+"""A stream's reader says nothing; what it says anyway is not kept."""
+
+
+class NotLoopback(ValueError):
+    """Plain HTTP carries tokens: it is bound to loopback only, or not at all."""
+
+    def __init__(self, host: str) -> None:
+        """Say which host it was."""
+        super().__init__(
+            f"{host!r} is not loopback: plain HTTP is served on 127.0.0.1, ::1 or localhost only"
+        )
+        self.host = host
+
+
+def bind_loopback(host: str, port: int) -> socket.socket:
+    """Return a listening socket on loopback; port 0 takes a free one.
+
+    Raises:
+        NotLoopback: `host` is another place than this machine itself.
+        OSError: the port is taken.
+    """
+    address = "127.0.0.1" if host == "localhost" else host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+        loopback = ip_address(address).is_loopback
+    except ValueError as bad:
+        raise NotLoopback(host) from bad
+    if not loopback:
+        raise NotLoopback(host)
+    # The protocol is named because asyncio sends small packets at once (TCP_NODELAY) only on sockets
+    # that do; without it every answer would wait 40 ms for an acknowledgement.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((address, port))
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+async def run_server(
+    app: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    sock: socket.socket | None = None,
+    stop: asyncio.Event,
+    started: asyncio.Event | None = None,
+) -> None:
+    """Serve `app` until `stop` is set, then let what is in hand end, within a deadline.
+
+    Args:
+        app: the ASGI app.
+        sock: a socket from `bind_loopback`, if the caller wants to know the port first.
+        stop: ends the server.
+        started: is set once connections are accepted.
+
+    Raises:
+        NotLoopback: `host` is another place than this machine itself.
+        OSError: the port is taken.
+    """
+    listening = sock or bind_loopback(host, port)
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    try:
+        await _Server(config, stop=stop, started=started).serve(sockets=[listening])
+    finally:
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that takes its end from an event and leaves signals to the process."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, stop: asyncio.Event, started: asyncio.Event | None
+    ) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._told = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, and say so."""
+        await super().startup(sockets=sockets)
+        if self._told is not None:
+            self._told.set()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; there is nothing to do in between."""
+        await self.on_tick(0)
+        await self._stop.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
