@@ -45,8 +45,8 @@ def bind_loopback(host: str, port: int) -> socket.socket:
         raise NotLoopback(host) from bad
     if not loopback:
         raise NotLoopback(host)
-    # The protocol is named because asyncio sends small packets at once (TCP_NODELAY) only on sockets
-    # that do; without it every answer would wait 40 ms for an acknowledgement.
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name theirs;
+    # without it every answer would wait 40 ms for an acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
