@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from typing import Any
 
@@ -103,6 +103,30 @@ async def run_server(
         await _Server(config, stop=stop, started=started).serve(sockets=[listening])
     finally:
         listening.close()
+
+
+@contextlib.asynccontextmanager
+async def running_server(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve `app` while the context is held; give the URL at which it accepts connections.
+
+    Raises:
+        NotLoopback: `host` is another place than this machine itself.
+        OSError: the port is taken.
+    """
+    listening = bind_loopback(host, port)
+    address, bound = listening.getsockname()[:2]
+    stop, started = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(run_server(app, sock=listening, stop=stop, started=started))
+    try:
+        telling = asyncio.create_task(started.wait())
+        await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
+        if running.done():
+            running.result()
+        yield f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
+    finally:
+        stop.set()
+        await running
 
 
 class _Server(uvicorn.Server):

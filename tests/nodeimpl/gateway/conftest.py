@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from fastapi import FastAPI
 
 from nodeimpl.gateway.app import build_app
 from nodeimpl.gateway.limits import GatewayLimits
-from nodeimpl.gateway.server import bind_loopback, run_server
+from nodeimpl.gateway.server import running_server
 from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.clock import Clock, RealClock
 from nodeimpl.kernel.ids import network_id
@@ -216,24 +215,9 @@ class Doorstep:
     @contextlib.asynccontextmanager
     async def served(self, *, port: int = 0, **named: Any) -> AsyncIterator[SmallNode]:
         """Hold one node that listens on loopback."""
-        async with self.node(**named) as node, serving(node.app, port=port) as bound:
-            node.url = f"http://127.0.0.1:{bound}"
+        async with self.node(**named) as node, running_server(node.app, port=port) as url:
+            node.url = url
             yield node
-
-
-@contextlib.asynccontextmanager
-async def serving(app: Any, *, port: int = 0) -> AsyncIterator[int]:
-    """Serve an app on loopback and give its port."""
-    listening = bind_loopback("127.0.0.1", port)
-    stop, started = asyncio.Event(), asyncio.Event()
-    running = asyncio.create_task(run_server(app, sock=listening, stop=stop, started=started))
-    try:
-        bound = int(listening.getsockname()[1])
-        await asyncio.wait_for(started.wait(), 5)
-        yield bound
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 10)
 
 
 @pytest.fixture
