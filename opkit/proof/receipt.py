@@ -54,7 +54,7 @@ def verify_manifest(token: Jws, *, genesis: GenesisView, member: Member) -> Mani
     return manifest
 
 
-def read_receipt(token: Jws, genesis: GenesisView | None) -> Receipt:
+def read_receipt(token: Jws, *, genesis: GenesisView | None) -> Receipt:
     """Return a receipt that the executor it names has signed; nothing else is checked.
 
     Args:
@@ -81,7 +81,9 @@ def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Ver
         genesis: the network's genesis as the verifier keeps it; None if they have none.
     """
     anchored = genesis is not None
-    receipt, signed = _try("receipt-signature", partial(read_receipt, bundle.receipt, genesis))
+    receipt, signed = _try(
+        "receipt-signature", partial(read_receipt, bundle.receipt, genesis=genesis)
+    )
     if receipt is None:
         return Verdict(subject="receipt", checks=(signed,), anchored=anchored)
     checks = [signed]
@@ -114,7 +116,9 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
     checks = [length]
     before: tuple[Receipt, str] | None = None
     for place, token in enumerate(receipts, start=1):
-        receipt, signed = _try(f"receipt {place} signature", partial(read_receipt, token, genesis))
+        receipt, signed = _try(
+            f"receipt {place} signature", partial(read_receipt, token, genesis=genesis)
+        )
         checks.append(signed)
         if receipt is None:
             break

@@ -1,0 +1,154 @@
+"""Everything that is in the contract, found by loading all of it, and examples of each type."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+from annotated_types import Ge, Le, MaxLen, MinLen
+from hypothesis import strategies as st
+from pydantic import PlainValidator, StringConstraints
+from pydantic.fields import FieldInfo
+
+import opkit.wire
+from opkit.wire.base import Wire
+from opkit.wire.errors import REFUSALS, Refusal
+
+TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
+ITEMS_MAX = 3
+"""The most items of a generated list: the bounds of the types are tested by themselves."""
+
+
+def load_all() -> list[str]:
+    """Import every module of the contract and return their names."""
+    found = pkgutil.walk_packages(opkit.wire.__path__, "opkit.wire.")
+    return [importlib.import_module(module.name).__name__ for module in found]
+
+
+def subclasses(parent: type[Any]) -> Iterator[type[Any]]:
+    """Yield every class below `parent` that the contract defines."""
+    for child in parent.__subclasses__():
+        if child.__module__.startswith("opkit.wire."):
+            yield child
+        yield from subclasses(child)
+
+
+def strategy(annotation: Any, constraints: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
+    """Return values of a field's type that keep its bounds."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return strategy(arguments[0], (*flat(arguments[1:]), *constraints))
+    if origin in (Union, UnionType):
+        return st.one_of([strategy(argument, constraints) for argument in arguments])
+    if origin is Literal:
+        return st.sampled_from(arguments)
+    if origin is tuple:
+        item = strategy(arguments[0])
+        fewest = bound(constraints, MinLen, 0)
+        return st.lists(item, min_size=fewest, max_size=fewest + ITEMS_MAX).map(tuple)
+    if origin is dict:
+        return st.dictionaries(TEXT, st.integers(-(2**53) + 1, 2**53 - 1), max_size=ITEMS_MAX)
+    return plain(annotation, constraints)
+
+
+def plain(annotation: Any, constraints: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """Return values of a type without arguments."""
+    if annotation is NoneType:
+        return st.none()
+    if annotation is bool:
+        return st.booleans()
+    if annotation is int:
+        most = 2**53 - 1
+        return st.integers(bound(constraints, Ge, -most), bound(constraints, Le, most))
+    if annotation is str:
+        return text(constraints)
+    if annotation is bytes:
+        assert any(isinstance(said, PlainValidator) for said in constraints), "bytes are B64"
+        return st.binary(max_size=40)
+    if issubclass(annotation, Enum):
+        return st.sampled_from(list(annotation))
+    assert issubclass(annotation, Wire), annotation
+    return values(annotation)
+
+
+def text(constraints: tuple[Any, ...]) -> st.SearchStrategy[str]:
+    """Return text that keeps its pattern and length."""
+    patterns = [said.pattern for said in constraints if getattr(said, "pattern", None)]
+    if patterns:
+        return st.from_regex(patterns[0], fullmatch=True)
+    fewest, most = bound(constraints, MinLen, 0), bound(constraints, MaxLen, 40)
+    return st.text(
+        alphabet=st.characters(exclude_categories=["Cs"]), min_size=fewest, max_size=min(most, 40)
+    )
+
+
+def flat(constraints: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return constraints with those inside a `Field` or `StringConstraints` beside the others."""
+    found: list[Any] = []
+    for said in constraints:
+        if isinstance(said, FieldInfo):
+            found += said.metadata
+        elif isinstance(said, StringConstraints):
+            found += [said, *list(said)]
+        else:
+            found.append(said)
+    return tuple(found)
+
+
+def bound(constraints: tuple[Any, ...], kind: type[Any], default: int) -> int:
+    """Return the value of the bound of this kind."""
+    name = {Ge: "ge", Le: "le", MinLen: "min_length", MaxLen: "max_length"}[kind]
+    for said in constraints:
+        if isinstance(said, kind):
+            value: int = getattr(said, name)
+            return value
+    return default
+
+
+@cache
+def values(wire: type[Wire]) -> st.SearchStrategy[Wire]:
+    """Return values of a wire type."""
+    hints = get_type_hints(wire, include_extras=True)
+    return st.builds(wire, **{name: strategy(hints[name]) for name in wire.model_fields})
+
+
+EXAMPLES: dict[Any, Any] = {str: "why", int: 7, bool: True, list[str]: ["a", "b"]}
+"""A value of each type that a refusal's field may have."""
+
+
+def example(leaf: type[Refusal]) -> Refusal:
+    """Return a refusal of this leaf with every field filled."""
+    hints = get_type_hints(leaf)
+    return leaf(**{field.name: EXAMPLES[hints[field.name]] for field in fields(leaf)})
+
+
+load_all()
+WIRE_TYPES = sorted(set(subclasses(Wire)), key=lambda wire: wire.__qualname__)
+LEAVES = sorted(set(REFUSALS.values()), key=lambda leaf: leaf.code)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `wire` or `leaf` once for each that there is."""
+    if "wire" in metafunc.fixturenames:
+        metafunc.parametrize("wire", WIRE_TYPES, ids=lambda wire: wire.__name__)
+    if "leaf" in metafunc.fixturenames:
+        metafunc.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
+
+
+@pytest.fixture(scope="session")
+def values_of() -> Any:
+    """The maker of values of a wire type."""
+    return values
+
+
+@pytest.fixture(scope="session")
+def example_of() -> Any:
+    """The maker of an example of a refusal."""
+    return example
