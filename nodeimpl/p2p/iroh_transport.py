@@ -67,6 +67,14 @@ async def _on_connection(doing: Awaitable[_T]) -> _T:
         raise ConnectionEnded(gone.message()) from gone
 
 
+async def _whatever(giving_up: Awaitable[None]) -> None:
+    """Give something up that may be over already."""
+    try:
+        await giving_up
+    except IrohError as gone:
+        _log.debug("it was over before it was given up", why=gone.message())
+
+
 class IrohStream:
     """A QUIC stream, both ways."""
 
@@ -87,13 +95,14 @@ class IrohStream:
         """Return 1 to `max_bytes` bytes, or `b""` at the end. Raises `StreamEnded`."""
         return await _on_stream(self._receiving.read(max_bytes))
 
+    async def ignore(self) -> None:
+        """Take nothing more from the other side."""
+        await _whatever(self._receiving.stop(0))
+
     async def reset(self) -> None:
         """Give both directions up."""
-        for giving_up in (self._sending.reset(0), self._receiving.stop(0)):
-            try:
-                await giving_up
-            except IrohError as gone:
-                _log.debug("stream was over before its reset", why=gone.message())
+        await _whatever(self._sending.reset(0))
+        await self.ignore()
 
 
 class IrohConnection:
@@ -245,7 +254,7 @@ class IrohTransport:
             running: set[asyncio.Task[None]] = set()
             while (incoming := await endpoint.accept_next()) is not None:
                 if len(running) >= self._limits.handshakes_max:
-                    await _refuse(incoming)
+                    await _whatever(incoming.refuse())
                     continue
                 handshake = handshakes.create_task(self._shake(incoming))
                 running.add(handshake)
@@ -272,13 +281,6 @@ class IrohTransport:
 
 def _reason(failed: Exception) -> str:
     return failed.message() if isinstance(failed, IrohError) else str(failed) or "took too long"
-
-
-async def _refuse(incoming: Incoming) -> None:
-    try:
-        await incoming.refuse()
-    except IrohError as gone:
-        _log.debug("a handshake ended before it was refused", why=gone.message())
 
 
 async def _tell_no_address(endpoint: Endpoint) -> None:

@@ -209,6 +209,10 @@ class MemoryStream:
         assert max_bytes > 0, max_bytes
         return await self._into.receive(max_bytes)
 
+    async def ignore(self) -> None:
+        """Take nothing more from the other side."""
+        self._into.break_("nothing more is taken")
+
     async def reset(self) -> None:
         """Give both directions up; the other side learns it when the news has travelled."""
         self._into.break_("this side reset it")

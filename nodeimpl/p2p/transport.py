@@ -85,6 +85,9 @@ class Stream(Protocol):
             StreamEnded: the other side reset the stream, or the connection is gone.
         """
 
+    async def ignore(self) -> None:
+        """Take nothing more from the other side; what was sent from here still arrives."""
+
     async def reset(self) -> None:
         """Give the stream up in both directions. Never fails; harmless after the end."""
 

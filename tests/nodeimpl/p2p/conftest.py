@@ -1,16 +1,26 @@
-"""The two transports, so that one test runs over both."""
+"""The two transports, so that one test runs over both, and small networks of peers on them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
 from nodeimpl.p2p.memory import MemoryNetwork
+from nodeimpl.p2p.peers import PeerAddress, Peers
 from nodeimpl.p2p.transport import Transport
+from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
 from opkit.proof.keys import Identity
+from opkit.wire.events import Event
+from opkit.wire.genesis import Genesis, GenesisNode
 
 Open = Callable[..., AbstractAsyncContextManager[list[Transport]]]
 
@@ -44,3 +54,126 @@ async def _memory(*identities: Identity) -> AsyncIterator[list[Transport]]:
 def transports(request: pytest.FixtureRequest) -> Open:
     """Open one started transport per identity; closed with the context."""
     return request.param  # type: ignore[no-any-return]  # the params above
+
+
+def genesis_of(*nodes: Identity) -> GenesisView:
+    """Return a network whose nodes are called n0, n1, …"""
+    operator = Identity.generate()
+    genesis = Genesis(
+        network="a" * 26,
+        devnet=True,
+        operator=operator.did,
+        created_ms=1,
+        nodes=tuple(
+            GenesisNode(org=f"n{number}", title="A node", did=who.did, coop=None)
+            for number, who in enumerate(nodes)
+        ),
+        charters=(),
+    )
+    return read_genesis(sign_genesis(genesis, operator))
+
+
+@dataclass
+class Member:
+    """One node's peers in a test, running."""
+
+    peers: Peers
+    transport: Transport
+    blobs: BlobStore
+    events: list[Event] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def did(self) -> str:
+        """The node's key."""
+        return self.transport.did
+
+    async def seen(self, kind: type[Event]) -> Event:
+        """Return the first event of this type, once there is one."""
+        async with asyncio.timeout(20):
+            while True:
+                for event in self.events:
+                    if isinstance(event, kind):
+                        return event
+                await asyncio.sleep(0.005)
+
+
+Network = Callable[..., AbstractAsyncContextManager[list[Member]]]
+
+
+@pytest.fixture
+def network(transports: Open, tmp_path: Path) -> Network:
+    """Run peers, all connected with each other; `others` options go to `Peers`."""
+
+    @asynccontextmanager
+    async def opened(
+        count: int = 2,
+        *,
+        prepare: Callable[[Member], None] = lambda _: None,
+        genesis: Sequence[GenesisView] = (),
+        connected: bool = True,
+        **others: Any,
+    ) -> AsyncIterator[list[Member]]:
+        identities = [Identity.generate() for _ in range(count)]
+        same = genesis_of(*identities)
+        async with asyncio.timeout(50), transports(*identities) as ends:
+            where = [PeerAddress(did=end.did, addresses=end.addresses()) for end in ends]
+            members = []
+            for number, end in enumerate(ends):
+                events: list[Event] = []
+                members.append(
+                    Member(
+                        peers=Peers(
+                            transport=end,
+                            genesis=genesis[number] if genesis else same,
+                            org=f"n{number}",
+                            version="test",
+                            clock=RealClock(),
+                            announce=_into(events),
+                            bootstrap=where,
+                            **others,
+                        ),
+                        transport=end,
+                        blobs=BlobStore(tmp_path / f"blobs{number}", 2**30),
+                        events=events,
+                    )
+                )
+            for member in members:
+                prepare(member)
+            async with _running(members):
+                if connected:
+                    await all_connected(members)
+                yield members
+
+    return opened
+
+
+def _into(events: list[Event]) -> Callable[[Event], Any]:
+    async def announce(event: Event) -> None:
+        events.append(event)
+
+    return announce
+
+
+@asynccontextmanager
+async def _running(members: list[Member]) -> AsyncIterator[None]:
+    for member in members:
+        member.task = asyncio.create_task(member.peers.run())
+    try:
+        yield
+    finally:
+        for member in members:
+            assert member.task is not None
+            member.task.cancel()
+        ends = await asyncio.gather(
+            *(member.task for member in members if member.task), return_exceptions=True
+        )
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
+
+
+async def all_connected(members: list[Member]) -> None:
+    """Return once everyone is connected with everyone."""
+    for one in members:
+        for other in members:
+            if one is not other:
+                await one.peers.wait_connected(other.did, 5_000)

@@ -1,0 +1,54 @@
+"""Serving blobs: whether they are here, and their bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.p2p.desk import Desk, Streamed
+from opkit.proof.cid import is_cid
+from opkit.wire.base import Did
+from opkit.wire.compute import BlobUnknown, HashMalformed
+from opkit.wire.peer import FETCH_BLOB, HAVE_BLOB, BlobHeader, BlobOffer, FetchBlob, HaveBlob
+
+PIECE_BYTES = 2**20
+"""How much of a blob is read and sent at once: one thread hop per piece."""
+
+
+def serve_blobs(desk: Desk, blobs: BlobStore) -> None:
+    """Let `desk` answer for what `blobs` keeps."""
+
+    async def have(_peer: Did, ask: HaveBlob) -> BlobOffer:
+        """Say whether it is here. Refuses: HashMalformed."""
+        return BlobOffer(size_bytes=_size(blobs, ask.cid))
+
+    async def fetch(_peer: Did, ask: FetchBlob) -> Streamed[BlobHeader]:
+        """Give the bytes. Refuses, in this order: HashMalformed, BlobUnknown."""
+        size = _size(blobs, ask.cid)
+        if size is None or size > ask.size_bytes_max:
+            raise BlobUnknown(cid=ask.cid)
+        return Streamed(BlobHeader(size_bytes=size), pieces_of(blobs.path(ask.cid)))
+
+    desk.serve(HAVE_BLOB, have)
+    desk.serve(FETCH_BLOB, fetch)
+
+
+def _size(blobs: BlobStore, cid: str) -> int | None:
+    if not is_cid(cid):
+        raise HashMalformed(value=cid)
+    return blobs.size(cid)
+
+
+async def pieces_of(path: Path) -> AsyncIterator[bytes]:
+    """Yield a file's bytes; a thread reads the next piece while one is sent."""
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        coming = asyncio.ensure_future(asyncio.to_thread(file.read, PIECE_BYTES))
+        while piece := await coming:
+            coming = asyncio.ensure_future(asyncio.to_thread(file.read, PIECE_BYTES))
+            yield piece
+    finally:
+        await asyncio.gather(coming, return_exceptions=True)
+        await asyncio.to_thread(file.close)

@@ -1,0 +1,235 @@
+"""Fetching a blob by its name from peers that nobody trusts.
+
+Whoever says they have it is asked, the least used first; bytes are hashed while they arrive. Who
+sends other bytes, fewer or more than announced, has lied: they are remembered and not asked again,
+and the next one is. A lie costs at most one blob.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from nodeimpl.kernel.blobs import BlobMismatch, BlobStore
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.p2p.deadline import deadline
+from nodeimpl.p2p.frames import PIECE_BYTES, FrameReader
+from nodeimpl.p2p.limits import PeersLimits
+from nodeimpl.p2p.transport import StreamEnded
+from opkit.proof.cid import is_cid
+from opkit.wire.base import Cid, CidText, Did
+from opkit.wire.compute import BlobUnknown, Fetched, HashMalformed
+from opkit.wire.errors import CoopError, Unreachable
+from opkit.wire.events import Event
+from opkit.wire.network import ProviderLied
+from opkit.wire.peer import FETCH_BLOB
+
+LIARS_MAX = 1024
+"""How many liars are remembered; the longest known is forgotten first."""
+
+COUNTED_MAX = 4096
+"""For how many peers received bytes are counted; then all counts begin again."""
+
+_log = structlog.get_logger("p2p")
+
+
+class BlobPeers(Protocol):
+    """What fetching needs of the peers."""
+
+    def connected(self) -> tuple[Did, ...]:
+        """Return the connected peers."""
+
+    async def have_blob(self, peer: Did, cid: Cid) -> int | None:
+        """Return how many bytes of this name the peer says it keeps."""
+
+    def open_blob(
+        self, peer: Did, cid: Cid, *, size_max: int
+    ) -> AbstractAsyncContextManager[tuple[int, FrameReader]]:
+        """Ask a peer for bytes; gives their announced number and a reader of them."""
+
+
+class Lied(Exception):
+    """A provider sent other bytes than it was asked for; `received_bytes` is what it cost."""
+
+    def __init__(self, why: str, *, received_bytes: int) -> None:
+        """Say how it lied."""
+        super().__init__(why)
+        self.received_bytes = received_bytes
+
+
+class Providers:
+    """Who has a blob: the connected peers who say so. A DHT can take this one's place."""
+
+    def __init__(self, peers: BlobPeers) -> None:
+        """Ask `peers`."""
+        self.peers = peers
+
+    async def offers(
+        self, cid: Cid, *, without: Iterable[Did], clock: Clock, limits: PeersLimits
+    ) -> list[tuple[Did, int]]:
+        """Return who says to have it, with how many bytes, once all answered or time is up.
+
+        After the first offer the others have `offer_ms_max` left: one silent peer must not make
+        a fetch wait.
+        """
+        lying = frozenset(without)
+        asked = [did for did in self.peers.connected() if did not in lying]
+        found: list[tuple[Did, int]] = []
+        first = asyncio.Event()
+
+        async def ask(did: Did) -> None:
+            try:
+                size = await self.peers.have_blob(did, cid)
+            except CoopError as no:
+                _log.info("a peer did not say whether it has a blob", peer=did, why=str(no))
+                return
+            if size is not None:
+                found.append((did, size))
+                first.set()
+
+        asking = [asyncio.create_task(ask(did)) for did in asked]
+        hurry = asyncio.create_task(_hurry(first, clock=clock, ms=limits.offer_ms_max))
+        try:
+            waited: set[asyncio.Future[Any]] = {asyncio.gather(*asking), hurry}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*asking, hurry):
+                task.cancel()
+            await asyncio.gather(*asking, hurry, return_exceptions=True)
+        return found[: limits.providers_max]
+
+
+async def _hurry(first: asyncio.Event, *, clock: Clock, ms: int) -> None:
+    await first.wait()
+    await clock.sleep(ms)
+
+
+@dataclass
+class _Turn:
+    """Those who want the same bytes at the same time."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    fetched: Fetched | None = None
+
+
+class Fetching:
+    """Fetches blobs, and remembers what providers did."""
+
+    def __init__(
+        self,
+        *,
+        providers: Providers,
+        clock: Clock,
+        limits: PeersLimits,
+        announce: Callable[[Event], None],
+        liars: Iterable[Did] = (),
+    ) -> None:
+        """Begin; `liars` were caught before."""
+        self._providers = providers
+        self._clock = clock
+        self._limits = limits
+        self._announce = announce
+        self._liars: OrderedDict[Did, None] = OrderedDict.fromkeys(liars)
+        self._received: Counter[Did] = Counter()
+        self._turns: dict[Cid, _Turn] = {}
+
+    def liars(self) -> tuple[Did, ...]:
+        """Return who was caught lying, in order of DID."""
+        return tuple(sorted(self._liars))
+
+    async def fetch(self, cid: CidText, *, size_max: int, blobs: BlobStore) -> Fetched:
+        """Fetch, check and keep. Refuses, in this order: HashMalformed, BlobUnknown, StorageFull.
+
+        Who wants bytes that somebody else is fetching already waits, and gets the same answer.
+        """
+        if not is_cid(cid):
+            raise HashMalformed(value=cid)
+        turn = self._turns.setdefault(cid, _Turn())
+        turn.waiting += 1
+        try:
+            async with turn.lock:
+                if turn.fetched is None or blobs.size(cid) is None:
+                    turn.fetched = await self._fetch(cid, size_max=size_max, blobs=blobs)
+                return turn.fetched
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del self._turns[cid]
+
+    async def _fetch(self, cid: Cid, *, size_max: int, blobs: BlobStore) -> Fetched:
+        began = self._clock.monotonic()
+        offers = await self._providers.offers(
+            cid, without=self._liars, clock=self._clock, limits=self._limits
+        )
+        # Least used first: it spreads the load, and so a newcomer is tried before old friends.
+        offers.sort(key=lambda offer: (self._received[offer[0]], offer[0]))
+        for did, size in offers:
+            if size > size_max:
+                continue
+            try:
+                await self._fetch_from(did, cid, size_max=size_max, blobs=blobs)
+            except Lied as lie:
+                self._remember(did, cid, lie)
+            except CoopError as no:
+                if not isinstance(no, Unreachable) and no.__class__ not in FETCH_BLOB.refuses:
+                    raise
+                _log.info("a provider did not provide", peer=did, cid=cid, why=str(no))
+            else:
+                took_us = round((self._clock.monotonic() - began) * 1_000_000)
+                return Fetched(peer=did, size_bytes=blobs.size(cid) or 0, took_us=took_us)
+        raise BlobUnknown(cid=cid)
+
+    async def _fetch_from(self, did: Did, cid: Cid, *, size_max: int, blobs: BlobStore) -> None:
+        """Fetch from one peer; raises `Lied`, `Unreachable`, `StorageFull` or its refusal."""
+        try:
+            async with deadline(self._clock, FETCH_BLOB.deadline_ms), AsyncExitStack() as opened:
+                async with deadline(self._clock, self._limits.piece_ms_max):
+                    size, reader = await opened.enter_async_context(
+                        self._providers.peers.open_blob(did, cid, size_max=size_max)
+                    )
+                if size > size_max:
+                    raise Lied(f"it announced {size} bytes", received_bytes=0)
+                await self._receive(did, cid, size=size, reader=reader, blobs=blobs)
+        except TimeoutError as late:
+            raise Unreachable(where=did, why="it sent too slowly") from late
+
+    async def _receive(
+        self, did: Did, cid: Cid, *, size: int, reader: FrameReader, blobs: BlobStore
+    ) -> None:
+        writer = await blobs.open_writer(cid, size)
+        received = 0
+        try:
+            while True:
+                async with deadline(self._clock, self._limits.piece_ms_max):
+                    piece = await reader.piece(PIECE_BYTES)
+                if not piece:
+                    break
+                received += len(piece)
+                self._count(did, len(piece))
+                await writer.write(piece)
+            await writer.commit()
+        except BlobMismatch as lie:
+            raise Lied(str(lie), received_bytes=received) from lie
+        except StreamEnded as broken:
+            raise Unreachable(where=did, why=broken.why) from broken
+        finally:
+            await writer.abort()
+
+    def _count(self, did: Did, size_bytes: int) -> None:
+        if did not in self._received and len(self._received) >= COUNTED_MAX:
+            self._received.clear()
+        self._received[did] += size_bytes
+
+    def _remember(self, did: Did, cid: Cid, lie: Lied) -> None:
+        self._liars[did] = None
+        if len(self._liars) > LIARS_MAX:
+            self._liars.popitem(last=False)
+        _log.warning("a provider lied", peer=did, cid=cid, why=str(lie))
+        self._announce(ProviderLied(peer=did, cid=cid, received_bytes=lie.received_bytes))

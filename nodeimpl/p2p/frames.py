@@ -1,0 +1,139 @@
+"""Frames on a stream: a four-byte length and that many bytes of JSON (`docs/protocol.md`)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from nodeimpl.p2p.transport import Stream, StreamEnded
+from opkit.wire.base import Wire
+from opkit.wire.errors import Refusal
+from opkit.wire.peer import FRAME_BYTES_MAX, AnswerFrame, FrameMalformed, RequestFrame
+
+LENGTH_BYTES = 4
+PIECE_BYTES = 256 * 2**10
+"""How much one read asks for: larger reads were not faster, smaller ones cost more calls."""
+
+_W = TypeVar("_W", bound=Wire)
+
+
+class FrameReader:
+    """Reads frames and what follows them from one stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Read from `stream`, from where it stands."""
+        self._stream = stream
+        self._held = bytearray()
+
+    async def length(self) -> int:
+        """Return the announced length of the next frame.
+
+        Raises:
+            FrameMalformed: longer than any frame; not a byte of it was read.
+            StreamEnded: the stream ended before.
+        """
+        await self._hold(LENGTH_BYTES)
+        size = int.from_bytes(self._held[:LENGTH_BYTES], "big")
+        if size > FRAME_BYTES_MAX:
+            raise FrameMalformed(why=f"{size} bytes are more than {FRAME_BYTES_MAX}")
+        del self._held[:LENGTH_BYTES]
+        return size
+
+    async def body(self, size: int) -> bytes:
+        """Return the next `size` bytes.
+
+        Raises:
+            StreamEnded: the stream ended before.
+        """
+        await self._hold(size)
+        body = bytes(self._held[:size])
+        del self._held[:size]
+        return body
+
+    async def piece(self, max_bytes: int) -> bytes:
+        """Return 1 to `max_bytes` bytes of what follows the frame, or `b""` at the end.
+
+        Raises:
+            StreamEnded: the stream broke.
+        """
+        if not self._held:
+            return await self._stream.receive(max_bytes)
+        piece = bytes(self._held[:max_bytes])
+        del self._held[:max_bytes]
+        return piece
+
+    async def _hold(self, size: int) -> None:
+        while len(self._held) < size:
+            arrived = await self._stream.receive(PIECE_BYTES)
+            if not arrived:
+                raise StreamEnded("it ended within a frame")
+            self._held += arrived
+
+
+def framed(frame: RequestFrame | AnswerFrame) -> bytes:
+    """Return the frame as it travels.
+
+    Raises:
+        ValueError: longer than a frame may be: the sender's mistake, found before it is sent.
+    """
+    body = frame.model_dump_json(exclude_none=True).encode("utf-8")
+    if len(body) > FRAME_BYTES_MAX:
+        raise ValueError(f"{len(body)} bytes are more than a frame holds")
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def request(method: str, ask: Wire) -> bytes:
+    """Return the frame that asks `method`."""
+    return framed(RequestFrame(method=method, body=ask.model_dump(mode="json")))
+
+
+def answer(value: Wire) -> bytes:
+    """Return the frame that answers with a value."""
+    return framed(AnswerFrame(ok=value.model_dump(mode="json")))
+
+
+def refusal(no: Refusal) -> bytes:
+    """Return the frame that refuses."""
+    return framed(AnswerFrame(problem=no.problem()))
+
+
+def fault(incident: str) -> bytes:
+    """Return the frame that says this node is broken, without saying how."""
+    problem: dict[str, Any] = {"code": "fault", "status": 500, "incident": incident}
+    return framed(AnswerFrame(problem=problem))
+
+
+def read_request(body: bytes) -> RequestFrame:
+    """Return the request in a frame. Raises `FrameMalformed`."""
+    try:
+        return RequestFrame.model_validate_json(body)
+    except ValidationError as bad:
+        raise FrameMalformed(why=_why(bad)) from bad
+
+
+def read_answer(body: bytes) -> AnswerFrame:
+    """Return the answer in a frame.
+
+    Raises:
+        ValueError: not JSON, not an answer, or not exactly one of its two forms.
+    """
+    frame = AnswerFrame.model_validate_json(body)
+    if (frame.ok is None) == (frame.problem is None):
+        raise ValueError("an answer has exactly one of `ok` and `problem`")
+    return frame
+
+
+def read_value(of: type[_W], value: dict[str, Any]) -> _W:
+    """Return the value of the declared shape. Raises `FrameMalformed`."""
+    try:
+        return of.model_validate(value)
+    except ValidationError as bad:
+        raise FrameMalformed(why=_why(bad)) from bad
+
+
+def _why(bad: ValidationError) -> str:
+    """Return the first complaint, without the value that caused it."""
+    first = bad.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"[:512]

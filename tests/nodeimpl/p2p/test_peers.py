@@ -1,0 +1,183 @@
+"""What peers ask each other, over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from opkit.wire.compute import HashMalformed, QueueFull
+from opkit.wire.errors import Fault, Unreachable
+from opkit.wire.network import EngineId, PeerConnected, PeerLost
+from opkit.wire.peer import HAVE_BLOB, LOAD, AskLoad, HaveBlob, Load, MethodUnknown
+
+ENGINE = EngineId(name="test", version="1", settings="none")
+ASK = AskLoad(member_id="coop/ana")
+
+
+def load(running: int = 0) -> Load:
+    return Load(running=running, waiting=0, slots=2, accepts=True, engine=ENGINE)
+
+
+def test_a_question_is_answered_by_the_peer_it_was_asked(network):
+    def prepare(member):
+        async def answer(peer, ask):
+            assert ask == ASK
+            return load(running=len(peer))
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        async with network(3, prepare=prepare) as (ana, ben, _):
+            assert (await ana.peers.ask(ben.did, LOAD, ASK)).running == len(ana.did)
+            assert ana.peers.connected() == tuple(sorted((ben.did, _.did)))
+
+    asyncio.run(story())
+
+
+def test_a_declared_refusal_arrives_as_it_was_raised(network):
+    async def story():
+        async with network(prepare=lambda it: it.peers.serve_blobs(it.blobs)) as (ana, ben):
+            with pytest.raises(HashMalformed) as no:
+                await ana.peers.ask(ben.did, HAVE_BLOB, HaveBlob(cid="nonsense"))
+            assert no.value.value == "nonsense"
+
+    asyncio.run(story())
+
+
+def test_an_undeclared_refusal_and_a_broken_handler_arrive_as_faults_with_an_incident(network):
+    failures = [QueueFull(limit=1), RuntimeError("secret detail")]
+
+    def prepare(member):
+        async def answer(peer, ask):
+            raise failures.pop()
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        async with network(prepare=prepare) as (ana, ben):
+            for _ in range(2):
+                with pytest.raises(Fault) as broken:
+                    await ana.peers.ask(ben.did, LOAD, ASK)
+                assert len(broken.value.incident) == 16
+                assert "secret" not in str(broken.value)
+
+    asyncio.run(story())
+
+
+def test_a_method_nobody_serves_is_refused(network):
+    async def story():
+        async with network() as (ana, ben):
+            with pytest.raises(MethodUnknown):
+                await ana.peers.ask(ben.did, LOAD, ASK)
+
+    asyncio.run(story())
+
+
+def test_a_peer_that_is_not_connected_is_unreachable_at_once(network):
+    async def story():
+        async with network() as (ana, _):
+            stranger = "did:key:z6MkfU7erm3UgkyPA128tnj9VmFoBS5T84MZPnpRXLCprQ6Q"
+            with pytest.raises(Unreachable):
+                await ana.peers.ask(stranger, LOAD, ASK)
+            with pytest.raises(Unreachable):
+                await ana.peers.wait_connected(stranger, 20)
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_takes_too_long_is_unreachable_and_leaves_the_connection_sound(network):
+    calls = []
+
+    def prepare(member):
+        async def answer(peer, ask):
+            calls.append(peer)
+            if len(calls) == 1:
+                await asyncio.sleep(30)
+            return load()
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        async with network(prepare=prepare) as (ana, ben):
+            with pytest.raises(Unreachable):
+                await ana.peers.ask(ben.did, LOAD, ASK, deadline_ms=100)
+            assert await ana.peers.ask(ben.did, LOAD, ASK) == load()
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_question_leaves_the_connection_sound(network):
+    calls = []
+
+    def prepare(member):
+        async def answer(peer, ask):
+            calls.append(peer)
+            if len(calls) == 1:
+                await asyncio.sleep(30)
+            return load()
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        async with network(prepare=prepare) as (ana, ben):
+            asking = asyncio.create_task(ana.peers.ask(ben.did, LOAD, ASK))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert await ana.peers.ask(ben.did, LOAD, ASK) == load()
+
+    asyncio.run(story())
+
+
+def test_questions_run_beside_each_other(network):
+    together = 0
+    everyone = asyncio.Event()
+
+    def prepare(member):
+        async def answer(peer, ask):
+            nonlocal together
+            together += 1
+            if together == 50:
+                everyone.set()
+            await everyone.wait()
+            return load()
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        async with network(prepare=prepare) as (ana, ben):
+            asks = [ana.peers.ask(ben.did, LOAD, ASK) for _ in range(50)]
+            assert await asyncio.gather(*asks) == [load()] * 50
+
+    asyncio.run(story())
+
+
+def test_coming_and_going_is_announced_once(network):
+    async def story():
+        async with network(3) as (ana, ben, cat):
+            # Both dial at once: the connection that stays is decided, the other one goes quietly.
+            await asyncio.sleep(1.3)
+            assert [type(event) for event in ana.events] == [PeerConnected] * 2
+            assert {event.org for event in ana.events} == {"n1", "n2"}
+            ben.task.cancel()
+            lost = await ana.seen(PeerLost)
+            assert lost.peer == ben.did
+            assert "the node stops" in lost.why
+            assert ana.peers.connected() == (cat.did,)
+            await asyncio.gather(ben.task, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_links_carry_the_transports_figures(network):
+    async def story():
+        async with network() as (ana, ben):
+            (link,) = ana.peers.links()
+            assert (link.did, link.org) == (ben.did, "n1")
+            assert link.sent_bytes > 0
+            assert link.received_bytes > 0
+            assert link.since_ms > 1_700_000_000_000
+
+    asyncio.run(story())
