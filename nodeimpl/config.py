@@ -102,8 +102,8 @@ class StoreSection(Section):
 class ComputeSection(Section):
     """Whose tasks this node runs, and how many at once.
 
-    `accept_coops` empty means: every coop of the genesis. `accept_members` adds single members, such
-    as those of no coop.
+    `accept_coops` empty means: every coop of the genesis. `accept_members` adds single members,
+    such as those of no coop.
     """
 
     workers: Annotated[int, Field(ge=1, le=16)] = 2

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from opkit.wire.endpoint import Endpoint
 from opkit.wire.errors import (
@@ -134,7 +135,7 @@ GATE_REFUSALS: tuple[type[Refusal], ...] = (
 )
 
 
-def all_refusals(endpoint: Endpoint) -> tuple[type[Refusal], ...]:  # type: ignore[type-arg]
+def all_refusals(endpoint: Endpoint[Any, Any]) -> tuple[type[Refusal], ...]:
     """Return every refusal of `endpoint`, in order of precedence."""
     asks_for_token = endpoint.scope is not None
     skipped: set[type[Refusal]] = set()

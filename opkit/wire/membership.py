@@ -85,7 +85,7 @@ class ChangeMember(Wire):
 
 
 class ListMembers(Wire):
-    """Ask for the members that this node knows, by id; `after` is the last id of the page before."""
+    """Ask for the members this node knows, by id; `after` is the last id of the page before."""
 
     after: Annotated[str, StringConstraints(max_length=130)] = ""
     members_max: Annotated[int, Field(ge=1, le=200)] = 100

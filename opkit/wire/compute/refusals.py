@@ -64,7 +64,7 @@ class StorageFull(Exhausted):
 
 @dataclass(eq=False, kw_only=True)
 class ModuleInvalid(Invalid):
-    """The bytes are no module that this node runs: they do not validate, compile, or keep limits."""
+    """The bytes are no module this node runs: they do not validate, compile, or keep limits."""
 
     code = "module-invalid"
     hint = "build a WASI preview 1 command with `_start`"

@@ -181,7 +181,7 @@ class GetModule(Wire):
 
 
 class ListModules(Wire):
-    """Ask for modules, by owner if given, oldest first; `after` is the last hash of the page before."""
+    """Ask for modules, by owner if given, oldest first; `after` is the last hash before."""
 
     owner: Annotated[str, StringConstraints(max_length=130)] = ""
     after: CidText = ""
