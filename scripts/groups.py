@@ -139,7 +139,8 @@ def read_outcome(step: Done, report: Path) -> Outcome:
     """Return what a finished step's report counts."""
     if not report.exists():
         return Outcome(step=step, failed=1)
-    suites = list(ElementTree.parse(report).getroot().iter("testsuite"))  # noqa: S314  # pytest wrote it.
+    tree = ElementTree.parse(report)  # noqa: S314 - pytest wrote it a moment ago
+    suites = list(tree.getroot().iter("testsuite"))
     counts = {
         name: sum(int(suite.get(name, "0")) for suite in suites)
         for name in ("tests", "failures", "errors", "skipped")
