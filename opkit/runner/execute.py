@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opkit.runner.collect import Collector
-from opkit.runner.kernels import KernelPool
+from opkit.runner.kernels import KernelPool, own_loop
 from opkit.runner.nbfile import read_notebook, write_notebook
 from opkit.story.record import CellFailure, FlowRecord
 
@@ -51,20 +51,21 @@ def execute(job: Job, collector: Collector, pool: KernelPool) -> FlowRecord:
     problem = ""
     try:
         # `cwd` would change the folder of the whole process, so it is never passed.
-        papermill.execute_notebook(
-            str(job.source),
-            str(job.target),
-            parameters=dict(job.parameters),
-            engine_name=NAME,
-            kernel_name="python3",
-            progress_bar=False,
-            log_output=False,
-            autosave_cell_every=0,
-            start_timeout=START_SECONDS_MAX,
-            execution_timeout=job.cell_seconds,
-            pool=pool,
-            on_marker=collector.hear,
-        )
+        with own_loop():
+            papermill.execute_notebook(
+                str(job.source),
+                str(job.target),
+                parameters=dict(job.parameters),
+                engine_name=NAME,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                autosave_cell_every=0,
+                start_timeout=START_SECONDS_MAX,
+                execution_timeout=job.cell_seconds,
+                pool=pool,
+                on_marker=collector.hear,
+            )
     except (PapermillException, RuntimeError, OSError, ValueError) as broken:
         problem = f"{type(broken).__name__}: {broken}"
     failure = None

@@ -7,6 +7,7 @@ ports. Source: ADR 0011.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import shutil
@@ -15,7 +16,8 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,13 @@ class KernelPool:
     def start(self, count: int) -> None:
         """Start kernels and return at once; they boot meanwhile.
 
+        Called in a thread that has no running event loop, as are `give_back` and `close`.
+
         Raises:
             RuntimeError: more than `KERNELS_MAX`, or the pool was interrupted.
         """
         from jupyter_client.kernelspec import KernelSpecManager
         from jupyter_client.manager import AsyncKernelManager
-        from jupyter_core.utils import run_sync
 
         # No folder is searched: only the kernel of this very interpreter is wanted.
         specs = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
@@ -71,7 +74,7 @@ class KernelPool:
                 # The default name is shared by all kernels of a folder: they would hang.
                 manager.ip = str(self._folder / uuid.uuid4().hex[:8])
                 self._all.append(manager)
-            run_sync(manager.start_kernel)(extra_arguments=self._arguments(), env=self._env)
+            asyncio.run(_start(manager, arguments=self._arguments(), env=self._env))
             self._ready.put(manager)
 
     def take(self) -> Any:
@@ -88,11 +91,7 @@ class KernelPool:
 
     def give_back(self, manager: Any) -> None:
         """Shut a taken kernel down, at once: a graceful end takes seconds now and then."""
-        from jupyter_core.utils import run_sync
-
-        if manager.has_kernel:
-            run_sync(manager.shutdown_kernel)(now=True)
-        run_sync(manager.cleanup_resources)()
+        asyncio.run(_shut_down(manager))
         with self._lock:
             if manager in self._all:
                 self._all.remove(manager)
@@ -117,6 +116,38 @@ class KernelPool:
         lines = [f"__import__({name!r}) and None" for name in self._preload]
         history = "--HistoryManager.hist_file=:memory:"
         return [history, *(f"--IPKernelApp.exec_lines={line}" for line in lines)]
+
+
+async def _start(manager: Any, *, arguments: list[str], env: Mapping[str, str]) -> None:
+    await manager.start_kernel(extra_arguments=arguments, env=dict(env))
+
+
+async def _shut_down(manager: Any) -> None:
+    if manager.has_kernel:
+        await manager.shutdown_kernel(now=True)
+    await manager.cleanup_resources()
+
+
+@contextmanager
+def own_loop() -> Iterator[None]:
+    """Close, at the end, the event loop that Jupyter's blocking calls make for this thread."""
+    from jupyter_core.utils import ensure_event_loop
+
+    loop = ensure_event_loop()
+    try:
+        yield
+    finally:
+        loop.run_until_complete(_end_tasks())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _end_tasks() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _kill(pid: int) -> None:
