@@ -1,0 +1,139 @@
+"""The root command: which groups there are, and how a mistake is told.
+
+Importing this module imports Typer and nothing of the kit: a group's module is imported when one
+of its commands is run, and what that needs is imported inside the command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import core
+from typer import main as typer_main
+
+from opkit import __version__
+from opkit.cli import exits
+from opkit.cli.failing import explain, tell
+
+if TYPE_CHECKING:
+    from typer._click import Command, Context
+
+GROUPS = {
+    "demo": "Tell the demo's stories on a network of real nodes and write a signed report.",
+    "devnet": "Run a network of real nodes on this machine: up, status, logs, down, reset.",
+    "node": "Set up and run a single node: init, run.",
+    "identity": "Make and show identities: new, show.",
+    "login": "Get a token from a node, for tools that are not opkit.",
+    "member": "Members of a node: add, revoke, list.",
+    "wasm": "Modules by their hash: deploy, get, list.",
+    "compute": "Run a module as a task: submit, status, cancel.",
+    "receipt": "Check what an executor signed: verify, replay.",
+    "report": "Check a whole run folder: verify.",
+    "events": "Watch what a node does: tail.",
+}
+"""Every command group by name, with its one-line help; `opkit.cli.<name>.app` is the group."""
+
+_EPILOG = """\
+Examples:
+
+  opkit demo                       tell every story on a network of its own, write a report
+
+  opkit devnet up                  start three nodes that stay
+
+  opkit devnet status              who runs, who is connected to whom
+
+  opkit report verify DIR          check a report, every file and every proof
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not applicable, 4 consistent but signer unknown, 130
+interrupted. Every command takes --json. State lives under $OPKIT_HOME, by default the user's
+state directory."""
+
+
+class _LazyGroup(core.TyperGroup):
+    """Knows every group's name and help; loads a group when it is the one that is run."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, help_text in GROUPS.items():
+            self.commands[name] = core.TyperCommand(name=name, help=help_text)
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, Command | None, list[str]]:
+        """Return the real command in place of its name and help."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in GROUPS:
+            command = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
+            command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=_LazyGroup,
+    name="opkit",
+    help="Tell, run and verify demo stories on a cooperative peer-to-peer network.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"opkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print and end."),
+    ] = False,
+) -> None:
+    """Tell, run and verify demo stories on a cooperative peer-to-peer network."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code (`opkit.cli.exits`)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = typer_main.get_command(app)
+    try:
+        done = command.main(args=arguments, prog_name="opkit", standalone_mode=False)
+    except typer.Abort:
+        sys.stderr.write("opkit: interrupted\n")
+        return exits.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the process edge: what is not explained is raised.
+        return _fail(error, as_json="--json" in arguments)
+    return done if isinstance(done, int) else exits.DONE
+
+
+def _fail(error: Exception, *, as_json: bool) -> int:
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        return _misused(error, shown(), as_json=as_json)
+    explained = explain(error)
+    if explained is None:
+        raise error
+    tell(explained, as_json=as_json)
+    return explained.code
+
+
+def _misused(error: Any, message: str, *, as_json: bool) -> int:
+    """Tell of a command line that Typer could not read; with its help if nothing was asked."""
+    context = getattr(error, "ctx", None)
+    if not message and context is not None:
+        sys.stderr.write(context.get_help() + "\n")
+        return exits.USAGE
+    where = context.command_path if context is not None else "opkit"
+    from opkit.cli.failing import Explained
+
+    told = Explained(why=message, hint=f"{where} --help", code=exits.USAGE)
+    tell(told, as_json=as_json)
+    return exits.USAGE

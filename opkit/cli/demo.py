@@ -1,0 +1,254 @@
+"""`opkit demo`: tell the stories, and write a report that anyone can verify."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opkit import home
+from opkit.cli import exits, out
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from devnet.launch import Launched
+    from devnet.state import DevnetState
+    from opkit.proof.genesis import GenesisView
+    from opkit.proof.keys import Identity
+    from opkit.runner.network import NetworkFacts, RunResult
+    from opkit.story import Flow
+
+app = typer.Typer()
+
+PROFILES = ("three", "federation")
+
+
+@app.command()
+def demo(
+    flow: Annotated[
+        list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all that apply.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="The network to start: three or federation.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
+    parallel: Annotated[int, typer.Option(min=1, max=8, help="Notebooks at once.")] = 2,
+    to: Annotated[Path | None, typer.Option("--out", help="The run folder; must be new.")] = None,
+    devnet: Annotated[str | None, typer.Option(help="Tell on this running devnet.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the network running.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")] = None,
+    as_json: out.Json = False,
+) -> int:
+    """Tell the demo's stories on real nodes and write a signed report.
+
+    Starts a network of its own and removes it at the end, unless --devnet names a running one. The
+    network's genesis is kept in the state directory, so that the report can be verified later.
+
+    Exit codes: 0 told whole, 1 a story failed, 3 a flow does not apply to this network.
+
+    Examples:
+      opkit demo
+
+      opkit demo a --out run --junit run.xml
+
+      opkit demo a --devnet default
+    """
+    asked = _Asked(
+        names=tuple(flow or ()), seed=seed, parallel=parallel, keep=keep, junit=junit, out=to
+    )
+    if profile not in ("", *PROFILES):
+        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise Mistake(f"{to} is not empty", hint="a run folder is made new")
+    if devnet is not None:
+        return _tell(asked, _attach(devnet, profile), None, as_json=as_json)
+    return _on_own_network(asked, profile or PROFILES[0], as_json=as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    names: tuple[str, ...]
+    seed: int
+    parallel: int
+    keep: bool
+    junit: Path | None
+    out: Path | None
+
+
+def _attach(name: str, profile: str) -> DevnetState:
+    """Return the state of a running devnet."""
+    from devnet.state import DevnetError, is_running, load_state
+
+    state = load_state(name)
+    if not is_running(state.folder):
+        raise DevnetError(f"devnet {name!r} is stopped", hint=f"opkit devnet up {name}")
+    if profile and state.profile != profile:
+        raise Mistake(
+            f"devnet {name!r} is of profile {state.profile!r}", hint="leave --profile out"
+        )
+    return state
+
+
+def _on_own_network(asked: _Asked, profile: str, *, as_json: bool) -> int:
+    """Start the network at once, and everything else beside it."""
+    from devnet.launch import launch, temporary_name
+
+    launched = launch(
+        name=temporary_name(), profile=profile, seed=asked.seed, temporary=not asked.keep
+    )
+    kept = False
+    try:
+        code = _tell(asked, None, launched, as_json=as_json, profile=profile)
+        kept = asked.keep
+        return code
+    finally:
+        if kept:
+            launched.detach()
+            typer.echo(f"the network stays: opkit devnet status {launched.name}", err=True)
+        else:
+            launched.down()
+
+
+def _tell(
+    asked: _Asked,
+    state: DevnetState | None,
+    launched: Launched | None,
+    *,
+    as_json: bool,
+    profile: str = "",
+) -> int:
+    """Choose the flows, run them, say where the report is."""
+    profile = profile or (state.profile if state is not None else "")
+    flows = _choose(asked.names, profile)
+    from opkit.runner.progress import Progress
+    from opkit.runner.run import run_flows
+
+    run_id = secrets.token_hex(8)
+    folder = asked.out or home.runs_folder() / time.strftime(f"%Y%m%d-%H%M%S-{run_id[:4]}")
+    screen = out.console(errors=as_json)
+    screen.soft_wrap = False
+
+    @asynccontextmanager
+    async def open_network() -> AsyncIterator[_Network]:
+        opened = state
+        if launched is not None:
+            from devnet.state import load_state_of
+
+            await asyncio.to_thread(launched.wait_ready)
+            opened = load_state_of(launched.folder)
+        assert opened is not None, "a network is attached to or launched"
+        yield _Network(opened)
+
+    with Progress(screen) as progress:
+        result = asyncio.run(
+            run_flows(
+                flows=flows,
+                open_network=open_network,
+                notebooks=notebooks_folder(),
+                out=folder,
+                run_id=run_id,
+                seed=asked.seed,
+                profile=profile,
+                parallel=asked.parallel,
+                junit=asked.junit,
+                on_event=progress,
+            )
+        )
+    _conclude(result, as_json=as_json)
+    return exits.DONE if result.ok else exits.FAILED
+
+
+def _choose(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
+    """Return the flows to tell: those named, or all that the profile can show.
+
+    Raises:
+        Mistake: there is no such flow, or it does not apply to this network (exit code 3).
+    """
+    from devnet.attach import CAPABILITIES
+    from flows import FLOWS
+    from opkit.story import NotApplicable
+
+    unknown = [name for name in names if name not in FLOWS]
+    if unknown:
+        raise Mistake(f"there is no flow {', '.join(unknown)}", hint=f"flows: {', '.join(FLOWS)}")
+    chosen = []
+    for name in dict.fromkeys(names or FLOWS):
+        try:
+            FLOWS[name].check_applies(profile=profile, capabilities=CAPABILITIES)
+        except NotApplicable as lacking:
+            if names:
+                raise Mistake(str(lacking), code=exits.NOT_APPLICABLE) from lacking
+            continue
+        chosen.append(FLOWS[name])
+    if not chosen:
+        raise Mistake(f"no flow applies to profile {profile!r}", code=exits.NOT_APPLICABLE)
+    return chosen
+
+
+def notebooks_folder() -> Path:
+    """Return the folder of story notebooks: beside the packages, as in a checkout.
+
+    Raises:
+        Mistake: it is not there.
+    """
+    import flows
+
+    assert flows.__file__ is not None, "a package of the project has a file"
+    folder = Path(flows.__file__).resolve().parent.parent / "notebooks"
+    if not folder.is_dir():
+        raise Mistake(
+            f"there is no folder {folder}",
+            hint="the notebooks lie in a checkout of the project: run opkit from there",
+            code=exits.NOT_APPLICABLE,
+        )
+    return folder
+
+
+class _Network:
+    """A devnet as the runner sees it."""
+
+    def __init__(self, state: DevnetState) -> None:
+        from devnet.state import OPERATOR, load_identities
+        from opkit.cli.anchors import read_genesis_file
+
+        self.name: str = state.name
+        self.genesis: GenesisView = read_genesis_file(home.genesis_file(state.network))
+        self.operator: Identity = load_identities(state)[OPERATOR]
+        self._folder = state.folder
+
+    async def facts(self) -> NetworkFacts:
+        """Ask the nodes who they are; one that does not answer is left out."""
+        from devnet.facts import network_facts
+        from devnet.state import load_state_of
+        from opkit.runner.network import NetworkFacts
+        from opkit.story.record import NodeRecord
+
+        infos, moved_ms = await network_facts(load_state_of(self._folder))
+        nodes = tuple(
+            NodeRecord(
+                org=node.org,
+                title=node.title,
+                did=info.did,
+                version=info.version,
+                engine=info.engine,
+            )
+            for node, info in infos
+        )
+        return NetworkFacts(nodes=nodes, clock_moved_ms=moved_ms)
+
+
+def _conclude(result: RunResult, *, as_json: bool) -> None:
+    said = result.as_json()
+    said["genesis"] = str(home.genesis_file(result.run.network))
+
+    def human(on: Any) -> None:
+        on.print(f"\nreport   {said['report']}", markup=False)
+        on.print(f"verify   opkit report verify {said['folder']}", markup=False)
+        on.print(f"         elsewhere: --genesis {said['genesis']}", markup=False)
+
+    out.show(said, as_json=as_json, human=human)

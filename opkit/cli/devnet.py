@@ -1,0 +1,276 @@
+"""`opkit devnet`: a network of real nodes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opkit import home
+from opkit.cli import exits, out
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Run a network of real nodes on this machine.
+
+    Examples:
+
+      opkit devnet up                          three nodes, called "default"
+
+      opkit devnet up big --profile federation all five
+
+      opkit devnet status                      who runs, who is connected to whom
+
+      opkit devnet logs brightworks-cooperative --follow
+
+      opkit devnet down                        stop it; `up` starts the same network again
+
+      opkit devnet reset                       stop it and forget it, keys and all
+    """,
+)
+
+DEFAULT_NAME = "default"
+LOG_LINES = 20
+LOG_LINES_MAX = 100_000
+
+Name = Annotated[str | None, typer.Argument(help="The devnet's name; default: the one there is.")]
+
+
+@app.command()
+def up(
+    name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and hyphens.")] = DEFAULT_NAME,
+    profile: Annotated[str, typer.Option(help="Which nodes: three or federation.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
+    node_module: Annotated[
+        str, typer.Option(hidden=True, help="The module that serves a node.")
+    ] = "nodeimpl.__main__",
+    as_json: out.Json = False,
+) -> int:
+    """Start a network, or start a stopped one again, and wait until all are connected.
+
+    Example: opkit devnet up --profile three
+    """
+    profile = _check(name, profile)
+    from devnet.launch import launch
+
+    launched = launch(name=name, profile=profile, seed=seed, node_module=node_module)
+    on = out.console(errors=True)
+    try:
+        launched.wait_ready(lambda stage, ms: _progress(on, stage, ms, quiet=as_json))
+    except BaseException:  # Ctrl-C included: a network half up must not stay.
+        launched.down()
+        raise
+    launched.detach()
+    said = _status_of(name)
+    out.show(said, as_json=as_json, human=lambda screen: _show_status(screen, said))
+    return exits.DONE
+
+
+def _check(name: str, profile: str) -> str:
+    """Return the profile to start, or say why this cannot be started."""
+    import re
+
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", name):
+        raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
+    if profile not in ("", "three", "federation"):
+        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    folder = home.devnet_folder(name)
+    if not (folder / "state.json").exists():
+        return profile or "three"
+    from devnet.state import is_running, load_state_of
+
+    if is_running(folder):
+        raise Mistake(
+            f"devnet {name!r} runs already",
+            hint=f"look at it: opkit devnet status {name}",
+            code=exits.FAILED,
+        )
+    kept = load_state_of(folder).profile
+    if profile and profile != kept:
+        raise Mistake(
+            f"devnet {name!r} is a network of profile {kept!r}",
+            hint=f"opkit devnet reset {name}, or choose another name",
+            code=exits.FAILED,
+        )
+    return kept
+
+
+_STAGES = {
+    "genesis": "genesis signed, keys sealed",
+    "prepared": "links open",
+    "imported": "node loaded",
+    "ready": "all nodes ready and connected",
+}
+
+
+def _progress(on: Console, stage: str, after_ms: int, *, quiet: bool) -> None:
+    if not quiet and stage in _STAGES:
+        on.print(f"  {after_ms / 1000:5.2f} s  {_STAGES[stage]}", markup=False)
+
+
+@app.command()
+def status(name: Name = None, as_json: out.Json = False) -> int:
+    """Show who runs, who is connected to whom, and what was done to the network.
+
+    Exit code 1 if a node is not well.
+
+    Example: opkit devnet status --json
+    """
+    said = _status_of(_which(name))
+    out.show(said, as_json=as_json, human=lambda on: _show_status(on, said))
+    return exits.DONE if said["well"] else exits.FAILED
+
+
+def _which(name: str | None) -> str:
+    """Return the devnet that is meant: the named one, the only running one, the only one."""
+    from devnet.state import list_devnets, the_running_one
+
+    if name is not None:
+        return name
+    known = list_devnets()
+    if len(known) == 1:
+        return known[0][0]
+    return the_running_one()
+
+
+def _status_of(name: str) -> dict[str, Any]:
+    from devnet.control import ask_supervisor
+    from devnet.state import is_running, load_state
+
+    state = load_state(name)
+    if not is_running(state.folder):
+        return {
+            "name": name,
+            "profile": state.profile,
+            "network": state.network,
+            "state": "stopped",
+            "well": False,
+            "nodes": [],
+            "disturbances": [],
+            "folder": str(state.folder),
+        }
+    said = asyncio.run(ask_supervisor(state.socket, "status"))
+    said["well"] = said["state"] == "ready" and all(
+        node["state"] == "ready" and node["answers"] for node in said["nodes"]
+    )
+    return said
+
+
+def _show_status(on: Console, said: dict[str, Any]) -> None:
+    on.print(f"devnet {said['name']} ({said['profile']}): {said['state']}", markup=False)
+    on.print(f"network {said['network']}  {said['folder']}", markup=False)
+    if said["nodes"]:
+        rows = [
+            (
+                node["org"],
+                node["state"] if node["state"] != "crashed" else f"crashed: {node['how']}",
+                str(node["pid"] or "-"),
+                node["url"] or "-",
+                f"{len(node['connected'])} peers" if node["answers"] else "no answer",
+            )
+            for node in said["nodes"]
+        ]
+        out.table(on, ("node", "state", "pid", "url", "connected"), rows)
+    cut = [f"{link['a']} – {link['b']}" for link in said.get("links", []) if link["cut"]]
+    if cut:
+        on.print(f"cut links: {', '.join(cut)}", markup=False)
+    for peer in said.get("hostile", []):
+        on.print(f"hostile peer {peer['number']}: {peer['kind']}", markup=False)
+    if said.get("world_offset_ms"):
+        days = said["world_offset_ms"] / 86_400_000
+        on.print(f"world time runs {days:g} days ahead", markup=False)
+    if said["disturbances"]:
+        on.print(f"{len(said['disturbances'])} disturbances (--json lists them)", markup=False)
+
+
+@app.command()
+def logs(
+    org: Annotated[str | None, typer.Argument(help="Whose node; default: the supervisor.")] = None,
+    devnet: Annotated[
+        str | None, typer.Option(help="The devnet; default: the one there is.")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=LOG_LINES_MAX)] = LOG_LINES,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: out.Json = False,
+) -> int:
+    """Print the end of a log; each line is a JSON document already.
+
+    Example: opkit devnet logs harbor-homes-cooperative -f
+    """
+    from devnet.state import load_state, node_folder
+
+    state = load_state(_which(devnet))
+    path = state.folder / "supervisor.log"
+    if org is not None:
+        path = node_folder(state.folder, state.node(org).org) / "node.log"
+    for line in _tail(path, lines):
+        typer.echo(line)
+    if follow:
+        _follow(path)
+    return exits.DONE
+
+
+def _tail(path: Path, lines: int) -> list[str]:
+    from collections import deque
+
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
+
+
+def _follow(path: Path) -> None:
+    """Print what is added to a log, looking five times a second, until Ctrl-C."""
+    from time import sleep
+
+    with path.open(encoding="utf-8", errors="replace") as file:
+        file.seek(0, 2)
+        while True:
+            added = file.read(65_536)
+            if added:
+                typer.echo(added, nl=False)
+            else:
+                sleep(0.2)
+
+
+@app.command()
+def down(name: Name = None, as_json: out.Json = False) -> int:
+    """Stop a network. Its keys and data stay: `up` starts it again.
+
+    Example: opkit devnet down
+    """
+    said = {"name": _stop(_which(name)), "state": "stopped"}
+    out.show(said, as_json=as_json, human=lambda on: on.print(f"{said['name']}: stopped"))
+    return exits.DONE
+
+
+@app.command()
+def reset(name: Name = None, as_json: out.Json = False) -> int:
+    """Stop a network and remove it, keys and data included. Its genesis stays, for its proofs.
+
+    Example: opkit devnet reset default
+    """
+    from devnet.state import DevnetError, remove_devnet
+
+    which = _which(name)
+    folder = home.devnet_folder(which)
+    if not folder.exists():
+        raise DevnetError(f"there is no devnet called {which!r}", hint="opkit devnet up")
+    if (folder / "state.json").exists():
+        _stop(which)
+    remove_devnet(folder)
+    said = {"name": which, "state": "removed"}
+    out.show(said, as_json=as_json, human=lambda on: on.print(f"{which}: removed"))
+    return exits.DONE
+
+
+def _stop(name: str) -> str:
+    """End the supervisor of a devnet and wait until it is gone; a stopped one stays stopped."""
+    from devnet.stop import stop_devnet
+
+    stop_devnet(name)
+    return name

@@ -1,0 +1,91 @@
+"""From an exception to one clear line with a hint, on standard error.
+
+Only what a user can mend or must know is explained here. Anything else is a mistake of this
+program and keeps its trace.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+
+from opkit.cli import exits
+
+
+class Mistake(Exception):
+    """The user asked for something that cannot be; `hint` says what would help."""
+
+    def __init__(self, why: str, *, hint: str = "", code: int = exits.USAGE) -> None:
+        """Keep what is wrong, what to do, and the exit code."""
+        super().__init__(why)
+        self.hint = hint
+        self.code = code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What the user is told, and the exit code."""
+
+    why: str
+    hint: str
+    code: int
+
+
+_EXPLAINED = {
+    "opkit.wire.errors.CoopError": exits.FAILED,
+    "opkit.proof.checks.ProofError": exits.FAILED,
+    "opkit.client.errors.Cancelled": exits.FAILED,
+    "opkit.client.errors.WrongNode": exits.FAILED,
+    "devnet.state.DevnetError": exits.FAILED,
+    "devnet.launch.LaunchFailed": exits.FAILED,
+    "devnet.spec.WorldError": exits.FAILED,
+    "nodeimpl.config.ConfigError": exits.USAGE,
+}
+"""Exceptions by their full names, so that explaining one imports nothing."""
+
+
+def explain(error: BaseException) -> Explained | None:
+    """Return what to tell the user of `error`, or None if it is this program's own mistake."""
+    if isinstance(error, Mistake):
+        return Explained(why=str(error), hint=error.hint, code=error.code)
+    if isinstance(error, KeyboardInterrupt):
+        return Explained(why="interrupted", hint="", code=exits.INTERRUPTED)
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return explain(error.exceptions[0])
+    for kind in type(error).__mro__:
+        code = _EXPLAINED.get(f"{kind.__module__}.{kind.__qualname__}")
+        if code is not None:
+            return _of_ours(error, code)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        return Explained(
+            why=f"{missing} is not installed here",
+            hint="this command needs the whole set-up: make install",
+            code=exits.NOT_APPLICABLE,
+        )
+    if isinstance(error, OSError) and error.filename is not None:
+        return Explained(why=f"{error.filename}: {error.strerror}", hint="", code=exits.USAGE)
+    return None
+
+
+def _of_ours(error: BaseException, code: int) -> Explained:
+    hint = str(getattr(error, "hint", ""))
+    why = str(error)
+    if hint:
+        why = why.removesuffix(f" (hint: {hint})")
+    title = (type(error).__doc__ or "").split("\n", 1)[0].rstrip(".")
+    if getattr(type(error), "code", "") and title:
+        why = f"{title} ({why})"
+    return Explained(why=why, hint=hint, code=code)
+
+
+def tell(explained: Explained, *, as_json: bool) -> None:
+    """Write it to standard error: one line and a hint, or one JSON document."""
+    if as_json:
+        said = {"error": explained.why, "hint": explained.hint, "exit_code": explained.code}
+        sys.stderr.write(json.dumps(said) + "\n")
+        return
+    sys.stderr.write(f"opkit: {explained.why}\n")
+    if explained.hint:
+        sys.stderr.write(f"  hint: {explained.hint}\n")
