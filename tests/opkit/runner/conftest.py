@@ -263,3 +263,9 @@ def _cell(source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
         "outputs": [],
         "execution_count": None,
     }
+
+
+@pytest.fixture
+def make_receipt() -> Callable[[MadeWorld], ReceiptBundle]:
+    """Return what makes a receipt that verifies in a world."""
+    return make_bundle

@@ -1,0 +1,227 @@
+"""A run folder is verified on any machine, and every way to change it is noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from devnet.genesis import make_world
+from opkit.proof.cid import cid_of
+from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, SIGNATURE, sign_folder, write_folder
+from opkit.runner.secrets import secrets_in
+from opkit.runner.verify import verify_folder
+from opkit.story.record import FlowRecord, NodeRecord, RunRecord
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
+from opkit.wire.membership import TOKEN_TYP, TokenClaims
+from opkit.wire.network import EngineId
+
+FLOUR = b"flour"
+
+
+@pytest.fixture
+def folder(tmp_path, made_world, make_receipt):
+    """A small run folder of a real network, signed by its operator."""
+    return write(tmp_path / "run", made_world, make_receipt(made_world))
+
+
+def record_of(world, bundle):
+    marker = MarkerRecord(
+        name="DOUGH_MADE",
+        ok=True,
+        kind="shown",
+        sentence="Ana makes the dough.",
+        evidence={"loaves": 3},
+        checks=(CheckRecord(name="loaves", ok=True, expected="3", actual="3"),),
+        proofs=(
+            BlobRecord(cid=cid_of(FLOUR), path=f"blobs/{cid_of(FLOUR)}"),
+            ReceiptRecord(bundle=bundle),
+        ),
+        at_ms=1,
+        took_ms=2,
+    )
+    flow = FlowRecord(
+        name="t", title="Bread", story="", ok=True, planned=("DOUGH_MADE",), markers=(marker,)
+    )
+    org, node = next(iter(world.nodes.items()))
+    engine = EngineId(name="wasmtime", version="50", settings="none")
+    return RunRecord(
+        run_id="run",
+        seed=7,
+        profile="three",
+        network=world.view.network,
+        operator=world.operator.did,
+        ok=True,
+        interrupted=False,
+        clock_moved_ms=0,
+        created_ms=1,
+        took_ms=2,
+        versions={"opkit": "0"},
+        nodes=(NodeRecord(org=org, title=org, did=node.did, version="0", engine=engine),),
+        flows=(flow,),
+    )
+
+
+def write(path: Path, world, bundle, **changes):
+    run = record_of(world, bundle).model_copy(update=changes)
+    write_folder(
+        path, run, blobs={cid_of(FLOUR): FLOUR}, genesis=world.view, operator=world.operator
+    )
+    return path
+
+
+def failures(verdict) -> str:
+    return "; ".join(check.name for check in verdict.failures)
+
+
+def test_an_honest_folder_verifies(folder, made_world):
+    verdict = verify_folder(folder, genesis=made_world.view)
+
+    assert verdict.status == "verified", failures(verdict)
+    names = {check.name for check in verdict.checks}
+    assert "t DOUGH_MADE: bytes" in names
+    assert any(name.startswith("t DOUGH_MADE: receipt, ") for name in names)
+
+
+def test_without_a_genesis_it_is_consistent_at_most(folder):
+    assert verify_folder(folder, genesis=None).status == "consistent, signer unknown"
+
+
+def test_a_folder_on_another_machine_verifies_by_the_genesis_alone(folder, made_world, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.move(folder, moved)
+
+    assert verify_folder(moved, genesis=made_world.view).ok
+
+
+def test_a_report_forged_whole_with_own_keys_fails(tmp_path, made_world, make_receipt):
+    forger = make_world("three", now_ms=time.time_ns() // 1_000_000)
+    forged = write(tmp_path / "forged", forger, make_receipt(forger))
+
+    assert verify_folder(forged, genesis=forger.view).ok
+    assert verify_folder(forged, genesis=made_world.view).status == "failed"
+
+
+def test_a_forged_report_with_the_true_genesis_copied_into_it_fails(
+    tmp_path, made_world, make_receipt
+):
+    forger = make_world("three", now_ms=time.time_ns() // 1_000_000)
+    forged = write(tmp_path / "forged", forger, make_receipt(forger))
+    (forged / GENESIS_COPY).write_text(made_world.genesis)
+
+    assert verify_folder(forged, genesis=made_world.view).status == "failed"
+
+
+@pytest.mark.parametrize("name", [INDEX, EVIDENCE, GENESIS_COPY, "junit.xml"])
+def test_one_edited_file_fails_and_is_named(folder, made_world, name):
+    with (folder / name).open("a") as file:
+        file.write(" ")
+
+    verdict = verify_folder(folder, genesis=made_world.view)
+
+    assert verdict.status == "failed"
+    assert failures(verdict).split("; ")[0] == f"file {name}"
+
+
+def test_a_missing_file_and_an_extra_one_fail(folder, made_world):
+    (folder / "junit.xml").unlink()
+    (folder / "extra.txt").write_text("more")
+
+    names = failures(verify_folder(folder, genesis=made_world.view))
+
+    assert "file junit.xml" in names
+    assert "file extra.txt" in names
+
+
+def test_a_link_in_the_folder_fails(folder, made_world):
+    (folder / "link").symlink_to(folder / INDEX)
+
+    assert verify_folder(folder, genesis=made_world.view).status == "failed"
+
+
+def test_a_folder_without_a_signature_or_evidence_fails(folder, made_world, tmp_path):
+    assert verify_folder(tmp_path / "nothing", genesis=made_world.view).status == "failed"
+    (folder / EVIDENCE).unlink()
+    assert "evidence" in failures(verify_folder(folder, genesis=made_world.view))
+    (folder / SIGNATURE).unlink()
+    assert verify_folder(folder, genesis=made_world.view).status == "failed"
+
+
+def test_evidence_that_does_not_add_up_fails_although_it_is_signed(
+    tmp_path, made_world, make_receipt
+):
+    bundle = make_receipt(made_world)
+    flow = record_of(made_world, bundle).flows[0].model_copy(update={"markers": ()})
+
+    path = write(tmp_path / "run", made_world, bundle, flows=(flow,))
+
+    assert "evidence adds up" in failures(verify_folder(path, genesis=made_world.view))
+
+
+def test_a_page_that_shows_other_evidence_fails_although_it_is_signed(folder, made_world):
+    said = json.loads((folder / EVIDENCE).read_text())
+    said["seed"] = 8
+    (folder / EVIDENCE).write_text(json.dumps(said))
+    run = RunRecord.model_validate(said)
+    sign_folder(folder, run, operator=made_world.operator)
+
+    assert failures(verify_folder(folder, genesis=made_world.view)) == (
+        "index.html shows this evidence"
+    )
+
+
+def test_a_receipt_of_a_stranger_fails_although_the_folder_is_signed(
+    tmp_path, made_world, make_receipt
+):
+    stranger = make_world("three", now_ms=time.time_ns() // 1_000_000)
+
+    path = write(tmp_path / "run", made_world, make_receipt(stranger))
+
+    assert "receipt" in failures(verify_folder(path, genesis=made_world.view))
+
+
+def test_bytes_under_a_wrong_name_fail_although_the_folder_is_signed(folder, made_world):
+    (folder / "blobs" / cid_of(FLOUR)).write_bytes(b"sawdust")
+    run = RunRecord.model_validate_json((folder / EVIDENCE).read_bytes())
+    sign_folder(folder, run, operator=made_world.operator)
+
+    assert failures(verify_folder(folder, genesis=made_world.view)) == "t DOUGH_MADE: bytes"
+
+
+def test_nodes_that_are_not_of_the_network_fail(tmp_path, made_world, make_receipt):
+    stranger = make_world("three", now_ms=time.time_ns() // 1_000_000)
+    nodes = record_of(stranger, make_receipt(stranger)).nodes
+
+    path = write(tmp_path / "run", made_world, make_receipt(made_world), nodes=nodes)
+
+    assert failures(verify_folder(path, genesis=made_world.view)) == "nodes are of the network"
+
+
+def test_the_search_for_secrets_finds_them_in_every_spelling(tmp_path, made_world):
+    from opkit.proof import jws
+
+    seed = made_world.operator.seed
+    member_id, member = next(iter(made_world.members.items()))
+    claims = TokenClaims(
+        network=made_world.view.network,
+        aud=member.did,
+        member_id=member_id,
+        did=member.did,
+        scopes=(),
+        issued_at_ms=1,
+        expires_at_ms=2,
+        token_id="0" * 32,
+    )
+    (tmp_path / "raw").write_bytes(b"x" + seed + b"x")
+    (tmp_path / "hex").write_text(seed.hex())
+    (tmp_path / "token").write_text(jws.sign(claims, typ=TOKEN_TYP, identity=member))
+    (tmp_path / "clean").write_text(made_world.genesis)
+
+    found = secrets_in(tmp_path, seeds=[seed])
+
+    assert [each.split(":")[0] for each in found] == ["hex", "raw", "token"]
+    assert seed.hex() not in "".join(found)
+    assert secrets_in(tmp_path, tokens=["nothing"]) == (f"token: an object of type {TOKEN_TYP}",)
