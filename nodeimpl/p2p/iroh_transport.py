@@ -45,6 +45,9 @@ LOOPBACK = ("127.0.0.1:0", "[::1]:0")
 CANDIDATES_MAX = 32
 """How many of its own addresses an endpoint tells a peer. Source: iroh, `MAX_QNT_ADDRESSES`."""
 
+CLOSE_MS_MAX = 300
+"""How long peers may take to confirm the end of their connections."""
+
 _PROBE = b"\0" * 64
 """Nobody reads probes: the receiver keeps the newest 1.25 MB and drops older ones, so their size
 bounds how many it keeps."""
@@ -193,6 +196,7 @@ class IrohTransport:
         self._fixed_paths = fixed_paths
         self._limits = limits or TransportLimits()
         self._endpoint: Endpoint | None = None
+        self._closed = False
         self._accepting: asyncio.Task[None] | None = None
         self._arrived: asyncio.Queue[IrohConnection | None] = asyncio.Queue(
             self._limits.waiting_max
@@ -237,16 +241,30 @@ class IrohTransport:
         """Return the next connection whose handshake succeeded. Raises `ConnectionEnded`."""
         connection = await self._arrived.get()
         if connection is None:
+            self._arrived.put_nowait(None)
             raise ConnectionEnded("the transport was closed")
         return connection
 
     async def close(self) -> None:
-        """End all connections and give the addresses back."""
-        if self._endpoint is None or self._endpoint.is_closed():
+        """End all connections and give the addresses back.
+
+        The peers are told at once; iroh would wait three seconds for one that does not confirm.
+        """
+        if self._endpoint is None or self._closed:
             return
-        await self._endpoint.close()
+        self._closed = True
+        try:
+            async with asyncio.timeout(CLOSE_MS_MAX / 1000):
+                await self._endpoint.close()
+        except TimeoutError:
+            _log.debug("not every peer confirmed the end of its connection")
         if self._accepting is not None:
+            self._accepting.cancel()
             await asyncio.gather(self._accepting, return_exceptions=True)
+        while self._arrived.full():
+            self._arrived.get_nowait()
+        self._arrived.put_nowait(None)
+        self._endpoint = None
 
     async def _accept_all(self, endpoint: Endpoint) -> None:
         """Take handshakes until the endpoint is closed; each runs beside the others."""
@@ -259,9 +277,6 @@ class IrohTransport:
                 handshake = handshakes.create_task(self._shake(incoming))
                 running.add(handshake)
                 handshake.add_done_callback(running.discard)
-        while self._arrived.full():
-            self._arrived.get_nowait()
-        self._arrived.put_nowait(None)
 
     async def _shake(self, incoming: Incoming) -> None:
         """Finish one handshake; what goes wrong in it concerns nobody else."""

@@ -51,10 +51,10 @@ class PeersLimits:
     providers_max: int = 16
     probe_ms: int = 500
     silent_probes_max: int = 3
-    dial_ms_max: int = 5_000
-    dials_at_once_max: int = 8
+    dial_ms_max: int = 4_000
+    dials_at_once_max: int = 10
     backoff_ms_min: int = 100
-    backoff_ms_max: int = 600
+    backoff_ms_max: int = 400
     refused_ms: int = 10_000
     crossing_ms: int = 3_000
     retire_ms: int = 1_000
