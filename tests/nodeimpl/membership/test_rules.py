@@ -1,0 +1,359 @@
+"""What membership decides: examples, boundaries, and the declared order of refusals."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodeimpl.membership import rules
+from nodeimpl.membership.rules import Judged, Limits, Standing
+from opkit.proof.keys import Identity
+from opkit.proof.membership import OPERATOR_ID
+from opkit.wire import membership as wire
+from opkit.wire.endpoint import Scope
+from opkit.wire.errors import Refusal
+from opkit.wire.gateway import TokenRejected
+from opkit.wire.membership import ROLES, Login, Member, MemberRecord, TokenClaims
+
+NETWORK = "a" * 26
+NODE, OTHER_NODE = Identity.generate().did, Identity.generate().did
+ANA, BEN = Identity.generate().did, Identity.generate().did
+SECRET = b"secret of the node"
+NOW = 1_000_000
+LIMITS = Limits(members_max=3, records_per_member_max=2, token_ttl_ms_max=60_000)
+
+
+def member(**changed: Any) -> Member:
+    fields: dict[str, Any] = {
+        "member_id": "mill/ana",
+        "coop": "mill",
+        "name": "Ana",
+        "title": "",
+        "did": ANA,
+        "roles": ("auditor",),
+        "active": True,
+        "sequence": 0,
+    }
+    return Member(**{**fields, **changed})
+
+
+def challenge(*, did: str = ANA, at_ms: int = NOW, nonce: bytes = b"n" * 16, **other: Any) -> str:
+    fields = {"secret": SECRET, "network": NETWORK, "node": NODE, **other}
+    return rules.make_challenge(did=did, issued_at_ms=at_ms, nonce=nonce, **fields)
+
+
+def login(**changed: Any) -> Login:
+    fields: dict[str, Any] = {
+        "network": NETWORK,
+        "aud": NODE,
+        "did": ANA,
+        "challenge": challenge(),
+        "scopes": (),
+        "ttl_ms": 30_000,
+    }
+    return Login(**{**fields, **changed})
+
+
+def judge_login(said: Login | None = None, **changed: Any) -> rules.Grant:
+    fields: dict[str, Any] = {
+        "signer": ANA,
+        "secret": SECRET,
+        "network": NETWORK,
+        "node": NODE,
+        "used": False,
+        "standing": Standing(member=member(), local=True),
+        "now_ms": NOW,
+        "limits": LIMITS,
+    }
+    verdict = changed.pop("verdict", None) or Judged(payload=said or login())
+    return rules.judge_login(verdict, **{**fields, **changed})
+
+
+def test_a_login_without_scopes_gets_all_that_the_roles_grant() -> None:
+    grant = judge_login()
+
+    assert frozenset(grant.scopes) == ROLES["auditor"]
+    assert grant.expires_at_ms == NOW + 30_000
+
+
+def test_a_login_gets_no_more_than_it_asks_for() -> None:
+    grant = judge_login(login(scopes=(Scope.NODE_READ, Scope.NODE_READ)))
+
+    assert grant.scopes == (Scope.NODE_READ,)
+
+
+def test_a_token_lives_no_longer_than_the_limit() -> None:
+    assert judge_login(login(ttl_ms=3_600_000)).expires_at_ms == NOW + LIMITS.token_ttl_ms_max
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "good"),
+    [
+        pytest.param(LIMITS.challenge_ttl_ms - 1, True, id="one-millisecond-before"),
+        pytest.param(LIMITS.challenge_ttl_ms, False, id="exactly-at"),
+        pytest.param(LIMITS.challenge_ttl_ms + 1, False, id="one-millisecond-after"),
+    ],
+)
+def test_a_challenge_is_good_strictly_before_it_lapses(age_ms: int, good: bool) -> None:
+    said = login(challenge=challenge(at_ms=NOW - age_ms))
+
+    if good:
+        assert judge_login(said).member == member()
+    else:
+        with pytest.raises(wire.ChallengeRejected, match="past its time"):
+            judge_login(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        challenge(did=BEN),
+        challenge(node=OTHER_NODE),
+        challenge(network="b" * 26),
+        challenge(secret=b"another"),
+        challenge().replace("1000000", "1000001"),
+        challenge()[:-2] + "AA",
+        "no challenge",
+        "",
+        "..",
+        "1.2.é",
+    ],
+)
+def test_a_challenge_of_another_key_node_or_network_is_none(text: str) -> None:
+    with pytest.raises(wire.ChallengeRejected):
+        judge_login(login(challenge=text))
+
+
+@given(at=st.integers(min_value=0, max_value=len(challenge()) - 1), to=st.characters())
+def test_no_changed_character_of_a_challenge_goes_unseen(at: int, to: str) -> None:
+    text = challenge()
+    changed = text[:at] + to + text[at + 1 :]
+
+    if changed != text:
+        with pytest.raises(wire.ChallengeRejected):
+            judge_login(login(challenge=changed))
+
+
+def test_the_nonce_of_a_challenge_is_what_its_use_is_remembered_by() -> None:
+    assert rules.challenge_nonce(challenge()) == judge_login().nonce
+    assert rules.challenge_nonce("none") == ""
+
+
+STANDINGS = {
+    "unknown": None,
+    "elsewhere": Standing(member=member(), local=False),
+    "revoked": Standing(member=member(active=False), local=True),
+}
+
+
+@pytest.mark.parametrize("standing", STANDINGS.values(), ids=STANDINGS)
+def test_only_an_active_member_of_this_node_logs_in(standing: Standing | None) -> None:
+    with pytest.raises(wire.MemberUnknown):
+        judge_login(standing=standing)
+
+
+@pytest.mark.parametrize(
+    "said", [login(aud=OTHER_NODE), login(did=BEN)], ids=["another-node", "another-key"]
+)
+def test_a_login_for_another_node_or_key_is_refused(said: Login) -> None:
+    with pytest.raises(wire.LoginRejected):
+        judge_login(said)
+
+
+LOGIN_FAULTS: dict[type[Refusal], dict[str, Any]] = {
+    wire.LoginRejected: {"verdict": Judged(payload=None, why="forged")},
+    wire.ChallengeRejected: {"used": True},
+    wire.MemberUnknown: {"standing": None},
+    wire.RoleInsufficient: {"said": login(scopes=(Scope.MEMBERS_WRITE,))},
+}
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(wire.TOKEN.refuses, 2)))
+def test_login_refusals_come_in_the_declared_order(
+    first: type[Refusal], second: type[Refusal]
+) -> None:
+    with pytest.raises(first):
+        judge_login(**{**LOGIN_FAULTS[second], **LOGIN_FAULTS[first]})
+
+
+@pytest.mark.parametrize("leaf", wire.TOKEN.refuses)
+def test_each_login_refusal_can_be_met(leaf: type[Refusal]) -> None:
+    with pytest.raises(leaf):
+        judge_login(**LOGIN_FAULTS[leaf])
+
+
+def claims(**changed: Any) -> TokenClaims:
+    fields: dict[str, Any] = {
+        "network": NETWORK,
+        "aud": NODE,
+        "member_id": "mill/ana",
+        "did": ANA,
+        "scopes": (Scope.NODE_READ,),
+        "issued_at_ms": NOW,
+        "expires_at_ms": NOW + 1_000,
+        "token_id": "0" * 32,
+    }
+    return TokenClaims(**{**fields, **changed})
+
+
+def judge_token(said: TokenClaims | None = None, **changed: Any) -> None:
+    fields: dict[str, Any] = {
+        "node": NODE,
+        "revoked": False,
+        "standing": Standing(member=member(), local=True),
+        "now_ms": NOW,
+        "limits": LIMITS,
+    }
+    rules.judge_token(said or claims(), **{**fields, **changed})
+
+
+def test_a_token_is_good_strictly_before_it_expires() -> None:
+    judge_token(now_ms=NOW + 999)
+
+    with pytest.raises(TokenRejected, match="expired"):
+        judge_token(now_ms=NOW + 1_000)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"said": claims(aud=OTHER_NODE)}, "another node"),
+        ({"said": claims(expires_at_ms=NOW + LIMITS.token_ttl_ms_max + 1)}, "longer"),
+        ({"revoked": True}, "revoked"),
+        ({"standing": None}, "may not log in"),
+        ({"standing": STANDINGS["elsewhere"]}, "may not log in"),
+        ({"standing": STANDINGS["revoked"]}, "may not log in"),
+        ({"standing": Standing(member=member(did=BEN), local=True)}, "another key"),
+        ({"said": claims(scopes=(Scope.CLOCK_WRITE,))}, "grant less"),
+    ],
+)
+def test_a_token_falls_with_what_it_was_granted_on(changed: dict[str, Any], why: str) -> None:
+    with pytest.raises(TokenRejected, match=why):
+        judge_token(**changed)
+
+
+def record(**changed: Any) -> MemberRecord:
+    fields: dict[str, Any] = {
+        "network": NETWORK,
+        "aud": "mill",
+        "action": "add",
+        "member_id": "mill/ana",
+        "name": "Ana",
+        "title": "",
+        "did": ANA,
+        "roles": ("member",),
+        "sequence": 1,
+        "issued_at_ms": NOW,
+    }
+    return MemberRecord(**{**fields, **changed})
+
+
+def judge_change(said: MemberRecord | None = None, **changed: Any) -> Standing:
+    fields: dict[str, Any] = {
+        "standing": None,
+        "holder": None,
+        "members": 1,
+        "records": 0,
+        "limits": LIMITS,
+    }
+    verdict = changed.pop("verdict", None) or Judged(payload=said or record())
+    return rules.judge_change(verdict, **{**fields, **changed})
+
+
+def test_a_new_member_stands_as_the_record_says() -> None:
+    assert judge_change() == Standing(member=member(roles=("member",), sequence=1), local=True)
+
+
+def test_a_member_of_no_coop_has_none() -> None:
+    assert judge_change(record(member_id="-/lee", aud="-")).member.coop is None
+
+
+def test_a_record_makes_a_founder_of_another_coop_local() -> None:
+    assert judge_change(standing=Standing(member=member(), local=False)).local
+
+
+def test_a_standing_member_gets_the_key_and_roles_of_the_record() -> None:
+    standing = Standing(member=member(), local=True)
+    after = judge_change(record(did=BEN), standing=standing, members=LIMITS.members_max)
+
+    assert (after.member.did, after.member.roles) == (BEN, ("member",))
+
+
+def test_revoking_changes_nothing_but_activity_and_sequence() -> None:
+    standing = Standing(member=member(), local=True)
+    after = judge_change(record(action="revoke"), standing=standing, holder="mill/ana")
+
+    assert after.member == member(active=False, sequence=1)
+
+
+@pytest.mark.parametrize(
+    "stands", [member(active=False), member(did=BEN)], ids=["revoked-before", "another-key"]
+)
+def test_only_who_stands_with_that_key_is_revoked(stands: Member) -> None:
+    with pytest.raises(wire.RecordRejected):
+        judge_change(record(action="revoke"), standing=Standing(member=stands, local=True))
+
+
+def test_a_repeated_revocation_is_stale() -> None:
+    stands = Standing(member=member(active=False, sequence=1), local=True)
+
+    with pytest.raises(wire.SequenceStale):
+        judge_change(record(action="revoke"), standing=stands)
+
+
+def test_no_record_changes_the_operator() -> None:
+    with pytest.raises(wire.RecordRejected, match="genesis"):
+        judge_change(record(member_id=OPERATOR_ID, aud="-"))
+
+
+@pytest.mark.parametrize("sequence", [1, 2, 4])
+def test_only_the_next_sequence_number_is_taken(sequence: int) -> None:
+    standing = Standing(member=member(sequence=2), local=True)
+
+    with pytest.raises(wire.SequenceStale) as no:
+        judge_change(record(sequence=sequence), standing=standing)
+    assert no.value.details() == {"member_id": "mill/ana", "standing": 2}
+
+
+def test_one_member_has_a_bounded_chain() -> None:
+    with pytest.raises(wire.MembersFull):
+        judge_change(records=LIMITS.records_per_member_max)
+
+
+CHANGE_FAULTS: dict[type[Refusal], dict[str, Any]] = {
+    wire.RecordRejected: {"verdict": Judged(payload=None, why="forged")},
+    wire.RoleUnknown: {"roles": ("queen",)},
+    wire.MemberMissing: {"action": "revoke"},
+    wire.SequenceStale: {"sequence": 7},
+    wire.DidTaken: {"holder": "mill/ben"},
+    wire.MembersFull: {"members": LIMITS.members_max},
+}
+
+
+def judge_faults(faults: dict[str, Any]) -> Standing:
+    said = {name: faults[name] for name in ("roles", "action", "sequence") if name in faults}
+    rest = {name: value for name, value in faults.items() if name not in said}
+    return judge_change(record(**said), **rest)
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(wire.CHANGE_MEMBER.refuses, 2)))
+def test_change_refusals_come_in_the_declared_order(
+    first: type[Refusal], second: type[Refusal]
+) -> None:
+    with pytest.raises(first):
+        judge_faults({**CHANGE_FAULTS[second], **CHANGE_FAULTS[first]})
+
+
+@pytest.mark.parametrize("leaf", wire.CHANGE_MEMBER.refuses)
+def test_each_change_refusal_can_be_met(leaf: type[Refusal]) -> None:
+    with pytest.raises(leaf):
+        judge_faults(CHANGE_FAULTS[leaf])
+
+
+def test_an_unknown_role_grants_nothing() -> None:
+    assert rules.scopes_of(["queen"]) == frozenset()
+    assert rules.scopes_of(["queen", "guest"]) == ROLES["guest"]
