@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class SandboxLimits:
     compile_cpu_s: int = 10
     compile_wall_ms: int = 40_000
     compile_memory_bytes: int = 512 * 2**20
-    compiles_waiting_max: int = 64
+    compiles_waiting_max: int = 1_024
     tasks_waiting_max: int = 1_024
     run_grace_ms: int = 1_000
     tasks_per_worker_max: int = 10_000
@@ -171,8 +172,11 @@ class Sandbox:
         """
         await self._code(cid, module)
 
-    async def run(self, job: Job) -> RunResult:
+    async def run(self, job: Job, *, started: Callable[[], None] | None = None) -> RunResult:
         """Run one task to its end. Cancelling this kills the worker.
+
+        Args:
+            started: called when a worker was found for it.
 
         Raises:
             ModuleInvalid: the module does not compile within the limits.
@@ -186,6 +190,8 @@ class Sandbox:
         finally:
             self._waiting -= 1
         self._running += 1
+        if started is not None:
+            started()
         try:
             return await self._run_twice_at_most(job)
         finally:

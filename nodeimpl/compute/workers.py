@@ -12,7 +12,7 @@ import os
 import socket
 import subprocess
 import sys
-import threading
+from pathlib import Path
 from typing import Any
 
 from nodeimpl.compute import framing, spawner
@@ -106,7 +106,7 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         process: subprocess.Popen[bytes] | int
-        if threading.active_count() == 1:
+        if len(list(Path("/proc/self/task").iterdir())) == 1:
             process = os.fork()
             if process == 0:
                 _be_spawner(theirs, parent=parent)

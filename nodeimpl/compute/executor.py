@@ -1,0 +1,411 @@
+"""The executor's side: takes jobs durably, runs each to one receipt, and never signs two.
+
+A job that was taken survives a crash: on the next start it runs again, unless its receipt stands.
+A receipt is made, signed, numbered and stored in one transaction on the single writer, so the
+chain has no gap and nothing signed leaves before it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from nodeimpl.compute import store as table
+from nodeimpl.compute.parts import Parts, Progress
+from nodeimpl.compute.rules import (
+    ManifestCase,
+    Offer,
+    backoff_ms,
+    judge_offer,
+    judge_time,
+    state_of,
+)
+from nodeimpl.compute.sandbox import Job, RunResult, SandboxBusy
+from nodeimpl.compute.supply import Supply
+from nodeimpl.compute.verdicts import Signed, manifest_of
+from nodeimpl.kernel.tx import Tx
+from opkit.proof import jws
+from opkit.proof.cid import cid_of
+from opkit.wire.base import Cid, Did, MemberId, RecordId
+from opkit.wire.compute import (
+    FINAL,
+    INLINE_BYTES_MAX,
+    RECEIPT_TYP,
+    Fetched,
+    Manifest,
+    ModuleFetched,
+    Outcome,
+    Receipt,
+    TaskFinished,
+    TaskStarted,
+    TaskState,
+)
+from opkit.wire.errors import Refusal
+from opkit.wire.events import Event
+from opkit.wire.gateway import StoreBusy
+from opkit.wire.network import EngineId
+
+STARTED_AFTER_S = 0.02
+"""A run that takes longer is announced while it runs; a shorter one together with its end."""
+
+STORE_TRIES_MAX = 20
+
+
+class EndLocal(Protocol):
+    """How the submitter's side of this very node learns, in the same transaction, of an end."""
+
+    def __call__(self, tx: Tx, job: table.JobRow) -> None:
+        """Record that the job's task ended so."""
+        ...
+
+
+@dataclass
+class _Live:
+    """A job under way in this process."""
+
+    row: table.JobRow
+    manifest: Manifest
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    events: list[Event] = field(default_factory=list)
+    fetched: Fetched | None = None
+    started_at_ms: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    """How a job ended: by a run, or by a refusal."""
+
+    result: RunResult | None
+    refusal: Refusal | None
+    output_hash: Cid | None = None
+    inline: bytes | None = None
+
+
+class Executor:
+    """Runs jobs; owns one asyncio task for each, all in one group."""
+
+    def __init__(self, parts: Parts, supply: Supply) -> None:
+        """Use these parts; `end_local` is set by the service."""
+        self.progress = Progress(waiters_max=parts.limits.waiters_max)
+        self.end_local: EndLocal | None = None
+        self._parts = parts
+        self._supply = supply
+        self._live: dict[RecordId, _Live] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Run jobs, those left by the last stop first, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for row in await self._parts.store.read(_open_rows):
+                self._begin(row)
+            await asyncio.Event().wait()
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs are under way in this process."""
+        return len(self._live)
+
+    def take(
+        self, tx: Tx, signed: Signed, *, origin: Did, inline: bytes | None = None
+    ) -> table.JobRow:
+        """Take a task for good, or say no; taking it twice is taking it once.
+
+        Args:
+            signed: the manifest and its verdict.
+            inline: its input, if it came along; ignored if it is another.
+
+        Raises:
+            Refusal: as `judge_offer` says.
+        """
+        manifest = signed.manifest
+        taken = None
+        if manifest is not None:
+            taken = table.job_of(tx, member_id=manifest.member_id, task_id=manifest.task_id)
+        offer = Offer(
+            case=ManifestCase(
+                manifest=manifest,
+                why=signed.why,
+                manifest_hash=signed.manifest_hash,
+                taken_hash=taken,
+                now_ms=tx.now_ms,
+            ),
+            me=self._parts.me,
+            jobs_of_submitter=table.count_jobs(tx, manifest.member_id) if manifest else 0,
+            jobs=table.count_jobs(tx),
+            ready=self._group is not None,
+        )
+        manifest = judge_offer(offer, self._parts.limits, self._parts.policy)
+        if taken is not None:
+            standing = table.job(tx, taken)
+            assert standing is not None, "the index and the row are one"
+            return standing
+        if inline is not None and cid_of(inline) == manifest.input_hash:
+            table.keep(tx, manifest.input_hash, inline)
+        row = table.JobRow(
+            manifest_hash=signed.manifest_hash,
+            task_id=manifest.task_id,
+            member_id=manifest.member_id,
+            origin=origin,
+            manifest=signed.token,
+            state=TaskState.ACCEPTED,
+            output_hash=None,
+            fetched=None,
+            problem=None,
+            cancelling=False,
+            accepted_at_ms=tx.now_ms,
+        )
+        table.add_job(tx, row)
+        tx.after_commit(lambda: self._begin(row))
+        return row
+
+    def cancel(self, tx: Tx, manifest_hash: RecordId) -> None:
+        """End a job as soon as may be; one that has ended stays as it is."""
+        row = table.job(tx, manifest_hash)
+        if row is None or row.state in FINAL:
+            return
+        table.set_job(tx, replace(row, cancelling=True))
+        tx.after_commit(lambda: self._stop(manifest_hash))
+
+    def cancel_all_of(self, tx: Tx, member_id: MemberId) -> None:
+        """End every job of a member."""
+        for manifest_hash in table.open_jobs(tx, member_id):
+            self.cancel(tx, manifest_hash)
+
+    def _stop(self, manifest_hash: RecordId) -> None:
+        live = self._live.get(manifest_hash)
+        if live is not None:
+            live.cancelled.set()
+
+    def _begin(self, row: table.JobRow) -> None:
+        if self._group is None or row.manifest_hash in self._live:
+            return
+        live = _Live(row=row, manifest=manifest_of(row.manifest))
+        if row.cancelling:
+            live.cancelled.set()
+        self._live[row.manifest_hash] = live
+        self._group.create_task(self._see_through(live), name=f"job {row.task_id}")
+
+    async def _see_through(self, live: _Live) -> None:
+        """Bring one job to its end."""
+        try:
+            ended = await self._end_of(live)
+            await self._record(live, ended)
+        finally:
+            del self._live[live.row.manifest_hash]
+        self.progress.end(live.row.manifest_hash)
+
+    async def _end_of(self, live: _Live) -> _Ended:
+        """Run the job, unless it is cancelled first."""
+        work = asyncio.create_task(self._work(live))
+        stop = asyncio.create_task(live.cancelled.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        finally:
+            work.cancel()
+            stop.cancel()
+        if work.cancelled():
+            return _Ended(result=_cancelled(), refusal=None)
+        return work.result()
+
+    async def _work(self, live: _Live) -> _Ended:
+        try:
+            result = await self._run(live)
+        except Refusal as no:
+            return _Ended(result=None, refusal=no)
+        if result.outcome is not Outcome.OK:
+            return _Ended(result=result, refusal=None)
+        if len(result.output) <= INLINE_BYTES_MAX:
+            name = cid_of(result.output)
+            return _Ended(result=result, refusal=None, output_hash=name, inline=result.output)
+        try:
+            name = await self._parts.blobs.put(result.output)
+        except Refusal as no:
+            return _Ended(result=None, refusal=no)
+        return _Ended(result=result, refusal=None, output_hash=name)
+
+    async def _run(self, live: _Live) -> RunResult:
+        """Get module and input, and run.
+
+        Raises:
+            Refusal: expired, module or input unknown, module invalid, no room.
+        """
+        manifest, limits = live.manifest, self._parts.limits
+        judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
+        self.progress.states[live.row.manifest_hash] = TaskState.FETCHING
+        stdin = await self._supply.input(manifest.input_hash)
+        path, live.fetched = await self._supply.module(manifest.wasm_hash)
+        if live.fetched is not None:
+            live.events.append(_fetched_event(live))
+        judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
+        job = Job(
+            wasm_hash=manifest.wasm_hash,
+            module=path,
+            stdin=stdin,
+            limits=manifest.limits,
+            grants=manifest.grants,
+        )
+        running = asyncio.create_task(self._in_sandbox(live, job))
+        try:
+            done, _ = await asyncio.wait({running}, timeout=STARTED_AFTER_S)
+            if not done:
+                await self._announce_so_far(live)
+            return await running
+        finally:
+            running.cancel()
+
+    async def _in_sandbox(self, live: _Live, job: Job) -> RunResult:
+        """Run, waiting for room: the queue of jobs is bounded where they are taken."""
+        attempt = 0
+        while True:
+            try:
+                return await self._parts.sandbox.run(job, started=lambda: self._mark(live))
+            except SandboxBusy:
+                await asyncio.sleep(backoff_ms(attempt) / 1000)
+                attempt += 1
+
+    def _mark(self, live: _Live) -> None:
+        """Note that a worker has the job now."""
+        if live.started_at_ms is not None:
+            return
+        live.started_at_ms = self._parts.clock.now_ms()
+        self.progress.states[live.row.manifest_hash] = TaskState.RUNNING
+        live.events.append(
+            TaskStarted(task_id=live.row.task_id, manifest_hash=live.row.manifest_hash)
+        )
+
+    async def _announce_so_far(self, live: _Live) -> None:
+        """Journal what happened to a job that takes its time."""
+        events, live.events = live.events, []
+
+        def work(tx: Tx) -> None:
+            for event in events:
+                tx.announce(event)
+
+        if not events:
+            return
+        try:
+            await self._parts.store.write(work)
+        except StoreBusy:
+            live.events = [*events, *live.events]
+
+    async def _record(self, live: _Live, ended: _Ended) -> None:
+        """Make the end durable; a store that is busy is asked again."""
+        for attempt in range(STORE_TRIES_MAX):
+            try:
+                await self._parts.store.write(lambda tx: self._finish(tx, live, ended))
+            except StoreBusy:
+                await asyncio.sleep(backoff_ms(attempt) / 1000)
+            else:
+                return
+        # The job stays open in the store: it runs again after the next start.
+
+    def _finish(self, tx: Tx, live: _Live, ended: _Ended) -> None:
+        row = table.job(tx, live.row.manifest_hash)
+        assert row is not None, "a job is never removed while it is under way"
+        if row.state in FINAL:
+            return
+        for event in live.events:
+            tx.announce(event)
+        if ended.inline is not None and ended.output_hash is not None:
+            table.keep(tx, ended.output_hash, ended.inline)
+        if ended.result is None:
+            assert ended.refusal is not None, "an end is a run or a refusal"
+            state, problem = TaskState.REFUSED, ended.refusal.problem()
+        else:
+            state, problem = state_of(ended.result.outcome), None
+            self._sign(tx, live, ended.result, ended.output_hash)
+        changed = replace(
+            row,
+            state=state,
+            problem=problem,
+            fetched=live.fetched,
+            output_hash=ended.output_hash,
+        )
+        table.set_job(tx, changed)
+        if row.origin == self._parts.me and self.end_local is not None:
+            self.end_local(tx, changed)
+
+    def _sign(self, tx: Tx, live: _Live, result: RunResult, output_hash: Cid | None) -> None:
+        """Make the next receipt of the chain: numbered, signed and stored in this transaction."""
+        parts, manifest = self._parts, live.manifest
+        generation = parts.store.generation
+        last, previous = table.last_receipt(tx, generation)
+        started = tx.now_ms if live.started_at_ms is None else min(live.started_at_ms, tx.now_ms)
+        receipt = Receipt(
+            network=parts.genesis.network,
+            aud=manifest.member_id,
+            executor=parts.me,
+            generation=generation,
+            sequence=last + 1,
+            previous=previous,
+            manifest_hash=live.row.manifest_hash,
+            task_id=manifest.task_id,
+            wasm_hash=manifest.wasm_hash,
+            input_hash=manifest.input_hash,
+            output_hash=output_hash,
+            outcome=result.outcome,
+            reason=result.reason,
+            limits=manifest.limits,
+            fuel_used=result.fuel_used,
+            time_used_us=result.time_used_us,
+            memory_peak_bytes=result.memory_peak_bytes,
+            output_bytes=len(result.output),
+            engine=self.engine,
+            started_at_ms=started,
+            ended_at_ms=tx.now_ms,
+            world_offset_ms=tx.world_ms - tx.now_ms,
+        )
+        token = jws.sign(receipt, typ=RECEIPT_TYP, identity=parts.identity)
+        record_id = jws.record_id(token)
+        table.add_receipt(
+            tx,
+            generation=generation,
+            sequence=receipt.sequence,
+            record_id=record_id,
+            manifest_hash=receipt.manifest_hash,
+            receipt=token,
+        )
+        tx.announce(
+            TaskFinished(
+                task_id=receipt.task_id,
+                manifest_hash=receipt.manifest_hash,
+                outcome=receipt.outcome,
+                receipt_hash=record_id,
+                fuel_used=receipt.fuel_used,
+            )
+        )
+
+    @property
+    def engine(self) -> EngineId:
+        """What runs modules here."""
+        return self._parts.sandbox.engine
+
+
+def _open_rows(tx: Tx) -> list[table.JobRow]:
+    found = (table.job(tx, manifest_hash) for manifest_hash in table.open_jobs(tx))
+    return [row for row in found if row is not None]
+
+
+def _fetched_event(live: _Live) -> ModuleFetched:
+    assert live.fetched is not None, "only what was fetched is announced"
+    return ModuleFetched(
+        wasm_hash=live.manifest.wasm_hash,
+        manifest_hash=live.row.manifest_hash,
+        **live.fetched.model_dump(),
+    )
+
+
+def _cancelled() -> RunResult:
+    return RunResult(
+        outcome=Outcome.CANCELLED,
+        reason="cancelled",
+        output=b"",
+        fuel_used=0,
+        time_used_us=0,
+        memory_peak_bytes=0,
+    )

@@ -1,0 +1,121 @@
+"""What the pieces of computing share: the parts they are given, and who is waiting for what."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from nodeimpl.compute.rules import Limits, Policy
+from nodeimpl.compute.sandbox import Sandbox
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.tx import Tx
+from opkit.proof.genesis import GenesisView
+from opkit.proof.keys import Identity
+from opkit.wire.base import CidText, Did, Jws, MemberId
+from opkit.wire.compute import Fetched, TaskState
+from opkit.wire.endpoint import Answer, Ask
+from opkit.wire.membership import Member
+from opkit.wire.peer import PeerMethod
+
+
+class Members(Protocol):
+    """What computing asks of membership."""
+
+    def member(self, tx: Tx, member_id: MemberId) -> Member | None:
+        """Return a member as they stand now."""
+        ...
+
+    def records(self, tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
+        """Return the chain of a member's records, for those who know only the genesis."""
+        ...
+
+
+class Network(Protocol):
+    """What computing asks of the peer-to-peer layer."""
+
+    async def ask(
+        self,
+        peer: Did,
+        method: PeerMethod[Ask, Answer],
+        ask: Ask,
+        *,
+        deadline_ms: int | None = None,
+    ) -> Answer:
+        """Ask a connected peer one question."""
+        ...
+
+    async def fetch(self, cid: CidText, *, size_max: int, blobs: BlobStore) -> Fetched:
+        """Fetch bytes by name from connected peers, checked, into `blobs`."""
+        ...
+
+    def connected(self) -> tuple[Did, ...]:
+        """Return the peers that can be asked now."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What computing is made of; `node.py` gives it."""
+
+    store: Store
+    blobs: BlobStore
+    sandbox: Sandbox
+    network: Network
+    members: Members
+    identity: Identity
+    genesis: GenesisView
+    clock: Clock
+    limits: Limits
+    policy: Policy
+
+    @property
+    def me(self) -> Did:
+        """This node's DID."""
+        return self.identity.did
+
+
+class Progress:
+    """Who waits for the end of what, and what passing state it is in.
+
+    Passing states (fetching, running) are not worth a commit: they live here, and a restart begins
+    them again anyway.
+    """
+
+    def __init__(self, *, waiters_max: int) -> None:
+        """Hold at most `waiters_max` asks open; one more is answered at once."""
+        self.states: dict[str, TaskState] = {}
+        self._waiters_max = waiters_max
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._count = 0
+
+    def register(self, key: str) -> asyncio.Future[None] | None:
+        """Return what is done when `key` ends, or None if too many wait already.
+
+        Register first, read then: an end between the two is not missed.
+        """
+        if self._count >= self._waiters_max:
+            return None
+        self._count += 1
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, set()).add(waiter)
+        return waiter
+
+    def unregister(self, key: str, waiter: asyncio.Future[None]) -> None:
+        """Stop waiting."""
+        self._count -= 1
+        waiter.cancel()
+        kept = self._waiting.get(key)
+        if kept is not None:
+            kept.discard(waiter)
+            if not kept:
+                del self._waiting[key]
+
+    def end(self, key: str) -> None:
+        """Say that `key` reached a final state."""
+        self.states.pop(key, None)
+        for waiter in self._waiting.get(key, ()):
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,292 @@
+"""What computing decides: pure judgements over manifests, standing state and verdicts.
+
+Time, the verdict of every signature, and what is kept where are arguments. Source: ADR 0008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from opkit.proof.cid import is_cid
+from opkit.proof.membership import coop_of
+from opkit.proof.receipt import ANY_EXECUTOR
+from opkit.wire.base import Did, MemberId, RecordId
+from opkit.wire.compute import (
+    BLOB_BYTES_MAX,
+    MODULE_BYTES_MAX,
+    BlobUnknown,
+    ExecutorUnavailable,
+    HashMalformed,
+    InputMismatch,
+    LimitsExcessive,
+    Manifest,
+    ManifestExpired,
+    ManifestRejected,
+    ModuleInvalid,
+    Outcome,
+    QueueFull,
+    QuotaExceeded,
+    StorageFull,
+    SubmitterMismatch,
+    SubmitterNotAccepted,
+    TaskConflict,
+    TaskLimits,
+    TaskState,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a node gives to computing at most. The configuration may only lower these.
+
+    Attributes:
+        manifest_ttl_ms_max: the longest time between a task's submission and its expiry.
+        skew_ms_max: how far in the future a manifest may have been issued.
+        unfinished_per_submitter_max: tasks of one member under way at their own node.
+        jobs_per_submitter_max: tasks of one member under way at this executor.
+        queue_max: tasks under way at this executor, and as many at the submitters' node.
+        placement_ms_max: how long a task waits for an executor that takes it.
+        silence_ms_max: how long an executor may be silent before `any` moves on to another.
+        offers_max: how many executors are tried for one task.
+        waiters_max: asks held open until a task ends.
+        dead_letter_ms: how long after its expiry a task is still awaited from a silent executor.
+    """
+
+    module_bytes_max: int = MODULE_BYTES_MAX
+    blob_bytes_max: int = BLOB_BYTES_MAX
+    manifest_ttl_ms_max: int = 86_400_000
+    skew_ms_max: int = 30_000
+    fuel_max: int = 100_000_000_000
+    time_ms_max: int = 60_000
+    memory_bytes_max: int = 268_435_456
+    output_bytes_max: int = 8_388_608
+    unfinished_per_submitter_max: int = 256
+    jobs_per_submitter_max: int = 64
+    queue_max: int = 256
+    placement_ms_max: int = 5_000
+    silence_ms_max: int = 10_000
+    offers_max: int = 32
+    waiters_max: int = 2_048
+    dead_letter_ms: int = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Whose tasks this executor runs: members of these coops, and these members."""
+
+    accept_coops: frozenset[str]
+    accept_members: frozenset[MemberId] = frozenset()
+
+    def accepts(self, member_id: MemberId) -> bool:
+        """Return whether tasks of this member are run here."""
+        return member_id in self.accept_members or coop_of(member_id) in self.accept_coops
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestCase:
+    """A manifest and what is known of it.
+
+    Attributes:
+        manifest: None if it did not verify; `why` then says why.
+        manifest_hash: its record id.
+        taken_hash: the manifest that stands under this task id, if any.
+    """
+
+    manifest: Manifest | None
+    why: str
+    manifest_hash: RecordId
+    taken_hash: RecordId | None
+    now_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A task that reached its submitter's node.
+
+    Attributes:
+        sender: the member whose token the ask carried.
+        inline_hash: the name of the inline input; None if none came.
+        input_kept: whether the input is kept here already.
+        unfinished: how many tasks of this member are under way.
+        storage_full_at: the quota, if the input did not fit it.
+    """
+
+    case: ManifestCase
+    sender: MemberId
+    inline_hash: str | None
+    input_kept: bool
+    unfinished: int
+    storage_full_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A task that was offered to this executor.
+
+    Attributes:
+        me: this executor's DID.
+        jobs_of_submitter: how many of the member's tasks are under way here.
+        jobs: how many tasks are under way here in all.
+        storage_full_at: the quota, if an inline input did not fit it.
+        ready: whether workers run.
+    """
+
+    case: ManifestCase
+    me: Did
+    jobs_of_submitter: int
+    jobs: int
+    storage_full_at: int | None = None
+    ready: bool = True
+
+
+def judge_module(*, size_bytes: int, limits: Limits) -> None:
+    """Pass a module of a size that this node keeps.
+
+    Raises:
+        ModuleInvalid: it is empty, or larger than the node's limit.
+    """
+    if not 0 < size_bytes <= limits.module_bytes_max:
+        raise ModuleInvalid(why=f"{size_bytes} bytes, 1 to {limits.module_bytes_max} are taken")
+
+
+def judge_submission(asked: Submission, limits: Limits) -> Manifest:
+    """Return the manifest of a task that its submitter's node takes on.
+
+    The same manifest once more is no conflict: the caller answers with the task that stands.
+
+    Raises:
+        ManifestRejected: it does not verify.
+        SubmitterMismatch: another member sent it.
+        HashMalformed: module or input is not named by a CID.
+        ManifestExpired: past its time, or issued in the future.
+        LimitsExcessive: it asks for more than anyone gets.
+        TaskConflict: the task id was used for another manifest.
+        InputMismatch: the inline input has another name.
+        BlobUnknown: no inline input, and none of this name is kept.
+        QuotaExceeded: too many of this member's tasks are under way.
+        StorageFull: the input does not fit.
+    """
+    manifest = _verified(asked.case)
+    if manifest.member_id != asked.sender:
+        raise SubmitterMismatch(signed_by=manifest.member_id, sent_by=asked.sender)
+    _judge_terms(manifest, asked.case, limits)
+    if asked.inline_hash is not None and asked.inline_hash != manifest.input_hash:
+        raise InputMismatch(cid=manifest.input_hash)
+    if asked.inline_hash is None and not asked.input_kept:
+        raise BlobUnknown(cid=manifest.input_hash)
+    if asked.case.taken_hash is None and asked.unfinished >= limits.unfinished_per_submitter_max:
+        raise QuotaExceeded(limit=limits.unfinished_per_submitter_max)
+    if asked.storage_full_at is not None:
+        raise StorageFull(limit_bytes=asked.storage_full_at)
+    return manifest
+
+
+def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
+    """Return the manifest of a task that this executor takes.
+
+    The same manifest once more is no conflict and costs no quota: it is taken already.
+
+    Raises:
+        ManifestRejected: it does not verify, or names another executor.
+        HashMalformed: module or input is not named by a CID.
+        ManifestExpired: past its time, or issued in the future.
+        LimitsExcessive: it asks for more than this executor gives.
+        TaskConflict: the task id was used for another manifest.
+        SubmitterNotAccepted: the policy does not name the member or their coop.
+        QuotaExceeded: too many of this member's tasks are under way here.
+        QueueFull: too many tasks are under way here.
+        StorageFull: the input does not fit.
+        ExecutorUnavailable: no worker runs.
+    """
+    manifest = _verified(asked.case)
+    if manifest.aud not in (ANY_EXECUTOR, asked.me):
+        raise ManifestRejected(why="it names another executor")
+    _judge_terms(manifest, asked.case, limits)
+    if not policy.accepts(manifest.member_id):
+        raise SubmitterNotAccepted(member_id=manifest.member_id)
+    if asked.case.taken_hash is None and asked.jobs_of_submitter >= limits.jobs_per_submitter_max:
+        raise QuotaExceeded(limit=limits.jobs_per_submitter_max)
+    if asked.case.taken_hash is None and asked.jobs >= limits.queue_max:
+        raise QueueFull(limit=limits.queue_max)
+    if asked.storage_full_at is not None:
+        raise StorageFull(limit_bytes=asked.storage_full_at)
+    if not asked.ready:
+        raise ExecutorUnavailable(executor=asked.me)
+    return manifest
+
+
+def _verified(case: ManifestCase) -> Manifest:
+    if case.manifest is None:
+        raise ManifestRejected(why=case.why)
+    return case.manifest
+
+
+def _judge_terms(manifest: Manifest, case: ManifestCase, limits: Limits) -> None:
+    """Judge names, time, limits and task id: what submitter's node and executor share."""
+    for name in (manifest.wasm_hash, manifest.input_hash):
+        if not is_cid(name):
+            raise HashMalformed(value=name)
+    judge_time(manifest, now_ms=case.now_ms, limits=limits)
+    for field, asked, limit in _asked(manifest, case.now_ms, limits):
+        if asked > limit:
+            raise LimitsExcessive(field=field, asked=asked, limit=limit)
+    if case.taken_hash not in (None, case.manifest_hash):
+        raise TaskConflict(task_id=manifest.task_id)
+
+
+def judge_time(manifest: Manifest, *, now_ms: int, limits: Limits) -> None:
+    """Pass a manifest whose time it is.
+
+    Raises:
+        ManifestExpired: past its time, or issued further ahead than clocks differ.
+    """
+    if now_ms >= manifest.expires_at_ms or manifest.issued_at_ms > now_ms + limits.skew_ms_max:
+        raise ManifestExpired(expires_at_ms=manifest.expires_at_ms, now_ms=now_ms)
+
+
+def _asked(manifest: Manifest, now_ms: int, limits: Limits) -> Iterable[tuple[str, int, int]]:
+    asked: TaskLimits = manifest.limits
+    yield "fuel", asked.fuel, limits.fuel_max
+    yield "time_ms", asked.time_ms, limits.time_ms_max
+    yield "memory_bytes", asked.memory_bytes, limits.memory_bytes_max
+    yield "output_bytes", asked.output_bytes, limits.output_bytes_max
+    yield "expires_at_ms", manifest.expires_at_ms, now_ms + limits.manifest_ttl_ms_max
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An executor that could run a task, and how busy it says it is."""
+
+    did: Did
+    running: int
+    waiting: int
+    slots: int
+    accepts: bool
+    local: bool = False
+
+
+def rank(candidates: Iterable[Candidate]) -> list[Did]:
+    """Return the executors that accept, the least loaded first.
+
+    Load is tasks per slot, compared without division. At equal load the local one is first, since
+    it costs no network; then the order of DIDs decides, so that the choice is reproducible.
+    """
+    accepting = [each for each in candidates if each.accepts and each.slots > 0]
+
+    def load(each: Candidate) -> tuple[int, bool, str]:
+        return ((each.running + each.waiting) * 1_000 // each.slots, not each.local, each.did)
+
+    return [each.did for each in sorted(accepting, key=load)]
+
+
+def state_of(outcome: Outcome) -> TaskState:
+    """Return the final state of a task whose run ended so."""
+    if outcome is Outcome.OK:
+        return TaskState.DONE
+    return TaskState.CANCELLED if outcome is Outcome.CANCELLED else TaskState.FAILED
+
+
+def backoff_ms(attempt: int, *, steps: Sequence[int] = (20, 50, 100, 250, 500, 1_000)) -> int:
+    """Return how long to wait before trying again for the `attempt`-th time, counted from 0."""
+    return steps[min(attempt, len(steps) - 1)]

@@ -1,0 +1,331 @@
+"""The compute domain: modules, contents and tasks, read → judge → record → announce."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from nodeimpl.compute import store as table
+from nodeimpl.compute.executor import Executor
+from nodeimpl.compute.offers import record_placed
+from nodeimpl.compute.parts import Members, Network, Parts
+from nodeimpl.compute.peering import Peering, Serving
+from nodeimpl.compute.placement import Placement
+from nodeimpl.compute.rules import (
+    Limits,
+    ManifestCase,
+    Policy,
+    Submission,
+    judge_module,
+    judge_submission,
+)
+from nodeimpl.compute.sandbox import Sandbox, SandboxBusy
+from nodeimpl.compute.supply import EMPTY, Supply
+from nodeimpl.compute.verdicts import Signed, read_manifest
+from nodeimpl.compute.views import task_view
+from nodeimpl.kernel.binding import Caller
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.store import Store, Tx
+from opkit.proof.cid import cid_of, is_cid
+from opkit.proof.genesis import GenesisView
+from opkit.proof.keys import Identity
+from opkit.proof.membership import OPERATOR_ID
+from opkit.proof.receipt import ANY_EXECUTOR
+from opkit.wire import compute as wire
+from opkit.wire.base import Cid, MemberId
+from opkit.wire.errors import Refusal
+from opkit.wire.gateway import StoreBusy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Bytes that were kept before the transaction began."""
+
+    cid: Cid
+    size_bytes: int
+
+
+class Compute:
+    """Keeps modules, takes tasks on, and shows how they do."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        blobs: BlobStore,
+        sandbox: Sandbox,
+        network: Network,
+        members: Members,
+        identity: Identity,
+        genesis: GenesisView,
+        clock: Clock,
+        limits: Limits,
+        policy: Policy,
+    ) -> None:
+        """Join the parts; nothing runs before `run`."""
+        self.parts = Parts(
+            store=store,
+            blobs=blobs,
+            sandbox=sandbox,
+            network=network,
+            members=members,
+            identity=identity,
+            genesis=genesis,
+            clock=clock,
+            limits=limits,
+            policy=policy,
+        )
+        self.supply = Supply(self.parts)
+        self.executor = Executor(self.parts, self.supply)
+        self.placement = Placement(self.parts, self.executor, self.supply)
+        self.executor.end_local = self.placement.end_local
+
+    def serve_peers(self, peers: Serving) -> None:
+        """Answer peers' offers, waits, drops and questions of load; call it before they run."""
+        Peering(self.parts, self.executor).serve_on(peers)
+
+    async def run(self) -> None:
+        """Run the sandbox, jobs and placements, those of before the last stop too."""
+        await self.parts.sandbox.start()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.executor.run(), name="executor")
+            group.create_task(self.placement.run(), name="placement")
+
+    def member_revoked(self, tx: Tx, member_id: MemberId) -> None:
+        """End a revoked member's tasks and jobs, in the transaction that revoked them."""
+        self.placement.cancel_all_of(tx, member_id)
+        self.executor.cancel_all_of(tx, member_id)
+
+    async def stage_module(self, ask: wire.DeployModule, caller: Caller | None) -> Kept:
+        """Check, compile and keep a module's bytes.
+
+        Raises:
+            ModuleInvalid: empty, too large, or it does not compile within the limits.
+            StorageFull: it does not fit.
+            StoreBusy: too many compile already.
+        """
+        judge_module(size_bytes=len(ask.module), limits=self.parts.limits)
+        cid = cid_of(ask.module)
+        try:
+            await self.parts.sandbox.compile(ask.module, cid)
+        except SandboxBusy:
+            raise StoreBusy(why="too many modules are being compiled") from None
+        await self.parts.blobs.put(ask.module)
+        return Kept(cid=cid, size_bytes=len(ask.module))
+
+    def deploy(
+        self, tx: Tx, ask: wire.DeployModule, caller: Caller | None, kept: Kept
+    ) -> wire.ModuleInfo:
+        """Record a module; the first to bring it owns it."""
+        owner = _known(caller).member_id
+        info = wire.ModuleInfo(
+            wasm_hash=kept.cid,
+            owner=owner,
+            name=ask.name,
+            size_bytes=kept.size_bytes,
+            deployed_at_ms=tx.now_ms,
+        )
+        if table.module(tx, kept.cid) is None:
+            tx.announce(
+                wire.ModuleDeployed(wasm_hash=kept.cid, owner=owner, size_bytes=kept.size_bytes)
+            )
+        return table.add_module(tx, info)
+
+    def get_module(
+        self, tx: Tx, ask: wire.GetModule, caller: Caller | None, _: None
+    ) -> wire.ModuleInfo:
+        """Return a module's metadata.
+
+        Raises:
+            HashMalformed: not a CID.
+            ModuleUnknown: none of this name was deployed here.
+        """
+        if not is_cid(ask.wasm_hash):
+            raise wire.HashMalformed(value=ask.wasm_hash)
+        found = table.module(tx, ask.wasm_hash)
+        if found is None:
+            raise wire.ModuleUnknown(wasm_hash=ask.wasm_hash)
+        return found
+
+    def list_modules(
+        self, tx: Tx, ask: wire.ListModules, caller: Caller | None, _: None
+    ) -> wire.ModulePage:
+        """Return a page of modules, oldest first."""
+        found = table.module_page(tx, owner=ask.owner, after=ask.after, count=ask.modules_max + 1)
+        page = tuple(found[: ask.modules_max])
+        more = len(found) > ask.modules_max
+        return wire.ModulePage(modules=page, next_after=page[-1].wasm_hash if more else "")
+
+    async def stage_blob(self, ask: wire.PutBlob, caller: Caller | None) -> Kept:
+        """Keep bytes. Raises: StorageFull."""
+        return Kept(cid=await self.parts.blobs.put(ask.content), size_bytes=len(ask.content))
+
+    def put_blob(
+        self, tx: Tx, ask: wire.PutBlob, caller: Caller | None, kept: Kept
+    ) -> wire.BlobInfo:
+        """Answer with the name of what was kept."""
+        return wire.BlobInfo(cid=kept.cid, size_bytes=kept.size_bytes)
+
+    async def get_blob(self, ask: wire.GetBlob, caller: Caller | None) -> wire.BlobContent:
+        """Return bytes that are kept here: a module, an input or an output.
+
+        Raises:
+            HashMalformed: not a CID.
+            BlobUnknown: none of this name are kept here.
+        """
+        if not is_cid(ask.cid):
+            raise wire.HashMalformed(value=ask.cid)
+        found = await self.supply.kept(ask.cid)
+        if found is None:
+            raise wire.BlobUnknown(cid=ask.cid)
+        return wire.BlobContent(content=found)
+
+    def submit(self, tx: Tx, ask: wire.SubmitTask, caller: Caller | None, _: None) -> wire.TaskView:
+        """Take a task on, and run it here at once if here is where it belongs.
+
+        Raises:
+            Refusal: as `judge_submission` says.
+        """
+        parts = self.parts
+        signed = read_manifest(
+            tx, ask.manifest, records=(), members=parts.members, genesis=parts.genesis
+        )
+        standing = self._standing(tx, signed)
+        manifest = judge_submission(
+            self._submission(tx, ask, _known(caller), signed, standing), parts.limits
+        )
+        if standing is not None:
+            return task_view(tx, standing, self.placement.progress)
+        if ask.input_inline is not None:
+            table.keep(tx, manifest.input_hash, ask.input_inline)
+        row = self._accept(tx, signed, manifest)
+        row = self._take_at_once(tx, signed, manifest, row)
+        tx.after_commit(lambda: self.placement.begin(row))
+        return task_view(tx, row, self.placement.progress)
+
+    def _standing(self, tx: Tx, signed: Signed) -> table.Task | None:
+        return None if signed.manifest is None else table.task(tx, signed.manifest.task_id)
+
+    def _submission(
+        self,
+        tx: Tx,
+        ask: wire.SubmitTask,
+        caller: Caller,
+        signed: Signed,
+        standing: table.Task | None,
+    ) -> Submission:
+        manifest, why = signed.manifest, signed.why
+        if manifest is not None and not self._may_execute(manifest.aud):
+            why, manifest = f"{manifest.aud} is no executor of this network", None
+        return Submission(
+            case=ManifestCase(
+                manifest=manifest,
+                why=why,
+                manifest_hash=signed.manifest_hash,
+                taken_hash=None if standing is None else standing.manifest_hash,
+                now_ms=tx.now_ms,
+            ),
+            sender=caller.member_id,
+            inline_hash=None if ask.input_inline is None else cid_of(ask.input_inline),
+            input_kept=manifest is not None and self._is_kept(tx, manifest.input_hash),
+            unfinished=table.count_tasks(tx, caller.member_id),
+        )
+
+    def _may_execute(self, aud: str) -> bool:
+        return aud in (ANY_EXECUTOR, self.parts.me) or self.parts.genesis.node(aud) is not None
+
+    def _is_kept(self, tx: Tx, cid: str) -> bool:
+        if cid == EMPTY or self.parts.blobs.size(cid) is not None:
+            return True
+        return table.content(tx, cid) is not None
+
+    def _accept(self, tx: Tx, signed: Signed, manifest: wire.Manifest) -> table.Task:
+        row = table.Task(
+            task_id=manifest.task_id,
+            manifest_hash=signed.manifest_hash,
+            member_id=manifest.member_id,
+            manifest=signed.token,
+            state=wire.TaskState.ACCEPTED,
+            executor=None,
+            receipt=None,
+            output_hash=None,
+            fetched=None,
+            problem=None,
+            cancelling=False,
+            accepted_at_ms=tx.now_ms,
+        )
+        table.add_task(tx, row)
+        tx.announce(
+            wire.TaskAccepted(
+                task_id=row.task_id,
+                member_id=row.member_id,
+                manifest_hash=row.manifest_hash,
+                wasm_hash=manifest.wasm_hash,
+            )
+        )
+        return row
+
+    def _take_at_once(
+        self, tx: Tx, signed: Signed, manifest: wire.Manifest, row: table.Task
+    ) -> table.Task:
+        """Take a task here in the transaction that accepts it, if nobody is less loaded.
+
+        That saves a commit. What stands against it, stands against the ordinary way too, which
+        finds it and says so.
+        """
+        is_named = manifest.aud == self.parts.me
+        if not is_named and (manifest.aud != ANY_EXECUTOR or self.executor.jobs > 0):
+            return row
+        try:
+            self.executor.take(tx, signed, origin=self.parts.me)
+        except Refusal:
+            return row
+        return record_placed(tx, row, self.parts.me)
+
+    async def get_task(self, ask: wire.GetTask, caller: Caller | None) -> wire.TaskView:
+        """Return how a task does, once it is final or `wait_ms` have passed.
+
+        Raises:
+            TaskUnknown: there is none, or it is another member's.
+        """
+        who = _known(caller).member_id
+        waiter = self.placement.progress.register(ask.task_id) if ask.wait_ms else None
+        if waiter is None:
+            return await self._view(ask.task_id, who)
+        try:
+            view = await self._view(ask.task_id, who)
+            if view.state in wire.FINAL:
+                return view
+            await asyncio.wait({waiter}, timeout=ask.wait_ms / 1000)
+        finally:
+            self.placement.progress.unregister(ask.task_id, waiter)
+        return await self._view(ask.task_id, who)
+
+    async def _view(self, task_id: str, who: MemberId) -> wire.TaskView:
+        def read(tx: Tx) -> wire.TaskView:
+            return task_view(tx, _visible(tx, task_id, who), self.placement.progress)
+
+        return await self.parts.store.read(read)
+
+    def cancel(self, tx: Tx, ask: wire.CancelTask, caller: Caller | None, _: None) -> wire.TaskView:
+        """Have a task end; one that is final stays as it is.
+
+        Raises:
+            TaskUnknown: there is none, or it is another member's.
+        """
+        row = _visible(tx, ask.task_id, _known(caller).member_id)
+        return task_view(tx, self.placement.cancel(tx, row), self.placement.progress)
+
+
+def _known(caller: Caller | None) -> Caller:
+    assert caller is not None, "these endpoints ask for a token"
+    return caller
+
+
+def _visible(tx: Tx, task_id: str, who: MemberId) -> table.Task:
+    """Return a task if it is this member's, or the operator asks."""
+    row = table.task(tx, task_id)
+    if row is None or who not in (row.member_id, OPERATOR_ID):
+        raise wire.TaskUnknown(task_id=task_id)
+    return row

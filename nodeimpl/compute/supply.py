@@ -1,0 +1,88 @@
+"""Getting what a task names: its module, its input, its output; from here, or from peers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from nodeimpl.compute import store as table
+from nodeimpl.compute.parts import Parts
+from nodeimpl.compute.rules import backoff_ms
+from opkit.proof.cid import cid_of
+from opkit.wire.base import Cid
+from opkit.wire.compute import BlobUnknown, Fetched, ModuleUnknown
+
+EMPTY = cid_of(b"")
+"""The name of no bytes at all: everybody keeps them."""
+
+PEERLESS_WAIT_S = 3.0
+"""How long a node that is connected to nobody yet waits before it calls something unknown."""
+
+
+class Supply:
+    """Bytes by name. What comes from a peer is hashed before it is kept."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Look in the parts' store and blobs, then ask their network."""
+        self._parts = parts
+
+    async def input(self, cid: Cid) -> bytes:
+        """Return a task's input.
+
+        Raises:
+            BlobUnknown: nobody has it.
+            StorageFull: it does not fit here.
+        """
+        found = await self.kept(cid)
+        if found is not None:
+            return found
+        await self._fetch(cid, size_max=self._parts.limits.blob_bytes_max)
+        found = await self._parts.blobs.get(cid)
+        if found is None:
+            raise BlobUnknown(cid=cid)
+        return found
+
+    async def kept(self, cid: Cid) -> bytes | None:
+        """Return bytes that are kept here, as a row or as a blob."""
+        if cid == EMPTY:
+            return b""
+        found = await self._parts.store.read(lambda tx: table.content(tx, cid))
+        return found if found is not None else await self._parts.blobs.get(cid)
+
+    async def module(self, cid: Cid) -> tuple[Path, Fetched | None]:
+        """Return where a module's bytes are, and whom they were fetched from, if they were.
+
+        Raises:
+            ModuleUnknown: nobody has it.
+            StorageFull: it does not fit here.
+        """
+        fetched = None
+        if self._parts.blobs.size(cid) is None:
+            try:
+                fetched = await self._fetch(cid, size_max=self._parts.limits.module_bytes_max)
+            except BlobUnknown:
+                raise ModuleUnknown(wasm_hash=cid) from None
+        return self._parts.blobs.path(cid), fetched
+
+    async def output(self, cid: Cid, *, size_max: int) -> None:
+        """Have a task's large output kept here.
+
+        Raises:
+            BlobUnknown: nobody has it.
+            StorageFull: it does not fit here.
+        """
+        if self._parts.blobs.size(cid) is None:
+            await self._fetch(cid, size_max=size_max)
+
+    async def _fetch(self, cid: Cid, *, size_max: int) -> Fetched:
+        """Fetch from peers; a node that is just starting, and has none yet, tries again."""
+        network, loop = self._parts.network, asyncio.get_running_loop()
+        until, attempt = loop.time() + PEERLESS_WAIT_S, 0
+        while True:
+            try:
+                return await network.fetch(cid, size_max=size_max, blobs=self._parts.blobs)
+            except BlobUnknown:
+                if network.connected() or loop.time() >= until:
+                    raise
+            await asyncio.sleep(backoff_ms(attempt) / 1000)
+            attempt += 1

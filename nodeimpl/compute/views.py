@@ -1,0 +1,47 @@
+"""Rows as the wire shows them."""
+
+from __future__ import annotations
+
+from nodeimpl.compute import store as table
+from nodeimpl.compute.parts import Progress
+from nodeimpl.kernel.tx import Tx
+from opkit.wire.base import Did
+from opkit.wire.compute import FINAL, TaskView
+
+
+def task_view(tx: Tx, task: table.Task, progress: Progress) -> TaskView:
+    """Return a task as its submitter's node shows it, its small output included."""
+    state = task.state if task.state in FINAL else progress.states.get(task.task_id, task.state)
+    return TaskView(
+        task_id=task.task_id,
+        state=state,
+        member_id=task.member_id,
+        manifest=task.manifest,
+        manifest_hash=task.manifest_hash,
+        executor=task.executor,
+        receipt=task.receipt,
+        output_hash=task.output_hash,
+        output_inline=None if task.output_hash is None else table.content(tx, task.output_hash),
+        fetched=task.fetched,
+        problem=task.problem,
+        accepted_at_ms=task.accepted_at_ms,
+    )
+
+
+def job_view(tx: Tx, job: table.JobRow, progress: Progress, *, me: Did) -> TaskView:
+    """Return a job as its executor shows it to the peer that offered it."""
+    state = job.state if job.state in FINAL else progress.states.get(job.manifest_hash, job.state)
+    return TaskView(
+        task_id=job.task_id,
+        state=state,
+        member_id=job.member_id,
+        manifest=job.manifest,
+        manifest_hash=job.manifest_hash,
+        executor=me,
+        receipt=table.receipt_of(tx, job.manifest_hash),
+        output_hash=job.output_hash,
+        output_inline=None if job.output_hash is None else table.content(tx, job.output_hash),
+        fetched=job.fetched,
+        problem=job.problem,
+        accepted_at_ms=job.accepted_at_ms,
+    )
