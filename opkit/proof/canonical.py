@@ -38,10 +38,7 @@ def canonical(value: Any) -> bytes:
             (another type, an integer beyond 2^53-1, a number that is not finite, a lone surrogate).
     """
     _weigh(value, depth=0, budget=SIZE_MAX)
-    try:
-        return rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError as bad:
-        raise ProofError(f"no canonical JSON: {bad}") from bad
+    return _encode(value)
 
 
 def parse_canonical(data: bytes) -> dict[str, Any]:
@@ -52,7 +49,7 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
             the canonical one, or no object.
     """
     value = parse_object(data)
-    if canonical(value) != data:
+    if _encode(value) != data:
         raise ProofError("the JSON is not in its canonical spelling")
     return value
 
@@ -81,6 +78,14 @@ def parse_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ProofError("the JSON is no object")
     return value
+
+
+def _encode(value: Any) -> bytes:
+    """Return the canonical encoding of a value whose depth and size are bounded already."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as bad:
+        raise ProofError(f"no canonical JSON: {bad}") from bad
 
 
 def _deep(data: bytes) -> bool:

@@ -14,6 +14,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
 from opkit.proof.genesis import GenesisView
 from opkit.wire.base import Jws, MemberId, Slug
+from opkit.wire.genesis import Founder
 from opkit.wire.membership import MEMBER_TYP, NO_COOP, Member, MemberRecord
 
 OPERATOR_ID: MemberId = f"{NO_COOP}/operator"
@@ -36,30 +37,34 @@ def audience_of(member_id: MemberId) -> str:
 
 def founding_members(genesis: GenesisView) -> dict[MemberId, Member]:
     """Return the members by genesis: every charter's founders, and the operator."""
-    members = {
-        founder.member_id: Member(
-            member_id=founder.member_id,
-            coop=coop,
-            name=founder.name,
-            title=founder.title,
-            did=founder.did,
-            roles=founder.roles,
-            active=True,
-            sequence=0,
+    ids = [founder.member_id for _, founder in genesis.founders()]
+    members = (founding_member(member_id, genesis=genesis) for member_id in (*ids, OPERATOR_ID))
+    return {member.member_id: member for member in members if member is not None}
+
+
+def founding_member(member_id: MemberId, *, genesis: GenesisView) -> Member | None:
+    """Return one member by genesis, if they are one."""
+    founder = genesis.founder(member_id)
+    if member_id == OPERATOR_ID:
+        founder = Founder(
+            member_id=OPERATOR_ID,
+            name="Operator",
+            title="network operator",
+            did=genesis.operator,
+            roles=("operator",),
         )
-        for coop, founder in genesis.founders()
-    }
-    members[OPERATOR_ID] = Member(
-        member_id=OPERATOR_ID,
-        coop=None,
-        name="Operator",
-        title="network operator",
-        did=genesis.operator,
-        roles=("operator",),
+    if founder is None:
+        return None
+    return Member(
+        member_id=member_id,
+        coop=coop_of(member_id),
+        name=founder.name,
+        title=founder.title,
+        did=founder.did,
+        roles=founder.roles,
         active=True,
         sequence=0,
     )
-    return members
 
 
 def read_record(token: Jws, *, genesis: GenesisView) -> MemberRecord:
@@ -133,7 +138,7 @@ def member_history(
     """
     if len(records) > RECORDS_MAX:
         raise ProofError(f"a chain of {len(records)} records is longer than {RECORDS_MAX}")
-    standing = founding_members(genesis).get(member_id)
+    standing = founding_member(member_id, genesis=genesis)
     states = [] if standing is None else [standing]
     for record in records:
         standing = apply_record(record, genesis=genesis, standing=standing)
