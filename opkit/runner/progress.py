@@ -36,7 +36,7 @@ class Progress:
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        self._console.push_theme(theme())
+        self._console.push_theme(theme(colours=self._console.color_system))
         if self._console.is_terminal:
             self._live.start()
         return self

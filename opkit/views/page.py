@@ -29,7 +29,7 @@ font-variant-numeric:tabular-nums}
 header{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem 1.5rem;
 padding:.7rem clamp(16px,1.7vw,32px);border-bottom:1px solid var(--opkit-line)}
 header strong{font-size:1.2rem}
-header .soft{margin-right:auto}
+header strong+.soft{margin-right:auto}
 .soft{color:var(--opkit-soft)}
 main{display:grid;grid-template-columns:minmax(0,1fr) minmax(20rem,30%);gap:var(--opkit-gap);
 padding:var(--opkit-gap) clamp(16px,1.7vw,32px);max-width:110rem;margin:auto}
@@ -42,10 +42,13 @@ border-radius:var(--opkit-radius-card);padding:22px 24px}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 .2rem;text-wrap:balance}
 h2{font-size:.85rem;color:var(--opkit-soft);margin:0 0 .5rem;font-weight:700}
 p{margin:.2rem 0 .7rem;max-width:62rem}
-.figures{display:flex;flex-wrap:wrap;gap:.2rem 2rem}
-.figure b{font-size:2.2rem;line-height:1.15;font-weight:700}
-.figure{display:inline-flex;align-items:baseline;gap:.6rem;color:var(--opkit-soft)}
-.figure b{color:var(--opkit-ink)}
+.figure+.figure{border-top:1px solid var(--opkit-line)}
+.figure summary{display:flex;align-items:baseline;gap:.6rem;color:var(--opkit-soft);padding:.2rem 0}
+.figure b{font-size:2.2rem;line-height:1.2;font-weight:700;color:var(--opkit-ink)}
+.figure .took{margin-left:auto}
+.figure ul{list-style:none;margin:0 0 .6rem;padding:0;font-size:.85rem}
+.figure li{display:flex;justify-content:space-between;gap:1rem;padding:.15rem 0}
+.figure a{color:inherit;text-decoration-color:var(--opkit-line);text-underline-offset:.2em}
 .pill{display:inline-flex;align-items:center;gap:.35rem;font-weight:700;font-size:.85rem;
 padding:.15rem .75rem;border-radius:var(--opkit-radius-pill)}
 .t-done{color:var(--opkit-done);background:var(--opkit-done-tint)}
@@ -80,7 +83,9 @@ th{color:var(--opkit-soft);font-weight:400}
 thead th{font-weight:700;font-size:.7rem}
 td{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
 td td,td th{border-bottom:0;padding:.05rem .8rem .05rem 0}
-td table{margin:0}
+td table{margin:0;width:auto}
+td .state,th .state{width:1.1rem;height:1.1rem;margin:0}
+td .state svg{width:.9rem;height:.9rem}
 .checks td:last-child,.checks th:last-child{width:1.6rem;padding-right:0}
 .values>tbody>tr>th{width:32%}
 button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer;text-align:left}
@@ -105,8 +110,10 @@ overflow-wrap:anywhere}
 html{font-size:17px}
 .card{padding:16px}
 .steps{margin-inline:-8px}
-.steps summary,.steps .untold{padding:.5rem 8px;grid-template-columns:auto minmax(0,1fr)}
-.steps .took{grid-column:2;grid-row:3;padding:0}
+.steps summary,.steps .untold{padding:.5rem 8px}
+.steps summary>span:nth-of-type(3),.steps .untold>span:nth-of-type(3){grid-column:2/-1}
+.steps .name{grid-column:2}
+.steps .took{grid-column:3;grid-row:2;padding:0}
 .open{margin:0 8px 1rem 8px}
 .checks thead{display:none}
 .checks tr,.values>tbody>tr{display:grid;border-bottom:1px solid var(--opkit-line);

@@ -14,7 +14,7 @@ from opkit.story.record import FlowRecord, NodeRecord, RunRecord
 from opkit.story.report import CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.story.states import State
 from opkit.views.page import icon, page
-from opkit.views.values import text_html, took, value_html, values_table
+from opkit.views.values import took, value_html, values_table
 
 EVIDENCE_ID: Final = "opkit-evidence"
 _OPENING = f'<script type="application/json" id="{EVIDENCE_ID}">'
@@ -93,7 +93,7 @@ def _broken(flow: FlowRecord) -> str:
     at = stop.at if stop and stop.at else "its end"
     why = escape(stop.why) if stop else "a set-up step failed"
     return (
-        f'<section class="card broken wide"><h1>Flow {escape(flow.name)} stopped at '
+        f'<section class="card broken wide"><h1>Flow {escape(flow.name.upper())} stopped at '
         f"{escape(at)}</h1><p>{why}</p>{_cell(flow)}</section>"
     )
 
@@ -191,7 +191,7 @@ def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
             )
         else:
             parts.append(
-                f'<a class="act" href="{proof.path}" download>Save {text_html_plain(proof.cid)}</a>'
+                f'<a class="act" href="{proof.path}" download>Save {_short(proof.cid)}</a>'
             )
     evidence_id = f"evidence-{flow.name}-{told.name}"
     said = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False)
@@ -203,25 +203,52 @@ def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
     return "".join(parts)
 
 
-def text_html_plain(cid: str) -> str:
-    """Return a shortened name as plain text, for a link's label."""
+def _short(cid: str) -> str:
     return f"{cid[:8]}…{cid[-5:]}"
 
 
 def _figures(run: RunRecord) -> str:
     planned = sum(len(flow.planned) for flow in run.flows)
-    told = [marker for flow in run.flows for marker in flow.markers]
-    shown = sum(marker.ok for marker in told)
-    refused = sum(marker.state is State.REFUSED for marker in told)
-    checks = sum(len(marker.checks) for marker in told)
-    first = f"#flow-{run.flows[0].name}" if run.flows else "#"
+    told = [(flow, marker) for flow in run.flows for marker in flow.markers]
+    shown = [(flow, each) for flow, each in told if each.ok]
+    refused = [(flow, each) for flow, each in shown if each.state is State.REFUSED]
+    checks = sum(len(each.checks) for _, each in shown)
+    figures = (
+        _figure(
+            f"{len(shown)}",
+            f"of {planned} markers shown",
+            [(flow, each, each.state.word) for flow, each in shown],
+        ),
+        _figure(
+            f"{len(refused)}",
+            "attacks failed, as promised",
+            [(flow, each, took(each.took_ms)) for flow, each in refused],
+        ),
+        _figure(
+            f"{checks}",
+            "checks hold",
+            [(flow, each, f"{len(each.checks)}") for flow, each in shown if each.checks],
+        ),
+        _figure(
+            f"{run.took_ms / 1000:.1f}",
+            "seconds from start to report",
+            [(flow, each, took(each.took_ms)) for flow, each in told],
+        ),
+    )
     return (
         '<section class="card"><h2>Was everything shown that was promised?</h2>'
-        f'<div class="figures"><a class="figure" href="{first}"><b>{shown}</b>'
-        f"of {planned} markers</a>"
-        f'<span class="figure"><b>{refused}</b>attacks refused</span>'
-        f'<span class="figure"><b>{checks}</b>checks hold</span>'
-        f'<span class="figure"><b>{run.took_ms / 1000:.1f}</b>seconds</span></div></section>'
+        f"{''.join(figures)}</section>"
+    )
+
+
+def _figure(value: str, words: str, rows: list[tuple[FlowRecord, MarkerRecord, str]]) -> str:
+    listed = "".join(
+        f'<li><a href="#{flow.name}-{each.name}">{escape(each.name)}</a><span>{said}</span></li>'
+        for flow, each, said in rows
+    )
+    return (
+        f'<details class="figure"><summary><b>{value}</b>{words}<span class="took"></span>'
+        f"</summary><ul>{listed}</ul></details>"
     )
 
 
@@ -290,6 +317,3 @@ def _check_it(run: RunRecord) -> str:
 
 def _lower_first(title: str) -> str:
     return title[:1].lower() + title[1:]
-
-
-__all__ = ["EVIDENCE_ID", "embedded_evidence", "report_html", "text_html"]

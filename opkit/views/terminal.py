@@ -14,12 +14,22 @@ from opkit.story.record import FlowRecord, RunRecord
 from opkit.story.states import State
 from opkit.views.tokens import DARK, LIGHT
 
+_NAMES = ("done", "shield", "run", "fail", "soft")
+_SIXTEEN = dict(zip(_NAMES, ("cyan", "magenta", "yellow", "red", "bright_black"), strict=True))
 
-def theme(*, dark: bool = True) -> Theme:
-    """Return the tokens as styles: `done`, `shield`, `run`, `fail`, `soft`."""
+
+def theme(*, colours: str | None = None, dark: bool = True) -> Theme:
+    """Return the tokens as styles: `done`, `shield`, `run`, `fail`, `soft`.
+
+    Args:
+        colours: what the console can show (`Console.color_system`); with sixteen colours the
+            nearest by hue are chosen, for Rich's own choice makes the shield grey.
+        dark: whether the terminal's ground is dark.
+    """
+    if colours in {"standard", "windows"}:
+        return Theme(_SIXTEEN)
     tokens = DARK if dark else LIGHT
-    names = ("done", "shield", "run", "fail", "soft")
-    return Theme({name: tokens[name] for name in names})
+    return Theme({name: tokens[name] for name in _NAMES})
 
 
 def state_text(state: State, *, ascii_only: bool = False) -> Text:
