@@ -46,7 +46,7 @@ async def follow(store: Store, name: str, handle: Callable[[StoredEntry], Awaita
         entries = await store.read_journal(after=cursor, entries_max=ENTRIES_PER_STEP_MAX)
         for entry in entries:
             await handle(entry)
-            cursor = Cursor(generation=store.generation, sequence=entry.sequence, hash=entry.hash)
+            cursor = entry.cursor(store.generation)
         if _distance(kept, cursor) >= ENTRIES_PER_STEP_MAX:
             kept = await _keep(store, name, cursor)
         if len(entries) < ENTRIES_PER_STEP_MAX:

@@ -54,6 +54,17 @@ class StoredEntry:
     previous: RecordId
     hash: RecordId
 
+    @property
+    def stored(self) -> bytes:
+        """What the hash covers."""
+        return stored_bytes(
+            sequence=self.sequence, type_name=self.type, at_ms=self.at_ms, body=self.body
+        )
+
+    def cursor(self, generation: int) -> Cursor:
+        """Return the place after this entry."""
+        return Cursor(generation=generation, sequence=self.sequence, hash=self.hash)
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

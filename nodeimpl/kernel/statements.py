@@ -82,6 +82,8 @@ def _on_conflict(table: Table, what: str) -> Statement:
 def _compiled(core: ClauseElement, dialect: Dialect) -> tuple[str, set[str], dict[str, Any]]:
     compiled: Any = core.compile(dialect=dialect)
     names = {bind.key for bind in compiled.binds.values() if bind.required}
+    later = [bind.key for bind in compiled.binds.values() if bind.required and bind.expanding]
+    assert not later, f"a list must be known when the statement is made: {later}"
     text = str(compiled)
     if "POSTCOMPILE" in text:
         # Lists are spelled out now. That step wants a value for everything, so what is given later
@@ -89,7 +91,6 @@ def _compiled(core: ClauseElement, dialect: Dialect) -> tuple[str, set[str], dic
         loosened: Any = replacement_traverse(core, {}, _optional)
         compiled = loosened.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         text = str(compiled)
-        assert "POSTCOMPILE" not in text, "a list must be known when the statement is made"
     fixed = {name: value for name, value in compiled.params.items() if name not in names}
     return text, names, {name: fixed[name] for name in fixed if _used(name, text)}
 

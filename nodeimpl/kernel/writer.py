@@ -200,14 +200,18 @@ class Writer:
     def _lost(self, jobs: list[Job], *, why: str) -> Ended:
         try:
             self._session.rollback()
-        except Exception as error:  # noqa: BLE001 - any driver error here leaves a doubt
-            return self._broken(jobs, why=f"{why}; then rolling back: {error}", in_doubt=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the session is of no use now
+            return self._broken(jobs, why=f"{why}; then: {error}", in_doubt=False)
         for job in jobs:
             job.error, job.result = StoreBusy(why=why), None
         return Ended(jobs, self._head, committed=False)
 
     def _broken(self, jobs: list[Job], *, why: str, in_doubt: bool) -> Ended:
         self._failure = StoreFailed(why)
+        try:
+            self._session.rollback()
+        except Exception as error:  # noqa: BLE001 - it is broken already; say so, and stop
+            self._failure = StoreFailed(f"{why}; then rolling back: {error}")
         for job in jobs:
             job.error = StoreFailed(why) if in_doubt else StoreBusy(why=why)
             job.result = None

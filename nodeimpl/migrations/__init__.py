@@ -23,20 +23,20 @@ def driver_url(url: str) -> str:
     return url
 
 
-def config(url: str) -> Config:
-    """Return Alembic's configuration for the database at `url`."""
+def config(url: str, *, folder: Path | None = None) -> Config:
+    """Return Alembic's configuration for the database at `url`, with the scripts in `folder`."""
     from alembic.config import Config
 
     made = Config()
-    made.set_main_option("script_location", str(FOLDER))
+    made.set_main_option("script_location", str(folder or FOLDER))
     made.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     # The option's value goes through interpolation, where a percent sign is doubled.
     made.set_main_option("sqlalchemy.url", driver_url(url).replace("%", "%%"))
     return made
 
 
-def upgrade(url: str, *, revision: str = "head") -> None:
-    """Bring the database at `url` forward to `revision`, in one transaction."""
+def upgrade(url: str, *, folder: Path | None = None) -> None:
+    """Bring the database at `url` forward to the newest revision, in one transaction."""
     from alembic import command
 
-    command.upgrade(config(url), revision)
+    command.upgrade(config(url, folder=folder), "head")

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nodeimpl
-from nodeimpl.kernel.birth import VERSIONS
-from nodeimpl.migrations import config, upgrade
+from nodeimpl.migrations import FOLDER, config, upgrade
 
 INITIAL = "initial"
 
@@ -35,21 +34,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def make(message: str) -> Path | None:
+def make(message: str, *, folder: Path = FOLDER) -> Path | None:
     """Write the revision that brings the schema to the tables as declared; None if it is there."""
     from alembic import command
 
     import_all_tables()
-    known = sorted(VERSIONS.glob("[0-9]*_*.py"))
+    known = sorted((folder / "versions").glob("[0-9]*_*.py"))
     if message == INITIAL and len(known) == 1:
         known.pop().unlink()
     assert not (message == INITIAL and known), "the first revision is released: it stays"
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{folder}/migrations.db"
+    with tempfile.TemporaryDirectory() as scratch:
+        url = f"sqlite:///{scratch}/migrations.db"
         if known:
-            upgrade(url)
+            upgrade(url, folder=folder)
         found = command.revision(
-            config(url),
+            config(url, folder=folder),
             message=message,
             autogenerate=True,
             rev_id=f"{len(known) + 1:04d}",

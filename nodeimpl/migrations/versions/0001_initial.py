@@ -21,6 +21,76 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_clock_records")),
     )
     op.create_table(
+        "compute_contents",
+        sa.Column("cid", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("cid", name=op.f("pk_compute_contents")),
+    )
+    op.create_table(
+        "compute_jobs",
+        sa.Column("manifest_hash", sa.Text(), nullable=False),
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("member_id", sa.Text(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("manifest", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("output_hash", sa.Text(), nullable=False),
+        sa.Column("fetched", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("cancelling", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("manifest_hash", name=op.f("pk_compute_jobs")),
+    )
+    with op.batch_alter_table("compute_jobs", schema=None) as batch_op:
+        batch_op.create_index("ix_compute_jobs_member_task", ["member_id", "task_id"], unique=True)
+        batch_op.create_index("ix_compute_jobs_state_member", ["state", "member_id"], unique=False)
+
+    op.create_table(
+        "compute_modules",
+        sa.Column("wasm_hash", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("deployed_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("wasm_hash", name=op.f("pk_compute_modules")),
+        sa.UniqueConstraint("position", name=op.f("uq_compute_modules_position")),
+    )
+    with op.batch_alter_table("compute_modules", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_compute_modules_owner_position", ["owner", "position"], unique=False
+        )
+
+    op.create_table(
+        "compute_receipts",
+        sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("manifest_hash", sa.Text(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("generation", "sequence", name=op.f("pk_compute_receipts")),
+        sa.UniqueConstraint("manifest_hash", name=op.f("uq_compute_receipts_manifest_hash")),
+    )
+    op.create_table(
+        "compute_tasks",
+        sa.Column("task_id", sa.Text(), nullable=False),
+        sa.Column("manifest_hash", sa.Text(), nullable=False),
+        sa.Column("member_id", sa.Text(), nullable=False),
+        sa.Column("manifest", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("executor", sa.Text(), nullable=False),
+        sa.Column("receipt", sa.Text(), nullable=False),
+        sa.Column("output_hash", sa.Text(), nullable=False),
+        sa.Column("fetched", sa.Text(), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("cancelling", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_compute_tasks")),
+    )
+    with op.batch_alter_table("compute_tasks", schema=None) as batch_op:
+        batch_op.create_index("ix_compute_tasks_state_member", ["state", "member_id"], unique=False)
+
+    op.create_table(
         "idempotency",
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("endpoint", sa.Text(), nullable=False),
@@ -83,6 +153,13 @@ def upgrade() -> None:
     with op.batch_alter_table("members", schema=None) as batch_op:
         batch_op.create_index("ix_members_did", ["did"], unique=False)
 
+    op.create_table(
+        "network_liars",
+        sa.Column("did", sa.Text(), nullable=False),
+        sa.Column("cid", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("did", name=op.f("pk_network_liars")),
+    )
     op.create_table(
         "revoked_tokens",
         sa.Column("token_id", sa.Text(), nullable=False),

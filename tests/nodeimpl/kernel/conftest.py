@@ -138,7 +138,7 @@ class Notes:
         return [row[0] for row in tx.all(self.IDS)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def notes() -> Notes:
     """A table of the tests' own; `store.write(notes.create)` makes it."""
     return Notes()

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import itertools
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodeimpl.kernel import blobs as blobs_module
+from nodeimpl.kernel.blobs import BLOCK_BYTES, BlobMismatch, BlobStore, BlobWriter
+from nodeimpl.kernel.errors import StoreFailed
+from opkit.proof.cid import cid_of
+from opkit.wire.compute import BlobOversize, StorageFull
+
+QUOTA = 10_000
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 30))
+
+
+def partials(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "partial").iterdir()]
+
+
+async def all_of(writer: BlobWriter, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        await writer.write(piece)
+    await writer.commit()
+
+
+def test_what_was_put_is_got_under_its_name_also_after_reopening(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        for data in (b"", b"hello", bytes(range(256)) * 8):
+            cid = await blobs.put(data)
+            assert cid == cid_of(data)
+            assert await blobs.get(cid) == data
+            assert blobs.size(cid) == len(data)
+            assert blobs.path(cid).read_bytes() == data
+        assert blobs.usage() == (3, 5 + 2048)
+        again = BlobStore(tmp_path, QUOTA)
+        assert again.usage() == (3, 5 + 2048)
+        assert await again.get(cid_of(b"hello")) == b"hello"
+
+    run(main())
+
+
+def test_the_same_bytes_cost_once(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        await asyncio.gather(*(blobs.put(b"x" * 1000) for _ in range(9)))
+        await blobs.put(b"x" * 1000)
+        assert blobs.usage() == (1, 1000)
+        assert partials(tmp_path) == []
+
+    run(main())
+
+
+def test_what_is_no_name_is_not_kept_and_reaches_no_file(tmp_path) -> None:
+    async def main() -> None:
+        (tmp_path / "secret").write_bytes(b"secret")
+        blobs = BlobStore(tmp_path / "blobs", QUOTA)
+        for name in ("../secret", "", "/etc/passwd", "partial", cid_of(b"x").upper()):
+            assert blobs.size(name) is None
+            assert await blobs.get(name) is None
+            with pytest.raises(AssertionError):
+                blobs.path(name)
+        assert await blobs.get(cid_of(b"unknown")) is None
+
+    run(main())
+
+
+def test_more_than_the_quota_is_refused_those_on_their_way_included(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, 100)
+        await blobs.put(b"a" * 60)
+        writer = await blobs.open_writer(cid_of(b"b" * 30), 30)
+        with pytest.raises(StorageFull) as no:
+            await blobs.put(b"c" * 11)
+        assert no.value.limit_bytes == 100
+        await blobs.put(b"d" * 10)
+        await writer.abort()
+        await blobs.put(b"e" * 30)
+        assert blobs.usage() == (3, 100)
+        with pytest.raises(StorageFull):
+            await blobs.put(b"f")
+        assert await blobs.remove(cid_of(b"a" * 60)) == 60
+        assert await blobs.remove(cid_of(b"a" * 60)) == 0
+        await blobs.put(b"f")
+        assert blobs.usage() == (3, 41)
+        assert partials(tmp_path) == []
+
+    run(main())
+
+
+def test_a_blob_larger_than_wanted_is_not_read(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        cid = await blobs.put(b"x" * 11)
+        assert await blobs.get(cid, size_max=11) == b"x" * 11
+        with pytest.raises(BlobOversize) as no:
+            await blobs.get(cid, size_max=10)
+        assert (no.value.size_bytes, no.value.limit_bytes) == (11, 10)
+
+    run(main())
+
+
+def test_other_bytes_than_announced_are_never_kept(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        cid = cid_of(b"hello")
+        for pieces in ([b"jello"], [b"hel"], [b"hello", b"!"], []):
+            writer = await blobs.open_writer(cid, 5)
+            with pytest.raises(BlobMismatch):
+                await all_of(writer, pieces)
+            await writer.abort()
+            await writer.abort()
+        assert blobs.size(cid) is None
+        assert blobs.usage() == (0, 0)
+        assert partials(tmp_path) == []
+        await blobs.put(b"z" * QUOTA)
+
+    run(main())
+
+
+@given(data=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400), max_size=8))
+def test_pieces_of_any_size_make_the_whole(tmp_path_factory, data, cuts) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path_factory.mktemp("blobs"), QUOTA)
+        writer = await blobs.open_writer(cid_of(data), len(data))
+        edges = [0, *sorted(cuts), len(data)]
+        for start, end in itertools.pairwise(edges):
+            await writer.write(data[start:end])
+        await writer.commit()
+        assert await blobs.get(cid_of(data)) == data
+
+    saved = blobs_module.BLOCK_BYTES
+    blobs_module.BLOCK_BYTES = 64
+    try:
+        run(main())
+    finally:
+        blobs_module.BLOCK_BYTES = saved
+
+
+def test_what_a_crash_left_unfinished_is_removed_at_the_start(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, 10 * BLOCK_BYTES)
+        writer = await blobs.open_writer(cid_of(b"x"), 2 * BLOCK_BYTES)
+        await writer.write(bytes(BLOCK_BYTES))
+        await writer.write(bytes(BLOCK_BYTES - 1))
+        for _ in range(2_000):
+            if partials(tmp_path):
+                break
+            await asyncio.sleep(0.005)
+        assert partials(tmp_path) != []
+        again = BlobStore(tmp_path, QUOTA)
+        assert partials(tmp_path) == []
+        assert again.usage() == (0, 0)
+        await writer.abort()
+
+    run(main())
+
+
+def test_a_writer_given_up_in_the_middle_of_its_commit_leaves_whole_bytes_or_none(tmp_path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, 10 * BLOCK_BYTES)
+        data = os.urandom(BLOCK_BYTES + 7)
+        cid = cid_of(data)
+        for turns in range(1, 13):
+            writer = await blobs.open_writer(cid, len(data))
+
+            async def whole(writer: Any = writer) -> None:
+                try:
+                    await writer.write(data)
+                    await writer.commit()
+                finally:
+                    await writer.abort()
+
+            task = asyncio.ensure_future(whole())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert partials(tmp_path) == []
+            if blobs.size(cid) is not None:
+                assert await blobs.get(cid) == data
+                await blobs.remove(cid)
+        assert blobs.usage() == (0, 0)
+        await blobs.put(bytes(10 * BLOCK_BYTES))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(errno.ENOSPC, StorageFull), (errno.EIO, StoreFailed)]
+)
+@pytest.mark.parametrize("call", ["open", "write", "fsync"])
+def test_a_full_disk_passes_and_a_broken_one_stops_the_node(
+    tmp_path, monkeypatch, call, number, expected
+) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+
+        def fail(*_: Any, **__: Any) -> int:
+            raise OSError(number, "injected")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(f"nodeimpl.kernel.shelf.os.{call}", fail)
+            with pytest.raises(expected):
+                await blobs.put(b"hello")
+        assert partials(tmp_path) == []
+        assert blobs.usage() == (0, 0)
+        assert await blobs.put(b"hello") == cid_of(b"hello")
+
+    run(main())
+
+
+def test_a_blob_is_synced_before_it_has_its_name_and_its_folder_after(
+    tmp_path, monkeypatch
+) -> None:
+    blobs = BlobStore(tmp_path, QUOTA)
+    cid = cid_of(b"hello")
+    synced: list[tuple[str, bool]] = []
+    real = os.fsync
+
+    def record(descriptor: int) -> None:
+        what = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.append((what, blobs.size(cid) is not None))
+        real(descriptor)
+
+    monkeypatch.setattr("nodeimpl.kernel.shelf.os.fsync", record)
+    asyncio.run(blobs.put(b"hello"))
+    (file, before), (folder, after) = synced
+    assert file.startswith(str(tmp_path / "partial"))
+    assert (folder, before, after) == (str(tmp_path), False, True)

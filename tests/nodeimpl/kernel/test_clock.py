@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from nodeimpl.kernel.clock import Clock, RealClock, VirtualClock
+
+
+def test_the_real_clock_is_the_machine_s() -> None:
+    clock: Clock = RealClock(offset_ms=10)
+    before = time.time_ns() // 1_000_000
+    now = clock.now_ms()
+    assert before <= now <= before + 1_000
+    assert 10 <= clock.world_ms() - now <= 1_010
+    assert clock.monotonic() <= clock.monotonic()
+    began = time.monotonic()
+    asyncio.run(clock.sleep(20))
+    assert time.monotonic() - began >= 0.019
+
+
+@pytest.mark.parametrize("clock", [RealClock(), VirtualClock()])
+def test_world_time_only_moves_forward(clock: Clock) -> None:
+    clock.move_world(5_000)
+    clock.move_world(5_000)
+    assert clock.offset_ms == 5_000
+    with pytest.raises(AssertionError):
+        clock.move_world(4_999)
+
+
+def test_a_virtual_clock_moves_only_when_told_and_wakes_in_order() -> None:
+    async def main() -> None:
+        clock = VirtualClock(1_000)
+        woken: list[int] = []
+
+        async def sleeper(ms: int) -> None:
+            await clock.sleep(ms)
+            woken.append(ms)
+
+        tasks = [asyncio.ensure_future(sleeper(ms)) for ms in (30, 10, 20, 0, 99)]
+        await asyncio.sleep(0.001)
+        assert woken == [0]
+        assert clock.sleepers() == 4
+        tasks[2].cancel()
+        clock.advance(9)
+        await asyncio.sleep(0.001)
+        assert woken == [0]
+        clock.advance(50)
+        await asyncio.sleep(0.001)
+        assert woken == [0, 10, 30]
+        assert (clock.now_ms(), clock.world_ms(), clock.monotonic()) == (1_059, 1_059, 0.059)
+        clock.advance(1_000)
+        await tasks[4]
+        assert clock.sleepers() == 0
+
+    asyncio.run(asyncio.wait_for(main(), 10))

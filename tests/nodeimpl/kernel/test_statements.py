@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text, bindparam, select
+
+from nodeimpl.kernel.schema import metadata
+from nodeimpl.kernel.statements import insert_new, sql, upsert
+
+book = Table(
+    "book",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("title", Text),
+    Column("state", Text),
+)
+
+
+def test_a_statement_is_text_for_both_engines() -> None:
+    made = sql(select(book.c.title).where(book.c.id == bindparam("wanted")).limit(3))
+    assert ":wanted" in made.sqlite
+    assert "%(wanted)s" in made.postgresql
+    assert made.names == {"wanted"}
+    assert 3 in made.fixed.values()
+
+
+def test_a_list_known_now_is_spelled_out_beside_values_given_later() -> None:
+    made = sql(
+        select(book.c.id)
+        .where(book.c.state.in_(["new", "used"]), book.c.id > bindparam("after"))
+        .limit(bindparam("books_max"))
+    )
+    assert made.names == {"after", "books_max"}
+    assert {"new", "used"} <= set(made.fixed.values())
+    assert "POSTCOMPILE" not in made.sqlite + made.postgresql
+
+
+def test_a_list_that_comes_later_is_a_mistake_at_import() -> None:
+    with pytest.raises(Exception, match=r"(?i)list|expanding|wanted"):
+        sql(select(book.c.id).where(book.c.id.in_(bindparam("wanted", expanding=True))))
+
+
+def test_an_insert_takes_every_column_or_those_it_names() -> None:
+    assert sql(book.insert()).names == {"id", "title", "state"}
+    some = sql(book.insert().values(id=bindparam("id"), state="new"))
+    assert some.names == {"id"}
+    assert "RETURNING" not in some.postgresql
+
+
+def test_a_row_is_replaced_or_left_alone_by_the_same_words_on_both_engines() -> None:
+    for made in (upsert(book), insert_new(book)):
+        for text in (made.sqlite, made.postgresql):
+            assert "ON CONFLICT" in text
+    assert "DO UPDATE SET title = excluded.title" in upsert(book).sqlite
+
+
+def test_every_column_has_a_type_that_works_alike_on_both_engines() -> None:
+    for table in metadata.sorted_tables:
+        assert table.primary_key.columns, f"{table.name} has no primary key"
+        for column in table.columns:
+            assert isinstance(column.type, BigInteger | Text | LargeBinary), column
+
+
+CODE = """
+import sys
+import nodeimpl.kernel.store, nodeimpl.kernel.metrics
+print(sorted({"psycopg", "alembic", "httpx", "fastapi"} & set(sys.modules)))
+"""
+
+
+def test_statements_import_no_driver_and_no_alembic() -> None:
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            CODE,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout.strip() == "[]"
