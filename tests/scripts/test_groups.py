@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+Script = Callable[[str], ModuleType]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def selects(expression: str, markers: set[str]) -> bool:
+    """Judge a marker expression as pytest does: names are true if the test carries them."""
+    words = {w: w in markers for w in expression.replace("not ", "").split(" and ")}
+    return bool(eval(expression, {"__builtins__": {}}, words))
+
+
+def test_every_test_belongs_to_exactly_one_group(script: Script) -> None:
+    groups = script("groups.py")
+    names = [group.name for group in groups.MARKED]
+    expressions = [groups.expression(group) for group in (groups.UNIT, *groups.MARKED)]
+    for carried in product([False, True], repeat=len(names)):
+        markers = {name for name, carries in zip(names, carried, strict=True) if carries}
+        assert sum(selects(expression, markers) for expression in expressions) == 1, markers
+
+
+def outcome(script: Script, **counts: object) -> object:
+    groups = script("groups.py")
+    code = counts.pop("code", 0)
+    step = groups.Done(name="g", code=code, seconds=0)
+    return groups.Outcome(step=step, **counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "strict", "code"),
+    [
+        ([{"passed": 3}], False, 0),
+        ([{"passed": 3}, {"failed": 1, "code": 1}], False, 1),
+        ([{"passed": 3}, {"code": 2}], False, 1),
+        ([{"passed": 3}, {"absent": "nothing there"}], False, 5),
+        ([{"passed": 3}, {"absent": "nothing there"}], True, 1),
+        ([{"code": 1, "failed": 1}, {"absent": "nothing there"}], False, 1),
+    ],
+)
+def test_the_exit_code_says_failed_or_not_run(
+    script: Script, counts: list[dict[str, object]], strict: bool, code: int
+) -> None:
+    outcomes = [outcome(script, **count) for count in counts]
+    assert script("test").verdict(outcomes, strict=strict) == code
+
+
+def test_the_last_line_counts_and_names_what_was_not_run(script: Script) -> None:
+    outcomes = [
+        outcome(script, passed=40, skipped=1),
+        outcome(script, passed=2, failed=1),
+        outcome(script, absent="no server"),
+    ]
+    line = script("test").summary(outcomes)
+    assert line == "42 passed, 1 failed, 1 not run, 1 skipped: g (no server)"
+
+
+def test_a_report_of_pytest_is_counted(script: Script, tmp_path: Path) -> None:
+    groups = script("groups.py")
+    report = tmp_path / "junit.xml"
+    report.write_text(
+        '<testsuites><testsuite tests="9" failures="1" errors="2" skipped="3"/></testsuites>'
+    )
+    done = groups.Done(name="g", code=1, seconds=0)
+    read = groups.read_outcome(done, report)
+    assert (read.passed, read.failed, read.skipped) == (3, 3, 3)
+    assert groups.read_outcome(done, tmp_path / "none.xml").failed == 1
+
+
+def test_offline_there_is_only_loopback_and_it_is_up() -> None:
+    listen_and_name = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0));"
+        "socket.create_connection(s.getsockname()).close();"
+        "print([name for _, name in socket.if_nameindex()])"
+    )
+    command = ["bash", "scripts/offline", sys.executable, "-c", listen_and_name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    allowed = "allows no network namespace" not in done.stderr
+    assert done.stdout.strip() == "['lo']" or not allowed
+
+
+def test_offline_hands_on_the_exit_code() -> None:
+    command = ["bash", "scripts/offline", "sh", "-c", "exit 7"]
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=30).returncode == 7
