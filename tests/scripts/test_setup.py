@@ -19,7 +19,7 @@ def setup(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mo
         (tmp_path / "locks" / f"{purpose}.txt").write_text(f"{purpose}==1\n")
     (tmp_path / "pyproject.toml").write_text("[project]\n")
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    module.commands = []
+    monkeypatch.setattr(module, "commands", [], raising=False)
     monkeypatch.setattr(module, "run", lambda command, **_: pretend(module, command))
     return module
 
