@@ -55,8 +55,10 @@ def runs_folder() -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """Return `path`, made with its parents if absent, readable by its owner alone."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Return `path`, made if absent; it and every parent made with it are their owner's alone."""
+    if not path.parent.exists():
+        private_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

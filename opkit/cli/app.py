@@ -17,7 +17,7 @@ from typer import main as typer_main
 
 from opkit import __version__
 from opkit.cli import exits
-from opkit.cli.failing import explain, tell
+from opkit.cli.failing import Explained, explain, tell
 
 if TYPE_CHECKING:
     from typer._click import Command, Context
@@ -126,14 +126,11 @@ def _fail(error: Exception, *, as_json: bool) -> int:
 
 
 def _misused(error: Any, message: str, *, as_json: bool) -> int:
-    """Tell of a command line that Typer could not read; with its help if nothing was asked."""
+    """Tell of a command line that Typer could not read."""
     context = getattr(error, "ctx", None)
-    if not message and context is not None:
-        sys.stderr.write(context.get_help() + "\n")
-        return exits.USAGE
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return exits.USAGE  # Making the error has shown the help.
     where = context.command_path if context is not None else "opkit"
-    from opkit.cli.failing import Explained
-
     told = Explained(why=message, hint=f"{where} --help", code=exits.USAGE)
     tell(told, as_json=as_json)
     return exits.USAGE

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from opkit.client import TaskResult
     from opkit.wire.compute import TaskView
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Run a module as a task. A task's input is what it reads; its output what it writes.
+app = out.group(
+    """Run a module as a task. A task's input is what it reads; its output what it writes.
 
     Examples:
 
@@ -32,7 +31,7 @@ app = typer.Typer(
       opkit compute status TASK_ID
 
       opkit compute cancel TASK_ID
-    """,
+    """
 )
 
 INPUT_BYTES_MAX = 32 * 2**20

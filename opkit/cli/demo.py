@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from opkit.runner.network import NetworkFacts, RunResult
     from opkit.story import Flow
 
-app = typer.Typer()
+app = out.group()
 
 PROFILES = ("three", "federation")
 
 
 @app.command()
 def demo(
+    *,
     flow: Annotated[
         list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all that apply.")
     ] = None,
@@ -88,9 +89,7 @@ def _attach(name: str, profile: str) -> DevnetState:
     if not is_running(state.folder):
         raise DevnetError(f"devnet {name!r} is stopped", hint=f"opkit devnet up {name}")
     if profile and state.profile != profile:
-        raise Mistake(
-            f"devnet {name!r} is of profile {state.profile!r}", hint="leave --profile out"
-        )
+        raise Mistake(f"{name!r} is of profile {state.profile!r}", hint="leave --profile out")
     return state
 
 

@@ -15,9 +15,8 @@ from opkit.cli.failing import Mistake
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Run a network of real nodes on this machine.
+app = out.group(
+    """Run a network of real nodes on this machine.
 
     Examples:
 
@@ -32,7 +31,7 @@ app = typer.Typer(
       opkit devnet down                        stop it; `up` starts the same network again
 
       opkit devnet reset                       stop it and forget it, keys and all
-    """,
+    """
 )
 
 DEFAULT_NAME = "default"
@@ -210,10 +209,17 @@ def logs(
     if org is not None:
         path = node_folder(state.folder, state.node(org).org) / "node.log"
     for line in _tail(path, lines):
-        typer.echo(line)
+        typer.echo(_as_json(line) if as_json else line)
     if follow:
         _follow(path)
     return exits.DONE
+
+
+def _as_json(line: str) -> str:
+    """Return a log line as a JSON document: most are; a trace's lines are wrapped."""
+    import json
+
+    return line if line.startswith("{") else json.dumps({"line": line})
 
 
 def _tail(path: Path, lines: int) -> list[str]:

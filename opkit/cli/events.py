@@ -15,9 +15,8 @@ from opkit.cli.failing import Mistake
 if TYPE_CHECKING:
     from opkit.wire.events import Cursor, JournalEntry, JournalPage
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Watch what a node does: its journal, resumable without gaps.
+app = out.group(
+    """Watch what a node does: its journal, resumable without gaps.
 
     Examples:
 
@@ -26,7 +25,7 @@ app = typer.Typer(
       opkit events tail --follow --type compute.
 
       opkit events tail --after 1.42.6f1e…
-    """,
+    """
 )
 
 
@@ -39,6 +38,7 @@ def _group() -> None:
 @addressed
 def tail(
     address: Address,
+    *,
     after: Annotated[str, typer.Option(help="A cursor: go on after it.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     kind: Annotated[str, typer.Option("--type", help="Only types that begin so.")] = "",

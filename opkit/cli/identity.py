@@ -9,9 +9,8 @@ import typer
 from opkit.cli import exits, out
 from opkit.cli.identities import identity_file, key_file_of, make_identity, open_identity
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Make and show identities: Ed25519 keys, sealed in a file.
+app = out.group(
+    """Make and show identities: Ed25519 keys, sealed in a file.
 
     Examples:
 
@@ -20,7 +19,7 @@ app = typer.Typer(
       opkit identity new ada --passphrase  opened by a passphrase
 
       opkit identity show ada
-    """,
+    """
 )
 
 

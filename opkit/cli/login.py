@@ -13,9 +13,10 @@ from opkit.cli.address import Address, Target, addressed
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
+    from opkit.wire.endpoint import Scope
     from opkit.wire.membership import Token
 
-app = typer.Typer()
+app = out.group()
 
 
 @app.command()
@@ -59,7 +60,7 @@ async def _login(target: Target, scopes: list[str] | None, ttl_ms: int) -> Token
         return await client.login(scopes=_scopes(scopes), ttl_ms=ttl_ms)
 
 
-def _scopes(names: list[str] | None) -> tuple[object, ...] | None:
+def _scopes(names: list[str] | None) -> tuple[Scope, ...] | None:
     from opkit.wire.endpoint import Scope
 
     if not names:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from opkit.proof.keys import Identity
     from opkit.wire.membership import Member
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Members of a node. Until decisions do it, the network's operator adds and revokes.
+app = out.group(
+    """Members of a node. Until decisions do it, the network's operator adds and revokes.
 
     Examples:
 
@@ -30,7 +29,7 @@ app = typer.Typer(
       opkit member add -/ada --key did:key:z6Mk… --name Ada --role guest
 
       opkit member revoke -/ada
-    """,
+    """
 )
 
 MEMBER_ID = re.compile(r"^[a-z0-9-]{1,64}/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
@@ -72,6 +71,7 @@ def list_members(address: Address, as_json: out.Json = False) -> int:
 def add(
     address: Address,
     member_id: MemberArgument,
+    *,
     did: Annotated[str, typer.Option("--key", help="The member's DID.")],
     name: Annotated[str, typer.Option(help="Their name, for people.")],
     title: Annotated[str, typer.Option(help="What they do.")] = "member",

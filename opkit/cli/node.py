@@ -17,9 +17,8 @@ from opkit.cli.failing import Mistake
 if TYPE_CHECKING:
     from opkit.proof.keys import Identity
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Set up and run a single node.
+app = out.group(
+    """Set up and run a single node.
 
     A network's genesis names its nodes by their keys. So first make a key, hand its DID to the
     network's operator, and when the genesis is made, set the node up with it:
@@ -29,7 +28,7 @@ app = typer.Typer(
       opkit node init ~/node --org our-coop --genesis network.jws
 
       opkit node run ~/node/config.toml
-    """,
+    """
 )
 
 NODE = "node"
@@ -38,6 +37,7 @@ NODE = "node"
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the node shall live.")],
+    *,
     org: Annotated[str, typer.Option(help="Its organisation's id in the genesis.")],
     genesis: Annotated[Path | None, typer.Option(help="The network's genesis.")] = None,
     keystore: Annotated[
@@ -80,6 +80,7 @@ def run(
 
     Example: opkit node run ~/node/config.toml
     """
+    del as_json  # Its log is JSON lines already, and mistakes are told as JSON by the root.
     from nodeimpl.__main__ import serve
     from nodeimpl.config import load_config
 

@@ -21,6 +21,17 @@ Human = Callable[["Console"], None]
 """Shows the answer to people."""
 
 
+def group(help_text: str = "") -> typer.Typer:
+    """Return an empty command group: help without arguments, `-h`, no completion options."""
+    return typer.Typer(
+        help=help_text or None,
+        no_args_is_help=bool(help_text),
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
 def show(value: Any, *, as_json: bool, human: Human) -> None:
     """Print one answer: a JSON document, or what `human` shows."""
     if as_json:
@@ -39,7 +50,7 @@ def console(*, errors: bool = False) -> Console:
     """Return a console for standard output, or for standard error."""
     from rich.console import Console
 
-    return Console(stderr=errors, highlight=False, soft_wrap=True)
+    return Console(stderr=errors, highlight=False, soft_wrap=True, emoji=False)
 
 
 def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

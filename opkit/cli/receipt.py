@@ -15,9 +15,8 @@ from opkit.cli.failing import Mistake
 if TYPE_CHECKING:
     from opkit.wire.compute import Receipt, ReceiptBundle
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Check what an executor signed. A receipt proves what the executor said, and says that.
+app = out.group(
+    """Check what an executor signed. A receipt proves what the executor said, and says that.
 
     Examples:
 
@@ -26,7 +25,7 @@ app = typer.Typer(
       opkit receipt verify receipt.json --genesis network.jws
 
       opkit receipt replay receipt.json --module a.wasm --input-file in.txt
-    """,
+    """
 )
 
 BUNDLE_BYTES_MAX = 4 * 2**20

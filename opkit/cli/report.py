@@ -10,16 +10,15 @@ import typer
 from opkit.cli import anchors, out
 from opkit.cli.failing import Mistake
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""Check a run folder on any machine: signature, every file, every receipt, every proof.
+app = out.group(
+    """Check a run folder on any machine: signature, every file, every receipt, every proof.
 
     Examples:
 
       opkit report verify runs/2026-01-05
 
       opkit report verify DIR --genesis network.jws
-    """,
+    """
 )
 
 
@@ -45,9 +44,7 @@ def verify(
 
     signature = folder / SIGNATURE
     if not folder.is_dir():
-        raise Mistake(
-            f"there is no folder {folder}", hint="`opkit demo` prints where its report is"
-        )
+        raise Mistake(f"there is no folder {folder}", hint="`opkit demo` says where")
     network = ""
     if signature.is_file():
         network = anchors.claimed_network(signature.read_text("ascii", "replace").strip())

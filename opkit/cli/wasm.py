@@ -15,9 +15,8 @@ from opkit.cli.failing import Mistake
 if TYPE_CHECKING:
     from opkit.wire.compute import ModuleInfo
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="""WebAssembly modules (WASI commands), named by the hash of their bytes.
+app = out.group(
+    """WebAssembly modules (WASI commands), named by the hash of their bytes.
 
     Examples:
 
@@ -26,7 +25,7 @@ app = typer.Typer(
       opkit wasm list --owner river-city-tool-library/mara
 
       opkit wasm get bafkrei… --out copy.wasm
-    """,
+    """
 )
 
 MODULE_BYTES_MAX = 4 * 2**20
