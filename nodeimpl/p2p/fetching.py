@@ -42,8 +42,8 @@ _log = structlog.get_logger("p2p")
 class BlobPeers(Protocol):
     """What fetching needs of the peers."""
 
-    def connected(self) -> tuple[Did, ...]:
-        """Return the connected peers."""
+    def newest_first(self) -> tuple[Did, ...]:
+        """Return the connected peers, who came last first."""
 
     async def have_blob(self, peer: Did, cid: Cid) -> int | None:
         """Return how many bytes of this name the peer says it keeps."""
@@ -73,14 +73,14 @@ class Providers:
     async def offers(
         self, cid: Cid, *, without: Iterable[Did], clock: Clock, limits: PeersLimits
     ) -> list[tuple[Did, int]]:
-        """Return who says to have it, with how many bytes, once all answered or time is up.
+        """Return who says to have it, newest first, once all answered or time is up.
 
         After the first offer the others have `offer_ms_max` left: one silent peer must not make
         a fetch wait.
         """
         lying = frozenset(without)
-        asked = [did for did in self.peers.connected() if did not in lying]
-        found: list[tuple[Did, int]] = []
+        asked = [did for did in self.peers.newest_first() if did not in lying]
+        found: dict[Did, int] = {}
         first = asyncio.Event()
 
         async def ask(did: Did) -> None:
@@ -90,7 +90,7 @@ class Providers:
                 _log.info("a peer did not say whether it has a blob", peer=did, why=str(no))
                 return
             if size is not None:
-                found.append((did, size))
+                found[did] = size
                 first.set()
 
         asking = [asyncio.create_task(ask(did)) for did in asked]
@@ -102,7 +102,7 @@ class Providers:
             for task in (*asking, hurry):
                 task.cancel()
             await asyncio.gather(*asking, hurry, return_exceptions=True)
-        return found[: limits.providers_max]
+        return [(did, found[did]) for did in asked if did in found][: limits.providers_max]
 
 
 async def _hurry(first: asyncio.Event, *, clock: Clock, ms: int) -> None:
@@ -168,8 +168,8 @@ class Fetching:
         offers = await self._providers.offers(
             cid, without=self._liars, clock=self._clock, limits=self._limits
         )
-        # Least used first: it spreads the load, and so a newcomer is tried before old friends.
-        offers.sort(key=lambda offer: (self._received[offer[0]], offer[0]))
+        # Least used first, then newest: it spreads the load, and newcomers are tried soon.
+        offers.sort(key=lambda offer: self._received[offer[0]])
         for did, size in offers:
             if size > size_max:
                 continue

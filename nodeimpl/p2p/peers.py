@@ -159,6 +159,10 @@ class Peers:
         """Return the connected peers, in order."""
         return tuple(sorted(self._current))
 
+    def newest_first(self) -> tuple[Did, ...]:
+        """Return the connected peers, who came last first."""
+        return tuple(reversed(self._current))
+
     def links(self) -> tuple[PeerLink, ...]:
         """Return the connected peers with the transport's figures, in order."""
         return tuple(self._link(self._current[did]) for did in sorted(self._current))
