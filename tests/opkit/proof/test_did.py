@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multiformats import multibase, multicodec
 
 from opkit.proof.checks import ProofError
 from opkit.proof.did import base58_decode, base58_encode, did_of, public_key_of
@@ -56,6 +57,13 @@ def test_base58_round_trips(data: bytes) -> None:
 def test_a_key_round_trips_through_its_did(seed: bytes) -> None:
     identity = Identity.from_seed(seed)
     assert did_of(public_key_of(identity.did)) == identity.did
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_the_multiformats_library_reads_our_dids(seed: bytes) -> None:
+    identity = Identity.from_seed(seed)
+    codec, key = multicodec.unwrap(multibase.decode(identity.did.removeprefix("did:key:")))
+    assert (codec.name, bytes(key)) == ("ed25519-pub", identity.public_key)
 
 
 @pytest.mark.parametrize("point", VECTORS["small_order"]["points"])

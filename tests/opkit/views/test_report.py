@@ -1,0 +1,165 @@
+"""The page: sentences first, everything opens, nothing is fetched, nothing is injected."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from opkit.story.states import State
+from opkit.views.report import embedded_evidence, report_html
+from opkit.views.values import text_html, value_html
+
+BROWSER = shutil.which("chromium")
+
+
+class Outside(HTMLParser):
+    """Collects what a page would fetch, and what is balanced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.opened: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag in {"link", "img", "iframe", "object", "embed"} or (
+            tag == "script" and "src" in given
+        ):
+            self.fetched.append(tag)
+        if tag not in {"meta", "br", "path", "circle"}:
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in {"path", "circle"}:
+            assert self.opened.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+
+def parsed(html: str) -> Outside:
+    parser = Outside()
+    parser.feed(html)
+    return parser
+
+
+def test_a_page_fetches_nothing_and_closes_every_tag(run, stopped):
+    for each in (run, stopped, run.model_copy(update={"interrupted": True, "ok": False})):
+        html = report_html(each)
+        parser = parsed(html)
+        assert parser.fetched == []
+        assert parser.opened == []
+        assert "default-src 'none'" in html
+        assert not re.search(r"(?:https?:)?//[a-z]", html.replace("http-equiv", ""))
+
+
+def test_every_state_has_a_shape_and_a_word(run, stopped):
+    html = report_html(run)
+
+    assert "refused as promised" in html
+    assert ">done<" in html
+    assert "waiting" in report_html(stopped)
+    assert "failed" in report_html(stopped)
+    assert len({state.shape for state in State}) == len({state.word for state in State}) == 5
+
+
+def test_a_failure_is_the_first_thing_on_the_page(stopped):
+    html = report_html(stopped)
+    body = html[html.index("<main>") :]
+
+    assert body.index("Flow T stopped at THIEF_REFUSED") < body.index("Bread".lower())
+    assert "Cell 4 of 9" in body
+    assert "await &lt;x&gt;" in body
+    assert "hot\n" in body
+
+
+def test_a_sentence_stands_before_its_marker_and_is_escaped(run):
+    html = report_html(run)
+
+    assert html.index("&lt;b&gt;dough_made&lt;/b&gt; is told.") < html.index(">DOUGH_MADE<i>")
+    assert "<b>dough_made" not in html
+    assert "A bakery &lt;bakes&gt;." in html
+
+
+def test_hashes_are_short_and_copied_whole():
+    cid = "bafkrei" + "a" * 52
+
+    assert ">bafkreia…aaaaa</button>" in text_html(cid)
+    assert f'data-copy="{cid}"' in text_html(cid)
+    assert ">did:key:z6Mka…aaaaa<" in text_html("did:key:z6Mk" + "a" * 44)
+    assert text_html("a <word>") == "a &lt;word&gt;"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1234567, "1,234,567"), (True, "yes"), (False, "no"), ([1, 2], "1<br>2")],
+)
+def test_values_are_shown_for_people(value, shown):
+    assert value_html(value) == shown
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+def test_nothing_is_said_to_be_nothing(nothing):
+    assert "none" in value_html(nothing)
+
+
+def test_what_was_done_to_the_network_is_shown(run):
+    assert "a link was cut" in report_html(run)
+    quiet = run.flows[0].model_copy(update={"disturbances": ()})
+    assert "no node was killed" in report_html(run.model_copy(update={"flows": (quiet,)}))
+    moved = run.model_copy(update={"clock_moved_ms": 7 * 86_400_000})
+    assert "moved ahead by 7.0 days" in report_html(moved)
+
+
+def test_the_page_carries_its_evidence(run):
+    html = report_html(run)
+
+    assert embedded_evidence(html.encode()) == run
+    assert embedded_evidence(b"<html></html>") is None
+    assert embedded_evidence(html.replace('"seed": 7', '"seed": "x"').encode()) is None
+
+
+def test_a_script_in_evidence_cannot_end_the_script_it_stands_in(run):
+    marker = (
+        run.flows[0]
+        .markers[0]
+        .model_copy(update={"evidence": {"x": "</script><script>alert(1)</script>"}})
+    )
+    flow = run.flows[0].model_copy(update={"markers": (marker, *run.flows[0].markers[1:])})
+    html = report_html(run.model_copy(update={"flows": (flow,)}))
+
+    assert "<script>alert" not in html
+    assert embedded_evidence(html.encode()).flows[0] == flow
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
+@pytest.mark.parametrize("width", [390, 1920])
+def test_a_browser_opens_it_without_a_complaint_and_nothing_is_too_wide(tmp_path, run, width):
+    probe = (
+        "<script>document.title=document.documentElement.scrollWidth<=innerWidth"
+        "?'fits':'too wide'</script></body>"
+    )
+    page = tmp_path / "index.html"
+    page.write_text(report_html(run).replace("<details", "<details open").replace("</body>", probe))
+
+    said = subprocess.run(
+        [
+            BROWSER,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
+            *(f"--window-size={width},1080", "--dump-dom", page.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "<title>fits</title>" in said.stdout
+    assert "CONSOLE" not in said.stderr
