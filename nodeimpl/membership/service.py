@@ -91,6 +91,7 @@ class Membership:
         self._secret = hmac.new(identity.seed, said, hashlib.sha256).digest()
         self._verified = VerifiedTokens(tokens_max=self.limits.verified_tokens_max)
         self._on_revoked: list[Callable[[Revoked], None]] = []
+        self._while_revoking: list[Callable[[Tx, MemberId], None]] = []
 
     async def seed(self) -> None:
         """Write the members of genesis who are not known yet: founders and the operator."""
@@ -104,6 +105,10 @@ class Membership:
                 tables.seed_member(tx, standing)
 
         await self._store.write(write)
+
+    def while_revoking(self, change: Callable[[Tx, MemberId], None]) -> None:
+        """Have `change` run in the transaction that ends a membership: all of it, or none."""
+        self._while_revoking.append(change)
 
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Have `callback` run on the event loop after a revocation and before its answer."""
@@ -229,6 +234,8 @@ class Membership:
             tx.announce(added)
         else:
             tx.announce(MemberRevoked(member_id=member.member_id, did=member.did))
+            for change in self._while_revoking:
+                change(tx, member.member_id)
         if before is not None:
             ended = not member.active
             self._end(tx, Revoked(member_id=member.member_id, token_id=None, membership=ended))

@@ -1,0 +1,270 @@
+"""The composition root: the only place where the parts of a node meet.
+
+Whoever starts a node brings what differs between worlds (identity, transport, clock, sandbox) and
+closes it afterwards; the node owns what it made itself: store, blobs, peers, domains, app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI
+
+import opkit
+from nodeimpl.compute import rules as compute_rules
+from nodeimpl.compute.routes import routes as compute_routes
+from nodeimpl.compute.sandbox import Sandbox
+from nodeimpl.compute.service import Compute
+from nodeimpl.config import NodeConfig
+from nodeimpl.gateway.app import build_app
+from nodeimpl.gateway.limits import GatewayLimits, Rate
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.metrics import Metrics
+from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.membership.routes import routes as membership_routes
+from nodeimpl.membership.service import Membership
+from nodeimpl.network import rules as network_rules
+from nodeimpl.network import store as network_store
+from nodeimpl.network.routes import routes as network_routes
+from nodeimpl.network.service import About, Network
+from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.transport import Transport
+from opkit.proof.genesis import GenesisView
+from opkit.proof.keys import Identity
+from opkit.wire.base import Did
+from opkit.wire.events import Event
+from opkit.wire.network import NodeStarted, ProviderLied
+
+
+class Node:
+    """One running node.
+
+    Attributes:
+        app: the ASGI app of its front door.
+        peers: its connections.
+        store: its state and journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        did: Did,
+        store: Store,
+        peers: Peers,
+        transport: Transport,
+        compute: Compute,
+        app: FastAPI,
+    ) -> None:
+        """Use `Node.start`."""
+        self.did = did
+        self.store = store
+        self.peers = peers
+        self.app = app
+        self._transport = transport
+        self._compute = compute
+        self._work = asyncio.create_task(self._run(), name=f"node {did}")
+
+    @classmethod
+    async def start(
+        cls,
+        *,
+        config: NodeConfig,
+        identity: Identity,
+        genesis: GenesisView,
+        transport: Transport,
+        clock: Clock,
+        sandbox: Sandbox,
+    ) -> Node:
+        """Join the parts and start what runs by itself.
+
+        Args:
+            identity: the node's own; genesis names its DID for `config.node.org`.
+            transport: started; closed by the caller after `close`.
+            sandbox: launched before keys were loaded; closed by the caller after `close`.
+
+        Raises:
+            StoreError: the database cannot be owned, read or migrated.
+        """
+        folder = config.node.folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await sandbox.start()
+        store = await Store.open(url=config.store_url(), clock=clock)
+        try:
+            return await cls._join(
+                config=config,
+                identity=identity,
+                genesis=genesis,
+                transport=transport,
+                clock=clock,
+                sandbox=sandbox,
+                store=store,
+            )
+        except BaseException:
+            await store.close()
+            raise
+
+    @classmethod
+    async def _join(
+        cls,
+        *,
+        config: NodeConfig,
+        identity: Identity,
+        genesis: GenesisView,
+        transport: Transport,
+        clock: Clock,
+        sandbox: Sandbox,
+        store: Store,
+    ) -> Node:
+        blobs = BlobStore(config.node.folder / "blobs", config.store.blob_bytes_max)
+        membership = Membership(store=store, identity=identity, genesis=genesis, clock=clock)
+        await membership.seed()
+        peers = Peers(
+            transport=transport,
+            genesis=genesis,
+            org=config.node.org,
+            version=opkit.__version__,
+            clock=clock,
+            announce=_announcing(store),
+            bootstrap=[
+                PeerAddress(did=peer.did, addresses=peer.addresses) for peer in config.p2p.peers
+            ],
+            liars=await store.read(network_store.liars_known),
+        )
+        peers.serve_blobs(blobs)
+        compute = Compute(
+            store=store,
+            blobs=blobs,
+            sandbox=sandbox,
+            network=peers,
+            members=membership,
+            identity=identity,
+            genesis=genesis,
+            clock=clock,
+            limits=_compute_limits(config),
+            policy=_policy(config, genesis),
+        )
+        compute.serve_peers(peers)
+        membership.while_revoking(compute.member_revoked)
+        network = Network(
+            about=About(
+                did=identity.did,
+                org=config.node.org,
+                version=opkit.__version__,
+                engine=sandbox.engine,
+                started_ms=clock.now_ms(),
+            ),
+            genesis=genesis,
+            store=store,
+            clock=clock,
+            links=peers,
+            blobs=blobs,
+            waiting_for=lambda: () if node.runs() else ("its own tasks",),
+            limits=network_rules.Limits(),
+        )
+        await network.restore()
+        metrics = Metrics()
+        metrics.watch_store(store)
+        metrics.watch_blobs(blobs)
+        app = build_app(
+            routes=[
+                *network_routes(network),
+                *membership_routes(membership),
+                *compute_routes(compute),
+            ],
+            store=store,
+            membership=membership,
+            clock=clock,
+            metrics=metrics,
+            limits=_gateway_limits(config),
+        )
+        started = NodeStarted(version=opkit.__version__, generation=store.generation)
+        await store.write(lambda tx: tx.announce(started))
+        node = cls(
+            did=identity.did,
+            store=store,
+            peers=peers,
+            transport=transport,
+            compute=compute,
+            app=app,
+        )
+        return node
+
+    def peer_addresses(self) -> tuple[str, ...]:
+        """Return where peers can dial this node."""
+        return self._transport.addresses()
+
+    def runs(self) -> bool:
+        """Return whether all that runs by itself does."""
+        return not self._work.done()
+
+    async def broke(self) -> Exception:
+        """Return why the node must stop, once it must: its store failed, or its own work did."""
+        failed = asyncio.create_task(self.store.failed())
+        try:
+            await asyncio.wait({failed, self._work}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                return failed.result()
+            error = self._work.exception()
+            assert isinstance(error, Exception), "work that runs for ever ends by failing"
+            return error
+        finally:
+            failed.cancel()
+
+    async def close(self) -> None:
+        """End what runs by itself, then finish and close the store."""
+        self._work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._work
+        await self.store.close()
+
+    async def _run(self) -> None:
+        """Own everything that runs by itself."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.peers.run())
+            tasks.create_task(self._compute.run())
+
+
+def _announcing(store: Store) -> Callable[[Event], Awaitable[None]]:
+    """Return what journals the peers' events; a liar is remembered in the same breath."""
+
+    def work(event: Event) -> Callable[[Tx], None]:
+        def record(tx: Tx) -> None:
+            tx.announce(event)
+            if isinstance(event, ProviderLied):
+                network_store.remember_liar(tx, did=event.peer, cid=event.cid)
+
+        return record
+
+    async def announce(event: Event) -> None:
+        await store.write(work(event))
+
+    return announce
+
+
+def _compute_limits(config: NodeConfig) -> compute_rules.Limits:
+    """Return the domain's limits, lowered where the configuration says so."""
+    return compute_rules.Limits(
+        module_bytes_max=config.compute.module_bytes_max,
+        jobs_per_submitter_max=config.compute.tasks_per_submitter,
+    )
+
+
+def _policy(config: NodeConfig, genesis: GenesisView) -> compute_rules.Policy:
+    """Return whose tasks this node runs: those of every coop of the genesis unless it says."""
+    every = frozenset(signed.charter.coop for signed in genesis.genesis.charters)
+    return compute_rules.Policy(
+        accept_coops=frozenset(config.compute.accept_coops) or every,
+        accept_members=frozenset(config.compute.accept_members),
+    )
+
+
+def _gateway_limits(config: NodeConfig) -> GatewayLimits:
+    """Return the gateway's limits, lowered where the configuration says so."""
+    per_second = config.gateway.asks_per_second
+    return GatewayLimits(
+        principal_rate=Rate(per_second=per_second, burst=4 * per_second),
+        body_bytes_max=config.gateway.body_bytes_max,
+    )
