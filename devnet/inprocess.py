@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import httpx
+import structlog
 
 from devnet.clients import OPERATOR, Clients
 from devnet.genesis import MadeWorld, make_world
@@ -27,6 +29,7 @@ from devnet.state import DevnetError
 from devnet.timekeeper import Timekeeper
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import ComputeSection, NodeConfig, NodeSection, P2pSection, PeerSection
+from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.node import Node
 from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
@@ -50,14 +53,15 @@ class InProcessNode:
     org: str
     title: str
     did: str
+    number: int
     config: NodeConfig
     transport: MemoryTransport | None = None
     node: Node | None = None
 
     @property
     def url(self) -> str:
-        """A name that only this world's clients can reach."""
-        return f"http://{self.org}.invalid"
+        """A loopback name, as the front door asks for, that only this world's clients reach."""
+        return f"http://localhost:{self.number}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -154,6 +158,7 @@ class InProcessWorld:
                 org=member.org,
                 title=member.title,
                 did=member.did,
+                number=len(self._nodes) + 1,
                 config=self._config(member.org),
                 transport=transport,
             )
@@ -346,6 +351,22 @@ class InProcessWorld:
         await self._stack.aclose()
 
 
+class _StandardError:
+    """Whatever standard error is when something is written: tests and notebooks replace it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _quiet_logs() -> None:
+    """Let nodes in this process log errors only, unless the process has set up its own logging."""
+    if not structlog.is_configured():
+        log.configure(level="error", stream=cast("TextIO", _StandardError()))
+
+
 async def open_inprocess(
     profile: ProfileName = "three",
     *,
@@ -361,6 +382,7 @@ async def open_inprocess(
         run_id: tells this telling from others; a random one if None.
         sandbox: workers to share with other worlds; the caller starts and closes them.
     """
+    _quiet_logs()
     folder = Path(tempfile.mkdtemp(prefix="opkit-inprocess-"))
     stack = AsyncExitStack()
     stack.callback(shutil.rmtree, folder)

@@ -71,12 +71,22 @@ def replay(
     Example: opkit receipt replay receipt.json --module a.wasm --input-file in.txt
     """
     from nodeimpl.compute.replay import replay as run_again
+    from opkit.proof.checks import Verdict
+    from opkit.proof.receipt import verify_receipt
 
     bundle = _read(file)
     receipt = _claims(bundle)
     code = module.read_bytes() if module else _fetch(address, receipt.wasm_hash)
     given = input_file.read_bytes() if input_file else _fetch(address, receipt.input_hash)
-    return anchors.answer(run_again(bundle, module=code, input_bytes=given), as_json=as_json)
+    view = anchors.anchor(address.genesis, network=receipt.network)
+    signed = verify_receipt(bundle, genesis=view)
+    again = asyncio.run(run_again(bundle, module=code, input_bytes=given))
+    verdict = Verdict(
+        subject=f"{signed.subject}, run again",
+        checks=signed.checks + again.checks,
+        anchored=signed.anchored,
+    )
+    return anchors.answer(verdict, as_json=as_json)
 
 
 def _read(file: Path) -> ReceiptBundle:
