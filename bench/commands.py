@@ -23,7 +23,7 @@ def devnet_up() -> list[Row]:
     with state_home():
         for _ in range(5):
             taken.append(seconds_of_command([str(OPKIT), "devnet", "up", "bench"]))
-            opkit("devnet", "reset", "bench", "--yes")
+            opkit("devnet", "reset", "bench")
     return [row("devnet up, three nodes", median(taken), "s", target="<= 3", n=len(taken))]
 
 

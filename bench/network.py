@@ -40,7 +40,7 @@ def devnet() -> Iterator[str]:
     try:
         yield NAME
     finally:
-        opkit("devnet", "reset", NAME, "--yes")
+        opkit("devnet", "reset", NAME)
 
 
 def opkit(*arguments: str) -> str:
