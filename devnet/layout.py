@@ -47,7 +47,7 @@ def write_config(
     lines = ["[node]", f"org = {_toml(org)}"]
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
     lines += ["", "[compute]", f"workers = {workers}"]
-    lines += ["", "[p2p]", 'bind = ["127.0.0.1:0", "[::1]:0"]']
+    lines += ["", "[p2p]", "fixed_paths = true", 'bind = ["127.0.0.1:0", "[::1]:0"]']
     for did, addresses in peers.items():
         lines += ["", "[[p2p.peers]]", f"did = {_toml(did)}"]
         lines += [f"addresses = [{', '.join(_toml(address) for address in addresses)}]"]

@@ -83,8 +83,13 @@ class PeerSection(Section):
 
 
 class P2pSection(Section):
-    """The peer-to-peer endpoint: bound to these addresses and to no other."""
+    """The peer-to-peer endpoint: bound to these addresses and to no other.
 
+    With `fixed_paths` a connection stays on the address that was dialled: for devnets, whose links
+    must be such that they can be cut (ADR 0006).
+    """
+
+    fixed_paths: bool = False
     bind: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = (
         "127.0.0.1:0",
         "[::1]:0",
