@@ -148,7 +148,9 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
     check_member_of_network(config, genesis, identity)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sandbox.close)
-        transport = IrohTransport(identity=identity, bind=config.p2p.bind)
+        transport = IrohTransport(
+            identity=identity, bind=config.p2p.bind, fixed_paths=config.p2p.fixed_paths
+        )
         await transport.start()
         stack.push_async_callback(transport.close)
         node = await Node.start(
