@@ -260,6 +260,16 @@ def test_every_refusal_and_endpoint_is_documented() -> None:
     assert_none(e.path for e in ENDPOINTS.values() if e.path not in text)
 
 
+def test_every_promise_cites_tests_and_markers_that_exist() -> None:
+    cited = set(re.findall(r"`(test_\w+|[A-Z]+_[A-Z_]+)`", text_of("docs/threat-model.md")))
+    sources = "\n".join(text_of(path) for path in matching(".py", under=("tests", "flows")))
+    assert_none(
+        name
+        for name in cited
+        if not re.search(rf"def {name}\b" if name.startswith("test_") else rf'"{name}"', sources)
+    )
+
+
 def stories() -> list[str]:
     return [path for path in matching(".py", under=("flows",)) if "@flow.step(" in text_of(path)]
 
