@@ -1,6 +1,6 @@
 """Two clocks: real time for the network and its deadlines, world time for what members agreed on.
 
-World time is real time plus an offset that only grows. Nothing
+World time is real time plus an offset that only grows (ADR 0014). Nothing
 below the kernel reads a clock by itself: "now" is an argument.
 """
 

@@ -24,7 +24,10 @@ CONNECT_S_MAX = 5
 STATEMENT_MS_MAX = 10_000
 """How long a statement may take, waiting for locks included."""
 
-LOCK_MS_MAX = 5_000
+OWNER_MS_MAX = 1_500
+"""How long a new process waits for the lock: a server notices late that the last owner died."""
+
+SUCCESSOR_MS_MAX = 5_000
 """How long a session that was lost may take to end before its successor gives up for now."""
 
 LOCK_NAME = zlib.crc32(b"opkit store")
@@ -145,9 +148,19 @@ class PostgresWriter(PostgresSession):
         super().__init__(url, begin="BEGIN ISOLATION LEVEL READ COMMITTED")
         self._fence: int | None = None
         self._commits = self._found_commits = 0
-        if not self._take_lock():
-            self.close()
+        if not self._take_lock(wait_ms=OWNER_MS_MAX):
+            self._connection.close()
             raise StoreLocked("another process holds the lock of this database")
+
+    def close(self) -> None:
+        """Let go of the lock at once, then close: the server ends a session in its own time."""
+        try:
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
+        except psycopg.OperationalError:
+            # The connection is lost, and the lock with it.
+            return
+        finally:
+            self._connection.close()
 
     def raise_fence(self) -> None:
         """Become the owner whom every later commit must name; the schema must exist."""
@@ -196,14 +209,11 @@ class PostgresWriter(PostgresSession):
             Fenced: the database is not this owner's any more.
         """
         super()._reconnect()
-        try:
-            self._connection.execute(f"SET lock_timeout = {LOCK_MS_MAX}".encode("ascii"))
-            self._connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_NAME,))
-        except psycopg.errors.LockNotAvailable:
-            self._check_fence()
-            self.close()
-            raise
+        has_lock = self._take_lock(wait_ms=SUCCESSOR_MS_MAX)
         self._check_fence()
+        if not has_lock:
+            self._connection.close()
+            raise psycopg.errors.LockNotAvailable("the session that was lost has not ended yet")
 
     def _check_fence(self) -> None:
         row = self._connection.execute(
@@ -216,9 +226,14 @@ class PostgresWriter(PostgresSession):
         if self._found_commits not in known:
             raise Fenced(f"the database has {row[1]} commits, not the {self._commits} made here")
 
-    def _take_lock(self) -> bool:
-        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK_NAME,)).fetchone()
-        return bool(row and row[0])
+    def _take_lock(self, *, wait_ms: int) -> bool:
+        """Return whether the lock is ours, after waiting for it at most so long."""
+        self._connection.execute(f"SET lock_timeout = {wait_ms}".encode("ascii"))
+        try:
+            self._connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_NAME,))
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
 
 class PostgresEngine:

@@ -16,8 +16,11 @@ from nodeimpl.kernel.engine import Cursor, Session, Trouble
 from nodeimpl.kernel.errors import StoreLocked
 from nodeimpl.kernel.statements import EngineName
 
-BUSY_TIMEOUT_MS = 2_000
-"""How long a statement waits for a lock: only a foreign process (a backup) can hold one."""
+WRITER_WAIT_MS = 2_000
+"""How long the writer waits for a lock: only a foreign process (a backup) can hold one."""
+
+READER_WAIT_MS = 100
+"""How long a reader waits, on the event loop; in WAL mode it waits for next to nobody."""
 
 _BUSY_CODES = frozenset(
     {
@@ -143,7 +146,7 @@ class SqliteEngine:
 
     def writer(self) -> Session:
         """Open the one session that writes."""
-        connection = self._connect()
+        connection = self._connect(wait_ms=WRITER_WAIT_MS)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 2000")
@@ -153,7 +156,7 @@ class SqliteEngine:
 
     def reader(self) -> Session:
         """Open a session that only reads, each transaction from one snapshot."""
-        connection = self._connect()
+        connection = self._connect(wait_ms=READER_WAIT_MS)
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA cache_size = -4096")
         return SqliteSession(connection, begin="BEGIN DEFERRED")
@@ -166,13 +169,13 @@ class SqliteEngine:
         text = "SELECT name FROM sqlite_master WHERE type = 'table'"
         return [row[0] for row in session.execute(text, {}).fetchall()]
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, wait_ms: int) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
-            timeout=BUSY_TIMEOUT_MS / 1000,
+            timeout=wait_ms / 1000,
         )
         for pragma in _SHARED_PRAGMAS:
             connection.execute(pragma)

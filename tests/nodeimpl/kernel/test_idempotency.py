@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeimpl.kernel.clock import VirtualClock
@@ -96,6 +96,7 @@ def test_a_principal_holds_a_bounded_number_of_keys_and_others_are_not_concerned
     told(store_url, notes, story)
 
 
+@settings(max_examples=20)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 11), st.sampled_from([0, 1, KEPT_MS // 3, KEPT_MS])), max_size=40

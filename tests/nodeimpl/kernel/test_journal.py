@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeimpl.kernel import follow as follow_module
@@ -144,6 +144,7 @@ def test_whoever_waits_is_woken_by_the_commit(tmp_path) -> None:
     run(main())
 
 
+@settings(max_examples=25)
 @given(plan=st.lists(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=6), max_size=6))
 def test_sequence_numbers_have_no_gap_whatever_refuses(tmp_path_factory, plan) -> None:
     """Rounds of concurrent changes, each announcing some events and perhaps refusing."""

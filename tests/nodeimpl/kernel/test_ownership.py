@@ -24,7 +24,10 @@ WRITER = """
 import asyncio, os, sys
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.store import Store
+from nodeimpl.migrations.__main__ import import_all_tables
 from opkit.wire.network import NodeStarted
+
+import_all_tables()
 
 async def main():
     store = await Store.open(url=sys.argv[1], clock=RealClock())
