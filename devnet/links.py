@@ -63,7 +63,9 @@ class Link:
         self.b = b
         self.passed = 0
         self.lost = 0
-        self._chance = random.Random(seed)
+        # One per direction, so that each loses the same whatever the other one carries.
+        self._there = random.Random(seed)
+        self._back = random.Random(seed + 1)
         self._front: socket.socket | None = None
         self._target: Address | None = None
         self._flows: OrderedDict[Address, socket.socket] = OrderedDict()
@@ -131,7 +133,7 @@ class Link:
                 self.lost += 1
                 continue
             back = self._flow(source, target)
-            self._carry(back, data, segment=segment, to=target)
+            self._carry(back, data, segment=segment, to=target, chance=self._there)
 
     def _flow(self, source: Address, target: Address) -> socket.socket:
         """Return the socket that stands for `source` towards the target."""
@@ -149,9 +151,11 @@ class Link:
     def _read_back(self, back: socket.socket, source: Address, target: Address) -> None:
         for data, segment, sender in _arrived(back):
             if sender == target and self._front is not None:
-                self._carry(self._front, data, segment=segment, to=source)
+                self._carry(self._front, data, segment=segment, to=source, chance=self._back)
 
-    def _carry(self, out: socket.socket, data: bytes, *, segment: int, to: Address) -> None:
+    def _carry(
+        self, out: socket.socket, data: bytes, *, segment: int, to: Address, chance: random.Random
+    ) -> None:
         """Pass on what one read gave: one datagram, or several of `segment` bytes."""
         if self._is_cut:
             self.lost += 1
@@ -162,7 +166,7 @@ class Link:
             return
         step = segment or len(data) or 1
         for start in range(0, len(data), step):
-            if self._chance.randrange(100) < self._loss_percent:
+            if chance.randrange(100) < self._loss_percent:
                 self.lost += 1
             else:
                 self._carry_at_its_time(out, data[start : start + step], segment=0, to=to)

@@ -42,13 +42,26 @@ def _size(blobs: BlobStore, cid: str) -> int | None:
 
 
 async def pieces_of(path: Path) -> AsyncIterator[bytes]:
-    """Yield a file's bytes; a thread reads the next piece while one is sent."""
-    file = await asyncio.to_thread(path.open, "rb")
+    """Yield a file's bytes; a thread reads the next piece while one is sent.
+
+    The file is open only within the thread, so that no cancellation can leave it open.
+    """
+    at = 0
+    coming = _start(path, at)
     try:
-        coming = asyncio.ensure_future(asyncio.to_thread(file.read, PIECE_BYTES))
         while piece := await coming:
-            coming = asyncio.ensure_future(asyncio.to_thread(file.read, PIECE_BYTES))
+            at += len(piece)
+            coming = _start(path, at)
             yield piece
     finally:
         await asyncio.gather(coming, return_exceptions=True)
-        await asyncio.to_thread(file.close)
+
+
+def _start(path: Path, at: int) -> asyncio.Task[bytes]:
+    return asyncio.create_task(asyncio.to_thread(_read, path, at))
+
+
+def _read(path: Path, at: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(at)
+        return file.read(PIECE_BYTES)

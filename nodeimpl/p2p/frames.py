@@ -15,6 +15,9 @@ LENGTH_BYTES = 4
 PIECE_BYTES = 256 * 2**10
 """How much one read asks for: larger reads were not faster, smaller ones cost more calls."""
 
+READ_BYTES_MIN = 4096
+"""How much a read of a frame asks for at least: most frames come whole in one read."""
+
 _W = TypeVar("_W", bound=Wire)
 
 
@@ -65,7 +68,8 @@ class FrameReader:
 
     async def _hold(self, size: int) -> None:
         while len(self._held) < size:
-            arrived = await self._stream.receive(PIECE_BYTES)
+            wanted = max(READ_BYTES_MIN, size - len(self._held))
+            arrived = await self._stream.receive(min(wanted, PIECE_BYTES))
             if not arrived:
                 raise StreamEnded("it ended within a frame")
             self._held += arrived

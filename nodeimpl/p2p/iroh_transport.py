@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from iroh import (
@@ -70,7 +70,7 @@ async def _on_connection(doing: Awaitable[_T]) -> _T:
         raise ConnectionEnded(gone.message()) from gone
 
 
-async def _whatever(giving_up: Awaitable[None]) -> None:
+async def _whatever(giving_up: Awaitable[Any]) -> None:
     """Give something up that may be over already."""
     try:
         await giving_up
@@ -97,6 +97,10 @@ class IrohStream:
     async def receive(self, max_bytes: int) -> bytes:
         """Return 1 to `max_bytes` bytes, or `b""` at the end. Raises `StreamEnded`."""
         return await _on_stream(self._receiving.read(max_bytes))
+
+    async def unwanted(self) -> None:
+        """Return once the other side takes nothing more."""
+        await _whatever(self._sending.stopped())
 
     async def ignore(self) -> None:
         """Take nothing more from the other side."""

@@ -170,6 +170,11 @@ class _Half:
             self._arrived.clear()
         self._change()
 
+    async def broken(self) -> None:
+        while not self._broken:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def receive(self, max_bytes: int) -> bytes:
         while not self._arrived and not self._complete and not self._broken:
             self._changed.clear()
@@ -209,14 +214,18 @@ class MemoryStream:
         assert max_bytes > 0, max_bytes
         return await self._into.receive(max_bytes)
 
+    async def unwanted(self) -> None:
+        """Return once the other side takes nothing more."""
+        await self._out.broken()
+
     async def ignore(self) -> None:
         """Take nothing more from the other side."""
         self._into.break_("nothing more is taken")
 
     async def reset(self) -> None:
         """Give both directions up; the other side learns it when the news has travelled."""
-        self._into.break_("this side reset it")
-        self._line.carry(lambda: self._out.break_("the peer reset it"))
+        self._into.break_("the receiver gave it up")
+        self._line.carry(lambda: self._out.break_("the sender gave it up"))
 
     def lose(self, why: str) -> None:
         """End both directions: the connection is gone."""

@@ -17,7 +17,7 @@ from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.desk import Desk, Streamed, may_refuse
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.limits import Guard, PeersLimits
-from nodeimpl.p2p.transport import Connection, ConnectionEnded, Stream, TransportError
+from nodeimpl.p2p.transport import Connection, ConnectionEnded, Stream, StreamEnded, TransportError
 from opkit.wire.base import Slug, Wire
 from opkit.wire.endpoint import Answer, Ask
 from opkit.wire.errors import Fault, Refusal, Unreachable, refusal_from
@@ -301,20 +301,13 @@ async def _unless_given_up(doing: Awaitable[Any], stream: Stream) -> Any:
         StreamEnded: the asker gave up.
     """
     working = asyncio.ensure_future(doing)
-    watching = asyncio.create_task(_until_broken(stream))
+    watching = asyncio.create_task(stream.unwanted())
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        return await watching
+        if not working.done():
+            raise StreamEnded("the asker gave up")
+        return working.result()
     finally:
         for task in (working, watching):
             task.cancel()
         await asyncio.gather(working, watching, return_exceptions=True)
-
-
-async def _until_broken(stream: Stream) -> None:
-    """Return never: raise `StreamEnded` when the asker gives up, else wait to be cancelled."""
-    while await stream.receive(frames.PIECE_BYTES):
-        pass  # Nothing may follow a request; what does is read away, within the flow window.
-    await asyncio.get_running_loop().create_future()

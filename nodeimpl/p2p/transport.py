@@ -85,6 +85,9 @@ class Stream(Protocol):
             StreamEnded: the other side reset the stream, or the connection is gone.
         """
 
+    async def unwanted(self) -> None:
+        """Return once the other side takes nothing more from here. Not beside `send`."""
+
     async def ignore(self) -> None:
         """Take nothing more from the other side; what was sent from here still arrives."""
 

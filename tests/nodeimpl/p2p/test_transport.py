@@ -204,7 +204,7 @@ def test_figures_grow_with_what_passes_and_a_probe_is_acknowledged(transports):
             assert there.figures().received_bytes >= 100_000
             before = here.figures().received_bytes
             here.probe()
-            while here.figures().received_bytes == before:  # noqa: ASYNC110 - counted, not told
+            while here.figures().received_bytes == before:
                 await asyncio.sleep(0.005)
 
     asyncio.run(story())
