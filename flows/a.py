@@ -64,6 +64,9 @@ HOURS = {"Hugo": 120, "Leila": 115, "Bram": 104, "Yuki": 98, "Gwen": 87}
 SMALL = TaskLimits(fuel=20_000_000, time_ms=2_000, memory_bytes=16_777_216)
 """Limits for the modules that must hit one: small, so that the story goes on."""
 
+SETTLED_MS = 3_000
+"""How long an event may take to be journalled once the task that caused it has ended."""
+
 
 @dataclass
 class Patronage:
@@ -207,7 +210,6 @@ async def harbor_fetches(world: World, story: Patronage) -> Evidence:
         after=story.harbor_cursor,
         match=lambda fetched: fetched.wasm_hash == story.wasm_hash,
     )
-    await story.submitted.result()
     fetched = await rosa.wasm.fetch(story.wasm_hash)
     return expect(
         same("held before", expected=False, actual=story.held_by_harbor),
@@ -307,10 +309,18 @@ async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
     )
     result = await task.result()
     lied, _ = await wait_for_event(
-        rosa, ProviderLied, after=before, match=lambda event: event.peer == liar.did
+        rosa,
+        ProviderLied,
+        after=before,
+        match=lambda event: event.peer == liar.did,
+        deadline_ms=SETTLED_MS,
     )
     fetched, _ = await wait_for_event(
-        rosa, ModuleFetched, after=before, match=lambda event: event.wasm_hash == info.wasm_hash
+        rosa,
+        ModuleFetched,
+        after=before,
+        match=lambda event: event.wasm_hash == info.wasm_hash,
+        deadline_ms=SETTLED_MS,
     )
     served = dict(await liar.stats())
     await liar.stop()
