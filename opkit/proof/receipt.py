@@ -153,9 +153,9 @@ def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> Manife
 
 
 def _state_with_key(states: Sequence[Member], key: Did, member_id: str) -> Member:
-    """Return the state in which the member held `key`: a later change undoes no older receipt."""
+    """Return the first state in which the member held `key`: no later change undoes a receipt."""
     for state in states:
-        if state.active and state.did == key:
+        if state.did == key:
             return state
     raise ProofError(f"{key} is no key of {member_id} by genesis and records")
 

@@ -164,6 +164,14 @@ def test_signatures_out_of_order_or_given_twice_are_refused(parts: Any) -> None:
         refused(parts.token(genesis), "signed by")
 
 
+def test_founders_may_be_listed_in_any_order(parts: Any) -> None:
+    charter = parts.charters[0].charter
+    turned = charter.model_copy(update={"founders": charter.founders[::-1]})
+    for listed in (charter, turned):
+        view = read_genesis(parts.token(parts.with_charter(listed)))
+        assert view.charter("tool-library") == listed
+
+
 def test_terms_that_the_founders_did_not_sign_are_refused(parts: Any) -> None:
     signed = parts.charters[0]
     easier = signed.charter.model_copy(update={"approval_percent": 1})

@@ -72,20 +72,22 @@ def test_any_flipped_bit_is_refused(draw: st.DataObject) -> None:
         {"box": 7},
         {"box": ""},
         {"kdf": {"name": "scrypt"}},
-        {
-            "kdf": {
-                "name": "argon2id",
-                "salt": b64encode(bytes(16)),
-                "operations": 2,
-                "memory_bytes": 2**40,
-            }
-        },
     ],
 )
 def test_an_envelope_that_is_not_ours_is_refused(changes: dict[str, object]) -> None:
     sealed = json.loads(seal(SEEDS, secret=KEY))
     with pytest.raises(ProofError):
         unseal(json.dumps({**sealed, **changes}).encode(), secret=KEY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("memory_bytes", 2**28 + 1), ("operations", 5), ("memory_bytes", 1)]
+)
+def test_a_derivation_that_would_take_all_memory_or_time_is_refused(name: str, value: int) -> None:
+    sealed = json.loads(seal(SEEDS, secret="x"))
+    sealed["kdf"][name] = value
+    with pytest.raises(ProofError, match="not a keystore"):
+        unseal(json.dumps(sealed).encode(), secret="x")
 
 
 def test_what_a_holder_of_the_secret_sealed_must_still_be_seeds() -> None:

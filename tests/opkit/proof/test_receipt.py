@@ -126,6 +126,14 @@ def test_a_receipt_of_another_executor_than_the_named_one_is_caught(network: Any
     assert failed(verify_receipt(bundle, genesis=network.view)) == {"executor-asked"}
 
 
+def test_a_receipt_in_a_nodes_name_by_another_key_is_caught(network: Any) -> None:
+    """The executor that a receipt names is the key it is verified against, not its `kid`."""
+    named = network.nodes["building-yard"].did
+    forged = network.bundle(signer=STRANGER, executor=named)
+    for genesis in (network.view, None):
+        assert failed(verify_receipt(forged, genesis=genesis)) == {"receipt-signature"}
+
+
 def test_a_receipt_that_is_no_receipt_fails_with_the_reason(network: Any) -> None:
     for receipt in ("x", network.manifest(), network.bundle().receipt[:-8] + "AAAAAAAA"):
         bundle = ReceiptBundle(receipt=receipt, manifest=network.manifest())
