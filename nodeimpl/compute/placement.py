@@ -84,6 +84,9 @@ class Placement:
         """Drive a task that was accepted; called after the commit."""
         if self._group is None or row.task_id in self._live or row.state in FINAL:
             return
+        if row.executor == self._parts.me:
+            # The job ends the task in the transaction of its receipt (`end_local`).
+            return
         live = _Live(task_id=row.task_id, manifest=manifest_of(row.manifest))
         if row.cancelling:
             live.cancelled.set()
@@ -163,7 +166,6 @@ class Placement:
         if row.executor is None:
             return not await self._place(live, row)
         if row.executor == self._parts.me:
-            # The job ends the task in the transaction of its receipt (`end_local`).
             return True
         try:
             await self._follow(live, row, row.executor)

@@ -181,6 +181,7 @@ class Sandbox:
         Raises:
             ModuleInvalid: the module does not compile within the limits.
             SandboxBusy: too many tasks wait.
+            SpawnerGone: the sandbox is broken: the node must start again.
         """
         if self._waiting >= self._limits.tasks_waiting_max:
             raise SandboxBusy

@@ -33,6 +33,10 @@ class WorkerSilent(Exception):
     """The worker did not answer by its deadline, and was killed."""
 
 
+class SpawnerGone(Exception):
+    """The spawner ended: there will be no more workers, and the node must start again."""
+
+
 class Worker:
     """One worker process, as its channel."""
 
@@ -143,7 +147,8 @@ class Spawner:
         """Return a new worker.
 
         Raises:
-            OSError: the spawner is gone, or no more files can be opened.
+            SpawnerGone: it ended.
+            OSError: no more files can be opened.
         """
         assert self._loop is not None, "attach() comes first"
         self._numbers += 1
@@ -151,7 +156,11 @@ class Spawner:
         ours, theirs = socket.socketpair()
         with theirs:
             message = json.dumps({"op": "fork", "id": number, "compiles": compiles})
-            socket.send_fds(self._control, [message.encode("ascii")], [theirs.fileno()])
+            try:
+                socket.send_fds(self._control, [message.encode("ascii")], [theirs.fileno()])
+            except (BrokenPipeError, ConnectionResetError) as gone:
+                ours.close()
+                raise SpawnerGone("the spawner of workers has ended") from gone
         self._ended[number] = self._loop.create_future()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         return Worker(number=number, reader=reader, writer=writer, spawner_=self)

@@ -1,0 +1,329 @@
+"""One sandbox for the session, and small networks of real nodes' compute parts, in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+
+from devnet.genesis import MadeWorld, make_world
+from nodeimpl.compute.rules import Limits, Policy
+from nodeimpl.compute.sandbox import Job, RunResult, Sandbox
+from nodeimpl.compute.service import Compute
+from nodeimpl.kernel.binding import Caller
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import RealClock
+from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.tx import Tx
+from nodeimpl.p2p.memory import MemoryNetwork
+from nodeimpl.p2p.peers import PeerAddress, Peers
+from opkit.proof import jws
+from opkit.proof.cid import cid_of
+from opkit.proof.keys import Identity
+from opkit.proof.membership import founding_members
+from opkit.wire import compute as wire
+from opkit.wire.base import Jws, MemberId
+from opkit.wire.endpoint import Scope
+from opkit.wire.events import Event
+from opkit.wire.membership import Member
+
+WASM = Path(__file__).resolve().parents[3] / "wasm"
+RIVER, BRIGHT, HARBOR = (
+    "river-city-tool-library",
+    "brightworks-cooperative",
+    "harbor-homes-cooperative",
+)
+TEST_S_MAX = 30
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Workers for the whole session; each test starts and stops them on its own loop."""
+    made = Sandbox.launch(workers_max=2, cache_folder=tmp_path_factory.mktemp("code") / "private")
+    yield made
+    asyncio.run(made.close())
+
+
+@pytest.fixture
+def inside(sandbox: Sandbox) -> Callable[..., Any]:
+    """Run an async function with the started sandbox, bounded in time; workers end with it."""
+
+    def run(work: Callable[..., Any]) -> Any:
+        async def main() -> Any:
+            await sandbox.start()
+            try:
+                async with asyncio.timeout(TEST_S_MAX):
+                    return await work(sandbox)
+            finally:
+                await sandbox.stop()
+
+        return asyncio.run(main())
+
+    return run
+
+
+@pytest.fixture
+def module() -> Callable[[str], bytes]:
+    """Return a built module of `wasm/` by name."""
+    return lambda name: (WASM / f"{name}.wasm").read_bytes()
+
+
+@pytest.fixture
+def wat() -> Callable[..., bytes]:
+    """Compile a module from text: `wat(body)` wraps it with one page of memory."""
+
+    def make(body: str, *, head: str = "") -> bytes:
+        text = f'(module {head} (memory (export "memory") 1) {body})'
+        return bytes(wasmtime.wat2wasm(text))
+
+    return make
+
+
+@pytest.fixture
+def job() -> Callable[..., Job]:
+    """Make a job: `job(module, stdin, fuel=…, clock_ms=…)`."""
+
+    def make(module: bytes, stdin: bytes = b"", **values: Any) -> Job:
+        grants = {k: values.pop(k) for k in ("clock_ms", "random_seed") if k in values}
+        return Job(
+            wasm_hash=cid_of(module),
+            module=module,
+            stdin=stdin,
+            limits=wire.TaskLimits(**values),
+            grants=wire.Grants(**grants),
+        )
+
+    return make
+
+
+@pytest.fixture
+def run_once(inside: Callable[..., Any], job: Callable[..., Job]) -> Callable[..., RunResult]:
+    """Run one module in a worker and return how it ended."""
+
+    def run(module: bytes, stdin: bytes = b"", **values: Any) -> RunResult:
+        result: RunResult = inside(lambda sandbox: sandbox.run(job(module, stdin, **values)))
+        return result
+
+    return run
+
+
+class Founders:
+    """Membership as compute sees it: the founders of the genesis, and who was revoked."""
+
+    def __init__(self, world: MadeWorld) -> None:
+        self.known: dict[str, Member] = dict(founding_members(world.view))
+
+    def member(self, tx: Tx, member_id: MemberId) -> Member | None:
+        return self.known.get(member_id)
+
+    def records(self, tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
+        return ()
+
+    def revoke(self, member_id: MemberId) -> None:
+        self.known[member_id] = self.known[member_id].model_copy(update={"active": False})
+
+
+@dataclass(eq=False, kw_only=True)
+class Station:
+    """The compute part of one node, and what it stands on."""
+
+    org: str
+    identity: Identity
+    store: Store
+    blobs: BlobStore
+    peers: Peers
+    compute: Compute
+    events: list[Event]
+    owner: asyncio.Task[None] | None = None
+
+    @property
+    def did(self) -> str:
+        return self.identity.did
+
+    def caller(self, member_id: MemberId, did: str) -> Caller:
+        return Caller(
+            member_id=member_id,
+            did=did,
+            scopes=frozenset(Scope),
+            address="test",
+            token_id=secrets.token_hex(16),
+        )
+
+    async def journal(self) -> list[str]:
+        return [entry.type for entry in await self.store.read_journal(after=None, entries_max=1000)]
+
+
+class Town:
+    """Nodes of one made world, joined in memory, each with a store and blobs in a folder."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox, *, limits: Limits) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.limits = limits
+        self.clock = RealClock()
+        self.world = make_world("three", now_ms=self.clock.now_ms())
+        self.network = MemoryNetwork()
+        self.founders = Founders(self.world)
+        self.at: dict[str, Station] = {}
+        self._stacks: dict[str, AsyncExitStack] = {}
+
+    def coops(self) -> frozenset[str]:
+        return frozenset((RIVER, BRIGHT, HARBOR))
+
+    async def open(self, org: str, *, policy: Policy | None = None) -> Station:
+        """Start a node, or start it again on what it kept."""
+        stack = AsyncExitStack()
+        identity = self.world.nodes[org]
+        store = await Store.open(url=f"sqlite:///{self.folder / org}.db", clock=self.clock)
+        stack.push_async_callback(store.close)
+        blobs = BlobStore(self.folder / f"{org}-blobs", quota_bytes=64 * 2**20)
+        transport = self.network.transport(identity)
+        await transport.start()
+        stack.push_async_callback(transport.close)
+        others = [
+            PeerAddress(did=each.did, addresses=each.peers._transport.addresses())
+            for each in self.at.values()
+            if each.org != org
+        ]
+        events: list[Event] = []
+
+        async def announce(event: Event) -> None:
+            events.append(event)
+
+        peers = Peers(
+            transport=transport,
+            genesis=self.world.view,
+            org=org,
+            version="test",
+            clock=self.clock,
+            bootstrap=others,
+            announce=announce,
+        )
+        peers.serve_blobs(blobs)
+        compute = Compute(
+            store=store,
+            blobs=blobs,
+            sandbox=self.sandbox,
+            network=peers,
+            members=self.founders,
+            identity=identity,
+            genesis=self.world.view,
+            clock=self.clock,
+            limits=self.limits,
+            policy=policy or Policy(accept_coops=self.coops()),
+        )
+        compute.serve_peers(peers)
+        made = Station(
+            org=org,
+            identity=identity,
+            store=store,
+            blobs=blobs,
+            peers=peers,
+            compute=compute,
+            events=events,
+        )
+
+        async def own() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(peers.run())
+                group.create_task(compute.run())
+
+        made.owner = asyncio.create_task(own())
+        self.at[org] = made
+        self._stacks[org] = stack
+        for other in others:
+            await peers.wait_connected(other.did, 5_000)
+        return made
+
+    async def close(self, org: str) -> None:
+        """Stop a node at once, as a kill would: what it had begun is not finished."""
+        made = self.at.pop(org)
+        assert made.owner is not None
+        made.owner.cancel()
+        await asyncio.wait({made.owner})
+        await self._stacks.pop(org).aclose()
+
+    async def close_all(self) -> None:
+        for org in list(self.at):
+            await self.close(org)
+
+    def manifest(self, member_id: MemberId, module: bytes | str, stdin: bytes, **more: Any) -> Jws:
+        """Return a manifest that a member signed; `more` replaces fields."""
+        now_ms = self.clock.now_ms()
+        fields: dict[str, Any] = {
+            "network": self.world.view.network,
+            "aud": "any",
+            "task_id": secrets.token_hex(16),
+            "member_id": member_id,
+            "wasm_hash": module if isinstance(module, str) else cid_of(module),
+            "input_hash": cid_of(stdin),
+            "limits": wire.TaskLimits(),
+            "issued_at_ms": now_ms,
+            "expires_at_ms": now_ms + 60_000,
+        } | more
+        signer = fields.pop("signer", self.world.members.get(member_id))
+        manifest = wire.Manifest(**fields)
+        return jws.sign(manifest, typ=wire.TASK_TYP, identity=signer)
+
+    async def deploy(self, org: str, module: bytes, *, member_id: MemberId) -> wire.ModuleInfo:
+        at, ask = self.at[org], wire.DeployModule(name="test", module=module)
+        caller = at.caller(member_id, self.world.members[member_id].did)
+        kept = await at.compute.stage_module(ask, caller)
+        return await at.store.write(lambda tx: at.compute.deploy(tx, ask, caller, kept))
+
+    async def submit(
+        self, org: str, manifest: Jws, stdin: bytes | None, *, member_id: MemberId
+    ) -> wire.TaskView:
+        at, ask = self.at[org], wire.SubmitTask(manifest=manifest, input_inline=stdin)
+        caller = at.caller(member_id, self.world.members[member_id].did)
+        return await at.store.write(lambda tx: at.compute.submit(tx, ask, caller, None))
+
+    async def result(
+        self, org: str, task_id: str, *, member_id: MemberId, wait_ms: int = 20_000
+    ) -> wire.TaskView:
+        at = self.at[org]
+        caller = at.caller(member_id, self.world.members[member_id].did)
+        return await at.compute.get_task(wire.GetTask(task_id=task_id, wait_ms=wait_ms), caller)
+
+    def bundle(self, view: wire.TaskView) -> wire.ReceiptBundle:
+        assert view.receipt is not None
+        return wire.ReceiptBundle(receipt=view.receipt, manifest=view.manifest)
+
+
+@pytest.fixture
+def in_town(tmp_path: Path, sandbox: Sandbox) -> Callable[..., Any]:
+    """Run an async function against a fresh town: `in_town(story, RIVER, BRIGHT, queue_max=1)`."""
+
+    @asynccontextmanager
+    async def town(orgs: tuple[str, ...], **limits: int) -> AsyncIterator[Town]:
+        made = Town(tmp_path, sandbox, limits=replace(Limits(), **limits))
+        await sandbox.start()
+        try:
+            for org in orgs:
+                await made.open(org)
+            yield made
+        finally:
+            await made.close_all()
+            await sandbox.stop()
+
+    def run(story: Callable[[Town], Any], *orgs: str, **limits: int) -> Any:
+        async def main() -> Any:
+            async with asyncio.timeout(TEST_S_MAX), town(orgs, **limits) as made:
+                return await story(made)
+
+        return asyncio.run(main())
+
+    return run
+
+
+@pytest.fixture
+def orgs() -> tuple[str, str, str]:
+    """The three organisations, in the order of the demo world."""
+    return RIVER, BRIGHT, HARBOR

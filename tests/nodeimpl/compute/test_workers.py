@@ -1,0 +1,290 @@
+"""Workers that die, hang or lie; a spawner that must not outlive anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from nodeimpl.compute import framing
+from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
+from nodeimpl.compute.workers import Spawner, SpawnerGone, WorkerDied, WorkerSilent
+from opkit.proof.cid import cid_of
+from opkit.wire.compute import ModuleInvalid, Outcome
+
+Module = Callable[[str], bytes]
+ENDLESS: dict[str, Any] = {"fuel": 100_000_000_000, "time_ms": 60_000}
+
+
+async def begun(sandbox: Sandbox, job: Job) -> asyncio.Task[Any]:
+    """Return a run that a worker has begun."""
+    has_worker = asyncio.Event()
+    running = asyncio.create_task(sandbox.run(job, started=has_worker.set))
+    await has_worker.wait()
+    return running
+
+
+async def worker_pids(sandbox: Sandbox) -> list[int]:
+    """Return the workers' process ids once the spawner has told them."""
+    async with asyncio.timeout(5):
+        while len(sandbox.pids) < 2:
+            await asyncio.sleep(0.01)
+    return list(sandbox.pids[1:])
+
+
+def test_a_worker_killed_while_idle_is_replaced(
+    inside: Callable[..., Any], job: Callable[..., Job], module: Module
+) -> None:
+    async def work(sandbox: Sandbox) -> bytes:
+        await sandbox.run(job(module("upper"), b"first"))
+        for pid in await worker_pids(sandbox):
+            os.kill(pid, signal.SIGKILL)
+        return (await sandbox.run(job(module("upper"), b"second"))).output
+
+    assert inside(work) == b"SECOND"
+
+
+def test_a_task_whose_worker_dies_twice_gets_an_honest_outcome(
+    inside: Callable[..., Any], job: Callable[..., Job], module: Module
+) -> None:
+    async def work(sandbox: Sandbox) -> tuple[Any, bytes]:
+        running = await begun(sandbox, job(module("spin"), **ENDLESS))
+        killed: set[int] = set()
+        while not running.done():
+            for pid in sandbox.pids[1:]:
+                busy = psutil.Process(pid).cpu_times().user if psutil.pid_exists(pid) else 0
+                if pid not in killed and busy > 0.05:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            await asyncio.sleep(0.02)
+        after = await sandbox.run(job(module("upper"), b"still here"))
+        assert len(killed) == 2
+        return running.result(), after.output
+
+    result, after = inside(work)
+    assert result.outcome is Outcome.CANCELLED
+    assert "signal 9" in result.reason
+    assert after == b"STILL HERE"
+
+
+def test_a_worker_that_hangs_is_killed_from_outside(
+    tmp_path: Path, job: Callable[..., Job], module: Module
+) -> None:
+    made = Sandbox.launch(
+        workers_max=1, cache_folder=tmp_path / "code", limits=SandboxLimits(run_grace_ms=200)
+    )
+
+    async def work() -> tuple[Any, bytes]:
+        await made.start()
+        try:
+            await made.run(job(module("upper"), b"warm"))
+            for pid in await worker_pids(made):
+                os.kill(pid, signal.SIGSTOP)
+            hung = await made.run(job(module("upper"), b"hung", time_ms=100))
+            return hung, (await made.run(job(module("upper"), b"next"))).output
+        finally:
+            await made.close()
+
+    hung, after = asyncio.run(work())
+    assert (hung.outcome, hung.reason) == (Outcome.TIME, "time limit (killed)")
+    assert after == b"NEXT"
+
+
+def test_a_worker_holds_no_files_but_its_channel_and_few_rights(
+    inside: Callable[..., Any], job: Callable[..., Job], module: Module
+) -> None:
+    async def work(sandbox: Sandbox) -> None:
+        await sandbox.run(job(module("upper"), b"x"))
+        (pid,) = (await worker_pids(sandbox))[:1]
+        targets = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        assert all(each == "/dev/null" or each.startswith("socket:") for each in targets)
+        assert sum(each.startswith("socket:") for each in targets) == 1
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        assert "NoNewPrivs:\t1" in status
+        limits = Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+        rows = {line[:25].strip(): line[25:].split() for line in limits.splitlines()[1:]}
+        assert rows["Max file size"][:2] == ["0", "0"]
+        assert rows["Max core file size"][:2] == ["0", "0"]
+        assert rows["Max open files"][:2] == ["16", "16"]
+
+    inside(work)
+
+
+def test_a_worker_is_small(
+    inside: Callable[..., Any], job: Callable[..., Job], module: Module
+) -> None:
+    async def work(sandbox: Sandbox) -> list[int]:
+        await sandbox.run(job(module("upper"), b"x"))
+        pids = await worker_pids(sandbox)
+        return [psutil.Process(pid).memory_full_info().uss for pid in pids]
+
+    assert max(inside(work)) < 20 * 2**20
+
+
+def test_what_a_large_task_used_is_given_back(
+    inside: Callable[..., Any], job: Callable[..., Job], module: Module
+) -> None:
+    async def work(sandbox: Sandbox) -> int:
+        result = await sandbox.run(job(module("balloon"), memory_bytes=64 * 2**20))
+        assert result.memory_peak_bytes == 64 * 2**20
+        (pid,) = (await worker_pids(sandbox))[:1]
+        uss: int = psutil.Process(pid).memory_full_info().uss
+        return uss
+
+    assert inside(work) < 32 * 2**20
+
+
+def test_no_worker_outlives_a_killed_node(tmp_path: Path) -> None:
+    program = f"""
+import asyncio, pathlib, sys
+from nodeimpl.compute.sandbox import Sandbox
+made = Sandbox.launch(cache_folder=pathlib.Path({str(tmp_path / "code")!r}))
+async def main():
+    await made.start()
+    while len(made.pids) < 2:
+        await asyncio.sleep(0.01)
+    print(*made.pids, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    node = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert node.stdout is not None
+        pids = [int(each) for each in node.stdout.readline().split()]
+        assert len(pids) == 2
+    finally:
+        node.kill()
+        node.wait()
+        node.stdout.close()
+    until = time.monotonic() + 5
+    while any(alive(pid) for pid in pids) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_spawner_starts_beside_threads_too(
+    tmp_path: Path, job: Callable[..., Job], module: Module
+) -> None:
+    async def work() -> bytes:
+        await asyncio.to_thread(time.sleep, 0)
+        made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code")
+        await made.start()
+        try:
+            return (await made.run(job(module("upper"), b"threads"))).output
+        finally:
+            await made.close()
+
+    assert asyncio.run(work()) == b"THREADS"
+
+
+def test_a_killed_spawner_is_noticed(
+    tmp_path: Path, job: Callable[..., Job], module: Module
+) -> None:
+    async def work() -> None:
+        made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code")
+        await made.start()
+        try:
+            await made.run(job(module("upper"), b"x"))
+            spawner, *workers = made.pids
+            os.kill(spawner, signal.SIGKILL)
+            while any(alive(pid) for pid in workers):
+                await asyncio.sleep(0.01)
+            with pytest.raises(SpawnerGone):
+                await made.run(job(module("upper"), b"y"))
+        finally:
+            await made.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.slow
+def test_a_compile_that_takes_too_much_is_ended_and_remembered(tmp_path: Path) -> None:
+    limits = SandboxLimits(compile_cpu_s=1, compile_wall_ms=20_000)
+    made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code", limits=limits)
+    bomb = heavy()
+
+    async def work() -> tuple[str, float]:
+        await made.start()
+        try:
+            with pytest.raises(ModuleInvalid) as no:
+                await made.compile(bomb, cid_of(bomb))
+            started = time.perf_counter()
+            with pytest.raises(ModuleInvalid):
+                await made.compile(bomb, cid_of(bomb))
+            return no.value.why, time.perf_counter() - started
+        finally:
+            await made.close()
+
+    why, again_s = asyncio.run(work())
+    assert "CPU time" in why
+    assert again_s < 0.05
+
+
+def test_a_compile_that_waits_too_long_is_refused_but_not_remembered(tmp_path: Path) -> None:
+    limits = SandboxLimits(compile_wall_ms=50)
+    made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code", limits=limits)
+    bomb = heavy()
+
+    async def work() -> None:
+        await made.start()
+        try:
+            with pytest.raises(ModuleInvalid, match="too long"):
+                await made.compile(bomb, cid_of(bomb))
+            assert not made._invalid
+        finally:
+            await made.close()
+
+    asyncio.run(work())
+
+
+def heavy() -> bytes:
+    """Return a module within the limits of shape that takes seconds to compile."""
+    import wasmtime
+
+    locals_, depth = 780, 500
+    sets = "".join(
+        f"(local.set {n % locals_} (i32.add (local.get {n % locals_}) (local.get {n // 2})))"
+        for n in range(800)
+    )
+    loops = "".join(
+        f"(loop (br_if 0 (local.get {n})) (br_if {n} (local.get {n * 7 % locals_}))"
+        for n in range(depth)
+    )
+    body = loops + sets + ")" * depth
+    functions = "".join(f"(func $f{n} (local {'i32 ' * locals_}) {body})" for n in range(4))
+    text = f'(module (memory 1) {functions} (func (export "_start")))'
+    return bytes(wasmtime.wat2wasm(text))
+
+
+def test_a_worker_that_says_nonsense_or_nothing_is_killed(tmp_path: Path) -> None:
+    async def work() -> None:
+        spawner = Spawner.launch()
+        spawner.attach()
+        try:
+            worker = await spawner.fork()
+            with pytest.raises(WorkerDied):
+                await worker.ask(framing.encode({"no": "question"}), deadline_s=10)
+            silent = await spawner.fork()
+            with pytest.raises(WorkerSilent):
+                await silent.ask(b"\0", deadline_s=0.2)
+            spawner.kill(silent.number)
+        finally:
+            spawner.close()
+
+    asyncio.run(work())
