@@ -226,6 +226,7 @@ class Door:
                 key=key,
                 ask_hash=ask_hash,
                 make=lambda: make(tx),
+                keys_max=self._limits.keys_max,
             )
 
         return await self._store.write(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nodeimpl.kernel.idempotency import KEYS_PER_PRINCIPAL_MAX
 from opkit.wire.compute import BLOB_BYTES_MAX
 
 
@@ -33,6 +34,7 @@ class GatewayLimits:
         bodies_bytes_max: bytes of bodies that may be on their way at once.
         drain_bytes_max: how much of a refused body is read and dropped, so that whoever sends it
             gets to read why; beyond that the connection is closed.
+        keys_max: idempotency keys that one principal may hold.
         asks_max: asks that may be in hand at once.
         answer_ms_max: how long a domain may take to answer.
         streams_max: event streams that may be open at once.
@@ -51,6 +53,7 @@ class GatewayLimits:
     body_ms_max: int = 30_000
     bodies_bytes_max: int = 4 * BLOB_BYTES_MAX
     drain_bytes_max: int = 2 * BLOB_BYTES_MAX
+    keys_max: int = KEYS_PER_PRINCIPAL_MAX
     asks_max: int = 1_000
     answer_ms_max: int = 60_000
     streams_max: int = 200

@@ -205,8 +205,7 @@ class Streams:
 
     async def _watch(self, stream: Stream) -> Close:
         """Return when the stream must end: its token expired or was revoked."""
-        left_ms = stream.expires_at_ms - self._clock.now_ms()
-        expiry = asyncio.ensure_future(self._clock.sleep(left_ms))
+        expiry = asyncio.ensure_future(self._expiry(stream))
         ended = asyncio.ensure_future(stream.ended.wait())
         try:
             await asyncio.wait({expiry, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -215,6 +214,10 @@ class Streams:
             ended.cancel()
             await asyncio.gather(expiry, ended, return_exceptions=True)
         return Close(CLOSE_REJECTED, stream.why or "it has expired")
+
+    async def _expiry(self, stream: Stream) -> None:
+        """Return when the token expires; how long that is, is asked when the waiting begins."""
+        await self._clock.sleep(stream.expires_at_ms - self._clock.now_ms())
 
 
 async def _listen(receive: Receive) -> Close | None:

@@ -35,7 +35,7 @@ def encode(endpoint: Endpoint[Ask, Answer], ask: Ask) -> Request:
     """
     in_path = endpoint.path_fields()
     path = "/".join(
-        quote(str(getattr(ask, part[1:-1])), safe="") if part.startswith("{") else part
+        _segment(str(getattr(ask, part[1:-1]))) if part.startswith("{") else part
         for part in endpoint.path.split("/")
     )
     if endpoint.method == "POST" and endpoint.raw_ask is None:
@@ -65,6 +65,11 @@ def decode(
     incident = str(problem.get("incident", "")) if isinstance(problem, dict) else ""
     said = f"undeclared refusal {refusal}" if refusal else f"status {status}"
     return Fault(where=where, incident=incident[:64], why=said)
+
+
+def _segment(value: str) -> str:
+    """Return a value as one path segment; a dot alone would be taken for a step in the path."""
+    return value.replace(".", "%2E") if value in {".", ".."} else quote(value, safe="")
 
 
 def _answer(endpoint: Endpoint[Ask, Answer], body: bytes, where: str) -> Answer | CoopError:

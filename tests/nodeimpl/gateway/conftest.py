@@ -186,7 +186,7 @@ class Doorstep:
         clock: Clock | None = None,
         people: People | None = None,
     ) -> AsyncIterator[SmallNode]:
-        """Hold one node over the database in this folder."""
+        """Hold one node over the database in this folder; `routes` go before membership's own."""
         people = people or self.people
         clock = clock or RealClock()
         metrics = Metrics()
@@ -200,8 +200,10 @@ class Doorstep:
                 limits=member_limits,
             )
             await membership.seed()
+            bound = {route.endpoint.name: route for route in membership_routes(membership)}
+            bound |= {route.endpoint.name: route for route in (routes(store) if routes else ())}
             app = build_app(
-                routes=[*membership_routes(membership), *(routes(store) if routes else ())],
+                routes=list(bound.values()),
                 store=store,
                 membership=membership,
                 clock=clock,
