@@ -130,10 +130,13 @@ class BlobWriter:
         self._received_bytes += len(chunk)
         if self._received_bytes > self._size_bytes:
             raise BlobMismatch(f"more than the {self._size_bytes} bytes that were announced")
-        self._block += chunk
-        if len(self._block) >= BLOCK_BYTES:
+        if self._block or len(chunk) < BLOCK_BYTES:
+            self._block += chunk
+            chunk = self._block
+        if len(chunk) >= BLOCK_BYTES:
             await self._settled()
-            block, self._block = bytes(self._block), bytearray()
+            # What came whole as bytes is not copied here.
+            block, self._block = bytes(chunk), bytearray()
             self._start(lambda: self._flush(block))
 
     async def commit(self) -> None:

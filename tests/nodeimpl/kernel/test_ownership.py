@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.store import Store, StoreLocked, Tx
+from nodeimpl.kernel.store import Store, StoreFailed, StoreLocked, Tx
 from opkit.proof.journal import JOURNAL_START, entry_hash
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import NodeStarted
@@ -263,6 +263,61 @@ def test_a_database_that_lost_acknowledged_commits_is_not_written_to(postgres_ur
         with pytest.raises(StoreBusy, match="commits"):
             await store.write(lambda tx: notes.add(tx, 1))
         assert "commits" in str(await store.failed())
+        await store.close()
+
+    run(main())
+
+
+@pytest.mark.postgres
+def test_a_commit_that_nobody_can_look_up_stops_the_store(postgres_url, notes, monkeypatch) -> None:
+    import psycopg
+
+    from nodeimpl.kernel.postgres import PostgresSession
+
+    async def main() -> None:
+        store = await Store.open(url=postgres_url, clock=VirtualClock())
+        await store.write(notes.create)
+
+        def cut_off(session: PostgresSession) -> None:
+            end_sessions(postgres_url)
+            session._connection.execute("COMMIT")
+
+        def unreachable(session: PostgresSession) -> None:
+            raise psycopg.OperationalError("no route to the server")
+
+        monkeypatch.setattr(PostgresSession, "commit", cut_off)
+        monkeypatch.setattr(PostgresSession, "_connect", unreachable)
+        with pytest.raises(StoreFailed, match="no route"):
+            await store.write(lambda tx: notes.add(tx, 1))
+        assert "no route" in str(await store.failed())
+        await store.close()
+
+    run(main())
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_away_for_a_while_is_busy_and_not_the_end(
+    postgres_url, notes, monkeypatch
+) -> None:
+    import psycopg
+
+    from nodeimpl.kernel.postgres import PostgresSession
+
+    async def main() -> None:
+        store = await Store.open(url=postgres_url, clock=VirtualClock())
+        await store.write(notes.create)
+
+        def unreachable(session: PostgresSession) -> None:
+            raise psycopg.OperationalError("no route to the server")
+
+        with monkeypatch.context() as away:
+            away.setattr(PostgresSession, "_connect", unreachable)
+            await asyncio.to_thread(end_sessions, postgres_url)
+            for _ in range(3):
+                with pytest.raises(StoreBusy):
+                    await store.write(lambda tx: notes.add(tx, 1))
+        assert await store.write(lambda tx: notes.add(tx, 2)) == 2
+        assert await store.write(notes.ids) == [2]
         await store.close()
 
     run(main())

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.engine import Session
+from nodeimpl.kernel.sqlite import SqliteEngine
 from nodeimpl.kernel.store import Store, StoreClosed, StoreLimits, Tx, engine_for
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import ClockFixed, NodeStarted
@@ -299,3 +301,27 @@ def test_a_relative_path_stays_relative(tmp_path: Path, monkeypatch, notes) -> N
         assert await store.read(notes.ids) == []
 
     told("sqlite:///a%20folder/node.db", notes, story)
+
+
+def test_a_group_is_bounded(tmp_path, notes) -> None:
+    async def story(store: Store) -> None:
+        before = store.figures().commits
+        await asyncio.gather(*(store.write(lambda tx, n=n: notes.add(tx, n)) for n in range(12)))
+        assert store.figures().commits - before >= 4
+
+    told(f"sqlite:///{tmp_path}/node.db", notes, story, StoreLimits(group_max=3))
+
+
+def test_an_opening_that_fails_lets_go_of_the_store(tmp_path, notes) -> None:
+    class Unreadable(SqliteEngine):
+        def reader(self) -> Session:
+            raise OSError("no more files")
+
+    async def main() -> None:
+        path = tmp_path / "node.db"
+        with pytest.raises(OSError, match="no more files"):
+            await Store.open(url="", clock=VirtualClock(), engine=Unreadable(path))
+        store = await Store.open(url=f"sqlite:///{path}", clock=VirtualClock())
+        await store.close()
+
+    run(main())
