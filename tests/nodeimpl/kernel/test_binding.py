@@ -18,9 +18,9 @@ async def health(ask: network.AskHealth, caller: Caller | None) -> network.Healt
 def test_a_route_writes_as_its_endpoint_says_unless_told_otherwise() -> None:
     assert serve(network.NODE, nobody).writes is False
     assert serve(network.NODE, nobody, writes=True).writes is True
-    assert serve(network.MOVE_CLOCK, nobody).writes is True  # type: ignore[arg-type]  # only the flag counts
+    assert serve(network.MOVE_CLOCK, nobody).writes is True
     with pytest.raises(AssertionError, match=r"network\.move-clock"):
-        serve(network.MOVE_CLOCK, nobody, writes=False)  # type: ignore[arg-type]  # the same
+        serve(network.MOVE_CLOCK, nobody, writes=False)
 
 
 def test_a_direct_answer_has_no_transaction() -> None:

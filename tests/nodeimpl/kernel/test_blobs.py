@@ -158,7 +158,7 @@ def test_what_a_crash_left_unfinished_is_removed_at_the_start(tmp_path) -> None:
         for _ in range(2_000):
             if partials(tmp_path):
                 break
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # Looks again.
         assert partials(tmp_path) != []
         again = BlobStore(tmp_path, QUOTA)
         assert partials(tmp_path) == []

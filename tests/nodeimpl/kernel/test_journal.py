@@ -181,7 +181,7 @@ async def until(condition: Callable[[], bool]) -> None:
     for _ in range(2_000):
         if condition():
             return
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # Looks again.
     pytest.fail("it did not happen")
 
 
