@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from devnet.clients import plain_http
 from devnet.state import DevnetState, NodeState
 from opkit.client import NodeClient
 from opkit.wire.errors import CoopError
@@ -26,7 +27,11 @@ async def network_facts(
 
 async def _info(state: DevnetState, node: NodeState) -> NodeInfo | None:
     client = NodeClient(
-        url=node.url, node=node.did, network=state.network, deadline_ms=ASK_DEADLINE_MS
+        url=node.url,
+        node=node.did,
+        network=state.network,
+        http=plain_http(),
+        deadline_ms=ASK_DEADLINE_MS,
     )
     try:
         async with client:

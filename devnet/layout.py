@@ -27,7 +27,7 @@ class Ready:
 
 
 def write_config(
-    state: DevnetState, org: str, *, peers: Mapping[str, Sequence[str]], workers: int
+    state: DevnetState, org: str, *, peers: Mapping[str, Sequence[str]], workers: int, port: int
 ) -> Path:
     """Write the configuration of one node and return where it lies.
 
@@ -36,6 +36,7 @@ def write_config(
         org: whose node.
         peers: addresses to dial, by the peer's DID: those of this devnet's links.
         workers: how many tasks the node runs at once.
+        port: of the front door; 0 takes a free one.
     """
     folder = home.private_folder(node_folder(state.folder, org))
     paths = {
@@ -46,6 +47,7 @@ def write_config(
     }
     lines = ["[node]", f"org = {_toml(org)}"]
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
+    lines += ["", "[gateway]", f"port = {port}"]
     lines += ["", "[compute]", f"workers = {workers}"]
     lines += ["", "[p2p]", "fixed_paths = true", 'bind = ["127.0.0.1:0", "[::1]:0"]']
     for did, addresses in peers.items():

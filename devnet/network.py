@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from devnet.disturbances import Disturbances
 from devnet.forks import ForkServer
@@ -23,6 +24,7 @@ from devnet.spec import DAY_MS
 from devnet.state import DevnetError, DevnetState, NodeState, node_folder, save_state
 from devnet.timekeeper import Timekeeper
 from devnet.watch import Watch
+from opkit import home
 from opkit.proof.keys import Identity
 
 SERVE_DEADLINE_MS = 30_000
@@ -37,8 +39,9 @@ class Node:
 
     org: str
     did: str
-    config: Path
+    dials: dict[str, tuple[str, ...]]
     log: Path
+    port: int = 0
     child: Child | None = None
     state: str = "down"
     marks: dict[str, int] = field(default_factory=dict)
@@ -78,17 +81,19 @@ class Network:
         self.disturbances = Disturbances(state.folder / "disturbances.jsonl")
 
     async def prepare(self) -> None:
-        """Open every link, and write every configuration with the links' addresses in it."""
+        """Open every link, so that every node can be told whom to dial."""
         dials: dict[str, dict[str, tuple[str, ...]]] = {node.org: {} for node in self.state.nodes}
         for one, other in combinations(self.state.nodes, 2):
             link = Link(one.org, other.org)
             self._links[frozenset((one.org, other.org))] = link
             dials[one.org][other.did] = (await link.open(),)
+        await self._watch.warm_up()
         for node in self.state.nodes:
-            folder = node_folder(self.state.folder, node.org)
-            config = write_config(self.state, node.org, peers=dials[node.org], workers=WORKERS)
             self._nodes[node.org] = Node(
-                org=node.org, did=node.did, config=config, log=folder / "node.log"
+                org=node.org,
+                did=node.did,
+                dials=dials[node.org],
+                log=home.private_folder(node_folder(self.state.folder, node.org)) / "node.log",
             )
 
     async def up(self) -> None:
@@ -103,14 +108,20 @@ class Network:
         await _all(self._catch_up(node) for node in self._nodes.values())
 
     async def _serve(self, node: Node) -> None:
-        """Fork the node and wait until it serves; aim the links that lead to it."""
+        """Fork the node and wait until it serves; aim the links that lead to it.
+
+        The first start takes a free port; later ones take the same, so that its URL stays.
+        """
         ready_at = ready_file(self.state, node.org)
         ready_at.unlink(missing_ok=True)
+        config = write_config(
+            self.state, node.org, peers=node.dials, workers=WORKERS, port=node.port
+        )
         log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         ask = {
             "module": "devnet.node_job",
             "call": "run",
-            "arguments": [self.state.spec.node_module, str(node.config)],
+            "arguments": [self.state.spec.node_module, str(config)],
             "title": node.org,
         }
         try:
@@ -123,6 +134,7 @@ class Network:
             ready_at, child=node.child, log=node.log, deadline_ms=SERVE_DEADLINE_MS
         )
         node.marks["serving"] = self._elapsed_ms()
+        node.port = urlsplit(ready.url).port or 0
         self._keep(
             node.org,
             self.state.node(node.org).model_copy(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
+import httpx
+
+from devnet.clients import plain_http
 from devnet.state import DevnetError, NodeState
 from opkit.client import NodeClient
 from opkit.proof.jws import record_id
@@ -26,8 +29,11 @@ from opkit.wire.network import (
     PeerLink,
 )
 
-LOOK_EVERY_MS = 20
+LOOK_EVERY_MS = 40
 ASK_DEADLINE_MS = 5_000
+NOBODY = "http://127.0.0.1:9/"
+"""The discard port of this machine, where nothing listens. Source: RFC 863."""
+
 SCOPES = (Scope.NODE_READ, Scope.CLOCK_WRITE)
 
 
@@ -45,6 +51,15 @@ class Watch:
         """Close all clients."""
         await self._stack.aclose()
 
+    async def warm_up(self) -> None:
+        """Load all that a call needs, by one that nobody answers.
+
+        Later on loading would hold up the loop that carries the links.
+        """
+        async with plain_http() as http:
+            with suppress(httpx.ConnectError):
+                await http.handle_async_request(httpx.Request("GET", NOBODY))
+
     async def _client(self, node: NodeState) -> NodeClient:
         client = self._clients.get(node.url)
         if client is None:
@@ -54,6 +69,7 @@ class Watch:
                 network=self._network,
                 identity=self._operator,
                 scopes=SCOPES,
+                http=plain_http(),
                 deadline_ms=ASK_DEADLINE_MS,
             )
             await self._stack.enter_async_context(client)
@@ -85,26 +101,33 @@ class Watch:
         missing = "the node's answer"
         try:
             async with asyncio.timeout(deadline_ms / 1000):
-                while True:
-                    missing = await self._missing(node, expected)
-                    if not missing:
-                        return
-                    await asyncio.sleep(LOOK_EVERY_MS / 1000)
+                for look in (self._unready, self._unconnected):
+                    while True:
+                        missing = await look(node, expected)
+                        if not missing:
+                            break
+                        await asyncio.sleep(LOOK_EVERY_MS / 1000)
         except TimeoutError:
             raise DevnetError(
                 f"{node.org} was not ready within {deadline_ms} ms; missing: {missing}",
                 hint="opkit devnet logs",
             ) from None
 
-    async def _missing(self, node: NodeState, expected: frozenset[str]) -> str:
-        client = await self._client(node)
+    async def _unready(self, node: NodeState, _: frozenset[str]) -> str:
+        """Return what the node itself waits for; empty if it is ready."""
         try:
-            await client.call(READY, AskHealth())
-            links = (await client.call(PEERS, AskPeers())).links
+            await (await self._client(node)).call(READY, AskHealth())
         except NotReady as waiting:
             return ", ".join(waiting.waiting_for)
         except Unreachable as silent:
             return str(silent)
+        return ""
+
+    async def _unconnected(self, node: NodeState, expected: frozenset[str]) -> str:
+        """Return how many peers the node lacks; empty if none."""
+        links = await self.links(node)
+        if links is None:
+            return "the node's answer"
         lacking = expected - {link.did for link in links}
         return f"{len(lacking)} of {len(expected)} peers" if lacking else ""
 

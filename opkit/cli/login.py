@@ -47,7 +47,7 @@ def login(
     said = {
         "file": str(path),
         "member_id": token.member_id,
-        "scopes": list(token.scopes),
+        "scopes": [scope.value for scope in token.scopes],
         "expires_at_ms": token.expires_at_ms,
         "url": target.url,
     }

@@ -26,16 +26,20 @@ app = out.group(
 
       opkit member list
 
-      opkit member add -/ada --key did:key:z6Mk… --name Ada --role guest
+      opkit member add ada --key did:key:z6Mk… --name Ada --role guest
 
-      opkit member revoke -/ada
+      opkit member revoke ada
     """
 )
 
 MEMBER_ID = re.compile(r"^[a-z0-9-]{1,64}/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")
 DID = re.compile(r"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$")
 
-MemberArgument = Annotated[str, typer.Argument(help="`coop/member`, or `-/member` for no coop.")]
+MemberArgument = Annotated[
+    str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
+]
+    str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
+]
 OperatorOption = Annotated[
     Path | None,
     typer.Option("--operator", help="Another node: the operator's identity file."),
@@ -72,7 +76,7 @@ def add(
     address: Address,
     member_id: MemberArgument,
     *,
-    did: Annotated[str, typer.Option("--key", help="The member's DID.")],
+    key: Annotated[str, typer.Option("--key", help="The member's DID.")],
     name: Annotated[str, typer.Option(help="Their name, for people.")],
     title: Annotated[str, typer.Option(help="What they do.")] = "member",
     role: Annotated[list[str] | None, typer.Option("--role", help="Repeat it.")] = None,
@@ -81,12 +85,12 @@ def add(
 ) -> int:
     """Add a member, give one a new key or other roles, or take one back in.
 
-    Example: opkit member add -/ada --key did:key:z6Mk… --name Ada --role guest
+    Example: opkit member add ada --key did:key:z6Mk… --name Ada --role guest
     """
-    _check_member_id(member_id)
-    if not DID.match(did):
-        raise Mistake(f"{did!r} is no did:key of an Ed25519 key", hint="opkit identity show NAME")
-    facts = {"name": name, "title": title, "did": did, "roles": tuple(role or ("member",))}
+    member_id = _member_id(member_id)
+    if not DID.match(key):
+        raise Mistake(f"{key!r} is no did:key of an Ed25519 key", hint="opkit identity show NAME")
+    facts = {"name": name, "title": title, "did": key, "roles": tuple(role or ("member",))}
     return _change(address, member_id, "add", facts, operator=operator, as_json=as_json)
 
 
@@ -100,15 +104,18 @@ def revoke(
 ) -> int:
     """End a membership on a node: tokens, open streams and queued tasks end with it.
 
-    Example: opkit member revoke -/ada
+    Example: opkit member revoke ada
     """
-    _check_member_id(member_id)
+    member_id = _member_id(member_id)
     return _change(address, member_id, "revoke", {}, operator=operator, as_json=as_json)
 
 
-def _check_member_id(member_id: str) -> None:
+def _member_id(said: str) -> str:
+    """Return the member id that is meant: a name without a coop is a member of none."""
+    member_id = said if "/" in said else f"-/{said}"
     if not MEMBER_ID.match(member_id):
-        raise Mistake(f"{member_id!r} is no member id", hint="coop/member, or -/member")
+        raise Mistake(f"{said!r} is no member id", hint="coop/member, or a name: a-z, 0-9, -")
+    return member_id
 
 
 def _change(

@@ -17,6 +17,9 @@ Json = Annotated[
 ]
 """The option that every command has."""
 
+PIPED_WIDTH = 200
+"""How wide lines are where nobody looks: nothing that a script may want to copy is folded."""
+
 Human = Callable[["Console"], None]
 """Shows the answer to people."""
 
@@ -50,7 +53,9 @@ def console(*, errors: bool = False) -> Console:
     """Return a console for standard output, or for standard error."""
     from rich.console import Console
 
-    return Console(stderr=errors, highlight=False, soft_wrap=True, emoji=False)
+    stream = sys.stderr if errors else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(stderr=errors, highlight=False, soft_wrap=True, emoji=False, width=width)
 
 
 def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -58,7 +63,9 @@ def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
     from rich import box
     from rich.table import Table
 
-    grid = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     on.print(grid)
