@@ -1,0 +1,83 @@
+"""Serving: on loopback or not at all, from the first connection to the last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+
+from nodeimpl.gateway.server import NotLoopback, bind_loopback, run_server, running_server
+from opkit.wire.membership import LIST_MEMBERS, ListMembers
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 25))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", "192.168.0.1", ""])
+def test_plain_http_is_not_bound_beyond_loopback(host: str) -> None:
+    with pytest.raises(NotLoopback, match="loopback"):
+        bind_loopback(host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
+def test_loopback_is_bound(host: str) -> None:
+    with bind_loopback(host, 0) as listening:
+        assert listening.getsockname()[1] > 0
+
+
+def test_a_taken_port_is_said(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node:
+            port = int(node.url.rsplit(":", 1)[1])
+            with pytest.raises(OSError, match="in use"):
+                async with running_server(node.app, port=port):
+                    pass
+
+    run(story())
+
+
+def test_a_server_ends_with_a_stream_open_and_within_its_deadline(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node:
+            async with running_server(node.app) as url:
+                node.url = url
+                async with node.tcp_client("mill/ana") as ana:
+                    stream = ana.events()
+                    await anext(stream)
+            with pytest.raises(httpx.ConnectError):
+                async with httpx.AsyncClient(trust_env=False) as raw:
+                    await raw.get(url)
+            async with aclosing(stream):
+                pass
+
+    run(story())
+
+
+def test_a_server_stops_when_its_event_is_set(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node:
+            stop, started = asyncio.Event(), asyncio.Event()
+            serving = asyncio.create_task(run_server(node.app, stop=stop, started=started))
+            await started.wait()
+            stop.set()
+            await serving
+
+    run(story())
+
+
+def test_small_answers_do_not_wait_for_acknowledgements(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node, node.tcp_client("mill/ana") as ana:
+            await ana.call(LIST_MEMBERS, ListMembers())
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for _ in range(20):
+                await ana.call(LIST_MEMBERS, ListMembers())
+            assert loop.time() - began < 20 * 0.04, "40 ms each would be delayed acknowledgements"
+
+    run(story())
