@@ -132,7 +132,7 @@ def _checks_of(claim: bool | Check | Verdict) -> tuple[Check, ...]:
         return (claim,)
     if isinstance(claim, Verdict):
         anchor = that(
-            f"{claim.subject}: verdict",
+            "verdict, from the genesis",
             claim.status == "verified",
             expected="verified",
             actual=claim.status,
@@ -149,10 +149,23 @@ def _complaint(failed: Sequence[Check], facts: Mapping[str, Any]) -> str:
     return f"{said}{more}; facts: {_side(json.dumps(facts, ensure_ascii=False))}"
 
 
+def _value_of(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _bytes_side(data: bytes) -> str:
+    """Return bytes as the text they are, or else by their name."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return cid_of(data)
+    return text if text.replace("\n", "").isprintable() else cid_of(data)
+
+
 def _same_text(expected: object, actual: object) -> bool:
     return isinstance(expected, str) and isinstance(actual, str) and str(expected) == str(actual)
 
 
 def _side(value: object) -> str:
-    text = str(value.value if isinstance(value, Enum) else value)
+    text = _bytes_side(value) if isinstance(value, bytes) else str(_value_of(value))
     return text if len(text) <= SIDE_CHARS_MAX else text[: SIDE_CHARS_MAX - 1] + "…"

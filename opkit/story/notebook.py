@@ -126,7 +126,8 @@ def _html(state: State, sentence: str, name: str, problem: str) -> str:
     more = f"<br><small>{escape(problem)}</small>" if problem else ""
     return (
         f'<div class="opkit-marker opkit-{state.value}">'
-        f'<span style="color:{colour};font-weight:700" aria-hidden="true">{state.shape}</span> '
+        f'<svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" stroke="currentColor" '
+        f'stroke-linecap="round" style="color:{colour};vertical-align:-4px">{state.drawing}</svg> '
         f"{escape(sentence)} "
         f'<small style="color:{colour}">{escape(state.word)}</small><br>'
         f"<code>{escape(name)}</code>{more}</div>"

@@ -25,8 +25,16 @@ class State(StrEnum):
 
     @property
     def shape(self) -> str:
-        """Tick, shield, ring, thin empty ring or cross, as one character."""
+        """Tick, shield, ring, thin empty ring or cross, as one character.
+
+        No shield stands in common terminal fonts, so a solid diamond stands for it there.
+        """
         return _SHAPES[self]
+
+    @property
+    def drawing(self) -> str:
+        """The shape as SVG within a square of 20 units, drawn in the current colour."""
+        return _DRAWINGS[self]
 
     @property
     def letter(self) -> str:
@@ -48,10 +56,20 @@ _WORDS = {
 }
 _SHAPES = {
     State.DONE: "✓",
-    State.REFUSED: "⛊",
+    State.REFUSED: "◆",
     State.RUNNING: "◉",
     State.WAITING: "○",
     State.FAILED: "✗",
+}
+_DRAWINGS = {
+    State.DONE: '<path d="M5.5 10.5l3 3 6-7" fill="none" stroke-width="2"/>',
+    State.REFUSED: (
+        '<path d="M10 3.2l5.6 2v4.4c0 3.4-2.3 5.9-5.6 7.2-3.3-1.3-5.6-3.8-5.6-7.2V5.2z"'
+        ' fill="currentColor" stroke="none"/>'
+    ),
+    State.RUNNING: '<circle cx="10" cy="10" r="6.5" fill="none" stroke-width="2.4"/>',
+    State.WAITING: '<circle cx="10" cy="10" r="6.5" fill="none" stroke-width="1.2"/>',
+    State.FAILED: '<path d="M6 6l8 8M14 6l-8 8" fill="none" stroke-width="2.4"/>',
 }
 _LETTERS = {
     State.DONE: "+",

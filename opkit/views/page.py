@@ -7,17 +7,6 @@ from typing import Final
 from opkit.story.states import State
 from opkit.views.tokens import css_tokens
 
-_PATHS: Final[dict[State, str]] = {
-    State.DONE: '<path d="M5.5 10.5l3 3 6-7" fill="none" stroke-width="2"/>',
-    State.REFUSED: (
-        '<path d="M10 3.2l5.6 2v4.4c0 3.4-2.3 5.9-5.6 7.2-3.3-1.3-5.6-3.8-5.6-7.2V5.2z"'
-        ' fill="currentColor" stroke="none"/>'
-    ),
-    State.RUNNING: '<circle cx="10" cy="10" r="6.5" fill="none" stroke-width="2.4"/>',
-    State.WAITING: '<circle cx="10" cy="10" r="6.5" fill="none" stroke-width="1.2"/>',
-    State.FAILED: '<path d="M6 6l8 8M14 6l-8 8" fill="none" stroke-width="2.4"/>',
-}
-
 CSS: Final[str] = (
     css_tokens()
     + """
@@ -81,7 +70,7 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;
 border-bottom:1px solid var(--opkit-line);overflow-wrap:anywhere}
 th{color:var(--opkit-soft);font-weight:400}
 thead th{font-weight:700;font-size:.7rem}
-td{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
+td{font-family:ui-monospace,"DejaVu Sans Mono",monospace;white-space:pre-line}
 td td,td th{border-bottom:0;padding:.05rem .8rem .05rem 0}
 td table{margin:0;width:auto}
 td .state,th .state{width:1.1rem;height:1.1rem;margin:0}
@@ -164,7 +153,7 @@ def icon(state: State) -> str:
     """Return a state's shape on its tint, hidden from readers, who get the word."""
     return (
         f'<span class="state t-{state.value}"><svg viewBox="0 0 20 20" aria-hidden="true">'
-        f"{_PATHS[state]}</svg></span><span hidden>{state.word}</span>"
+        f"{state.drawing}</svg></span><span hidden>{state.word}</span>"
     )
 
 

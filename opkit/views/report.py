@@ -275,7 +275,7 @@ def _done_to(run: RunRecord) -> str:
     done = [(flow.name, each) for flow in run.flows for each in flow.disturbances]
     moved = f"<p>World time was moved ahead by {run.clock_moved_ms / 86_400_000:.1f} days.</p>"
     rows = "".join(
-        f"<li><details><summary><span>Flow {escape(name)}: {_what(each)}</span>"
+        f"<li><details><summary><span>Flow {escape(name.upper())}: {_what(each)}</span>"
         f'<span class="took soft"></span></summary>{values_table(each)}</details></li>'
         for name, each in done
     )
@@ -289,11 +289,20 @@ def _done_to(run: RunRecord) -> str:
     )
 
 
+_DONE_TO: Final[dict[str, str]] = {
+    "hostile": "a peer that lies was connected",
+    "stop-hostile": "the peer that lies was disconnected",
+    "kill": "a node was killed",
+    "restart": "a node was started again",
+    "cut": "a link was cut",
+    "heal": "a link was healed",
+    "pass-time": "world time was moved ahead",
+}
+
+
 def _what(disturbance: dict[str, Any]) -> str:
-    for name in ("sentence", "what", "kind", "action"):
-        if disturbance.get(name):
-            return escape(str(disturbance[name]))
-    return "something"
+    what = str(disturbance.get("what", "something was done"))
+    return escape(_DONE_TO.get(what.replace("_", "-"), what))
 
 
 def _check_it(run: RunRecord) -> str:
