@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from nodeimpl.kernel.errors import StoreFailed
 from nodeimpl.kernel.shelf import PartialFile, Shelf
 from opkit.proof.cid import CidHasher, cid_of, is_cid
 from opkit.wire.base import Cid
@@ -34,6 +35,7 @@ class BlobStore:
             quota_bytes: the most bytes of all blobs together, those on their way included.
         """
         self._shelf = Shelf(folder, quota_bytes=quota_bytes)
+        self._failed = asyncio.Event()
 
     async def put(self, data: bytes) -> Cid:
         """Keep `data` and return its name; bytes that are kept already cost nothing.
@@ -76,17 +78,28 @@ class BlobStore:
         The writer must be committed or aborted; aborting after the commit does nothing.
 
         Raises:
+            StoreFailed: the disk broke before.
             StorageFull: they do not fit the quota.
         """
         assert is_cid(cid), "a blob is named by its hash"
         assert size_bytes >= 0, size_bytes
         self._shelf.reserve(size_bytes)
-        return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes)
+        return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes, broke=self._failed.set)
 
     async def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""
         assert is_cid(cid), "a blob is named by its hash"
-        return await asyncio.to_thread(self._shelf.remove, cid)
+        try:
+            return await asyncio.to_thread(self._shelf.remove, cid)
+        except StoreFailed:
+            self._failed.set()
+            raise
+
+    async def failed(self) -> StoreFailed:
+        """Return how the disk broke, once it has: the node must then stop."""
+        await self._failed.wait()
+        assert self._shelf.failure is not None, "the event is set with the failure"
+        return self._shelf.failure
 
     def path(self, cid: Cid) -> Path:
         """Return where the bytes of `cid` are, or would be."""
@@ -106,9 +119,12 @@ class BlobStore:
 class BlobWriter:
     """Bytes on their way into a blob. One task uses it; a block is hashed while more arrive."""
 
-    def __init__(self, shelf: Shelf, *, cid: Cid, size_bytes: int) -> None:
-        """Use `BlobStore.open_writer`, which reserves the room."""
+    def __init__(
+        self, shelf: Shelf, *, cid: Cid, size_bytes: int, broke: Callable[[], None]
+    ) -> None:
+        """Use `BlobStore.open_writer`, which reserves the room, and is told if the disk broke."""
         self._shelf = shelf
+        self._broke = broke
         self._cid = cid
         self._size_bytes = size_bytes
         self._received_bytes = 0
@@ -171,7 +187,11 @@ class BlobWriter:
     async def _settled(self) -> None:
         """Wait for the thread, and raise what it raised; a cancelled caller leaves it at work."""
         if self._at_work is not None:
-            await asyncio.shield(self._at_work)
+            try:
+                await asyncio.shield(self._at_work)
+            except StoreFailed:
+                self._broke()
+                raise
             self._at_work = None
 
     async def _clean_up(self) -> None:
@@ -179,7 +199,8 @@ class BlobWriter:
         if self._at_work is not None:
             await asyncio.wait([self._at_work])
             # The writer is given up, with whatever went wrong in its last step.
-            self._at_work.exception()
+            if isinstance(self._at_work.exception(), StoreFailed):
+                self._broke()
         if self._file is not None:
             await asyncio.to_thread(self._file.discard)
         self._shelf.release(self._size_bytes)

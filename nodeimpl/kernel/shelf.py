@@ -1,7 +1,7 @@
 """The folder of the blob store: plain, blocking file work, called from threads.
 
-Every failure of the disk is one of two: full, which passes, and broken, after which the node must
-stop, because a failed sync may have lost what an earlier one promised (ADR 0004).
+A disk that fails is full, which passes, or broken: then the node must stop, and nothing more is
+taken, because a failed sync may have lost what an earlier one promised (ADR 0004).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nodeimpl.kernel.errors import StoreFailed
 from opkit.proof.cid import is_cid
 from opkit.wire.base import Cid
 from opkit.wire.compute import StorageFull
+from opkit.wire.gateway import StoreBusy
 
 PARTIAL_FOLDER = "partial"
 """Where bytes lie until they are whole; emptied at the start."""
@@ -34,6 +35,7 @@ class Shelf:
         self._partial = folder / PARTIAL_FOLDER
         self._lock = threading.Lock()
         self._reserved_bytes = 0
+        self.failure: StoreFailed | None = None
         self._partial.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in self._partial.iterdir():
             left.unlink()
@@ -66,8 +68,11 @@ class Shelf:
         """Set room aside for bytes on their way.
 
         Raises:
+            StoreFailed: the disk broke before.
             StorageFull: there is not so much room.
         """
+        if self.failure is not None:
+            raise self.failure
         with self._lock:
             if self._bytes + self._reserved_bytes + size_bytes > self.quota_bytes:
                 raise StorageFull(limit_bytes=self.quota_bytes)
@@ -84,6 +89,7 @@ class Shelf:
 
         Raises:
             StorageFull: the disk is full.
+            StoreBusy: the process has no file or memory to spare.
             StoreFailed: the disk is broken.
         """
         path = self._partial / secrets.token_hex(16)
@@ -125,7 +131,10 @@ class Shelf:
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise StorageFull(limit_bytes=self.quota_bytes) from error
-            raise StoreFailed(f"the folder of the blobs: {error}") from error
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
+                raise StoreBusy(why=str(error)) from error
+            self.failure = StoreFailed(f"the folder of the blobs: {error}")
+            raise self.failure from error
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

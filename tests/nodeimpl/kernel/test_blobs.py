@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import itertools
 import os
@@ -17,6 +18,7 @@ from nodeimpl.kernel.blobs import BLOCK_BYTES, BlobMismatch, BlobStore, BlobWrit
 from nodeimpl.kernel.errors import StoreFailed
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import BlobOversize, StorageFull
+from opkit.wire.gateway import StoreBusy
 
 QUOTA = 10_000
 
@@ -198,26 +200,71 @@ def test_a_writer_given_up_in_the_middle_of_its_commit_leaves_whole_bytes_or_non
     run(main())
 
 
+def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> Any:
+    def fail(*_: Any, **__: Any) -> int:
+        raise OSError(number, "injected")
+
+    patched = monkeypatch.context()
+    patched.__enter__().setattr(f"nodeimpl.kernel.shelf.os.{call}", fail)
+    return patched
+
+
 @pytest.mark.parametrize(
-    ("number", "expected"), [(errno.ENOSPC, StorageFull), (errno.EIO, StoreFailed)]
+    ("call", "number", "expected"),
+    [
+        ("open", errno.ENOSPC, StorageFull),
+        ("write", errno.ENOSPC, StorageFull),
+        ("write", errno.EDQUOT, StorageFull),
+        ("fsync", errno.ENOSPC, StorageFull),
+        ("open", errno.EMFILE, StoreBusy),
+    ],
 )
-@pytest.mark.parametrize("call", ["open", "write", "fsync"])
-def test_a_full_disk_passes_and_a_broken_one_stops_the_node(
-    tmp_path, monkeypatch, call, number, expected
-) -> None:
+def test_a_full_disk_refuses_and_passes(tmp_path, monkeypatch, call, number, expected) -> None:
     async def main() -> None:
         blobs = BlobStore(tmp_path, QUOTA)
-
-        def fail(*_: Any, **__: Any) -> int:
-            raise OSError(number, "injected")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(f"nodeimpl.kernel.shelf.os.{call}", fail)
+        with contextlib.ExitStack() as faults:
+            faults.push(failing(monkeypatch, call, number))
             with pytest.raises(expected):
                 await blobs.put(b"hello")
         assert partials(tmp_path) == []
         assert blobs.usage() == (0, 0)
         assert await blobs.put(b"hello") == cid_of(b"hello")
+
+    run(main())
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync"])
+def test_a_broken_disk_stops_the_node_and_takes_nothing_more(tmp_path, monkeypatch, call) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        kept = await blobs.put(b"kept before")
+        failed = asyncio.ensure_future(blobs.failed())
+        await asyncio.sleep(0)
+        assert not failed.done()
+        with contextlib.ExitStack() as faults:
+            faults.push(failing(monkeypatch, call, errno.EIO))
+            with pytest.raises(StoreFailed):
+                await blobs.put(b"hello")
+        assert "injected" in str(await failed)
+        with pytest.raises(StoreFailed):
+            await blobs.put(b"hello")
+        assert await blobs.get(kept) == b"kept before"
+        assert partials(tmp_path) == []
+
+    run(main())
+
+
+def test_a_folder_that_cannot_be_synced_after_a_removal_stops_the_node(
+    tmp_path, monkeypatch
+) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        cid = await blobs.put(b"hello")
+        with contextlib.ExitStack() as faults:
+            faults.push(failing(monkeypatch, "fsync", errno.EIO))
+            with pytest.raises(StoreFailed):
+                await blobs.remove(cid)
+        assert "injected" in str(await blobs.failed())
 
     run(main())
 
