@@ -12,7 +12,7 @@ help: ## Say what there is
 install: ## Set up what `opkit` and the demo need, in .venv
 	@$(PYTHON) scripts/setup demo
 
-demo: ## Run the demo on a temporary network; the report lands in runs/
+demo: ## Tell the flows on a temporary network; ends with the path of the report
 	@$(PYTHON) scripts/setup --quiet demo
 	@$(VENV)/opkit demo $(FLOWS) $(ARGS)
 

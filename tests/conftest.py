@@ -22,10 +22,21 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 SETTLE_S = 3.0
 """How long after a test its processes and threads may take to end."""
+NAME_CHARACTERS_MAX = 40
+"""Texts up to this length stand in the names of tests as they are."""
 KEPT_THREADS = ("pytest", "execnet", "asyncio_", "ThreadPoolExecutor", "AnyIO", "iroh", "Dummy")
 """Threads that libraries keep for the whole process, by the beginning of their name."""
 KEPT_PROCESSES = ("multiprocessing.resource_tracker", "postgres")
 """Processes that serve a whole session of tests, by a part of their command line."""
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name an example by its argument if its text is long.
+
+    Keys and tokens are made anew in each process: without this two workers would collect tests of
+    different names.
+    """
+    return argname if isinstance(val, str) and len(val) > NAME_CHARACTERS_MAX else None
 
 
 @pytest.fixture(autouse=True)

@@ -176,17 +176,23 @@ def test_no_exception_is_swallowed_whole() -> None:
 
 
 def sleeps(node: ast.AST, *, in_loop: bool = False) -> Iterator[ast.Call]:
-    """Return the calls that sleep for a time; looking again and again in a `while` is no such."""
+    """Return the calls that sleep for a time; looking again and again is no such."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Call) and ast.unparse(child.func) in SLEEPS and not in_loop:
             time_s = child.args[0].value if isinstance(child.args[0], ast.Constant) else None
             if not isinstance(time_s, int | float) or 0 < time_s < FOR_EVER_S:
                 yield child
-        yield from sleeps(child, in_loop=in_loop or isinstance(child, ast.While))
+        yield from sleeps(child, in_loop=in_loop or looks_again(child))
+
+
+def looks_again(node: ast.AST) -> bool:
+    """Return whether a node is a loop that ends when something has come true."""
+    leaves = any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node))
+    return isinstance(node, ast.While) or (isinstance(node, ast.For) and leaves)
 
 
 def test_no_test_or_flow_sleeps_in_place_of_a_condition() -> None:
-    """A sleep is a `while` that looks again, somebody who hangs, or says beside it why it is."""
+    """A sleep is in a loop that looks again, somebody who hangs, or says beside it why it is."""
     bare = {
         path: call.lineno
         for path in matching(".py", under=("tests", "flows"))
