@@ -15,7 +15,7 @@ import structlog
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
 from nodeimpl.compute.offers import OfferFailed, Offers, record_placed
-from nodeimpl.compute.parts import Parts, Progress
+from nodeimpl.compute.parts import Parts
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import judge_end, manifest_of, receipt_of
@@ -64,7 +64,7 @@ class Placement:
 
     def __init__(self, parts: Parts, executor: Executor, supply: Supply) -> None:
         """Place tasks on `executor` or on peers."""
-        self.progress = Progress(waiters_max=parts.limits.waiters_max)
+        self.progress = executor.progress
         self._parts = parts
         self._executor = executor
         self._supply = supply

@@ -49,6 +49,8 @@ class Limits:
         placement_ms_max: how long a task waits for an executor that takes it.
         silence_ms_max: how long an executor may be silent before `any` moves on to another.
         offers_max: how many executors are tried for one task.
+        peerless_ms_max: how long a node without any peer waits for one before it calls something
+            unknown.
         waiters_max: asks held open until a task ends.
         dead_letter_ms: how long after its expiry a task is still awaited from a silent executor.
     """
@@ -67,6 +69,7 @@ class Limits:
     placement_ms_max: int = 5_000
     silence_ms_max: int = 10_000
     offers_max: int = 32
+    peerless_ms_max: int = 3_000
     waiters_max: int = 2_048
     dead_letter_ms: int = 10_000
 

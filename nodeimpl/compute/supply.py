@@ -15,9 +15,6 @@ from opkit.wire.compute import BlobUnknown, Fetched, ModuleUnknown
 EMPTY = cid_of(b"")
 """The name of no bytes at all: everybody keeps them."""
 
-PEERLESS_WAIT_S = 3.0
-"""How long a node that is connected to nobody yet waits before it calls something unknown."""
-
 
 class Supply:
     """Bytes by name. What comes from a peer is hashed before it is kept."""
@@ -77,7 +74,7 @@ class Supply:
     async def _fetch(self, cid: Cid, *, size_max: int) -> Fetched:
         """Fetch from peers; a node that is just starting, and has none yet, tries again."""
         network, loop = self._parts.network, asyncio.get_running_loop()
-        until, attempt = loop.time() + PEERLESS_WAIT_S, 0
+        until, attempt = loop.time() + self._parts.limits.peerless_ms_max / 1000, 0
         while True:
             try:
                 return await network.fetch(cid, size_max=size_max, blobs=self._parts.blobs)

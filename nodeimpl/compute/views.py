@@ -11,7 +11,10 @@ from opkit.wire.compute import FINAL, TaskView
 
 def task_view(tx: Tx, task: table.Task, progress: Progress) -> TaskView:
     """Return a task as its submitter's node shows it, its small output included."""
-    state = task.state if task.state in FINAL else progress.states.get(task.task_id, task.state)
+    state = task.state
+    if state not in FINAL:
+        # A task that runs here is known by its job, one that runs elsewhere by what was heard.
+        state = progress.states.get(task.manifest_hash, progress.states.get(task.task_id, state))
     return TaskView(
         task_id=task.task_id,
         state=state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -165,10 +166,8 @@ def test_a_body_that_is_read_to_its_end_passes() -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail_otherwise(data: bytes) -> None:
     for module in (data, HEAD + data, code(number(0) + b"\x02\x02\x02" + data)):
-        try:
+        with contextlib.suppress(ModuleUnfit):
             check(module, CheckLimits(nesting_max=1))
-        except ModuleUnfit as no:
-            assert str(no)
 
 
 @given(st.data())
@@ -176,10 +175,8 @@ def test_a_damaged_module_is_refused_or_passes_but_never_breaks(data: st.DataObj
     module = bytearray((WASM / "patronage.wasm").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         module[data.draw(st.integers(0, len(module) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(ModuleUnfit):
         check(bytes(module), LIMITS)
-    except ModuleUnfit as no:
-        assert str(no)
 
 
 def test_a_large_module_is_read_quickly(wat: Callable[..., bytes]) -> None:
