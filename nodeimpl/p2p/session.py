@@ -143,14 +143,21 @@ class Session:
             await stream.send(frames.request(method.name, ask))
             await stream.finish()
             reader = FrameReader(stream)
-            size = await reader.length()
-            yield self._judge_answer(method, await reader.body(size)), reader
+            answer = self._judge_answer(method, await self._answer_body(method, reader))
+            yield answer, reader
         except TransportError as gone:
             await stream.reset()
             raise Unreachable(where=self.peer, why=gone.why) from gone
         except BaseException:
             await stream.reset()
             raise
+
+    async def _answer_body(self, method: PeerMethod[Any, Any], reader: FrameReader) -> bytes:
+        try:
+            return await reader.body(await reader.length())
+        except FrameMalformed as bad:
+            why = f"odd answer to {method.name}: {bad.why}"
+            raise Fault(where=self.peer, incident="", why=why) from bad
 
     def _judge_answer(self, method: PeerMethod[Ask, Answer], body: bytes) -> Answer:
         try:

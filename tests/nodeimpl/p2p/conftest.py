@@ -177,3 +177,9 @@ async def all_connected(members: list[Member]) -> None:
         for other in members:
             if one is not other:
                 await one.peers.wait_connected(other.did, 5_000)
+
+
+@pytest.fixture
+def genesis_for() -> Callable[..., GenesisView]:
+    """Make a network of these nodes."""
+    return genesis_of

@@ -1,0 +1,125 @@
+"""One peer's account, and attempts to reach one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nodeimpl.kernel.clock import RealClock, VirtualClock
+from nodeimpl.p2p import limits as module
+from nodeimpl.p2p.dialling import Reach
+from nodeimpl.p2p.limits import Guard, Guards, PeersLimits
+from nodeimpl.p2p.transport import DialFailed
+from opkit.wire.peer import PeerRateExceeded
+
+
+def account(**limits):
+    clock = VirtualClock()
+    return clock, Guard(clock=clock, limits=PeersLimits(**limits))
+
+
+def test_a_burst_is_allowed_and_then_the_rate():
+    clock, guard = account(asks_per_second_max=10)
+    for _ in range(20):
+        guard.ask()
+    with pytest.raises(PeerRateExceeded) as no:
+        guard.ask()
+    assert no.value.limit == 10
+    clock.advance(100)
+    guard.ask()
+    with pytest.raises(PeerRateExceeded):
+        guard.ask()
+    clock.advance(60_000)
+    for _ in range(20):
+        guard.ask()
+
+
+def test_a_refused_question_costs_nothing_of_the_rate():
+    _, guard = account(asks_per_second_max=10, streams_max=1)
+    guard.streams = 1
+    for _ in range(50):
+        with pytest.raises(PeerRateExceeded) as no:
+            guard.ask()
+        assert no.value.limit == 1
+    guard.streams = 0
+    guard.ask()
+
+
+def test_frames_and_blobs_are_counted():
+    _, guard = account(frame_bytes_max=100, blob_streams_max=1)
+    guard.hold_frame(60)
+    guard.hold_frame(40)
+    with pytest.raises(PeerRateExceeded):
+        guard.hold_frame(1)
+    guard.open_blob()
+    with pytest.raises(PeerRateExceeded):
+        guard.open_blob()
+    assert not guard.idle
+
+
+def test_accounts_are_kept_over_reconnections_and_bounded(monkeypatch):
+    monkeypatch.setattr(module, "GUARDS_MAX", 3)
+    guards = Guards(clock=VirtualClock(), limits=PeersLimits())
+    busy = guards.of("busy")
+    busy.streams = 1
+    assert guards.of("busy") is busy
+    first = guards.of("first")
+    for name in ("second", "third", "fourth"):
+        guards.of(name)
+    assert guards.of("busy") is busy, "who has something under way is not forgotten"
+    assert guards.of("first") is not first
+
+
+def reach(dial, **limits):
+    return Reach(dial=dial, clock=RealClock(), limits=PeersLimits(backoff_ms_min=10, **limits))
+
+
+def test_attempts_overlap_so_a_hanging_one_delays_nothing():
+    async def story():
+        attempts = []
+
+        async def dial():
+            attempts.append(1)
+            if len(attempts) < 3:
+                await asyncio.sleep(30)
+            return "connected"
+
+        async with asyncio.timeout(5):
+            assert await reach(dial).until(lambda: False) == "connected"
+        assert len(attempts) == 3
+
+    asyncio.run(story())
+
+
+def test_only_so_many_attempts_run_at_once():
+    async def story():
+        attempts = []
+
+        async def dial():
+            attempts.append(1)
+            await asyncio.sleep(30)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(
+                reach(dial, dials_at_once_max=2, backoff_ms_max=10).until(lambda: False), 0.2
+            )
+        assert len(attempts) == 2
+
+    asyncio.run(story())
+
+
+def test_failed_attempts_are_repeated_and_an_unwanted_peer_is_left_alone():
+    async def story():
+        attempts = []
+
+        async def dial():
+            attempts.append(1)
+            raise DialFailed("nobody there")
+
+        async with asyncio.timeout(5):
+            result = await reach(dial, backoff_ms_max=10).until(lambda: len(attempts) >= 5)
+        assert result is None
+        assert len(attempts) == 5
+
+    asyncio.run(story())
