@@ -136,12 +136,15 @@ class Lair:
         try:
             async with asyncio.timeout(deadline_ms / 1000):
                 line = await peer.reader.readline()
+                if not line:
+                    await peer.child.ended.wait()
         except TimeoutError:
             line = b""
         if not line:
+            how = peer.child.how() if peer.child.status is not None else "did not answer"
             await self.stop(peer.number)
             raise DevnetError(
-                f"the hostile peer {peer.child.how()}: {last_line(self._log)}",
+                f"the hostile peer {how}: {last_line(self._log)}",
                 hint=f"its log: {self._log}",
             )
         said: dict[str, Any] = json.loads(line)

@@ -156,7 +156,12 @@ class Supervisor:
             return 0
         self._stage = "ready"
         self._mark("ready", network=state.network, marks_ms=self._marks)
-        await self._stop.wait()
+        server = reaper.know(self._forks.pid)
+        await self._until_stopped(server.ended.wait())
+        if server.status is not None:
+            # Without it no node can be started again, so the network ends as a whole.
+            say("fork-server-lost", how=server.how())
+            return 1
         return 0
 
     async def _until_stopped(self, work: Any) -> None:

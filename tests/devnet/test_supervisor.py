@@ -1,0 +1,332 @@
+"""A supervisor with real nodes: what it can do to them, and that nothing outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from devnet.control import ask_supervisor
+from devnet.launch import Launched, LaunchFailed, launch
+from devnet.processes import descendants_of
+from devnet.state import DevnetError, is_running, load_identities, load_state, node_folder
+from opkit import home
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+RIVER, BRIGHT, HARBOR = (
+    "river-city-tool-library",
+    "brightworks-cooperative",
+    "harbor-homes-cooperative",
+)
+
+
+@contextmanager
+def running(name: str = "t", **options: Any) -> Iterator[Launched]:
+    """Hold a network of three nodes that is ready."""
+    launched = launch(name=name, profile="three", seed=7, **options)
+    try:
+        launched.wait_ready()
+        yield launched
+    finally:
+        launched.down()
+
+
+def ask(name: str, do: str, **arguments: Any) -> dict[str, Any]:
+    """Ask the supervisor of a devnet."""
+    return asyncio.run(ask_supervisor(load_state(name).socket, do, **arguments))
+
+
+def node_of(status: dict[str, Any], org: str) -> dict[str, Any]:
+    """Return what a status says of one node."""
+    node: dict[str, Any] = next(node for node in status["nodes"] if node["org"] == org)
+    return node
+
+
+async def links_become(name: str, org: str, expected: set[str]) -> dict[str, Any]:
+    """Return the status in which a node is connected to exactly `expected`."""
+    async with asyncio.timeout(20):
+        while True:
+            status = await ask_supervisor(load_state(name).socket, "status")
+            if set(node_of(status, org)["connected"]) == expected:
+                return status
+            await asyncio.sleep(0.1)
+
+
+def gone(pids: tuple[int, ...]) -> bool:
+    """Return whether none of these processes is left, waiting a moment for the kernel."""
+    processes = []
+    for pid in pids:
+        try:
+            processes.append(psutil.Process(pid))
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    return not alive
+
+
+def test_the_life_of_a_network() -> None:
+    """One network for all commands: starting one costs seconds."""
+    with running() as launched:
+        state = load_state("t")
+        check_status(state.name)
+        check_files_and_arguments(launched)
+        check_a_second_supervisor_is_refused()
+        check_kill_and_restart()
+        check_cut_and_heal()
+        check_time_passes_on_all_nodes()
+        check_hostile_peers()
+        check_bad_asks()
+        check_a_crash_is_told(launched)
+        below = descendants_of(launched.process.pid)
+        launched.detach()
+        ask("t", "down")
+        assert launched.process.wait(15) == 0
+        assert gone(below)
+        assert not is_running(state.folder)
+        check_what_was_done_is_written_down(state.folder)
+
+
+def check_status(name: str) -> None:
+    status = ask(name, "status")
+    assert status["state"] == "ready"
+    assert [node["org"] for node in status["nodes"]] == [RIVER, BRIGHT, HARBOR]
+    for node in status["nodes"]:
+        assert node["state"] == "ready"
+        assert node["url"].startswith("http://127.0.0.1:")
+        assert len(node["connected"]) == 2
+    assert status["disturbances"] == []
+
+
+def check_files_and_arguments(launched: Launched) -> None:
+    """The socket is private, and no secret stands in arguments, environment or logs."""
+    state = load_state("t")
+    assert stat.S_IMODE(state.socket.stat().st_mode) == 0o600
+    secrets = [identity.seed for identity in load_identities(state).values()]
+    secrets.append(state.key_file.read_bytes())
+    seen = [path.read_bytes() for path in launched.folder.rglob("*.log")]
+    for pid in (launched.process.pid, *descendants_of(launched.process.pid)):
+        seen += [Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")]
+    everything = b"\n".join(seen)
+    for secret in secrets:
+        assert secret not in everything
+        assert secret.hex().encode() not in everything
+
+
+def check_a_second_supervisor_is_refused() -> None:
+    second = launch(name="t", profile="three", seed=7)
+    with pytest.raises(LaunchFailed, match="runs already") as refused:
+        second.wait_ready()
+    assert "opkit devnet status" in refused.value.hint
+    second.down()
+    assert is_running(home.devnet_folder("t"))
+
+
+def check_kill_and_restart() -> None:
+    before = node_of(ask("t", "status"), HARBOR)
+    ask("t", "kill", org=HARBOR)
+    assert gone((before["pid"],))
+    killed = node_of(ask("t", "status"), HARBOR)
+    assert (killed["state"], killed["pid"]) == ("killed", None)
+    assert killed["how"] == "killed by SIGKILL"
+    with pytest.raises(DevnetError, match="does not run"):
+        ask("t", "kill", org=HARBOR)
+    ask("t", "restart", org=HARBOR)
+    after = node_of(ask("t", "status"), HARBOR)
+    assert (after["state"], len(after["connected"])) == ("ready", 2)
+    assert after["url"] == before["url"]
+    assert after["pid"] != before["pid"]
+
+
+def check_cut_and_heal() -> None:
+    ask("t", "cut", a=BRIGHT, b=HARBOR)
+    status = asyncio.run(links_become("t", BRIGHT, {RIVER}))
+    cut = [{link["a"], link["b"]} for link in status["links"] if link["cut"]]
+    assert cut == [{BRIGHT, HARBOR}]
+    asyncio.run(links_become("t", HARBOR, {RIVER}))
+    ask("t", "heal", a=HARBOR, b=BRIGHT)
+    asyncio.run(links_become("t", BRIGHT, {RIVER, HARBOR}))
+
+
+def check_time_passes_on_all_nodes() -> None:
+    """A node that was down when time passed has it once it is back."""
+    ask("t", "kill", org=RIVER)
+    said = ask("t", "pass-time", days=7)
+    assert said["offset_ms"] == 7 * 86_400_000
+    ask("t", "restart", org=RIVER)
+    assert offsets() == {7 * 86_400_000}
+    with pytest.raises(DevnetError, match="1 to 366"):
+        ask("t", "pass-time", days=0)
+
+
+def offsets() -> set[int]:
+    """Return by how much world time runs ahead on each node, as they say it."""
+    from devnet.facts import network_facts
+
+    infos, _ = asyncio.run(network_facts(load_state("t")))
+    assert len(infos) == 3
+    return {info.world_ms - info.now_ms for _, info in infos}
+
+
+def check_hostile_peers() -> None:
+    said = ask("t", "hostile", kind="silent", against=[HARBOR])
+    (listed,) = ask("t", "status")["hostile"]
+    assert (listed["did"], listed["running"]) == (said["did"], True)
+    assert said["did"] in asyncio.run(links_of(HARBOR))
+    assert isinstance(ask("t", "hostile-stats", number=said["number"]), dict)
+    ask("t", "stop-hostile", number=said["number"])
+    assert ask("t", "status")["hostile"] == []
+    with pytest.raises(DevnetError, match="no hostile peer"):
+        ask("t", "stop-hostile", number=said["number"])
+    with pytest.raises(DevnetError, match="the hostile peer ended"):
+        ask("t", "hostile", kind="no such kind", against=[HARBOR])
+
+
+async def links_of(org: str) -> list[str]:
+    """Return whom a node is connected to: organisations, or DIDs of strangers."""
+    status = await ask_supervisor(load_state("t").socket, "status")
+    connected: list[str] = node_of(status, org)["connected"]
+    return connected
+
+
+def check_bad_asks() -> None:
+    for do, arguments in (
+        ("dance", {}),
+        ("kill", {}),
+        ("kill", {"org": "nobody"}),
+        ("cut", {"a": RIVER, "b": RIVER}),
+        ("cut", {"a": RIVER, "b": 7}),
+        ("hostile", {"kind": "silent", "against": []}),
+        ("pass-time", {"days": True}),
+    ):
+        with pytest.raises(DevnetError):
+            ask("t", do, **arguments)
+
+
+def check_a_crash_is_told(launched: Launched) -> None:
+    """Nobody asked for this end: it is shown and logged, and nothing is restarted silently."""
+    pid = node_of(ask("t", "status"), BRIGHT)["pid"]
+    os.kill(pid, signal.SIGSEGV)
+    assert gone((pid,))
+    crashed = node_of(ask("t", "status"), BRIGHT)
+    assert (crashed["state"], crashed["how"]) == ("crashed", "killed by SIGSEGV")
+    assert "node-crashed" in (launched.folder / "supervisor.log").read_text("utf-8")
+
+
+def check_what_was_done_is_written_down(folder: Path) -> None:
+    lines = (folder / "disturbances.jsonl").read_text("utf-8").splitlines()
+    done = [json.loads(line)["what"] for line in lines]
+    assert done[:4] == ["kill", "restart", "cut", "heal"]
+    assert done[4:7] == ["kill", "pass-time", "restart"]
+    assert "hostile" in done
+
+
+def test_a_stopped_network_comes_back_as_the_same() -> None:
+    with running():
+        first = load_state("t")
+        ask("t", "pass-time", days=1)
+    with running():
+        second = load_state("t")
+        assert offsets() == {86_400_000}
+    assert (second.network, second.operator) == (first.network, first.operator)
+
+
+@pytest.mark.parametrize("victim", ["supervisor", "fork server"])
+def test_nothing_outlives_a_killed_supervisor_or_fork_server(victim: str) -> None:
+    with running() as launched:
+        below = descendants_of(launched.process.pid)
+        assert len(below) >= 4
+        names = {psutil.Process(pid).name(): pid for pid in below}
+        pid = launched.process.pid if victim == "supervisor" else names["opkit-forks"]
+        os.kill(pid, signal.SIGKILL)
+        launched.process.wait(15)
+        assert gone(below)
+        assert not is_running(launched.folder)
+
+
+def test_a_temporary_network_ends_with_whoever_started_it() -> None:
+    script = (
+        "from devnet.launch import launch\n"
+        "launched = launch(name='t', profile='three', seed=7, temporary=True)\n"
+        "launched.wait_ready()\n"
+        "print(launched.process.pid, flush=True)\n"
+        "input()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    assert parent.stdin is not None
+    supervisor = int(parent.stdout.readline())
+    network = load_state("t").network
+    everyone = (supervisor, *descendants_of(supervisor))
+    parent.kill()
+    parent.wait()
+    parent.stdin.close()
+    parent.stdout.close()
+    assert gone(everyone)
+    assert not home.devnet_folder("t").exists()
+    assert home.genesis_file(network).exists()
+
+
+def test_a_node_that_cannot_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    module = tmp_path / "broken_node.py"
+    module.write_text("def serve(config):\n    raise SystemExit('the disk is on fire')\n", "utf-8")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(tmp_path)
+    launched = launch(name="t", profile="three", seed=7, node_module="broken_node")
+    try:
+        with pytest.raises(LaunchFailed, match="the disk is on fire"):
+            launched.wait_ready()
+    finally:
+        launched.down()
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    assert not is_running(launched.folder)
+
+
+def test_a_module_that_cannot_be_loaded_is_told() -> None:
+    launched = launch(name="t", profile="three", seed=7, node_module="no.such.module")
+    try:
+        with pytest.raises(LaunchFailed, match=r"no\.such\.module"):
+            launched.wait_ready()
+    finally:
+        launched.down()
+
+
+def test_a_long_path_gets_its_socket_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("x" * 90)
+    monkeypatch.setenv("OPKIT_HOME", str(deep))
+    with running() as launched:
+        where = load_state("t").socket
+        assert deep not in where.parents
+        assert stat.S_IMODE(where.parent.stat().st_mode) == 0o700
+        with socket.socket(socket.AF_UNIX) as reached:
+            reached.connect(str(where))
+        assert launched.process.poll() is None
+    assert not where.parent.exists()
+
+
+def test_every_node_has_a_private_folder() -> None:
+    with running() as launched:
+        state = load_state("t")
+        for node in state.nodes:
+            folder = node_folder(launched.folder, node.org)
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert stat.S_IMODE((folder / "node.log").stat().st_mode) == 0o600
