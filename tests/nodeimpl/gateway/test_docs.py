@@ -1,4 +1,4 @@
-"""OpenAPI and docs/api.md say what the contract says: every endpoint, every refusal, every field."""
+"""OpenAPI and docs/api.md say what the contract says: endpoints, refusals, fields."""
 
 from __future__ import annotations
 
