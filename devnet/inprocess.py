@@ -134,7 +134,7 @@ class InProcessWorld:
         self.clock = VirtualClock(start_ms=time.time_ns() // 1_000_000)
         self.network = MemoryNetwork(clock=self.clock, seed=seed)
         self._made = made
-        self._folder = folder
+        self.folder = folder
         self._sandbox = sandbox
         self._stack = stack
         identities = {**made.members, OPERATOR: made.operator}
@@ -168,12 +168,12 @@ class InProcessWorld:
 
     def _config(self, org: str) -> NodeConfig:
         """Return a configuration by which the node dials all that were prepared before it."""
-        folder = self._folder / org
+        folder = self.folder / org
         return NodeConfig(
             node=NodeSection(
                 org=org,
                 folder=folder,
-                genesis=self._folder / "genesis.jws",
+                genesis=self.folder / "genesis.jws",
                 keystore=folder / "keystore.json",
                 key_file=folder / "keystore.key",
             ),

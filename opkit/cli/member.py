@@ -38,8 +38,6 @@ DID = re.compile(r"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$")
 MemberArgument = Annotated[
     str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
 ]
-    str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
-]
 OperatorOption = Annotated[
     Path | None,
     typer.Option("--operator", help="Another node: the operator's identity file."),
