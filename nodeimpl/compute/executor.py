@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nodeimpl.compute import store as table
-from nodeimpl.compute.parts import Parts, Progress
+from nodeimpl.compute.parts import Parts, Progress, cancelled
 from nodeimpl.compute.rules import (
     ManifestCase,
     Offer,
@@ -98,9 +98,13 @@ class Executor:
         """Run jobs, those left by the last stop first, until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for row in await self._parts.store.read(_open_rows):
-                self._begin(row)
-            await asyncio.Event().wait()
+            try:
+                for row in await self._parts.store.read(_open_rows):
+                    self._begin(row)
+                await asyncio.Event().wait()
+            finally:
+                # What commits from here on begins with the next start.
+                self._group = None
 
     @property
     def jobs(self) -> int:
@@ -202,12 +206,8 @@ class Executor:
         stop = asyncio.create_task(live.cancelled.wait())
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
         finally:
-            work.cancel()
-            stop.cancel()
+            await cancelled(work, stop)
         if work.cancelled():
             return _Ended(result=_cancelled(), refusal=None)
         return work.result()
@@ -256,7 +256,7 @@ class Executor:
                 await self._announce_so_far(live)
             return await running
         finally:
-            running.cancel()
+            await cancelled(running)
 
     async def _in_sandbox(self, live: _Live, job: Job) -> RunResult:
         """Run, waiting for room: the queue of jobs is bounded where they are taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from nodeimpl.compute.rules import Limits, Policy
 from nodeimpl.compute.sandbox import Sandbox
@@ -119,3 +119,14 @@ class Progress:
         for waiter in self._waiting.get(key, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and return once they are over: nobody's task is left behind."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            # Whoever wants its failure has asked for it; nobody else needs to hear of it.
+            task.exception()

@@ -15,7 +15,7 @@ import structlog
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
 from nodeimpl.compute.offers import OfferFailed, Offers, record_placed
-from nodeimpl.compute.parts import Parts
+from nodeimpl.compute.parts import Parts, cancelled
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import judge_end, manifest_of, receipt_of
@@ -76,9 +76,13 @@ class Placement:
         """Drive tasks, those left by the last stop first, until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for row in await self._parts.store.read(_open_rows):
-                self.begin(row)
-            await asyncio.Event().wait()
+            try:
+                for row in await self._parts.store.read(_open_rows):
+                    self.begin(row)
+                await asyncio.Event().wait()
+            finally:
+                # What commits from here on begins with the next start.
+                self._group = None
 
     def begin(self, row: table.Task) -> None:
         """Drive a task that was accepted; called after the commit."""
@@ -187,8 +191,7 @@ class Placement:
             await self._refuse(row, failed.refusal)
             return False
         finally:
-            offering.cancel()
-            stop.cancel()
+            await cancelled(offering, stop)
         if executor != self._parts.me:
             await self._parts.store.write(lambda tx: self._note_placed(tx, row.task_id, executor))
         return True
@@ -246,8 +249,7 @@ class Placement:
             if waiting.done():
                 return waiting.result()
         finally:
-            waiting.cancel()
-            stop.cancel()
+            await cancelled(waiting, stop)
         await ask(executor, DROP_TASK, DropTask(manifest_hash=row.manifest_hash))
         last = AwaitTask(manifest_hash=row.manifest_hash, wait_ms=1_000)
         return await ask(executor, AWAIT_TASK, last)
