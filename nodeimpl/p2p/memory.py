@@ -36,8 +36,8 @@ class MemoryConnection:
         self.peer = peer
         self.dialled = dialled
         self.out = out
+        self.streams_max = limits.streams_per_peer_max
         self._way = way
-        self._limits = limits
         self._other: MemoryConnection | None = None
         self._opened: set[MemoryStream] = set()
         self._taken: set[MemoryStream] = set()
@@ -57,8 +57,7 @@ class MemoryConnection:
 
     async def open_stream(self) -> MemoryStream:
         """Open a stream, waiting while the peer allows no more. Raises `ConnectionEnded`."""
-        streams_max = self._far._limits.streams_per_peer_max  # noqa: SLF001 - the other side of this
-        while not self._ended.is_set() and _unfinished(self._opened) >= streams_max:
+        while not self._ended.is_set() and _unfinished(self._opened) >= self._far.streams_max:
             self._freed.clear()
             await self._freed.wait()
         if self._ended.is_set():

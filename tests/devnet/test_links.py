@@ -114,7 +114,8 @@ def test_a_cut_stops_both_directions_and_what_was_under_way_and_a_heal_ends_it()
         async with aimed_link() as (link, here, caller, echo):
             link.delay(100)
             here.sendto(b"under way")
-            await asyncio.sleep(0.02)
+            while not link._late:
+                await asyncio.sleep(0.001)
             link.cut()
             here.sendto(b"cut")
             assert await arrives(caller, 0.4) is None
@@ -149,7 +150,7 @@ def test_loss_is_about_as_much_as_told_and_the_same_for_the_same_seed():
             for number in range(200):
                 here.sendto(b"%d" % number)
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # For the last ones; the lost ones will never come.
             assert link.lost > 0
             return list(echo.received)
 
@@ -186,8 +187,9 @@ def test_nothing_passes_before_it_is_aimed_and_a_new_aim_moves_it():
         address = parse_address(await blind.open())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"x", address)
-            await asyncio.sleep(0.05)
-        assert blind.lost == 1
+            while not blind.lost:
+                await asyncio.sleep(0.005)
+        assert (blind.lost, blind.passed) == (1, 0)
         blind.close()
 
     asyncio.run(story())
@@ -201,10 +203,9 @@ def test_it_serves_only_so_many_senders_and_the_newest_ones():
             for number, sender in enumerate(sockets):
                 sender.sendto(b"%d" % number, address)
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.05)
-            assert len(link._flows) <= FLOWS_MAX
-            sockets[-1].settimeout(1)
+            sockets[-1].settimeout(5)
             assert await asyncio.to_thread(sockets[-1].recv, 100) == b"99"
+            assert len(link._flows) <= FLOWS_MAX
             for sender in sockets:
                 sender.close()
 
@@ -305,12 +306,12 @@ def test_a_cut_truly_parts_two_nodes_and_a_heal_joins_them_again():
 
     async def story():
         async with linked() as (pair, here, there):
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # Time for iroh to find a way round the link.
             pair.link.cut()
             passed = pair.link.passed
             await until(lambda: not here.connected() and not there.connected(), 6)
             assert pair.link.passed == passed
-            await asyncio.sleep(1)
+            await asyncio.sleep(1)  # Time for them to try in vain.
             assert not here.connected()
             pair.link.heal()
             await until(lambda: here.connected() and there.connected(), 5)
@@ -331,7 +332,7 @@ def test_all_traffic_stays_on_the_link_for_as_long_as_it_lasts():
             dialled = "{}:{}".format(*pair.link._front.getsockname())
             (session,) = here._current.values()
             for _ in range(12):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # Over several of iroh's attempts to leave the link.
                 assert session.connection.remote_addresses() == (dialled,)
 
     asyncio.run(story())
@@ -343,7 +344,7 @@ def test_a_lossy_slow_link_keeps_its_peers_connected():
         async with linked() as (pair, here, _):
             pair.link.lossy(10)
             pair.link.delay(20)
-            await asyncio.sleep(5)
+            await asyncio.sleep(5)  # Ten times the pause after which a silent link is probed.
             assert here.connected()
             assert here.links()[0].round_trip_us >= 10_000
             assert [type(event) for event in pair.events[pair.ana.did]] == [PeerConnected]

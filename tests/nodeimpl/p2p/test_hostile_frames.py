@@ -61,14 +61,15 @@ async def send_for_ever(stream):
 
 async def dribble(stream, data):
     for byte in data:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # The slow sender's own pace.
         await stream.send(bytes([byte]))
 
 
 class Stranger:
     """A peer that speaks bytes, not the protocol."""
 
-    def __init__(self, connection, hello):
+    def __init__(self, did, connection, hello):
+        self.did = did
         self.connection = connection
         self.hello = hello
 
@@ -107,6 +108,7 @@ def scene(network, transports):
         async with network(prepare=prepare, limits=PeersLimits(**limits)) as (ana, ben):
             async with _stranger_of(ana) as stranger:
                 stranger.started, stranger.ended = started, ended
+                stranger.account = ana.peers._guards.of(stranger.did)
                 if greeted:
                     assert (await stranger.greet())["org"] == "n0"
                 yield stranger
@@ -128,7 +130,9 @@ def scene(network, transports):
         connection = await own.dial(
             member.did, addresses=member.transport.addresses(), deadline_ms=5_000
         )
-        return Stranger(connection, member.peers._hello.model_dump(mode="json") | {"org": None})
+        return Stranger(
+            own.did, connection, member.peers._hello.model_dump(mode="json") | {"org": None}
+        )
 
     return opened
 
@@ -258,7 +262,7 @@ def test_who_asks_too_fast_is_told_so_and_served_again_later(scene):
         async with scene(asks_per_second_max=20) as stranger:
             kinds = {type(await said(await stranger.say(asking("no.such", {})))) for _ in range(60)}
             assert kinds == {MethodUnknown, PeerRateExceeded}
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # Time itself earns the next questions.
             again = await said(await stranger.say(asking("no.such", {})))
             assert isinstance(again, MethodUnknown)
 
@@ -288,11 +292,14 @@ def test_requests_of_one_peer_fill_only_so_much_memory(scene):
         async with scene(frame_bytes_max=100_000) as stranger:
             half = (60_000).to_bytes(4, "big") + b"x" * 1000
             first = await stranger.say(half, finish=False)
-            await asyncio.sleep(0.05)
+            room = stranger.account
+            while not room.frame_bytes:
+                await asyncio.sleep(0.005)
             no = await said(await stranger.say(half, finish=False))
             assert isinstance(no, PeerRateExceeded)
             await first.reset()
-            await asyncio.sleep(0.05)
+            while room.frame_bytes:
+                await asyncio.sleep(0.005)
             again = await stranger.say(framed(b"x" * 60_000))
             assert isinstance(await said(again), FrameMalformed)
 
@@ -316,7 +323,8 @@ def test_a_connection_that_vanishes_in_the_middle_of_everything_is_no_harm(scene
         async with scene() as stranger:
             wait = asking(AWAIT_TASK.name, {"manifest_hash": "0" * 64, "wait_ms": 30_000})
             streams = [await stranger.say(wait) for _ in range(20)]
-            await asyncio.sleep(0.05)
+            while len(stranger.started) < 20:
+                await asyncio.sleep(0.005)
             await stranger.connection.close("bye")
             with pytest.raises(TransportError):
                 await streams[0].receive(1)

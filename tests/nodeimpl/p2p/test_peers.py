@@ -122,7 +122,8 @@ def test_a_cancelled_question_leaves_the_connection_sound(network):
     async def story():
         async with network(prepare=prepare) as (ana, ben):
             asking = asyncio.create_task(ana.peers.ask(ben.did, LOAD, ASK))
-            await asyncio.sleep(0.05)
+            while not calls:
+                await asyncio.sleep(0.005)
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
@@ -158,7 +159,7 @@ def test_coming_and_going_is_announced_once(network):
     async def story():
         async with network(3) as (ana, ben, cat):
             # Both dial at once: the connection that stays is decided, the other one goes quietly.
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(1.3)  # Longer than a replaced connection may live on.
             assert [type(event) for event in ana.events] == [PeerConnected] * 2
             assert {event.org for event in ana.events} == {"n1", "n2"}
             ben.task.cancel()
