@@ -75,7 +75,10 @@ CID_PATTERN = r"^bafkrei[a-z2-7]{52}$"
 Cid = Annotated[str, StringConstraints(pattern=CID_PATTERN)]
 """The name of content by its hash."""
 
-CidText = Annotated[str, StringConstraints(max_length=128)]
+PLAIN = r"^[^\x00]*$"
+"""The pattern of free text: no NUL, which not every database can keep."""
+
+CidText = Annotated[str, StringConstraints(max_length=128, pattern=PLAIN)]
 """What somebody claims to be a CID: rules judge it, so that a bad one has a refusal of its own."""
 
 RecordId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -101,5 +104,8 @@ TimeMs = Annotated[int, Field(ge=0, le=SAFE_INT_MAX)]
 Count = Annotated[int, Field(ge=0, le=SAFE_INT_MAX)]
 """A non-negative integer that canonical JSON can carry."""
 
-Text = Annotated[str, StringConstraints(max_length=1024)]
+MemberIdText = Annotated[str, StringConstraints(max_length=130, pattern=PLAIN)]
+"""What somebody asks for as a member id; one that is none is simply not found."""
+
+Text = Annotated[str, StringConstraints(max_length=1024, pattern=PLAIN)]
 """Short text for people."""

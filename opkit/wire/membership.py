@@ -12,7 +12,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from opkit.wire.base import Count, Did, Jws, MemberId, NetworkId, Slug, Text, TimeMs, Wire
+from opkit.wire.base import (
+    Count,
+    Did,
+    Jws,
+    MemberId,
+    MemberIdText,
+    NetworkId,
+    Slug,
+    Text,
+    TimeMs,
+    Wire,
+)
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Missing, Unauthenticated
 from opkit.wire.events import Event
@@ -87,7 +98,7 @@ class ChangeMember(Wire):
 class ListMembers(Wire):
     """Ask for the members this node knows, by id; `after` is the last id of the page before."""
 
-    after: Annotated[str, StringConstraints(max_length=130)] = ""
+    after: MemberIdText = ""
     members_max: Annotated[int, Field(ge=1, le=200)] = 100
 
 

@@ -12,7 +12,18 @@ from typing import Annotated, Any, Generic
 
 from pydantic import Field, StringConstraints
 
-from opkit.wire.base import B64, CidText, Count, Jws, NetworkId, RecordId, Slug, Text, Wire
+from opkit.wire.base import (
+    B64,
+    CidText,
+    Count,
+    Jws,
+    MemberIdText,
+    NetworkId,
+    RecordId,
+    Slug,
+    Text,
+    Wire,
+)
 from opkit.wire.compute import (
     BLOB_BYTES_MAX,
     INLINE_BYTES_MAX,
@@ -125,7 +136,7 @@ class BlobHeader(Wire):
 class AskLoad(Wire):
     """Ask how busy a peer's workers are, and whether they would run this submitter's tasks."""
 
-    member_id: Annotated[str, StringConstraints(max_length=130)]
+    member_id: MemberIdText
 
 
 class Load(Wire):

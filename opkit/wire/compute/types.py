@@ -9,12 +9,14 @@ from pydantic import Field, StringConstraints
 
 from opkit.wire.base import (
     B64,
+    PLAIN,
     Cid,
     CidText,
     Count,
     Did,
     Jws,
     MemberId,
+    MemberIdText,
     NetworkId,
     RecordId,
     Text,
@@ -98,7 +100,7 @@ class Manifest(Wire):
     """
 
     network: NetworkId
-    aud: Annotated[str, StringConstraints(max_length=64)]
+    aud: Annotated[str, StringConstraints(max_length=64, pattern=PLAIN)]
     task_id: TaskId
     member_id: MemberId
     wasm_hash: CidText
@@ -170,7 +172,7 @@ class ModuleInfo(Wire):
 class DeployModule(Wire):
     """Ask the node to keep a module. Repeating the same bytes answers the same hash and owner."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PLAIN)]
     module: B64
 
 
@@ -183,7 +185,7 @@ class GetModule(Wire):
 class ListModules(Wire):
     """Ask for modules, by owner if given, oldest first; `after` is the last hash before."""
 
-    owner: Annotated[str, StringConstraints(max_length=130)] = ""
+    owner: MemberIdText = ""
     after: CidText = ""
     modules_max: Annotated[int, Field(ge=1, le=200)] = 100
 

@@ -18,7 +18,7 @@ from pydantic import PlainValidator, StringConstraints
 from pydantic.fields import FieldInfo
 
 import opkit.wire
-from opkit.wire.base import Wire
+from opkit.wire.base import PLAIN, Wire
 from opkit.wire.errors import REFUSALS, Refusal
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
@@ -81,11 +81,13 @@ def plain(annotation: Any, constraints: tuple[Any, ...]) -> st.SearchStrategy[An
 def text(constraints: tuple[Any, ...]) -> st.SearchStrategy[str]:
     """Return text that keeps its pattern and length."""
     patterns = [said.pattern for said in constraints if getattr(said, "pattern", None)]
-    if patterns:
+    if patterns not in ([], [PLAIN]):
         return st.from_regex(patterns[0], fullmatch=True)
     fewest, most = bound(constraints, MinLen, 0), bound(constraints, MaxLen, 40)
     return st.text(
-        alphabet=st.characters(exclude_categories=["Cs"]), min_size=fewest, max_size=min(most, 40)
+        alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        min_size=fewest,
+        max_size=min(most, 40),
     )
 
 

@@ -48,8 +48,9 @@ GOOD: dict[str, list[object]] = {
     "Jws": ["a.b.c"],
     "TimeMs": [0, 2**53 - 1],
     "Count": [0, 2**53 - 1],
-    "Text": ["", "x" * 1024],
+    "Text": ["", "x" * 1024, "two\nlines"],
     "CidText": ["", "x" * 128],
+    "MemberIdText": ["", "coop/a"],
 }
 BAD: dict[str, list[object]] = {
     "Did": ["", DID + "1", DID + "\n", " " + DID, DID.replace("z6Mk", "z6Mj"), DID[:-1] + "0"],
@@ -61,8 +62,9 @@ BAD: dict[str, list[object]] = {
     "Jws": ["", "a b", "a.b.c=", "é", "a" * 262_145],
     "TimeMs": [-1, 2**53],
     "Count": [-1, 2**53],
-    "Text": ["x" * 1025],
-    "CidText": ["x" * 129],
+    "Text": ["x" * 1025, "a\0b"],
+    "CidText": ["x" * 129, "\0"],
+    "MemberIdText": ["x" * 131, "coop/a\0"],
 }
 
 
