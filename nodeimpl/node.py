@@ -53,6 +53,7 @@ class Node:
         *,
         did: Did,
         store: Store,
+        blobs: BlobStore,
         peers: Peers,
         transport: Transport,
         compute: Compute,
@@ -63,6 +64,7 @@ class Node:
         self.store = store
         self.peers = peers
         self.app = app
+        self._blobs = blobs
         self._transport = transport
         self._compute = compute
         self._work = asyncio.create_task(self._run(), name=f"node {did}")
@@ -185,6 +187,7 @@ class Node:
         node = cls(
             did=identity.did,
             store=store,
+            blobs=blobs,
             peers=peers,
             transport=transport,
             compute=compute,
@@ -201,17 +204,22 @@ class Node:
         return not self._work.done()
 
     async def broke(self) -> Exception:
-        """Return why the node must stop, once it must: its store failed, or its own work did."""
-        failed = asyncio.create_task(self.store.failed())
+        """Return why the node must stop, once it must: a disk failed, or its own work did."""
+        failing = [
+            asyncio.create_task(self.store.failed()),
+            asyncio.create_task(self._blobs.failed()),
+        ]
         try:
-            await asyncio.wait({failed, self._work}, return_when=asyncio.FIRST_COMPLETED)
-            if failed.done():
-                return failed.result()
+            await asyncio.wait({*failing, self._work}, return_when=asyncio.FIRST_COMPLETED)
+            for failed in failing:
+                if failed.done():
+                    return failed.result()
             error = self._work.exception()
             assert isinstance(error, Exception), "work that runs for ever ends by failing"
             return error
         finally:
-            failed.cancel()
+            for failed in failing:
+                failed.cancel()
 
     async def close(self) -> None:
         """End what runs by itself, then finish and close the store."""
