@@ -86,7 +86,8 @@ def test_a_task_for_any_moves_on_when_its_executor_stays_away(
         from nodeimpl.compute.rules import Policy
 
         await town.open(BRIGHT, policy=Policy(accept_coops=frozenset()))
-        await town.deploy(RIVER, module("spin"), member_id=MARA)
+        for org in (RIVER, HARBOR):
+            await town.deploy(org, module("spin"), member_id=MARA)
         manifest = town.manifest(HUGO, module("spin"), b"", limits=SLOW)
         view = await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
         await town.at[BRIGHT].store.journal_grew(1)
