@@ -37,7 +37,8 @@ from opkit.story.states import State
 
 PARALLEL_MAX = 8
 PRELOAD = ("devnet.attach", "flows", "opkit.story.notebook")
-_SLOW_IMPORTS = ("opkit.runner.engine", "papermill", "nbconvert", "opkit.views.report")
+_TO_EXECUTE = ("papermill", "opkit.runner.engine")
+_TO_WRITE = ("nbconvert", "opkit.views.report")
 
 
 @dataclass
@@ -115,17 +116,22 @@ async def run_flows(
     )
     run.say(RunEvent(kind="opening"))
     # Kernels boot and modules load while the network starts.
-    ahead = asyncio.create_task(
-        asyncio.to_thread(_start_ahead, run.pool, min(parallel, len(flows)))
-    )
+    ahead = _Ahead(run.pool, kernels=min(parallel, len(flows)))
     try:
         async with open_network() as network:
             run.say(RunEvent(kind="network", title=network.name))
+            await ahead.can_execute()
             result = await _tell_all(
-                run, flows, network, parallel=parallel, began=began, created_ms=created_ms
+                run,
+                flows,
+                network,
+                ahead=ahead,
+                parallel=parallel,
+                began=began,
+                created_ms=created_ms,
             )
     finally:
-        await asyncio.shield(ahead)
+        await ahead.can_write()
         await asyncio.to_thread(run.pool.close)
     if junit is not None:
         shutil.copyfile(result.folder / "junit.xml", junit)
@@ -146,9 +152,38 @@ def _folders(
     return notebooks.resolve(), out.resolve()
 
 
-def _start_ahead(pool: KernelPool, count: int) -> None:
+class _Ahead:
+    """What is started beside the network, in one thread after the other.
+
+    Two threads that import packages of Jupyter at once can meet one half imported, so whoever
+    needs them waits here first.
+    """
+
+    def __init__(self, pool: KernelPool, *, kernels: int) -> None:
+        """Begin at once."""
+        self._executing = asyncio.create_task(asyncio.to_thread(_start, pool, kernels))
+        self._writing = asyncio.create_task(self._then_writing())
+
+    async def can_execute(self) -> None:
+        """Return once kernels were started and papermill is there."""
+        await asyncio.shield(self._executing)
+
+    async def can_write(self) -> None:
+        """Return once what writes the report is there."""
+        await asyncio.shield(self._writing)
+
+    async def _then_writing(self) -> None:
+        await self._executing
+        await asyncio.to_thread(_load, _TO_WRITE)
+
+
+def _start(pool: KernelPool, count: int) -> None:
     pool.start(count)
-    for name in _SLOW_IMPORTS:
+    _load(_TO_EXECUTE)
+
+
+def _load(names: tuple[str, ...]) -> None:
+    for name in names:
         import_module(name)
 
 
@@ -157,6 +192,7 @@ async def _tell_all(
     flows: Sequence[Flow[Any]],
     network: Network,
     *,
+    ahead: _Ahead,
     parallel: int,
     began: float,
     created_ms: int,
@@ -180,6 +216,7 @@ async def _tell_all(
             took_ms=round((time.monotonic() - began) * 1000),
             created_ms=created_ms,
         )
+        await ahead.can_write()
         await asyncio.shield(asyncio.to_thread(_write, run, network, record))
         result = RunResult(run=record, folder=run.out)
         run.say(RunEvent(kind="report", run=record, folder=run.out))
