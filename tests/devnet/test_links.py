@@ -339,6 +339,35 @@ def test_all_traffic_stays_on_the_link_for_as_long_as_it_lasts():
 
 
 @pytest.mark.slow
+def test_without_fixed_paths_traffic_leaves_the_link():
+    """Why the option exists. When this fails, see whether iroh still needs it (ADR 0006)."""
+
+    async def story():
+        ana = IrohTransport(identity=Identity.generate())
+        ben = IrohTransport(identity=Identity.generate())
+        link = Link("ana", "ben")
+        address = await link.open()
+        await ana.start()
+        await ben.start()
+        link.aim(ben.addresses()[0])
+        try:
+            here, there = await asyncio.gather(
+                ana.dial(ben.did, addresses=(address,), deadline_ms=5_000), ben.accept()
+            )
+            async with asyncio.timeout(20):
+                while address in here.remote_addresses():
+                    here.probe()
+                    there.probe()
+                    await asyncio.sleep(0.05)
+        finally:
+            await ana.close()
+            await ben.close()
+            link.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
 def test_a_lossy_slow_link_keeps_its_peers_connected():
     async def story():
         async with linked() as (pair, here, _):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
-from nodeimpl.p2p.memory import MemoryNetwork
+from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
 from nodeimpl.p2p.peers import PeerAddress, Peers
 from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
@@ -183,3 +184,46 @@ async def all_connected(members: list[Member]) -> None:
 def genesis_for() -> Callable[..., GenesisView]:
     """Make a network of these nodes."""
     return genesis_of
+
+
+@pytest.fixture
+def stranger_to(transports: Open) -> Callable[..., AbstractAsyncContextManager[Any]]:
+    """Connect a key that is no node to a member, as bytes without a protocol.
+
+    The connection knows its own key as `here`, and a hello that the member would accept as
+    `hello`; with `hello=True` it has said it.
+    """
+
+    @asynccontextmanager
+    async def opened(member: Member, *, hello: bool = False) -> AsyncIterator[Any]:
+        async with _beside(member, transports) as own:
+            connection: Any = await own.dial(
+                member.did, addresses=member.transport.addresses(), deadline_ms=5_000
+            )
+            connection.here = own.did
+            connection.hello = member.peers._hello.model_dump(mode="json") | {"org": None}
+            if hello:
+                stream = await connection.open_stream()
+                request = {"v": 1, "method": "peer.hello", "body": connection.hello}
+                data = json.dumps(request).encode()
+                await stream.send(len(data).to_bytes(4, "big") + data)
+                await stream.finish()
+                while await stream.receive(1000):
+                    pass
+            yield connection
+
+    return opened
+
+
+@asynccontextmanager
+async def _beside(member: Member, transports: Open) -> AsyncIterator[Transport]:
+    """Open one more transport that can reach the member's."""
+    identity = Identity.generate()
+    if isinstance(member.transport, MemoryTransport):
+        own = member.transport._network.transport(identity)
+        await own.start()
+        yield own
+        await own.close()
+    else:
+        async with transports(identity) as (own,):
+            yield own

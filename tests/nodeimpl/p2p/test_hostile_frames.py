@@ -10,7 +10,6 @@ import pytest
 
 from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.transport import StreamEnded, TransportError
-from opkit.proof.keys import Identity
 from opkit.wire.errors import refusal_from
 from opkit.wire.network import EngineId
 from opkit.wire.peer import (
@@ -68,10 +67,8 @@ async def dribble(stream, data):
 class Stranger:
     """A peer that speaks bytes, not the protocol."""
 
-    def __init__(self, did, connection, hello):
-        self.did = did
+    def __init__(self, connection):
         self.connection = connection
-        self.hello = hello
 
     async def say(self, data: bytes, *, finish: bool = True):
         stream = await self.connection.open_stream()
@@ -81,11 +78,11 @@ class Stranger:
         return stream
 
     async def greet(self, **changes):
-        return await said(await self.say(asking("peer.hello", self.hello | changes)))
+        return await said(await self.say(asking("peer.hello", self.connection.hello | changes)))
 
 
 @pytest.fixture
-def scene(network, transports):
+def scene(network, stranger_to):
     """Two honest peers, connected, and a stranger connected to the first of them."""
 
     @asynccontextmanager
@@ -106,33 +103,14 @@ def scene(network, transports):
 
         started, ended = [], []
         async with network(prepare=prepare, limits=PeersLimits(**limits)) as (ana, ben):
-            async with _stranger_of(ana) as stranger:
+            async with stranger_to(ana) as connection:
+                stranger = Stranger(connection)
                 stranger.started, stranger.ended = started, ended
-                stranger.account = ana.peers._guards.of(stranger.did)
+                stranger.account = ana.peers._guards.of(connection.here)
                 if greeted:
                     assert (await stranger.greet())["org"] == "n0"
                 yield stranger
             assert await ben.peers.ask(ana.did, LOAD, AskLoad(member_id="x/y")) == LOADED
-
-    @asynccontextmanager
-    async def _stranger_of(member):
-        identity = Identity.generate()
-        if hasattr(member.transport, "_network"):
-            own = member.transport._network.transport(identity)
-            await own.start()
-            yield await _connected(own, member)
-            await own.close()
-        else:
-            async with transports(identity) as (own,):
-                yield await _connected(own, member)
-
-    async def _connected(own, member):
-        connection = await own.dial(
-            member.did, addresses=member.transport.addresses(), deadline_ms=5_000
-        )
-        return Stranger(
-            own.did, connection, member.peers._hello.model_dump(mode="json") | {"org": None}
-        )
 
     return opened
 

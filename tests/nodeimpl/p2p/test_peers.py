@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
+from nodeimpl.p2p.limits import PeersLimits
+from opkit.proof.cid import cid_of
 from opkit.wire.compute import HashMalformed, QueueFull
 from opkit.wire.errors import Fault, Unreachable
 from opkit.wire.network import EngineId, PeerConnected, PeerLost
@@ -13,6 +16,11 @@ from opkit.wire.peer import HAVE_BLOB, LOAD, AskLoad, HaveBlob, Load, MethodUnkn
 
 ENGINE = EngineId(name="test", version="1", settings="none")
 ASK = AskLoad(member_id="coop/ana")
+
+
+def framed(value) -> bytes:
+    data = json.dumps(value).encode()
+    return len(data).to_bytes(4, "big") + data
 
 
 def load(running: int = 0) -> Load:
@@ -180,5 +188,74 @@ def test_links_carry_the_transports_figures(network):
             assert link.sent_bytes > 0
             assert link.received_bytes > 0
             assert link.since_ms > 1_700_000_000_000
+
+    asyncio.run(story())
+
+
+def test_of_two_connections_made_at_once_both_keep_the_same_one(network):
+    async def story():
+        async with network(prepare=lambda it: it.peers.serve_blobs(it.blobs)) as (ana, ben):
+            await asyncio.sleep(1.3)  # Longer than a replaced connection may live on.
+            (here,), (there,) = ana.peers._current.values(), ben.peers._current.values()
+            assert here.connection.dialled != there.connection.dialled
+            assert len(ana.peers._all) == len(ben.peers._all) == 1
+            for _ in range(3):
+                assert await ana.peers.have_blob(ben.did, cid_of(b"")) is None
+
+    asyncio.run(story())
+
+
+def test_questions_under_way_survive_that_a_connection_is_replaced(network):
+    """Who asks at once after the first connection must not lose the answer to the second."""
+
+    def prepare(member):
+        async def answer(peer, ask):
+            await asyncio.sleep(0.3)  # Longer than it takes to replace a connection.
+            return load()
+
+        member.peers.serve(LOAD, answer)
+
+    async def story():
+        for _ in range(3):
+            async with network(prepare=prepare) as (ana, ben):
+                asks = [ana.peers.ask(ben.did, LOAD, ASK), ben.peers.ask(ana.did, LOAD, ASK)]
+                assert await asyncio.gather(*asks) == [load()] * 2
+
+    asyncio.run(story())
+
+
+def test_strangers_have_only_so_much_room(network, stranger_to):
+    async def story():
+        async with network(limits=PeersLimits(strangers_max=1)) as (ana, ben):
+            async with stranger_to(ana) as first, stranger_to(ana) as second:
+                assert "too many connections" in await second.ended()
+                assert first.peer == ana.did
+            assert ana.peers.connected() == (ben.did,)
+
+    asyncio.run(story())
+
+
+def test_an_answer_outside_the_protocol_is_a_fault_of_the_peer(network, stranger_to):
+    """The asker is told who is broken, and never takes it for a refusal or a value."""
+    odd = [
+        b"\0\0\0\x02{}",
+        b"\0\0\0\x04null",
+        b"\xff\xff\xff\xff",
+        framed({"v": 1, "ok": {"size_bytes": "many"}}),
+        framed({"v": 1, "problem": {"code": "no-such-code"}}),
+        framed({"v": 1, "problem": {"code": "queue-full", "details": {"limit": 1}}}),
+        framed({"v": 1, "ok": {"size_bytes": 1}, "problem": {}}),
+    ]
+
+    async def story():
+        async with network() as (ana, _), stranger_to(ana, hello=True) as connection:
+            await ana.peers.wait_connected(connection.here, 5_000)
+            for answer in odd:
+                asking = asyncio.create_task(ana.peers.have_blob(connection.here, cid_of(b"")))
+                stream = await connection.accept_stream()
+                await stream.send(answer)
+                await stream.finish()
+                with pytest.raises(Fault):
+                    await asking
 
     asyncio.run(story())
