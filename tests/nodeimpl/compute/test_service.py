@@ -30,7 +30,8 @@ async def run_here(town: Any, module: bytes, stdin: bytes, **more: Any) -> wire.
     """Have Mara submit a task on River City's node, and wait for its end."""
     manifest = town.manifest(MARA, module, stdin, **more)
     view = await town.submit(RIVER, manifest, stdin, member_id=MARA)
-    return await town.result(RIVER, view.task_id, member_id=MARA)  # type: ignore[no-any-return]  # conftest's
+    ended: wire.TaskView = await town.result(RIVER, view.task_id, member_id=MARA)
+    return ended
 
 
 def test_a_module_is_kept_once_and_belongs_to_who_brought_it(
