@@ -81,7 +81,7 @@ def plain(annotation: Any, constraints: tuple[Any, ...]) -> st.SearchStrategy[An
 def text(constraints: tuple[Any, ...]) -> st.SearchStrategy[str]:
     """Return text that keeps its pattern and length."""
     patterns = [said.pattern for said in constraints if getattr(said, "pattern", None)]
-    if patterns not in ([], [PLAIN]):
+    if set(patterns) - {PLAIN}:
         return st.from_regex(patterns[0], fullmatch=True)
     fewest, most = bound(constraints, MinLen, 0), bound(constraints, MaxLen, 40)
     return st.text(
