@@ -1,0 +1,227 @@
+"""The root command: quick, teaching, and clear about mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from typer import core
+from typer import main as typer_main
+
+from opkit.cli.app import GROUPS
+
+Run = Callable[..., Any]
+
+COMMANDS = {
+    "demo": (),
+    "devnet": ("up", "status", "logs", "down", "reset"),
+    "node": ("run", "init"),
+    "identity": ("new", "show"),
+    "login": (),
+    "member": ("add", "revoke", "list"),
+    "wasm": ("deploy", "get", "list"),
+    "compute": ("submit", "status", "cancel"),
+    "receipt": ("verify", "replay"),
+    "report": ("verify",),
+    "events": ("tail",),
+}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Return every command by its path, such as `devnet up`."""
+    for name in GROUPS:
+        group = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
+        if isinstance(group, core.TyperGroup):
+            yield from ((f"{name} {sub}", command) for sub, command in group.commands.items())
+        else:
+            yield name, group
+
+
+ALL = dict(commands())
+
+
+def test_every_command_is_there() -> None:
+    planned = {f"{group} {sub}" for group, subs in COMMANDS.items() for sub in subs}
+    planned |= {group for group, subs in COMMANDS.items() if not subs}
+    assert set(ALL) == planned
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_has_json_and_an_example(path: str) -> None:
+    command = ALL[path]
+    options = [name for parameter in command.params for name in parameter.opts]
+    assert "--json" in options
+    assert f"opkit {path}" in command.help
+    for parameter in command.params:
+        assert parameter.help or parameter.name == "lines", parameter.name
+
+
+def test_help_imports_neither_the_contract_nor_pydantic() -> None:
+    script = (
+        "import sys\n"
+        "from opkit.cli import main\n"
+        "assert main(['--help']) == 0\n"
+        "heavy = ('pydantic', 'opkit.wire', 'opkit.proof', 'httpx', 'nacl', 'devnet', 'nodeimpl')\n"
+        "bad = [name for name in sys.modules if name.startswith(heavy)]\n"
+        "assert not bad, bad\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_groups_help_imports_nothing_of_the_kit() -> None:
+    script = (
+        "import sys\n"
+        "from opkit.cli import main\n"
+        "from opkit.cli.app import GROUPS\n"
+        "for name in GROUPS:\n"
+        "    assert main([name, '--help']) == 0\n"
+        "heavy = ('opkit.wire', 'opkit.proof', 'nodeimpl')\n"
+        "bad = [name for name in sys.modules if name.startswith(heavy)]\n"
+        "assert not bad, bad\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_help_names_every_group_and_every_exit_code(run: Run) -> None:
+    said = run("--help")
+    assert said.code == 0
+    for name in GROUPS:
+        assert name in said.out
+    flat = " ".join(said.out.split())
+    for code in ("0 done", "1 failed", "2 usage", "3 not applicable", "4 consistent", "130"):
+        assert code in flat
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out.startswith("opkit ")
+
+
+def test_no_command_is_wrong_usage(run: Run) -> None:
+    said = run()
+    assert said.code == 2
+    assert "Usage" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["devnt"], "Did you mean 'devnet'"),
+        (["devnet", "fly"], "No such command"),
+        (["devnet", "up", "--colour", "red"], "No such option"),
+        (["receipt", "verify"], "Missing argument"),
+        (["devnet", "up", "Big Name"], "no name for a devnet"),
+        (["devnet", "up", "--profile", "seven"], "no profile"),
+        (["demo", "--profile", "seven"], "no profile"),
+        (["receipt", "verify", "/no/such/file"], "No such file"),
+        (["report", "verify", "/no/such/folder"], "no folder"),
+        (["compute", "status", "xyz"], "no task id"),
+        (["member", "add", "a b", "--key", "x", "--name", "A"], "no member id"),
+        (["member", "add", "ada", "--key", "x", "--name", "A"], "no did:key"),
+        (["wasm", "list", "--url", "http://127.0.0.1:9", "--node", "x"], "does not go with"),
+        (["wasm", "list", "--url", "http://127.0.0.1:9"], "needs --did and --genesis"),
+        (["wasm", "list", "--did", "did:key:x"], "go with --url"),
+        (["events", "tail", "--after", "x"], "no cursor"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_code_2(
+    run: Run, arguments: list[str], expected: str, make_devnet: None
+) -> None:
+    said = run(*arguments)
+    assert said.code == 2
+    assert expected in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+@pytest.fixture
+def make_devnet() -> None:
+    """Write the folder of a devnet that looks as if it runs, for commands that need one."""
+    from devnet.genesis import make_world
+    from devnet.spec import DevnetSpec
+    from devnet.state import FolderLock, save_state, write_world
+    from opkit import home
+
+    folder = home.devnet_folder("t")
+    state = write_world(
+        folder,
+        spec=DevnetSpec(name="t", profile="three"),
+        made=make_world("three", now_ms=1_767_225_600_000),
+        socket=folder / "control.sock",
+    )
+    nodes = tuple(node.model_copy(update={"url": "http://127.0.0.1:9"}) for node in state.nodes)
+    save_state(state.model_copy(update={"nodes": nodes}))
+    FolderLock(folder)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["devnet", "status"],
+        ["devnet", "down"],
+        ["devnet", "logs"],
+        ["devnet", "reset", "none"],
+        ["wasm", "list"],
+        ["demo", "--devnet", "none"],
+        ["login"],
+    ],
+)
+def test_a_missing_devnet_is_told_with_how_to_start_one(run: Run, arguments: list[str]) -> None:
+    said = run(*arguments)
+    assert said.code == 1
+    assert "devnet" in said.err
+    assert "opkit devnet up" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_mistake_is_json_when_json_is_asked_for(run: Run) -> None:
+    import json
+
+    said = run("devnet", "status", "none", "--json")
+    assert said.code == 1
+    told = json.loads(said.err)
+    assert told["exit_code"] == 1
+    assert "none" in told["error"]
+    assert told["hint"]
+
+
+def test_a_silent_node_is_told_as_such(run: Run, make_devnet: None) -> None:
+    said = run("wasm", "list", "--as", "mara")
+    assert said.code == 1
+    assert "Traceback" not in said.err
+    assert "127.0.0.1:9" in said.err
+
+
+def test_a_flow_that_there_is_not_is_wrong_usage(run: Run, make_devnet: None) -> None:
+    said = run("demo", "zzz", "--devnet", "t")
+    assert said.code == 2
+    assert "no flow zzz" in said.err
+
+
+def test_a_flow_that_does_not_apply_is_code_3(
+    run: Run, make_devnet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    import flows
+
+    only = dataclasses.replace(flows.FLOWS["a"], profiles=("federation",))
+    monkeypatch.setitem(flows.FLOWS, "a", only)
+    said = run("demo", "a", "--devnet", "t")
+    assert said.code == 3
+    assert "needs a profile" in said.err
+
+
+def test_what_nobody_can_mend_keeps_its_trace(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of this program must not look like one of its user's."""
+    from opkit.cli import identity
+
+    def breaks(_: str) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(identity, "identity_file", breaks)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("identity", "show", "x")

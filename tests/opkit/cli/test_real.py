@@ -1,0 +1,271 @@
+"""Commands against real nodes, as a user gives them; Ctrl-C at the worst moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from devnet.processes import descendants_of
+from devnet.state import is_running
+from opkit import home
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+Run = Callable[..., Any]
+ROOT = Path(__file__).resolve().parents[3]
+UPPER = ROOT / "wasm" / "upper.wasm"
+HARBOR = "harbor-homes-cooperative"
+
+
+def test_a_session_with_a_devnet(opkit: Run, tmp_path: Path) -> None:
+    """One network for all commands: starting one costs seconds."""
+    up = opkit("devnet", "up", "--json")
+    assert up.code == 0, up.err
+    assert up.json["state"] == "ready"
+    try:
+        check_devnet(opkit)
+        receipt = check_compute(opkit, tmp_path)
+        check_receipts(opkit, tmp_path, receipt)
+        check_members(opkit)
+        check_login(opkit)
+        check_events(opkit)
+        check_another_node(opkit, up.json)
+        check_demo(opkit, tmp_path)
+    finally:
+        down = opkit("devnet", "down", "--json")
+    assert down.code == 0, down.err
+    assert down.json == {"name": "default", "state": "stopped"}
+    stopped = opkit("devnet", "status", "--json")
+    assert (stopped.code, stopped.json["state"]) == (1, "stopped")
+    assert opkit("devnet", "reset").code == 0
+    assert not home.devnet_folder("default").exists()
+
+
+def check_devnet(opkit: Run) -> None:
+    status = opkit("devnet", "status")
+    assert status.code == 0
+    assert status.out.count("2 peers") == 3
+    again = opkit("devnet", "up")
+    assert again.code == 1
+    assert "runs already" in again.err
+    assert "opkit devnet status default" in again.err
+    other = opkit("devnet", "up", "default", "--profile", "federation")
+    assert other.code == 1
+    logs = opkit("devnet", "logs", HARBOR, "--json")
+    assert any(json.loads(line)["event"] == "serving" for line in logs.out.splitlines())
+    assert "ready" in opkit("devnet", "logs").out
+
+
+def check_compute(opkit: Run, tmp_path: Path) -> Path:
+    """Deploy, list, run; return the receipt's file."""
+    deployed = opkit("wasm", "deploy", UPPER, "--as", "mara", "--json")
+    assert deployed.code == 0, deployed.err
+    name = deployed.json["wasm_hash"]
+    listed = opkit("wasm", "list", "--owner", "river-city-tool-library/mara", "--json")
+    assert [module["wasm_hash"] for module in listed.json["modules"]] == [name]
+    copy = tmp_path / "copy.wasm"
+    assert opkit("wasm", "get", name, "--out", copy).code == 0
+    assert copy.read_bytes() == UPPER.read_bytes()
+    receipt = tmp_path / "receipt.json"
+    done = opkit(
+        "compute", "submit", name, "--input", "hello", "--executor", HARBOR,
+        "--receipt", receipt, "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert (done.json["outcome"], done.json["output"]) == ("ok", "HELLO")
+    task_id = done.json["task_id"]
+    assert opkit("compute", "status", task_id, "--json").json["state"] == "done"
+    assert opkit("compute", "cancel", task_id, "--json").json["state"] == "done"
+    failed = opkit("compute", "submit", name, "--input", "hello", "--fuel", "1", "--json")
+    assert (failed.code, failed.json["outcome"]) == (1, "fuel")
+    queued = opkit("compute", "submit", name, "--no-wait", "--json")
+    assert (queued.code, queued.json["state"]) == (0, "accepted")
+    unknown = opkit("wasm", "get", name[:-1] + ("a" if name[-1] != "a" else "b"))
+    assert unknown.code == 1
+    assert "hint:" in unknown.err
+    return receipt
+
+
+def check_receipts(opkit: Run, tmp_path: Path, receipt: Path) -> None:
+    verified = opkit("receipt", "verify", receipt, "--json")
+    assert (verified.code, verified.json["status"]) == (0, "verified")
+    replayed = opkit("receipt", "replay", receipt, "--json")
+    assert replayed.code == 0, replayed.err + replayed.out
+    given = tmp_path / "in.txt"
+    given.write_text("hello", "utf-8")
+    offline = opkit("receipt", "replay", receipt, "--module", UPPER, "--input-file", given)
+    assert offline.code == 0, offline.err
+    given.write_text("other", "utf-8")
+    assert opkit("receipt", "replay", receipt, "--module", UPPER, "--input-file", given).code == 1
+    check_receipt_elsewhere(opkit, tmp_path, receipt)
+    bundle = json.loads(receipt.read_text("utf-8"))
+    head, payload, signature = bundle["receipt"].split(".")
+    forged = tmp_path / "forged.json"
+    bundle["receipt"] = f"{head}.{payload}.{signature[::-1]}"
+    forged.write_text(json.dumps(bundle), "utf-8")
+    assert opkit("receipt", "verify", forged).code == 1
+
+
+def check_receipt_elsewhere(opkit: Run, tmp_path: Path, receipt: Path) -> None:
+    """On a machine that keeps no genesis nothing says whose it is, until one is named."""
+    (genesis,) = (home.state_home() / "genesis").glob("*.jws")
+    mine, os.environ["OPKIT_HOME"] = os.environ["OPKIT_HOME"], str(tmp_path / "elsewhere")
+    try:
+        unknown = opkit("receipt", "verify", receipt, "--json")
+        assert (unknown.code, unknown.json["status"]) == (4, "consistent, signer unknown")
+        assert opkit("receipt", "verify", receipt, "--genesis", genesis).code == 0
+    finally:
+        os.environ["OPKIT_HOME"] = mine
+
+
+def check_members(opkit: Run) -> None:
+    ada = opkit("identity", "new", "ada", "--json").json["did"]
+    added = opkit(
+        "member", "add", "ada", "--key", ada, "--name", "Ada", "--role", "guest", "--json"
+    )
+    assert added.code == 0, added.err
+    assert (added.json["member_id"], added.json["active"]) == ("-/ada", True)
+    members = opkit("member", "list", "--as", "mara", "--json").json["members"]
+    assert "-/ada" in {member["member_id"] for member in members}
+    assert opkit("member", "revoke", "ada", "--json").json["active"] is False
+    nobody = opkit("member", "revoke", "nobody")
+    assert nobody.code == 1
+    assert "No such member" in nobody.err
+
+
+def check_login(opkit: Run) -> None:
+    said = opkit("login", "--as", "mara", "--scope", "wasm:read", "--json")
+    assert said.code == 0, said.err
+    path = Path(said.json["file"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text("ascii") not in said.out + said.err
+    assert said.json["scopes"] == ["wasm:read"]
+    assert opkit("wasm", "list", "--as", "mara", "--token", path).code == 0
+    assert opkit("member", "list", "--as", "mara", "--token", path).code == 1
+    assert opkit("login", "--as", "mara", "--scope", "everything").code == 2
+
+
+def check_events(opkit: Run) -> None:
+    some = opkit("events", "tail", "--as", "mara", "--lines", "3", "--json")
+    assert some.code == 0, some.err
+    entries = [json.loads(line) for line in some.out.splitlines()]
+    assert [entry["sequence"] for entry in entries] == [1, 2, 3]
+    whole = opkit("events", "tail", "--as", "mara", "--type", "compute.", "--json")
+    types = {json.loads(line)["type"] for line in whole.out.splitlines()}
+    assert {"compute.module-deployed", "compute.task-accepted"} <= types
+    cursor = whole.err.split()[-1]
+    assert opkit("events", "tail", "--as", "mara", "--after", cursor).code == 0
+
+
+def check_another_node(opkit: Run, status: dict[str, Any]) -> None:
+    """The same node, spoken to as one of somebody else's network."""
+    node = status["nodes"][0]
+    ada = home.identities_folder() / "ada.json"
+    to = ["--url", node["url"], "--did", node["did"], "--genesis", status["genesis"]]
+    stranger = opkit("wasm", "list", *to, "--identity", ada)
+    assert stranger.code == 1
+    assert "hint:" in stranger.err
+    wrong = opkit("wasm", "list", *to[:3], status["nodes"][1]["did"], *to[4:], "--identity", ada)
+    assert wrong.code == 1
+
+
+def check_demo(opkit: Run, tmp_path: Path) -> None:
+    """Tell a flow on the running network; verify its report, and notice a change to it."""
+    out, junit = tmp_path / "run", tmp_path / "junit.xml"
+    told = opkit("demo", "a", "--devnet", "default", "--out", out, "--junit", junit, "--json")
+    assert told.code == 0, told.err
+    assert told.json["ok"] is True
+    assert junit.read_text("utf-8").startswith("<?xml")
+    assert Path(told.json["genesis"]).exists()
+    assert opkit("report", "verify", out).code == 0
+    full = opkit("demo", "a", "--devnet", "default", "--out", out)
+    assert full.code == 2
+    page = next(out.rglob("*.html"))
+    page.write_bytes(page.read_bytes() + b" ")
+    assert opkit("report", "verify", out).code == 1
+
+
+def test_a_demo_of_its_own_leaves_a_report_and_no_network(opkit: Run, tmp_path: Path) -> None:
+    told = opkit("demo", "a", "--out", tmp_path / "run", "--json")
+    assert told.code == 0, told.err
+    assert list((home.state_home() / "devnets").iterdir()) == []
+    assert opkit("report", "verify", tmp_path / "run").code == 0
+
+
+def test_a_demo_can_leave_its_network(opkit: Run, tmp_path: Path) -> None:
+    told = opkit("demo", "a", "--keep", "--out", tmp_path / "run", "--json")
+    assert told.code == 0, told.err
+    (folder,) = (home.state_home() / "devnets").iterdir()
+    assert is_running(folder)
+    assert opkit("devnet", "status").code == 0
+    assert opkit("devnet", "reset").code == 0
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "moment"),
+    [
+        pytest.param(["devnet", "up"], "genesis", id="up-while-starting"),
+        pytest.param(["demo", "a"], "genesis", id="demo-while-starting"),
+        pytest.param(["demo", "a"], "ready", id="demo-while-telling"),
+    ],
+)
+def test_ctrl_c_leaves_nothing_behind(command: list[str], moment: str) -> None:
+    """As in a terminal: SIGINT goes to the command's whole process group."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "opkit.cli", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    wait_for_stage(moment)
+    below = descendants_of(started.pid)
+    assert below
+    os.killpg(started.pid, signal.SIGINT)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 130, err
+    assert "Traceback" not in err
+    processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
+    for folder in (home.state_home() / "devnets").iterdir():
+        assert not is_running(folder)
+
+
+def wait_for_stage(stage: str) -> None:
+    """Return once a supervisor has logged that it reached `stage`."""
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        for log in (home.state_home() / "devnets").glob("*/supervisor.log"):
+            if f'"event": "{stage}"' in log.read_text("utf-8"):
+                return
+        time.sleep(0.02)
+    pytest.fail(f"no supervisor reached {stage!r}")
+
+
+def test_a_closed_terminal_takes_a_demo_with_it() -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "opkit.cli", "demo", "a"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    wait_for_stage("ready")
+    below = descendants_of(started.pid)
+    os.killpg(started.pid, signal.SIGHUP)
+    started.wait(60)
+    processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert not alive
