@@ -118,10 +118,16 @@ def run_group(group: Group, *, coverage: bool = False) -> Outcome:
         step = run_step(
             f"tests: {group.name}",
             command,
-            extra={"PATH": search_path},
+            extra={"PATH": search_path, **compiler()},
             also_good=(PYTEST_NOTHING_COLLECTED,),
         )
         return read_outcome(step, report)
+
+
+def compiler() -> dict[str, str]:
+    """Return where the WebAssembly compiler is, for the test that rebuilds the modules."""
+    python = ROOT / ".venvs/wasm/bin/python"
+    return {"OPKIT_ZIG_PYTHON": str(python)} if python.exists() else {}
 
 
 def pytest_command(group: Group, *, report: Path, coverage: bool) -> list[str]:
