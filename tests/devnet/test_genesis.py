@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from devnet.genesis import make_world, random_network_id
+from devnet.genesis import MadeWorld, make_world, random_network_id
 from devnet.spec import ProfileName, load_world
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import read_genesis, sign_genesis
@@ -78,9 +78,9 @@ def test_two_networks_of_the_same_world_share_no_key_and_no_id() -> None:
     assert not keys(one) & keys(other)
 
 
-def keys(made: object) -> set[str]:
+def keys(made: MadeWorld) -> set[str]:
     """Return every DID of a made world."""
-    return set(re.findall(r"did:key:z6Mk\w{44}", str(made.view.genesis)))  # type: ignore[attr-defined]  # a MadeWorld
+    return set(re.findall(r"did:key:z6Mk\w{44}", str(made.view.genesis)))
 
 
 def test_no_seed_shows_in_what_is_printed() -> None:
