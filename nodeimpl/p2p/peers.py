@@ -125,13 +125,16 @@ class Peers:
     async def run(self) -> None:
         """Accept, dial, probe and announce until cancelled; then tell the peers goodbye."""
         assert self._tasks is None, "peers run once"
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            tasks.create_task(self._announce_all())
-            tasks.create_task(self._accept_all())
-            tasks.create_task(self._probe_all())
-            for peer in self._bootstrap:
-                tasks.create_task(self._stay_connected(peer))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._announce_all())
+                tasks.create_task(self._accept_all())
+                tasks.create_task(self._probe_all())
+                for peer in self._bootstrap:
+                    tasks.create_task(self._stay_connected(peer))
+        finally:
+            self._current.clear()
 
     async def ask(
         self,

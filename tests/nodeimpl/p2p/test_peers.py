@@ -11,6 +11,7 @@ from nodeimpl.p2p.limits import PeersLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import HashMalformed, QueueFull
 from opkit.wire.errors import Fault, Unreachable
+from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import EngineId, PeerConnected, PeerLost
 from opkit.wire.peer import HAVE_BLOB, LOAD, AskLoad, HaveBlob, Load, MethodUnknown
 
@@ -257,5 +258,53 @@ def test_an_answer_outside_the_protocol_is_a_fault_of_the_peer(network, stranger
                 await stream.finish()
                 with pytest.raises(Fault):
                     await asking
+
+    asyncio.run(story())
+
+
+def test_nodes_of_different_networks_never_count_as_connected(network, genesis_for):
+    async def story():
+        strange = [genesis_for(), genesis_for()]
+        async with network(genesis=strange, connected=False) as (ana, ben):
+            with pytest.raises(Unreachable):
+                await ana.peers.wait_connected(ben.did, 500)
+            assert ana.peers.connected() == ben.peers.connected() == ()
+            assert ana.events == ben.events == []
+
+    asyncio.run(story())
+
+
+def test_a_journal_that_is_busy_stops_nobody(network, monkeypatch):
+    async def story():
+        async with network(connected=False) as (ana, ben):
+
+            async def busy(event):
+                raise StoreBusy(why="full")
+
+            monkeypatch.setattr(ana.peers, "_announce", busy)
+            await ana.peers.wait_connected(ben.did, 5_000)
+            ben.task.cancel()
+            while ana.peers.connected():
+                await asyncio.sleep(0.005)
+            await asyncio.gather(ben.task, return_exceptions=True)
+            assert not ana.task.done()
+
+    asyncio.run(story())
+
+
+def test_a_break_on_one_connection_leaves_the_others_alone(network, monkeypatch):
+    async def story():
+        async with network(3) as (ana, ben, cat):
+            session = ana.peers._current[ben.did]
+
+            async def break_(stream, answers):
+                raise RuntimeError("a bug in taking streams")
+
+            monkeypatch.setattr(session, "_take", break_)
+            with pytest.raises((Unreachable, MethodUnknown)):
+                await ben.peers.have_blob(ana.did, cid_of(b""))
+            await ana.seen(PeerLost)
+            assert cat.did in ana.peers.connected()
+            await ana.peers.wait_connected(ben.did, 5_000)
 
     asyncio.run(story())
