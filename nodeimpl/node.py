@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 
@@ -34,9 +35,20 @@ from nodeimpl.p2p.peers import PeerAddress, Peers
 from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
-from opkit.wire.base import Did
 from opkit.wire.events import Event
 from opkit.wire.network import NodeStarted, ProviderLied
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What differs between worlds."""
+
+    config: NodeConfig
+    identity: Identity
+    genesis: GenesisView
+    transport: Transport
+    clock: Clock
+    sandbox: Sandbox
 
 
 class Node:
@@ -51,23 +63,22 @@ class Node:
     def __init__(
         self,
         *,
-        did: Did,
+        given: _Given,
         store: Store,
         blobs: BlobStore,
         peers: Peers,
-        transport: Transport,
         compute: Compute,
         app: FastAPI,
     ) -> None:
         """Use `Node.start`."""
-        self.did = did
+        self.did = given.identity.did
         self.store = store
         self.peers = peers
         self.app = app
         self._blobs = blobs
-        self._transport = transport
+        self._transport = given.transport
         self._compute = compute
-        self._work = asyncio.create_task(self._run(), name=f"node {did}")
+        self._work = asyncio.create_task(self._run(), name=f"node {self.did}")
 
     @classmethod
     async def start(
@@ -90,75 +101,39 @@ class Node:
         Raises:
             StoreError: the database cannot be owned, read or migrated.
         """
-        folder = config.node.folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        given = _Given(
+            config=config,
+            identity=identity,
+            genesis=genesis,
+            transport=transport,
+            clock=clock,
+            sandbox=sandbox,
+        )
+        config.node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await sandbox.start()
         store = await Store.open(url=config.store_url(), clock=clock)
         try:
-            return await cls._join(
-                config=config,
-                identity=identity,
-                genesis=genesis,
-                transport=transport,
-                clock=clock,
-                sandbox=sandbox,
-                store=store,
-            )
+            return await cls._join(given, store)
         except BaseException:
             await store.close()
             raise
 
     @classmethod
-    async def _join(
-        cls,
-        *,
-        config: NodeConfig,
-        identity: Identity,
-        genesis: GenesisView,
-        transport: Transport,
-        clock: Clock,
-        sandbox: Sandbox,
-        store: Store,
-    ) -> Node:
+    async def _join(cls, given: _Given, store: Store) -> Node:
+        config, clock = given.config, given.clock
         blobs = BlobStore(config.node.folder / "blobs", config.store.blob_bytes_max)
-        membership = Membership(store=store, identity=identity, genesis=genesis, clock=clock)
+        membership = Membership(
+            store=store, identity=given.identity, genesis=given.genesis, clock=clock
+        )
         await membership.seed()
-        peers = Peers(
-            transport=transport,
-            genesis=genesis,
-            org=config.node.org,
-            version=opkit.__version__,
-            clock=clock,
-            announce=_announcing(store),
-            bootstrap=[
-                PeerAddress(did=peer.did, addresses=peer.addresses) for peer in config.p2p.peers
-            ],
-            liars=await store.read(network_store.liars_known),
-        )
+        peers = await _make_peers(given, store)
         peers.serve_blobs(blobs)
-        compute = Compute(
-            store=store,
-            blobs=blobs,
-            sandbox=sandbox,
-            network=peers,
-            members=membership,
-            identity=identity,
-            genesis=genesis,
-            clock=clock,
-            limits=_compute_limits(config),
-            policy=_policy(config, genesis),
-        )
+        compute = _make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
         compute.serve_peers(peers)
         membership.while_revoking(compute.member_revoked)
         network = Network(
-            about=About(
-                did=identity.did,
-                org=config.node.org,
-                version=opkit.__version__,
-                engine=sandbox.engine,
-                started_ms=clock.now_ms(),
-            ),
-            genesis=genesis,
+            about=_about(given),
+            genesis=given.genesis,
             store=store,
             clock=clock,
             links=peers,
@@ -184,15 +159,7 @@ class Node:
         )
         started = NodeStarted(version=opkit.__version__, generation=store.generation)
         await store.write(lambda tx: tx.announce(started))
-        node = cls(
-            did=identity.did,
-            store=store,
-            blobs=blobs,
-            peers=peers,
-            transport=transport,
-            compute=compute,
-            app=app,
-        )
+        node = cls(given=given, store=store, blobs=blobs, peers=peers, compute=compute, app=app)
         return node
 
     def peer_addresses(self) -> tuple[str, ...]:
@@ -233,6 +200,52 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
             tasks.create_task(self._compute.run())
+
+
+async def _make_peers(given: _Given, store: Store) -> Peers:
+    """Return the connections, with who lied before and whom to stay connected with."""
+    config = given.config
+    return Peers(
+        transport=given.transport,
+        genesis=given.genesis,
+        org=config.node.org,
+        version=opkit.__version__,
+        clock=given.clock,
+        announce=_announcing(store),
+        bootstrap=[
+            PeerAddress(did=peer.did, addresses=peer.addresses) for peer in config.p2p.peers
+        ],
+        liars=await store.read(network_store.liars_known),
+    )
+
+
+def _make_compute(
+    given: _Given, *, store: Store, blobs: BlobStore, peers: Peers, membership: Membership
+) -> Compute:
+    """Return the compute domain; what it asks of others is answered by peers and membership."""
+    return Compute(
+        store=store,
+        blobs=blobs,
+        sandbox=given.sandbox,
+        network=peers,
+        members=membership,
+        identity=given.identity,
+        genesis=given.genesis,
+        clock=given.clock,
+        limits=_compute_limits(given.config),
+        policy=_policy(given.config, given.genesis),
+    )
+
+
+def _about(given: _Given) -> About:
+    """Return what the node says about itself for as long as it runs."""
+    return About(
+        did=given.identity.did,
+        org=given.config.node.org,
+        version=opkit.__version__,
+        engine=given.sandbox.engine,
+        started_ms=given.clock.now_ms(),
+    )
 
 
 def _announcing(store: Store) -> Callable[[Event], Awaitable[None]]:

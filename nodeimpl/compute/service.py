@@ -92,6 +92,10 @@ class Compute:
             group.create_task(self.executor.run(), name="executor")
             group.create_task(self.placement.run(), name="placement")
 
+    def _shown(self, tx: Tx, task: table.Task) -> wire.TaskView:
+        """Return a task as its submitter may see it."""
+        return task_view(tx, task, self.placement.progress, self.parts.members)
+
     def member_revoked(self, tx: Tx, member_id: MemberId) -> None:
         """End a revoked member's tasks and jobs, in the transaction that revoked them."""
         self.placement.cancel_all_of(tx, member_id)
@@ -196,13 +200,13 @@ class Compute:
             self._submission(tx, ask, _known(caller), signed, standing), parts.limits
         )
         if standing is not None:
-            return task_view(tx, standing, self.placement.progress)
+            return self._shown(tx, standing)
         if ask.input_inline is not None:
             table.keep(tx, manifest.input_hash, ask.input_inline)
         row = self._accept(tx, signed, manifest)
         row = self._take_at_once(tx, signed, manifest, row)
         tx.after_commit(lambda: self.placement.begin(row))
-        return task_view(tx, row, self.placement.progress)
+        return self._shown(tx, row)
 
     def _standing(self, tx: Tx, signed: Signed) -> table.Task | None:
         return None if signed.manifest is None else table.task(tx, signed.manifest.task_id)
@@ -304,7 +308,7 @@ class Compute:
 
     async def _view(self, task_id: str, who: MemberId) -> wire.TaskView:
         def read(tx: Tx) -> wire.TaskView:
-            return task_view(tx, _visible(tx, task_id, who), self.placement.progress)
+            return self._shown(tx, _visible(tx, task_id, who))
 
         return await self.parts.store.read(read)
 
@@ -315,7 +319,7 @@ class Compute:
             TaskUnknown: there is none, or it is another member's.
         """
         row = _visible(tx, ask.task_id, _known(caller).member_id)
-        return task_view(tx, self.placement.cancel(tx, row), self.placement.progress)
+        return self._shown(tx, self.placement.cancel(tx, row))
 
 
 def _known(caller: Caller | None) -> Caller:

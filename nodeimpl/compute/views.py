@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from nodeimpl.compute import store as table
-from nodeimpl.compute.parts import Progress
+from nodeimpl.compute.parts import Members, Progress
 from nodeimpl.kernel.tx import Tx
 from opkit.wire.base import Did
 from opkit.wire.compute import FINAL, TaskView
 
 
-def task_view(tx: Tx, task: table.Task, progress: Progress) -> TaskView:
+def task_view(tx: Tx, task: table.Task, progress: Progress, members: Members) -> TaskView:
     """Return a task as its submitter's node shows it, its small output included."""
     state = task.state
     if state not in FINAL:
@@ -23,6 +23,7 @@ def task_view(tx: Tx, task: table.Task, progress: Progress) -> TaskView:
         manifest_hash=task.manifest_hash,
         executor=task.executor,
         receipt=task.receipt,
+        records=() if task.receipt is None else members.records(tx, task.member_id),
         output_hash=task.output_hash,
         output_inline=None if task.output_hash is None else table.content(tx, task.output_hash),
         fetched=task.fetched,

@@ -91,7 +91,12 @@ class Network:
     async def peers(self, ask: wire.AskPeers, caller: Caller | None) -> wire.Peers:
         """Say whom the node is connected to and what it keeps."""
         blobs, blob_bytes = self._blobs.usage()
-        return wire.Peers(links=self._links.links(), blobs=blobs, blob_bytes=blob_bytes)
+        return wire.Peers(
+            links=self._links.links(),
+            blobs=blobs,
+            blob_bytes=blob_bytes,
+            journal=self._store.head(),
+        )
 
     async def live(self, ask: wire.AskHealth, caller: Caller | None) -> wire.Health:
         """Say that the node lives: who can answer does."""

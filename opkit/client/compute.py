@@ -196,7 +196,7 @@ class TaskHandle:
             if view.state is TaskState.CANCELLED:
                 raise Cancelled(task_id=self.task_id)
             raise self._fault(f"the task is {view.state} and has no receipt")
-        bundle = ReceiptBundle(receipt=view.receipt, manifest=self.manifest)
+        bundle = ReceiptBundle(receipt=view.receipt, manifest=self.manifest, records=view.records)
         receipt = self._checked(bundle)
         output = await self._output(view, receipt)
         return TaskResult(view=view, output=output, receipt=receipt, bundle=bundle)

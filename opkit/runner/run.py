@@ -53,6 +53,8 @@ class _Run:
     cell_seconds: int
     on_event: OnEvent
     pool: KernelPool
+    began: float = field(default_factory=time.monotonic)
+    created_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs: dict[str, bytes] = field(default_factory=dict)
 
@@ -102,7 +104,6 @@ async def run_flows(
         FileNotFoundError: a flow's notebook is not there.
         OSError: the folder cannot be written.
     """
-    began, created_ms = time.monotonic(), time.time_ns() // 1_000_000
     notebooks, out = _folders(flows, notebooks=notebooks, out=out, parallel=parallel)
     run = _Run(
         run_id=run_id,
@@ -121,15 +122,7 @@ async def run_flows(
         async with open_network() as network:
             run.say(RunEvent(kind="network", title=network.name))
             await ahead.can_execute()
-            result = await _tell_all(
-                run,
-                flows,
-                network,
-                ahead=ahead,
-                parallel=parallel,
-                began=began,
-                created_ms=created_ms,
-            )
+            result = await _tell_all(run, flows, network, ahead=ahead, parallel=parallel)
     finally:
         await ahead.can_write()
         await asyncio.to_thread(run.pool.close)
@@ -194,8 +187,6 @@ async def _tell_all(
     *,
     ahead: _Ahead,
     parallel: int,
-    began: float,
-    created_ms: int,
 ) -> RunResult:
     told: dict[str, FlowRecord] = {}
     interrupted = False
@@ -213,8 +204,7 @@ async def _tell_all(
             facts,
             flows=tuple(told[flow.name] for flow in flows if flow.name in told),
             interrupted=interrupted,
-            took_ms=round((time.monotonic() - began) * 1000),
-            created_ms=created_ms,
+            took_ms=round((time.monotonic() - run.began) * 1000),
         )
         await ahead.can_write()
         await asyncio.shield(asyncio.to_thread(_write, run, network, record))
@@ -313,7 +303,6 @@ def _record(
     flows: tuple[FlowRecord, ...],
     interrupted: bool,
     took_ms: int,
-    created_ms: int,
 ) -> RunRecord:
     ok = bool(flows) and all(flow.ok for flow in flows) and not interrupted
     return RunRecord(
@@ -325,7 +314,7 @@ def _record(
         ok=ok,
         interrupted=interrupted,
         clock_moved_ms=facts.clock_moved_ms,
-        created_ms=created_ms,
+        created_ms=run.created_ms,
         took_ms=took_ms,
         versions=versions(),
         nodes=facts.nodes,

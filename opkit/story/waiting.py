@@ -17,6 +17,7 @@ from opkit.wire.events import (
     JournalEntry,
     ReadJournal,
 )
+from opkit.wire.network import PEERS, AskPeers
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
@@ -35,14 +36,7 @@ class Caller(Protocol):
 
 async def journal_head(client: Caller) -> str:
     """Return the cursor after the last entry of the node's journal, to wait from there."""
-    after = ""
-    while True:
-        page = await client.call(
-            READ_JOURNAL, ReadJournal(after=after, entries_max=EVENTS_PER_PAGE_MAX)
-        )
-        after = str(page.cursor)
-        if len(page.entries) + page.passed_through < EVENTS_PER_PAGE_MAX:
-            return after
+    return str((await client.call(PEERS, AskPeers())).journal)
 
 
 async def wait_for_event(

@@ -10,7 +10,7 @@ from pydantic import Field
 from opkit.wire.base import Count, Did, Jws, NetworkId, Slug, Text, TimeMs, Wire
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.errors import Busy, Conflict, Denied, Invalid
-from opkit.wire.events import Event
+from opkit.wire.events import Cursor, Event
 
 CLOCK_TYP = "opkit-clock+jws"
 
@@ -53,15 +53,16 @@ class NodeInfo(Wire):
 
 
 class AskPeers(Wire):
-    """Ask whom the node is connected to."""
+    """Ask whom the node is connected to, and what it keeps."""
 
 
 class Peers(Wire):
-    """Connected peers by DID, and how many blobs and bytes are kept here."""
+    """Connected peers by DID, what is kept here, and where the journal ends now."""
 
     links: tuple[PeerLink, ...]
     blobs: Count
     blob_bytes: Count
+    journal: Cursor
 
 
 class AskHealth(Wire):

@@ -255,6 +255,8 @@ class TaskView(Wire):
 
     Attributes:
         receipt: the executor's receipt once there is one, verified by this node before it is shown.
+        records: the submitter's membership records, for whoever checks the receipt with no more
+            than the genesis; empty for a founder.
         output_inline: the output if it has at most 64 KiB, else fetch it by `output_hash`.
         problem: the refusal's problem document if the task was refused.
     """
@@ -266,6 +268,7 @@ class TaskView(Wire):
     manifest_hash: RecordId
     executor: Did | None
     receipt: Jws | None = None
+    records: tuple[Jws, ...] = ()
     output_hash: Cid | None = None
     output_inline: B64 | None = None
     fetched: Fetched | None = None

@@ -151,6 +151,7 @@ def test_a_node_says_who_it_is_and_what_it_waits_for(tmp_path: Path) -> None:
 
         assert (info.did, info.network) == (NODE.did, NETWORK_ID)
         assert (peers.links, peers.blobs, peers.blob_bytes) == ((), 0, 0)
+        assert peers.journal == store.head()
         assert (await network.live(wire.AskHealth(), None)).status == "ok"
         with pytest.raises(wire.NotReady) as no:
             await network.ready(wire.AskHealth(), None)

@@ -8,7 +8,7 @@ import pytest
 
 from opkit.story import NotShown, journal_head, until, wait_for_event
 from opkit.wire.events import Cursor, JournalEntry, JournalPage
-from opkit.wire.network import NodeStarted
+from opkit.wire.network import PEERS, NodeStarted, Peers
 
 ZERO = "0" * 64
 
@@ -59,8 +59,17 @@ def test_waiting_for_an_event_ends_at_its_deadline():
         )
 
 
-def test_the_head_is_the_cursor_after_the_last_page():
-    assert asyncio.run(journal_head(Journal())) == f"1.1.{ZERO}"
+class AtItsEnd:
+    """A node whose journal ends at its seventh entry."""
+
+    async def call(self, endpoint, ask):
+        assert endpoint is PEERS
+        end = Cursor(generation=1, sequence=7, hash=ZERO)
+        return Peers(links=(), blobs=0, blob_bytes=0, journal=end)
+
+
+def test_the_head_is_where_the_node_says_that_its_journal_ends():
+    assert asyncio.run(journal_head(AtItsEnd())) == f"1.7.{ZERO}"
 
 
 def test_a_condition_is_asked_for_again_until_it_holds():
