@@ -260,7 +260,12 @@ class Peers:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None, "only while running"
-        self._tasks.create_task(work)
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError as ending:
+            # A group that is being cancelled takes no more work; the transport's end does the rest.
+            _log.debug("nothing new is begun at the end", why=str(ending))
+            work.close()
 
     async def _serve(self, session: Session) -> None:
         """Let one session run to its end; what breaks in it breaks nothing else."""
