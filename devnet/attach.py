@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devnet.clients import Clients, plain_http
+from devnet.clients import Clients
 from devnet.control import ask_supervisor
 from devnet.state import (
     OPERATOR,
@@ -80,7 +80,6 @@ class AttachedWorld:
             network=self._state.network,
             identity=identity,
             scopes=scopes,
-            http=plain_http(),
         )
 
     def node(self, org: str) -> NodeState:

@@ -5,28 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import httpx
-
 from opkit.client import NodeClient
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
 
 OPERATOR = "operator"
-
-CONNECTIONS_MAX = 64
-
-
-def plain_http() -> httpx.AsyncHTTPTransport:
-    """Return a transport for plain HTTP on loopback.
-
-    It loads no certificates, which an ordinary one does for every client, in tens of milliseconds.
-    """
-    return httpx.AsyncHTTPTransport(
-        verify=False,
-        trust_env=False,
-        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=16),
-    )
-
 
 Make = Callable[[str, Identity | None, tuple[Scope, ...] | None], NodeClient]
 """Makes a client of an organisation's node for an identity, with these scopes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from devnet.clients import plain_http
 from devnet.state import DevnetState, NodeState
 from opkit.client import NodeClient
 from opkit.wire.errors import CoopError
@@ -30,7 +29,6 @@ async def _info(state: DevnetState, node: NodeState) -> NodeInfo | None:
         url=node.url,
         node=node.did,
         network=state.network,
-        http=plain_http(),
         deadline_ms=ASK_DEADLINE_MS,
     )
     try:
