@@ -45,7 +45,16 @@ from opkit.wire.compute import (
 )
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import BodyOversize, ScopeMissing, TokenMissing
-from opkit.wire.network import NODE, PEERS, AskNode, AskPeers, PeerConnected, Peers, ProviderLied
+from opkit.wire.network import (
+    NODE,
+    PEERS,
+    AskNode,
+    AskPeers,
+    EngineId,
+    PeerConnected,
+    Peers,
+    ProviderLied,
+)
 
 if TYPE_CHECKING:
     from opkit.client import NodeClient, TaskHandle, TaskResult
@@ -80,7 +89,7 @@ class Patronage:
     harbor_cursor: str = ""
     task: TaskHandle | None = None
     result: TaskResult | None = None
-    engines: dict[str, str] = field(default_factory=dict)
+    engines: dict[str, EngineId] = field(default_factory=dict)
 
     @property
     def submitted(self) -> TaskHandle:
@@ -132,8 +141,7 @@ async def three_nodes_are_connected(world: World, story: Patronage) -> None:
             partial(connected, to=others),
             what=f"{org} connected to the others",
         )
-        info = await client.call(NODE, AskNode())
-        story.engines[org] = f"{info.engine.name} {info.engine.version}"
+        story.engines[org] = (await client.call(NODE, AskNode())).engine
     story.figures = as_input(surplus=SURPLUS, hours=HOURS)
     story.program = stamped("patronage", world.run_id)
 
@@ -257,6 +265,8 @@ async def we_verify_the_receipt(world: World, story: Patronage) -> Evidence:
         same(
             "manifest", expected=record_id(story.submitted.manifest), actual=receipt.manifest_hash
         ),
+        same("limits", expected=TaskLimits(), actual=receipt.limits),
+        same("engine", expected=story.engines[HARBOR], actual=receipt.engine),
         proofs=[ReceiptProof(bundle)],
         receipt=receipt,
         receipt_hash=record_id(bundle.receipt),
@@ -327,6 +337,12 @@ async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
     return expect(
         same("the liar is named", expected=liar.did, actual=lied.peer),
         same("for this hash", expected=info.wasm_hash, actual=lied.cid),
+        that(
+            "its bytes were received",
+            lied.received_bytes > 0,
+            expected="some",
+            actual=lied.received_bytes,
+        ),
         same("then fetched from River City", expected=world.node(RIVER).did, actual=fetched.peer),
         same("output", expected=story.completed.output, actual=result.output),
         verify_receipt(result.bundle, genesis=world.genesis),
