@@ -403,8 +403,8 @@ async def a_memory_bomb(world: World, story: Patronage) -> Evidence:
 
 @flow.step("UNAUTHENTICATED_REFUSED", adversarial=True)
 async def nobody_in_particular(world: World, story: Patronage) -> Evidence:
-    """A stranger without a token asks BrightWorks for the program, and gets nothing."""
-    stranger = world.client(BRIGHT, None)
+    """A stranger without a token asks River City for the program, which is there, in vain."""
+    stranger = world.client(RIVER, None)
     with refused(TokenMissing) as no:
         await stranger.call(GET_MODULE, GetModule(wasm_hash=story.wasm_hash))
     return expect(no.check, refusal=no.problem)

@@ -20,15 +20,16 @@ import nodeimpl.p2p.fetching
 import opkit.client.compute
 from devnet.inprocess import inprocess_world
 from flows import FLOWS
-from flows.a import flow
+from flows.a import MARA, flow
 from nodeimpl.compute.sandbox import Sandbox
+from nodeimpl.compute.service import Compute
 from nodeimpl.gateway.admit import Admission, Admitted
 from opkit.proof import jws
 from opkit.proof.checks import Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.story import Report, that
-from opkit.wire.compute import BlobUnknown, Fetched, Outcome, QuotaExceeded, TaskState
+from opkit.wire.compute import BlobUnknown, Fetched, ModuleInfo, Outcome, TaskState
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import ScopeMissing, TokenMissing
 
@@ -93,9 +94,25 @@ def test_it_is_told_three_times_in_a_row_on_one_network():
     assert len(hashes) == 3
 
 
+def _believe_receipts(patch: pytest.MonkeyPatch) -> None:
+    """Let the submitter's node and client believe any receipt, so that the flow itself must look.
+
+    Both would refuse the executor's word earlier, and the marker would be lost without the flow.
+    """
+    said = Verdict(subject="receipt", checks=(that("said so", True),), anchored=False)
+    patch.setattr(nodeimpl.compute.placement, "judge_end", lambda *_, **__: "")
+    patch.setattr(opkit.client.compute, "verify_receipt", lambda *_, **__: said)
+
+
 def _names_by_something_else(patch: pytest.MonkeyPatch) -> None:
-    """A module is named by the hash of other bytes."""
-    patch.setattr(nodeimpl.compute.service, "cid_of", lambda data: cid_of(data + b"!"))
+    """A module is answered with the hash of other bytes."""
+    honest = Compute.deploy
+
+    def deploy(self: Compute, tx: Any, ask: Any, caller: Any, kept: Any) -> ModuleInfo:
+        other = cid_of(ask.module + b"!")
+        return honest(self, tx, ask, caller, kept).model_copy(update={"wasm_hash": other})
+
+    patch.setattr(Compute, "deploy", deploy)
 
 
 def _lists_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -103,13 +120,15 @@ def _lists_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(nodeimpl.compute.store, "module_page", lambda *_, **__: [])
 
 
-def _takes_no_task(patch: pytest.MonkeyPatch) -> None:
-    """The submitter's node takes no task on."""
+def _keeps_what_nobody_gave(patch: pytest.MonkeyPatch) -> None:
+    """Every node says to keep every module."""
 
-    def refuse(*_: Any) -> None:
-        raise QuotaExceeded(limit=0)
+    def get_module(self: Compute, tx: Any, ask: Any, caller: Any, _: None) -> ModuleInfo:
+        return ModuleInfo(
+            wasm_hash=ask.wasm_hash, owner=MARA, name="patronage", size_bytes=1, deployed_at_ms=1
+        )
 
-    patch.setattr(nodeimpl.compute.service, "judge_submission", refuse)
+    patch.setattr(Compute, "get_module", get_module)
 
 
 def _names_another_provider(patch: pytest.MonkeyPatch) -> None:
@@ -146,10 +165,8 @@ def _signs_with_a_strange_key(patch: pytest.MonkeyPatch) -> None:
             strange = payload.model_copy(update={"executor": stranger.did})
             return jws.sign(strange, typ=typ, identity=stranger)
 
-    said = Verdict(subject="receipt", checks=(that("said so", True),), anchored=False)
     patch.setattr(nodeimpl.compute.executor, "jws", Signer())
-    patch.setattr(nodeimpl.compute.placement, "judge_end", lambda *_, **__: "")
-    patch.setattr(opkit.client.compute, "verify_receipt", lambda *_, **__: said)
+    _believe_receipts(patch)
 
 
 def _confuses_unknown(patch: pytest.MonkeyPatch) -> None:
@@ -196,7 +213,7 @@ def _calls_a_loop_done(patch: pytest.MonkeyPatch) -> None:
         return TaskState.DONE if outcome is Outcome.FUEL else honest(outcome)
 
     patch.setattr(nodeimpl.compute.executor, "state_of", state_of)
-    patch.setattr(nodeimpl.compute.placement, "judge_end", lambda *_, **__: "")
+    _believe_receipts(patch)
 
 
 def _gives_all_memory(patch: pytest.MonkeyPatch) -> None:
@@ -208,7 +225,7 @@ def _gives_all_memory(patch: pytest.MonkeyPatch) -> None:
         return await honest(self, replace(job, limits=limits), **more)
 
     patch.setattr(Sandbox, "run", run)
-    patch.setattr(nodeimpl.compute.placement, "judge_end", lambda *_, **__: "")
+    _believe_receipts(patch)
 
 
 def _lets_strangers_in(patch: pytest.MonkeyPatch) -> None:
@@ -237,23 +254,23 @@ def _looks_at_no_scope(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Admission, "admit", admit)
 
 
-SABOTAGE: dict[str, Patch] = {
-    "MODULE_DEPLOYED": _names_by_something_else,
-    "MODULE_LISTED": _lists_nothing,
-    "TASK_SUBMITTED": _takes_no_task,
-    "MODULE_FETCHED": _names_another_provider,
-    "TASK_COMPLETED": _computes_wrongly,
-    "RECEIPT_VERIFIED": _signs_with_a_strange_key,
-    "UNKNOWN_HASH_REFUSED": _confuses_unknown,
-    "BAD_HASH_REFUSED": _takes_any_text_for_a_hash,
-    "OVERSIZE_REFUSED": _reads_any_length,
-    "TAMPERED_MODULE_REFUSED": _believes_providers,
-    "LOOP_STOPPED": _calls_a_loop_done,
-    "MEMORY_BOUNDED": _gives_all_memory,
-    "UNAUTHENTICATED_REFUSED": _lets_strangers_in,
-    "SCOPE_REFUSED": _looks_at_no_scope,
+SABOTAGE: dict[str, tuple[Patch, str]] = {
+    "MODULE_DEPLOYED": (_names_by_something_else, "which is not its hash"),
+    "MODULE_LISTED": (_lists_nothing, "listed by owner: expected"),
+    "TASK_SUBMITTED": (_keeps_what_nobody_gave, "BrightWorks holds the program: expected 'False'"),
+    "MODULE_FETCHED": (_names_another_provider, "from River City's node: expected"),
+    "TASK_COMPLETED": (_computes_wrongly, "output: expected 'Hugo 879"),
+    "RECEIPT_VERIFIED": (_signs_with_a_strange_key, "executor-known: expected 'a node"),
+    "UNKNOWN_HASH_REFUSED": (_confuses_unknown, "got BlobUnknown"),
+    "BAD_HASH_REFUSED": (_takes_any_text_for_a_hash, "got ModuleUnknown"),
+    "OVERSIZE_REFUSED": (_reads_any_length, "got ModuleInvalid"),
+    "TAMPERED_MODULE_REFUSED": (_believes_providers, "no such network.provider-lied"),
+    "LOOP_STOPPED": (_calls_a_loop_done, "state: expected 'failed', got 'done'"),
+    "MEMORY_BOUNDED": (_gives_all_memory, "memory within the limit: expected '16777216'"),
+    "UNAUTHENTICATED_REFUSED": (_lets_strangers_in, "but it was allowed"),
+    "SCOPE_REFUSED": (_looks_at_no_scope, "but it was allowed"),
 }
-"""For each marker one rule that, broken, must take it away."""
+"""For each marker one rule that, broken, must take it away, and what the flow then misses."""
 
 
 def test_every_marker_has_its_sabotage():
@@ -262,11 +279,14 @@ def test_every_marker_has_its_sabotage():
 
 @pytest.mark.parametrize("lost", PINNED)
 def test_a_broken_rule_stops_the_flow_at_exactly_its_marker(monkeypatch, lost):
-    SABOTAGE[lost](monkeypatch)
+    """And because the flow looked, not because the sabotage broke the node."""
+    sabotage, missed = SABOTAGE[lost]
+    sabotage(monkeypatch)
 
     (report,) = tell()
 
     assert not report.ok
     assert report.stopped is not None
     assert report.stopped.at == lost, report.stopped
+    assert missed in report.stopped.why
     assert report.shown == PINNED[: PINNED.index(lost)]
