@@ -55,7 +55,7 @@ class Watch:
 
         Later on loading would hold up the loop that carries the links.
         """
-        http = httpx.AsyncClient(verify=False, trust_env=False)  # noqa: S501  # no TLS is spoken here
+        http = httpx.AsyncClient(verify=False, trust_env=False)  # noqa: S501 - no TLS is spoken
         async with http:
             with suppress(httpx.ConnectError):
                 await http.get(NOBODY)
