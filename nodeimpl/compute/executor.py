@@ -118,6 +118,8 @@ class Executor:
 
         Args:
             signed: the manifest and its verdict.
+            origin: the node that offers it. A second one to offer the same hears of its end too,
+                so that nobody who saw a manifest can take a task away by offering it first.
             inline: its input, if it came along; ignored if it is another.
 
         Raises:
@@ -144,14 +146,14 @@ class Executor:
         if taken is not None:
             standing = table.job(tx, taken)
             assert standing is not None, "the index and the row are one"
-            return standing
+            return _joined(tx, standing, origin)
         if inline is not None and cid_of(inline) == manifest.input_hash:
             table.keep(tx, manifest.input_hash, inline)
         row = table.JobRow(
             manifest_hash=signed.manifest_hash,
             task_id=manifest.task_id,
             member_id=manifest.member_id,
-            origin=origin,
+            origins={origin: False},
             manifest=signed.token,
             state=TaskState.ACCEPTED,
             output_hash=None,
@@ -163,6 +165,21 @@ class Executor:
         table.add_job(tx, row)
         tx.after_commit(lambda: self._begin(row))
         return row
+
+    def catch_up(self, tx: Tx, row: table.JobRow) -> None:
+        """Tell the submitter's side of this node of a job that had ended before it was theirs."""
+        if row.state in FINAL and self.end_local is not None:
+            self.end_local(tx, row)
+
+    def drop(self, tx: Tx, manifest_hash: RecordId, *, origin: Did) -> None:
+        """Note that `origin` wants no more of a job; it ends once nobody does."""
+        row = table.job(tx, manifest_hash)
+        if row is None or row.state in FINAL:
+            return
+        origins = {**row.origins, origin: True}
+        table.set_job(tx, replace(row, origins=origins))
+        if all(origins.values()):
+            self.cancel(tx, manifest_hash)
 
     def cancel(self, tx: Tx, manifest_hash: RecordId) -> None:
         """End a job as soon as may be; one that has ended stays as it is."""
@@ -269,10 +286,16 @@ class Executor:
                 attempt += 1
 
     def _mark(self, live: _Live) -> None:
-        """Note that a worker has the job now."""
+        """Note that a worker has the job now; one that expired while it waited is not begun.
+
+        Raises:
+            ManifestExpired: it has.
+        """
         if live.started_at_ms is not None:
             return
-        live.started_at_ms = self._parts.clock.now_ms()
+        now_ms = self._parts.clock.now_ms()
+        judge_time(live.manifest, now_ms=now_ms, limits=self._parts.limits)
+        live.started_at_ms = now_ms
         self.progress.states[live.row.manifest_hash] = TaskState.RUNNING
         live.events.append(
             TaskStarted(task_id=live.row.task_id, manifest_hash=live.row.manifest_hash)
@@ -327,7 +350,7 @@ class Executor:
             output_hash=ended.output_hash,
         )
         table.set_job(tx, changed)
-        if row.origin == self._parts.me and self.end_local is not None:
+        if self._parts.me in row.origins and self.end_local is not None:
             self.end_local(tx, changed)
 
     def _sign(self, tx: Tx, live: _Live, result: RunResult, output_hash: Cid | None) -> None:
@@ -384,6 +407,15 @@ class Executor:
     def engine(self) -> EngineId:
         """What runs modules here."""
         return self._parts.sandbox.engine
+
+
+def _joined(tx: Tx, row: table.JobRow, origin: Did) -> table.JobRow:
+    """Return a job that stands, with one more node that offered it."""
+    if origin in row.origins:
+        return row
+    changed = replace(row, origins={**row.origins, origin: False})
+    table.set_job(tx, changed)
+    return changed
 
 
 def _open_rows(tx: Tx) -> list[table.JobRow]:

@@ -155,11 +155,12 @@ class Offers:
             members=self._parts.members,
             genesis=self._parts.genesis,
         )
-        self._executor.take(tx, signed, origin=self._parts.me)
+        job = self._executor.take(tx, signed, origin=self._parts.me)
         standing = table.task(tx, row.task_id)
         if standing is None or standing.executor is not None:
             return
         record_placed(tx, standing, self._parts.me)
+        self._executor.catch_up(tx, job)
 
 
 def record_placed(tx: Tx, row: table.Task, executor: Did) -> table.Task:

@@ -13,7 +13,7 @@ from nodeimpl.compute.verdicts import read_manifest
 from nodeimpl.compute.views import job_view
 from nodeimpl.kernel.tx import Tx
 from opkit.wire.base import Did, RecordId
-from opkit.wire.compute import FINAL, TaskUnknown, TaskView
+from opkit.wire.compute import FINAL, ManifestRejected, TaskUnknown, TaskView
 from opkit.wire.peer import (
     AWAIT_TASK,
     DROP_TASK,
@@ -69,8 +69,12 @@ class Peering:
         """Take a task durably.
 
         Raises:
+            ManifestRejected: the peer is no node of the network: a manifest that somebody saw is
+                no right to have it run.
             Refusal: as `rules.judge_offer` says; StoreBusy.
         """
+        if self._parts.genesis.node(peer) is None:
+            raise ManifestRejected(why="it was offered by no node of the network")
 
         def work(tx: Tx) -> RecordId:
             signed = read_manifest(
@@ -105,7 +109,7 @@ class Peering:
         return await self._view(peer, ask.manifest_hash)
 
     async def drop(self, peer: Did, ask: DropTask) -> TaskView:
-        """End a job that this peer offered.
+        """End a job that this peer offered, unless another one offered it too.
 
         Raises:
             TaskUnknown: this peer offered none such.
@@ -114,7 +118,7 @@ class Peering:
 
         def work(tx: Tx) -> TaskView:
             row = _offered(tx, peer, ask.manifest_hash)
-            self._executor.cancel(tx, row.manifest_hash)
+            self._executor.drop(tx, row.manifest_hash, origin=peer)
             return job_view(tx, row, self._executor.progress, me=self._parts.me)
 
         return await self._parts.store.write(work)
@@ -130,6 +134,6 @@ class Peering:
 def _offered(tx: Tx, peer: Did, manifest_hash: RecordId) -> table.JobRow:
     """Return a job if this peer offered it."""
     row = table.job(tx, manifest_hash)
-    if row is None or row.origin != peer:
+    if row is None or peer not in row.origins:
         raise TaskUnknown(task_id=manifest_hash)
     return row

@@ -40,6 +40,9 @@ from opkit.wire.gateway import StoreBusy
 from opkit.wire.peer import AWAIT_TASK, DROP_TASK, AwaitTask, DropTask
 
 AWAIT_MS = 25_000
+HASTY_S = 0.5
+"""An answer that says nothing new sooner than this was not waited for."""
+
 PASSING = frozenset({TaskState.PLACED, TaskState.FETCHING, TaskState.RUNNING})
 
 _log = structlog.get_logger("compute")
@@ -104,7 +107,7 @@ class Placement:
         changed = replace(row, cancelling=True)
         table.set_task(tx, changed)
         if row.executor == self._parts.me:
-            self._executor.cancel(tx, row.manifest_hash)
+            self._executor.drop(tx, row.manifest_hash, origin=self._parts.me)
         tx.after_commit(lambda: self._stop(row.task_id))
         return changed
 
@@ -210,6 +213,7 @@ class Placement:
         loop = asyncio.get_running_loop()
         heard, attempt = loop.time(), 0
         while True:
+            asked = loop.time()
             try:
                 view = await self._hear(live, row, executor)
             except TaskUnknown:
@@ -222,12 +226,17 @@ class Placement:
                 await asyncio.sleep(backoff_ms(attempt) / 1000)
                 attempt += 1
                 continue
-            heard, attempt = loop.time(), 0
+            heard = loop.time()
             if view.state in FINAL:
                 await self._settle(row, executor, view)
                 return
+            self._judge_delay(live)
             if view.state in PASSING:
                 self.progress.states[live.task_id] = view.state
+            # An executor that holds no ask open must not make this node ask without a pause.
+            attempt = attempt + 1 if heard - asked < HASTY_S else 0
+            if attempt:
+                await asyncio.sleep(backoff_ms(attempt) / 1000)
 
     def _judge_silence(self, live: _Live, silent_s: float, *, why: str) -> None:
         """Give an executor up that was silent for too long, if the task may run elsewhere."""
@@ -236,6 +245,16 @@ class Placement:
             raise ExecutorLost(why)
         if self._parts.clock.now_ms() >= manifest.expires_at_ms + limits.dead_letter_ms:
             raise ExecutorLost(why)
+
+    def _judge_delay(self, live: _Live) -> None:
+        """Give an executor up that never comes to an end, whatever it says in between.
+
+        An honest one begins nothing after the task's expiry, and stops what runs by its limit.
+        """
+        manifest, limits = live.manifest, self._parts.limits
+        latest_ms = manifest.expires_at_ms + manifest.limits.time_ms + limits.dead_letter_ms
+        if self._parts.clock.now_ms() >= latest_ms:
+            raise ExecutorLost("it does not come to an end")
 
     async def _hear(self, live: _Live, row: table.Task, executor: Did) -> TaskView:
         """Return what the executor says next: once it is final, or after a while."""

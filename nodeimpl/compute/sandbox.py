@@ -176,7 +176,7 @@ class Sandbox:
         """Run one task to its end. Cancelling this kills the worker.
 
         Args:
-            started: called when a worker was found for it.
+            started: called when a worker was found for it; what it raises ends the run.
 
         Raises:
             ModuleInvalid: the module does not compile within the limits.
@@ -191,9 +191,9 @@ class Sandbox:
         finally:
             self._waiting -= 1
         self._running += 1
-        if started is not None:
-            started()
         try:
+            if started is not None:
+                started()
             return await self._run_twice_at_most(job)
         finally:
             self._running -= 1

@@ -282,10 +282,12 @@ class Compute:
         if not is_named and (manifest.aud != ANY_EXECUTOR or self.executor.jobs > 0):
             return row
         try:
-            self.executor.take(tx, signed, origin=self.parts.me)
+            job = self.executor.take(tx, signed, origin=self.parts.me)
         except Refusal:
             return row
-        return record_placed(tx, row, self.parts.me)
+        placed = record_placed(tx, row, self.parts.me)
+        self.executor.catch_up(tx, job)
+        return table.task(tx, row.task_id) or placed
 
     async def get_task(self, ask: wire.GetTask, caller: Caller | None) -> wire.TaskView:
         """Return how a task does, once it is final or `wait_ms` have passed.

@@ -71,7 +71,7 @@ jobs = Table(
     Column("manifest_hash", Text, primary_key=True),
     Column("task_id", Text, nullable=False),
     Column("member_id", Text, nullable=False),
-    Column("origin", Text, nullable=False),
+    Column("origins", Text, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("output_hash", Text, nullable=False),
@@ -151,6 +151,7 @@ _SET_JOB = sql(
     update(jobs)
     .where(jobs.c.manifest_hash == bindparam("which"))
     .values(
+        origins=bindparam("origins"),
         state=bindparam("state"),
         output_hash=bindparam("output_hash"),
         fetched=bindparam("fetched"),
@@ -204,12 +205,15 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class JobRow:
-    """A task as its executor keeps it; `origin` is the peer that offered it."""
+    """A task as its executor keeps it.
+
+    `origins` are the nodes that offered it, in order, and whether each has dropped it since.
+    """
 
     manifest_hash: RecordId
     task_id: str
     member_id: MemberId
-    origin: Did
+    origins: dict[Did, bool]
     manifest: Jws
     state: TaskState
     output_hash: Cid | None
@@ -334,7 +338,7 @@ def add_job(tx: Tx, job: JobRow) -> None:
         manifest_hash=job.manifest_hash,
         task_id=job.task_id,
         member_id=job.member_id,
-        origin=job.origin,
+        origins=json.dumps(job.origins),
         manifest=job.manifest,
         accepted_at_ms=job.accepted_at_ms,
         **_shared(job),
@@ -350,7 +354,7 @@ def job(tx: Tx, manifest_hash: RecordId) -> JobRow | None:
         manifest_hash=row[0],
         task_id=row[1],
         member_id=row[2],
-        origin=row[3],
+        origins=json.loads(row[3]),
         manifest=row[4],
         state=TaskState(row[5]),
         output_hash=row[6] or None,
@@ -369,7 +373,8 @@ def job_of(tx: Tx, *, member_id: MemberId, task_id: str) -> RecordId | None:
 
 def set_job(tx: Tx, changed: JobRow) -> None:
     """Replace what can change in a job."""
-    tx.run(_SET_JOB, which=changed.manifest_hash, **_shared(changed))
+    origins = json.dumps(changed.origins)
+    tx.run(_SET_JOB, which=changed.manifest_hash, origins=origins, **_shared(changed))
 
 
 def open_jobs(tx: Tx, member_id: MemberId | None = None) -> list[RecordId]:

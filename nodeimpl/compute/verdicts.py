@@ -15,7 +15,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.membership import fold_member
 from opkit.proof.receipt import verify_manifest, verify_receipt
 from opkit.wire.base import Did, Jws, RecordId
-from opkit.wire.compute import Manifest, Receipt, ReceiptBundle, TaskState, TaskView
+from opkit.wire.compute import Manifest, Receipt, ReceiptBundle, TaskView
 from opkit.wire.membership import Member
 
 
@@ -96,7 +96,7 @@ def judge_end(
         return "the receipt is another executor's"
     if state_of(receipt.outcome) is not view.state:
         return "state and receipt disagree"
-    if view.state is TaskState.DONE and view.output_hash != receipt.output_hash:
+    if view.output_hash != receipt.output_hash:
         return "output and receipt disagree"
     if view.output_inline is not None and cid_of(view.output_inline) != receipt.output_hash:
         return "the output is not the one that the receipt names"

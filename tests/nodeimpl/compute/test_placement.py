@@ -15,7 +15,7 @@ from opkit.proof.cid import cid_of
 from opkit.proof.receipt import verify_receipt
 from opkit.wire import compute as wire
 from opkit.wire.base import Did
-from opkit.wire.peer import AWAIT_TASK, AskLoad, AwaitTask, DropTask, OfferTask
+from opkit.wire.peer import AWAIT_TASK, LOAD, AskLoad, AwaitTask, DropTask, Load, OfferTask
 
 RIVER, BRIGHT, HARBOR = (
     "river-city-tool-library",
@@ -103,6 +103,48 @@ def test_nobody_who_accepts_is_told_at_once(in_town: InTown, module: Module) -> 
         assert view.problem["code"] == "executor-unavailable"
 
     in_town(story)
+
+
+def test_a_peer_that_says_nothing_of_its_load_is_asked_again(
+    in_town: InTown, module: Module
+) -> None:
+    """Silence, for a second under load, is no refusal: a task for any waits for its placement."""
+
+    async def story(town: Any) -> None:
+        await town.open(BRIGHT, policy=NOBODY)
+        river = town.at[RIVER]
+        await town.deploy(RIVER, module("upper"), member_id=MARA)
+        honest = Peering(river.compute.parts, river.compute.executor)
+        asked = 0
+
+        async def load(peer: Did, ask: AskLoad) -> Load:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise RuntimeError("it cannot say now")
+            return await honest.load(peer, ask)
+
+        river.peers._desk._handlers[LOAD.name] = load
+        view = await hugo_runs(town, module("upper"))
+        assert view.state is wire.TaskState.DONE
+        assert asked == 2
+
+    in_town(story, RIVER)
+
+
+def test_a_named_executor_that_comes_back_in_time_gets_the_task(
+    in_town: InTown, module: Module
+) -> None:
+    async def story(town: Any) -> None:
+        await town.deploy(RIVER, module("upper"), member_id=MARA)
+        manifest = town.manifest(HUGO, module("upper"), b"x", aud=town.at[RIVER].did)
+        await town.close(RIVER)
+        view = await town.submit(BRIGHT, manifest, b"x", member_id=HUGO)
+        await town.open(RIVER)
+        view = await town.result(BRIGHT, view.task_id, member_id=HUGO)
+        assert view.state is wire.TaskState.DONE
+
+    in_town(story, RIVER, BRIGHT, placement_ms_max=30_000)
 
 
 def test_the_named_executors_refusal_is_the_tasks_end(in_town: InTown, module: Module) -> None:
