@@ -56,7 +56,7 @@ class Offers:
         attempt = 0
         while True:
             self._judge_time(manifest)
-            candidates = await self._candidates(manifest, avoid)
+            candidates, silent = await self._candidates(manifest, avoid)
             for executor in candidates:
                 no = await self._offer(executor, row, manifest)
                 if no is None:
@@ -64,7 +64,8 @@ class Offers:
                 last = no
                 if not _may_pass(no):
                     avoid.add(executor)
-            if loop.time() >= until or self._hopeless(manifest, avoid, candidates):
+            hopeless = not silent and self._hopeless(manifest, avoid, candidates)
+            if hopeless or loop.time() >= until:
                 raise OfferFailed(last)
             await asyncio.sleep(backoff_ms(attempt) / 1000)
             attempt += 1
@@ -82,9 +83,10 @@ class Offers:
         left = [each for each in candidates if each not in avoid]
         return not left and bool(self._parts.network.connected())
 
-    async def _candidates(self, manifest: Manifest, avoid: set[Did]) -> list[Did]:
+    async def _candidates(self, manifest: Manifest, avoid: set[Did]) -> tuple[list[Did], bool]:
+        """Return who may take the task, and whether somebody else did not say if they would."""
         if manifest.aud != ANY_EXECUTOR:
-            return [] if manifest.aud in avoid else [manifest.aud]
+            return [] if manifest.aud in avoid else [manifest.aud], False
         me = self._parts.me
         local = Candidate(
             did=me,
@@ -94,10 +96,12 @@ class Offers:
             accepts=self._parts.policy.accepts(manifest.member_id),
             local=True,
         )
-        peers = [did for did in self._parts.network.connected() if self._is_node(did)]
+        connected = self._parts.network.connected()
+        peers = [did for did in connected if self._is_node(did) and did not in avoid]
         asked = await asyncio.gather(*(self._load(did, manifest) for did in peers))
-        known = [each for each in (local, *asked) if each is not None and each.did not in avoid]
-        return rank(known)[: self._parts.limits.offers_max]
+        known = [each for each in asked if each is not None]
+        able = known if me in avoid else [local, *known]
+        return rank(able)[: self._parts.limits.offers_max], len(known) < len(asked)
 
     def _is_node(self, did: Did) -> bool:
         """Return whether receipts of this peer can be verified: it stands in the genesis."""
@@ -109,7 +113,7 @@ class Offers:
                 did, LOAD, AskLoad(member_id=manifest.member_id), deadline_ms=LOAD_DEADLINE_MS
             )
         except (Unreachable, Fault, Refusal):
-            # Who does not say how busy it is, is not chosen.
+            # Who does not say how busy it is, is not chosen now; it may say so a moment later.
             return None
         return Candidate(
             did=did,
