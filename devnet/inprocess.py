@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,14 @@ from devnet.spec import DAY_MS, ProfileName
 from devnet.state import DevnetError
 from devnet.timekeeper import Timekeeper
 from nodeimpl.compute.sandbox import Sandbox
-from nodeimpl.config import ComputeSection, NodeConfig, NodeSection, P2pSection, PeerSection
+from nodeimpl.config import (
+    ComputeSection,
+    NodeConfig,
+    NodeSection,
+    P2pSection,
+    PeerSection,
+    StoreSection,
+)
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.node import Node
@@ -123,6 +130,7 @@ class InProcessWorld:
         seed: int,
         folder: Path,
         sandbox: Sandbox,
+        store_url: Callable[[], str] | None,
         stack: AsyncExitStack,
     ) -> None:
         """Prepare the nodes; nothing runs before `start`."""
@@ -136,6 +144,7 @@ class InProcessWorld:
         self._made = made
         self.folder = folder
         self._sandbox = sandbox
+        self._store_url = store_url
         self._stack = stack
         identities = {**made.members, OPERATOR: made.operator}
         self._clients = Clients(identities=identities, make=self._make)
@@ -183,6 +192,7 @@ class InProcessWorld:
                     for one in self._nodes.values()
                 )
             ),
+            store=StoreSection(url=self._store_url() if self._store_url else ""),
             compute=ComputeSection(),
         )
 
@@ -373,6 +383,7 @@ async def open_inprocess(
     seed: int = 7,
     run_id: str | None = None,
     sandbox: Sandbox | None = None,
+    store_url: Callable[[], str] | None = None,
 ) -> InProcessWorld:
     """Return a fresh network in this process; closing it removes all that it made.
 
@@ -381,6 +392,7 @@ async def open_inprocess(
         seed: fixes figures, order and faults; never keys.
         run_id: tells this telling from others; a random one if None.
         sandbox: workers to share with other worlds; the caller starts and closes them.
+        store_url: gives each node the URL of an empty database; SQLite in its folder if None.
     """
     _quiet_logs()
     folder = Path(tempfile.mkdtemp(prefix="opkit-inprocess-"))
@@ -396,6 +408,7 @@ async def open_inprocess(
         seed=seed,
         folder=folder,
         sandbox=sandbox,
+        store_url=store_url,
         stack=stack,
     )
     try:
@@ -413,9 +426,12 @@ async def inprocess_world(
     seed: int = 7,
     run_id: str | None = None,
     sandbox: Sandbox | None = None,
+    store_url: Callable[[], str] | None = None,
 ) -> AsyncIterator[InProcessWorld]:
     """Hold a fresh network in this process. Arguments as of `open_inprocess`."""
-    world = await open_inprocess(profile, seed=seed, run_id=run_id, sandbox=sandbox)
+    world = await open_inprocess(
+        profile, seed=seed, run_id=run_id, sandbox=sandbox, store_url=store_url
+    )
     try:
         yield world
     finally:

@@ -1,0 +1,23 @@
+"""The same nodes on PostgreSQL: Flow A, whole, with every domain's tables on the other engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from devnet.inprocess import inprocess_world
+from flows import FLOWS
+
+pytestmark = pytest.mark.postgres
+
+
+def test_flow_a_passes_on_postgresql(postgres_database: Callable[[], str]) -> None:
+    async def tell() -> None:
+        async with inprocess_world("three", store_url=postgres_database) as world:
+            report = await FLOWS["a"].tell(world).run()
+        assert report.stopped is None
+        assert report.ok
+
+    asyncio.run(asyncio.wait_for(tell(), 60))
