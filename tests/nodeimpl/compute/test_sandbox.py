@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,9 @@ def test_an_endless_loop_is_stopped_by_fuel(run_once: Run, module: Module) -> No
 
 
 def test_an_endless_loop_is_stopped_by_time(run_once: Run, module: Module) -> None:
-    started = time.monotonic()
     result = run_once(module("spin"), fuel=100_000_000_000, time_ms=100)
     assert result.outcome is Outcome.TIME
     assert result.time_used_us >= 100_000
-    assert time.monotonic() - started < 5
 
 
 def test_a_memory_bomb_is_bounded(run_once: Run, module: Module) -> None:
@@ -145,9 +142,11 @@ def test_without_grants_nothing_of_the_world_is_seen(run_once: Run, module: Modu
 
 
 def test_a_grant_gives_the_manifests_values_and_never_waits(run_once: Run, module: Module) -> None:
-    started = time.monotonic()
-    said = probe_says(run_once(module("probe"), clock_ms=1_700_000_000_000, random_seed=7))
-    assert time.monotonic() - started < 2.5
+    # The probe asks to sleep for three seconds: were it to, its time would run out.
+    grants = {"clock_ms": 1_700_000_000_000, "random_seed": 7}
+    result = run_once(module("probe"), time_ms=2_900, **grants)
+    assert result.outcome is Outcome.OK
+    said = probe_says(result)
     assert said["clock-real"] == [0, 1_700_000_000_000_000_000]
     assert said["clock-monotonic"] == [0, 1_700_000_000_000_000_000]
     assert said["sleep"] == [0, 1]
@@ -192,18 +191,21 @@ def test_a_module_that_is_no_command_is_invalid(run_once: Run, text: str, why: s
         run_once(bytes(wasmtime.wat2wasm(f"(module {text})")))
 
 
-def test_a_failed_compile_is_remembered(inside: Callable[..., Any]) -> None:
+def test_a_failed_compile_is_remembered(
+    inside: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = b"\0asm\x01\0\0\0junk"
 
-    async def work(sandbox: Sandbox) -> float:
-        with pytest.raises(ModuleInvalid):
+    async def work(sandbox: Sandbox) -> None:
+        with pytest.raises(ModuleInvalid) as first:
             await sandbox.compile(bad, cid_of(bad))
-        started = time.perf_counter()
-        with pytest.raises(ModuleInvalid):
+        monkeypatch.setattr(sandbox, "_spawner", None)  # No worker is asked again.
+        with pytest.raises(ModuleInvalid) as again:
             await sandbox.compile(bad, cid_of(bad))
-        return time.perf_counter() - started
+        monkeypatch.undo()
+        assert again.value.why == first.value.why
 
-    assert inside(work) < 0.005
+    inside(work)
 
 
 def test_bytes_of_another_name_are_never_compiled(
@@ -253,9 +255,7 @@ def test_cancelling_ends_a_run_at_once_and_the_next_task_is_served(
         assert sandbox.running == 0
         return await sandbox.run(job(module("upper"), b"next"))
 
-    started = time.monotonic()
     assert inside(work).output == b"NEXT"
-    assert time.monotonic() - started < 10
 
 
 def test_tasks_wait_for_a_slot_and_the_queue_is_bounded(

@@ -214,26 +214,27 @@ def test_a_killed_spawner_is_noticed(
 
 
 @pytest.mark.slow
-def test_a_compile_that_takes_too_much_is_ended_and_remembered(tmp_path: Path) -> None:
+def test_a_compile_that_takes_too_much_is_ended_and_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits = SandboxLimits(compile_cpu_s=1, compile_wall_ms=20_000)
     made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code", limits=limits)
     bomb = heavy()
 
-    async def work() -> tuple[str, float]:
+    async def work() -> str:
         await made.start()
         try:
             with pytest.raises(ModuleInvalid) as no:
                 await made.compile(bomb, cid_of(bomb))
-            started = time.perf_counter()
+            monkeypatch.setattr(made, "_spawner", None)  # No worker is asked again.
             with pytest.raises(ModuleInvalid):
                 await made.compile(bomb, cid_of(bomb))
-            return no.value.why, time.perf_counter() - started
+            return no.value.why
         finally:
+            monkeypatch.undo()
             await made.close()
 
-    why, again_s = asyncio.run(work())
-    assert "CPU time" in why
-    assert again_s < 0.05
+    assert "CPU time" in asyncio.run(work())
 
 
 def test_a_compile_that_waits_too_long_is_refused_but_not_remembered(tmp_path: Path) -> None:
