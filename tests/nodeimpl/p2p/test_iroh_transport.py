@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -125,3 +127,50 @@ def test_a_did_that_is_no_key_cannot_be_dialled():
         await transport.close()
 
     asyncio.run(story())
+
+
+_FAILED_HANDSHAKE = """
+import asyncio
+from pathlib import Path
+
+from nodeimpl.p2p.iroh_transport import IrohTransport
+from nodeimpl.p2p.transport import DialFailed
+from opkit.proof.keys import Identity
+
+
+def mapped():
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return sum(line.endswith((".so", ".debug")) or ".so." in line for line in lines)
+
+
+async def story():
+    ana, ben = (IrohTransport(identity=Identity.generate()) for _ in range(2))
+    await ana.start()
+    await ben.start()
+    before = mapped()
+    stranger = Identity.generate().did
+    try:
+        await ana.dial(stranger, addresses=ben.addresses(), deadline_ms=5_000)
+    except DialFailed:
+        pass
+    await ana.close()
+    await ben.close()
+    print(mapped() - before)
+
+
+asyncio.run(story())
+"""
+
+
+def test_a_failed_handshake_reads_no_debug_symbols():
+    """Reading them maps libraries once more, takes 65 ms and 50 MB; strangers can cause it."""
+    environment = {name: value for name, value in os.environ.items() if "BACKTRACE" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", _FAILED_HANDSHAKE],
+        env={**environment, "RUST_BACKTRACE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0"
