@@ -223,6 +223,18 @@ def test_each_limit_bounds_what_is_asked(field: str, limits: Limits) -> None:
     assert no.value.field == field
 
 
+def test_what_is_asked_may_reach_each_limit_exactly() -> None:
+    asked = MANIFEST.limits
+    exact = Limits(
+        fuel_max=asked.fuel,
+        time_ms_max=asked.time_ms,
+        memory_bytes_max=asked.memory_bytes,
+        output_bytes_max=asked.output_bytes,
+        manifest_ttl_ms_max=MANIFEST.expires_at_ms - SUBMISSION.case.now_ms,
+    )
+    assert judge_submission(SUBMISSION, exact) == MANIFEST
+
+
 def test_a_module_has_one_byte_at_least_and_the_limit_at_most() -> None:
     small = Limits(module_bytes_max=8)
     judge_module(size_bytes=1, limits=small)
@@ -253,6 +265,10 @@ def test_the_least_loaded_who_accepts_comes_first() -> None:
 
 def test_at_equal_load_the_local_one_comes_first_then_the_order_of_names() -> None:
     assert rank([candidate("b"), candidate("a"), candidate("z", local=True)]) == ["z", "a", "b"]
+
+
+def test_who_waits_counts_as_load_too() -> None:
+    assert rank([candidate("a", waiting=1), candidate("b")]) == ["b", "a"]
 
 
 def test_load_is_counted_per_slot() -> None:

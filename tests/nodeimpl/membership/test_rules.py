@@ -211,6 +211,10 @@ def judge_token(said: TokenClaims | None = None, **changed: Any) -> None:
     rules.judge_token(said or claims(), **{**fields, **changed})
 
 
+def test_a_token_may_live_exactly_as_long_as_the_limit() -> None:
+    judge_token(claims(expires_at_ms=NOW + LIMITS.token_ttl_ms_max))
+
+
 def test_a_token_is_good_strictly_before_it_expires() -> None:
     judge_token(now_ms=NOW + 999)
 
@@ -283,11 +287,12 @@ def test_a_standing_member_gets_the_key_and_roles_of_the_record() -> None:
     assert (after.member.did, after.member.roles) == (BEN, ("member",))
 
 
-def test_revoking_changes_nothing_but_activity_and_sequence() -> None:
-    standing = Standing(member=member(), local=True)
+@pytest.mark.parametrize("local", [True, False])
+def test_revoking_changes_nothing_but_activity_and_sequence(local: bool) -> None:
+    standing = Standing(member=member(), local=local)
     after = judge_change(record(action="revoke"), standing=standing, holder="mill/ana")
 
-    assert after.member == member(active=False, sequence=1)
+    assert after == Standing(member=member(active=False, sequence=1), local=local)
 
 
 @pytest.mark.parametrize(
