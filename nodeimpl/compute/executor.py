@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nodeimpl.compute import store as table
-from nodeimpl.compute.parts import Parts, Progress, cancelled
+from nodeimpl.compute.parts import Crew, Parts, Progress, cancelled
 from nodeimpl.compute.rules import (
     ManifestCase,
     Offer,
@@ -92,19 +92,15 @@ class Executor:
         self._parts = parts
         self._supply = supply
         self._live: dict[RecordId, _Live] = {}
-        self._group: asyncio.TaskGroup | None = None
+        self._crew = Crew()
 
     async def run(self) -> None:
         """Run jobs, those left by the last stop first, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            try:
-                for row in await self._parts.store.read(_open_rows):
-                    self._begin(row)
-                await asyncio.Event().wait()
-            finally:
-                # What commits from here on begins with the next start.
-                self._group = None
+        await self._crew.run(self._begin_open)
+
+    async def _begin_open(self) -> None:
+        for row in await self._parts.store.read(_open_rows):
+            self._begin(row, manifest_of(row.manifest))
 
     @property
     def jobs(self) -> int:
@@ -140,7 +136,7 @@ class Executor:
             me=self._parts.me,
             jobs_of_submitter=table.count_jobs(tx, manifest.member_id) if manifest else 0,
             jobs=table.count_jobs(tx),
-            ready=self._group is not None,
+            ready=self._crew.runs,
         )
         manifest = judge_offer(offer, self._parts.limits, self._parts.policy)
         if taken is not None:
@@ -163,7 +159,7 @@ class Executor:
             accepted_at_ms=tx.now_ms,
         )
         table.add_job(tx, row)
-        tx.after_commit(lambda: self._begin(row))
+        tx.after_commit(lambda: self._begin(row, manifest))
         return row
 
     def catch_up(self, tx: Tx, row: table.JobRow) -> None:
@@ -199,14 +195,14 @@ class Executor:
         if live is not None:
             live.cancelled.set()
 
-    def _begin(self, row: table.JobRow) -> None:
-        if self._group is None or row.manifest_hash in self._live:
+    def _begin(self, row: table.JobRow, manifest: Manifest) -> None:
+        if not self._crew.runs or row.manifest_hash in self._live:
             return
-        live = _Live(row=row, manifest=manifest_of(row.manifest))
+        live = _Live(row=row, manifest=manifest)
         if row.cancelling:
             live.cancelled.set()
         self._live[row.manifest_hash] = live
-        self._group.create_task(self._see_through(live), name=f"job {row.task_id}")
+        self._crew.begin(lambda: self._see_through(live), name=f"job {row.task_id}")
 
     async def _see_through(self, live: _Live) -> None:
         """Bring one job to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -119,6 +120,44 @@ class Progress:
         for waiter in self._waiting.get(key, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+
+class Crew:
+    """Work that runs side by side, each piece in a task of its own, all of one owner.
+
+    Once the owner ends, or a piece failed and so takes the owner with it, nothing new begins: what
+    commits from then on begins with the next start.
+    """
+
+    def __init__(self) -> None:
+        """Begin nothing before `run`."""
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether new work begins."""
+        return self._group is not None
+
+    async def run(self, first: Callable[[], Awaitable[None]]) -> None:
+        """Own the work until cancelled; `first` begins what was left by the last stop."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                await first()
+                await asyncio.Event().wait()
+            finally:
+                self._group = None
+
+    def begin(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+        """Begin a piece of work; ask `runs` before."""
+        assert self._group is not None, "nothing begins that nobody owns"
+        task = self._group.create_task(work(), name=name)
+        # Called before anything else can begin work: the group takes no more after a failure.
+        task.add_done_callback(self._end_if_failed)
+
+    def _end_if_failed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._group = None
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

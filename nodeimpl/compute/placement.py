@@ -15,7 +15,7 @@ import structlog
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
 from nodeimpl.compute.offers import OfferFailed, Offers, record_placed
-from nodeimpl.compute.parts import Parts, cancelled
+from nodeimpl.compute.parts import Crew, Parts, cancelled
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import judge_end, manifest_of, receipt_of
@@ -73,23 +73,19 @@ class Placement:
         self._supply = supply
         self._offers = Offers(parts, executor)
         self._live: dict[str, _Live] = {}
-        self._group: asyncio.TaskGroup | None = None
+        self._crew = Crew()
 
     async def run(self) -> None:
         """Drive tasks, those left by the last stop first, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            try:
-                for row in await self._parts.store.read(_open_rows):
-                    self.begin(row)
-                await asyncio.Event().wait()
-            finally:
-                # What commits from here on begins with the next start.
-                self._group = None
+        await self._crew.run(self._begin_open)
+
+    async def _begin_open(self) -> None:
+        for row in await self._parts.store.read(_open_rows):
+            self.begin(row)
 
     def begin(self, row: table.Task) -> None:
         """Drive a task that was accepted; called after the commit."""
-        if self._group is None or row.task_id in self._live or row.state in FINAL:
+        if not self._crew.runs or row.task_id in self._live or row.state in FINAL:
             return
         if row.executor == self._parts.me:
             # The job ends the task in the transaction of its receipt (`end_local`).
@@ -98,7 +94,7 @@ class Placement:
         if row.cancelling:
             live.cancelled.set()
         self._live[row.task_id] = live
-        self._group.create_task(self._drive(live), name=f"task {row.task_id}")
+        self._crew.begin(lambda: self._drive(live), name=f"task {row.task_id}")
 
     def cancel(self, tx: Tx, row: table.Task) -> table.Task:
         """Note that a task shall end; a final one stays as it is. Return what stands."""
