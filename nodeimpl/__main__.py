@@ -19,6 +19,8 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from nodeimpl.compute.codecache import CacheUnsafe
+from nodeimpl.compute.engine import EngineUntested
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import ConfigError, NodeConfig, load_config
 from nodeimpl.gateway.server import bind_loopback, run_server
@@ -183,9 +185,13 @@ def serve(config: NodeConfig) -> int:
     log.configure(level=config.log.level)
     genesis = open_genesis(config)
     config.node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sandbox = Sandbox.launch(
-        workers_max=config.compute.workers, cache_folder=config.node.folder / "compiled"
-    )
+    try:
+        sandbox = Sandbox.launch(
+            workers_max=config.compute.workers, cache_folder=config.node.folder / "compiled"
+        )
+    except (EngineUntested, CacheUnsafe) as bad:
+        _log.error("modules cannot be run", why=str(bad))
+        return EXIT_FAILED
     try:
         return uvloop.run(_serve(config, genesis=genesis, sandbox=sandbox))
     except StoreError as bad:

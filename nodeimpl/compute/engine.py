@@ -47,6 +47,38 @@ SETTINGS: dict[str, bool | int | str] = {
 """Everything besides the engine's version that output or fuel depends on."""
 
 
+TESTED_VERSIONS = ("50.",)
+"""Versions of the `wasmtime` package, by how they begin, whose C API `memory.py` was tested with.
+It is bound by `ctypes`: where a structure differs, a module would write into foreign memory."""
+
+
+class EngineUntested(Exception):
+    """The installed engine is not one that this was tested with; `str()` says what to do."""
+
+    def __init__(self, installed: str) -> None:
+        """Name the version that is installed."""
+        wanted = " or ".join(f"{version}*" for version in TESTED_VERSIONS)
+        super().__init__(
+            f"wasmtime {installed} is installed, and modules run on {wanted} only: install that, "
+            "or run the tests of nodeimpl/compute with it and add it to TESTED_VERSIONS"
+        )
+        self.installed = installed
+
+
+def require_tested(installed: str | None = None) -> None:
+    """Pass if the engine is one that this was tested with.
+
+    Args:
+        installed: the version to judge by; the installed one unless told otherwise.
+
+    Raises:
+        EngineUntested: it is another.
+    """
+    found = installed or importlib.metadata.version("wasmtime")
+    if not found.startswith(TESTED_VERSIONS):
+        raise EngineUntested(found)
+
+
 @functools.cache
 def engine_id() -> EngineId:
     """Return what this installation runs modules on: name, version, hash of `SETTINGS`."""

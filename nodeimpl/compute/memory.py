@@ -6,6 +6,9 @@ the task's limit, remembers that it did, and knows the peak exactly. It reserves
 asks for, guard pages included, because compiled code relies on both.
 
 One worker runs one module at a time, so there is one memory at a time.
+
+The Python package has no public way to set a memory creator: this uses its generated bindings, and
+so runs with versions that it was tested with and no other.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import mmap
 from typing import Any
 
 from wasmtime import _bindings as bindings
+
+from nodeimpl.compute.engine import require_tested
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -45,7 +50,12 @@ class LinearMemory:
     """
 
     def __init__(self) -> None:
-        """Make the callbacks; no memory is mapped before a module asks for it."""
+        """Make the callbacks; no memory is mapped before a module asks for it.
+
+        Raises:
+            EngineUntested: the engine's C API may be another than this one was written for.
+        """
+        require_tested()
         self.base = 0
         self.size_bytes = 0
         self.limit_bytes = 0

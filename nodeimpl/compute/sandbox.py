@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nodeimpl.compute import framing
 from nodeimpl.compute.codecache import CodeCache
-from nodeimpl.compute.engine import engine_id
+from nodeimpl.compute.engine import engine_id, require_tested
 from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid
@@ -93,9 +93,11 @@ class Sandbox:
         """Start the spawner. Call this before keys are loaded, threads started, loops made.
 
         Raises:
+            EngineUntested: the installed engine is another than this was tested with.
             CacheUnsafe: the cache folder is not ours alone.
         """
         assert workers_max >= 1
+        require_tested()
         kept = limits or SandboxLimits()
         cache = CodeCache(
             cache_folder,
