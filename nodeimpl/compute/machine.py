@@ -85,7 +85,7 @@ def make_config(memory: LinearMemory) -> wasmtime.Config:
     config.wasm_gc = bool(SETTINGS["gc"])
     config.wasm_component_model = bool(SETTINGS["component_model"])
     config.max_wasm_stack = STACK_BYTES_MAX
-    config.parallel_compilation = False
+    config.parallel_compilation = True
     config.memory_init_cow = False
     memory.install(config)
     return config

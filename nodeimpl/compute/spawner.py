@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES_MAX = 1_024
 
+COMPILE_THREADS_MAX = 4
+"""How many threads compile one module: their stacks count against the memory of a compile."""
+
 
 def main(control: socket.socket, *, parent: int) -> None:
     """Serve the node behind `control` until it goes; then end every worker."""
     confine.die_with(parent)
     confine.drop_all_but(control.fileno())
     confine.quieten_signals()
+    # Read by the engine's thread pool (`rayon`), which each compile starts anew after its fork.
+    os.environ["RAYON_NUM_THREADS"] = str(min(COMPILE_THREADS_MAX, len(os.sched_getaffinity(0))))
     from nodeimpl.compute.machine import Machine
 
     spawner = _Spawner(control, Machine())
