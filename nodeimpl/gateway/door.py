@@ -190,7 +190,11 @@ class Door:
         if direct is not None:
             if self._stale(admitted):
                 await self._store.read(lambda tx: self._confirm(tx, admitted))
-            return self._bytes(await direct(ask, caller))
+            said = self._bytes(await direct(ask, caller))
+            if self._stale(admitted):
+                # Who was revoked while they waited does not get what they waited for.
+                await self._store.read(lambda tx: self._confirm(tx, admitted))
+            return said
         prepared = await self._prepare(ask, caller)
         transact = self._store.write if self.route.writes else self._store.read
         return await transact(lambda tx: self._handle(tx, ask, admitted, prepared))

@@ -11,8 +11,9 @@ from typing import Any
 
 import uvicorn
 
+from nodeimpl.gateway.connections import BoundedConnection
+
 KEEP_ALIVE_S = 30
-CONNECTIONS_MAX = 4_096
 BACKLOG = 512
 SHUTDOWN_S = 5
 MESSAGE_BYTES_MAX = 4_096
@@ -84,7 +85,7 @@ async def run_server(
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=BoundedConnection,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,
@@ -95,7 +96,6 @@ async def run_server(
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        limit_concurrency=CONNECTIONS_MAX,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )

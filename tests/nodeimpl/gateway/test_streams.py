@@ -326,6 +326,42 @@ def test_a_long_poll_answers_when_something_happens_and_when_nothing_does(doorst
     run(story())
 
 
+@pytest.mark.parametrize("whom", ["member", "token"])
+def test_who_is_revoked_while_they_wait_does_not_get_what_they_waited_for(
+    doorstep: Any, whom: str
+) -> None:
+    async def story() -> None:
+        async with (
+            doorstep.node() as node,
+            node.raw() as raw,
+            node.client("operator") as operator,
+            node.client("mill/ana") as ana,
+        ):
+            await operator.login()
+            token = (await ana.login()).token
+            after = str(node.store.head())
+            waiting = asyncio.ensure_future(
+                raw.get(
+                    "/v1/journal",
+                    params={"after": after, "wait_ms": 20_000},
+                    headers={"Authorization": f"Bearer {token}"},
+                )
+            )
+            await asyncio.sleep(0.05)  # it waits by now; if it does not, it is refused all the same
+            if whom == "member":
+                did = node.people.members["mill/ana"].did
+                record = node.people.record("mill/ana", did=did, action="revoke")
+                await operator.call(CHANGE_MEMBER, ChangeMember(record=record))
+            else:
+                await node.client().with_token(token).call(REVOKE_TOKEN, RevokeToken())
+            await happen(node)
+            answer = await waiting
+            assert answer.status_code == 401
+            assert answer.json()["code"] == "token-rejected"
+
+    run(story())
+
+
 def test_an_empty_journal_is_a_page_at_the_beginning(doorstep: Any) -> None:
     async def story() -> None:
         async with doorstep.node() as node, node.client("mill/gus") as gus:

@@ -1,0 +1,208 @@
+"""What one connection may cost before anything of the node sees a request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from nodeimpl.gateway import connections
+from nodeimpl.kernel.binding import answer
+from opkit.wire.network import LIVE, AskHealth, Health
+
+LINE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 25))
+
+
+def small(_store: Any) -> list[Any]:
+    """Return one route that anybody may ask."""
+
+    async def live(ask: AskHealth, caller: Any) -> Health:
+        return Health(status="ok")
+
+    return [answer(LIVE, live)]
+
+
+async def dial(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a bare connection to a node."""
+    at = urlsplit(url)
+    return await asyncio.open_connection(at.hostname, at.port)
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    """Return the status of the next answer, whose body is a problem or the health."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length")
+    )
+    body = json.loads(await reader.readexactly(length))
+    status = int(head.split(b" ", 2)[1])
+    assert status == 200 or body["status"] == status
+    return status
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """Return what still comes; a reset is an end too, where more was sent than was read."""
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
+async def send_all(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send until the other side has had enough."""
+    try:
+        for start in range(0, len(data), 1_024):
+            writer.write(data[start : start + 1_024])
+            await writer.drain()
+    except ConnectionError:
+        return
+
+
+LONG_HEADS = {
+    "one header without an end": LINE + b"X-Long: " + b"x" * 2**20,
+    "many headers": LINE + b"".join(b"X-%d: y\r\n" % number for number in range(100_000)),
+    "an address without an end": b"GET /" + b"a" * 2**20,
+    "a whole head": LINE + b"X-Long: " + b"x" * connections.HEAD_BYTES_MAX + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", LONG_HEADS)
+def test_a_head_without_an_end_is_refused_before_it_is_kept(doorstep: Any, head: str) -> None:
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            reader, writer = await dial(node.url)
+            sending = asyncio.create_task(send_all(writer, LONG_HEADS[head]))
+            assert await status_of(reader) == 431
+            await sending
+            assert await rest_of(reader) == b""
+            writer.close()
+
+    run(story())
+
+
+def test_what_follows_a_body_in_chunks_is_bounded_too(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            reader, writer = await dial(node.url)
+            writer.write(LINE.replace(b"GET", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
+            trailers = b"".join(b"X-%d: y\r\n" % number for number in range(100_000))
+            await send_all(writer, trailers)
+            assert len(await rest_of(reader)) < connections.HEAD_BYTES_MAX
+            writer.close()
+
+    run(story())
+
+
+def test_a_head_that_trickles_in_has_a_deadline(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S_MAX", 0.1)
+
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            for begun in (b"", b"GET /v1/hea", LINE):
+                reader, writer = await dial(node.url)
+                writer.write(begun)
+                assert await status_of(reader) == 408
+                assert await rest_of(reader) == b""
+                writer.close()
+            reader, writer = await dial(node.url)
+            writer.write(LINE + b"\r\n")
+            assert await status_of(reader) == 200
+            writer.write(LINE)
+            assert await status_of(reader) == 408
+            writer.close()
+
+    run(story())
+
+
+def test_a_connection_is_used_again_and_again(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            reader, writer = await dial(node.url)
+            for _ in range(2_000):  # together longer than one head may be
+                writer.write(LINE + b"\r\n")
+                assert await status_of(reader) == 200
+            writer.close()
+
+    run(story())
+
+
+def test_what_is_no_http_is_a_problem(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            reader, writer = await dial(node.url)
+            writer.write(b"\x16\x03\x01 hello\r\n\r\n")
+            assert await status_of(reader) == 400
+            writer.close()
+
+    run(story())
+
+
+def test_a_crowd_leaves_room_for_the_nodes_own_files(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert connections.connections_max() <= soft // 2
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 2)
+
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            inside = [await dial(node.url) for _ in range(2)]
+            for reader, writer in inside:
+                writer.write(LINE + b"\r\n")
+                assert await status_of(reader) == 200, "who is in is served"
+            outside, crowding = await dial(node.url)
+            assert await status_of(outside) == 503
+            for _, writer in inside:
+                writer.close()
+            crowding.close()
+            status = 0
+            while status != 200:
+                again, writer = await dial(node.url)
+                writer.write(LINE + b"\r\n")
+                status = await status_of(again)
+                writer.close()
+
+    run(story())
+
+
+def test_an_answer_that_nobody_reads_is_not_kept_for_ever(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "READ_S_MAX", 0.2)
+    size = 32 * 2**20
+
+    def routes(_store: Any) -> list[Any]:
+        async def much(ask: AskHealth, caller: Any) -> Health:
+            return Health.model_construct(status="x" * size)
+
+        return [answer(LIVE, much)]
+
+    async def story() -> None:
+        async with doorstep.served(routes=routes) as node:
+            reader, writer = await dial(node.url)
+            writer.write(LINE + b"\r\n")
+            await reader.readexactly(1)
+            await asyncio.sleep(1)  # nothing is read: that is what must have an end
+            taken = 0
+            try:
+                while piece := await reader.read(2**20):
+                    taken += len(piece)
+            except ConnectionError:
+                taken += 0
+            assert taken < size
+            writer.close()
+
+    run(story())
