@@ -224,6 +224,23 @@ def test_every_cited_decision_record_exists() -> None:
     assert_none(f"{path}: ADR {number}" for path, number in cited if number not in numbers)
 
 
+def test_every_module_that_a_document_names_exists() -> None:
+    named = {
+        (path, module)
+        for path in matching(".md")
+        for module in re.findall(r"`((?:\w+/)+\w+\.py)`", text_of(path))
+    }
+    assert_none(f"{path}: {module}" for path, module in named if module not in tracked())
+
+
+@pytest.mark.parametrize("walk", ["One task, from call to receipt", "One event, from journal"])
+def test_the_architecture_walks_through_modules_on_both_sides(walk: str) -> None:
+    section = text_of("docs/architecture.md").split(f"## {walk}", 1)[1].split("\n## ", 1)[0]
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", section)
+    assert len(named) >= 10
+    assert {name.split("/")[0] for name in named} == {"nodeimpl", "opkit"}
+
+
 def requirements() -> set[str]:
     project = tomllib.loads(text_of("pyproject.toml"))
     lists = [
