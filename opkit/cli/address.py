@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+"""A compact JWS. Source: RFC 7515, section 3.1."""
+
 _PANEL = "Which node, and as whom"
 
 
@@ -37,7 +41,7 @@ _OPTIONS = {
     "speaker": _option("--as", "The member who speaks, such as `mara`; or `operator`."),
     "url": _option("--url", "Another node than a devnet's: where it listens."),
     "did": _option("--did", "Another node: its DID. Nothing is signed for any other."),
-    "identity": _option("--identity", "Another node: your identity (`opkit identity new`).", Path),
+    "identity": _option("--identity", "Another node: your identity, a name or a file."),
     "token": _option("--token", "A token file of `opkit login`, instead of an identity.", Path),
     "genesis": _option("--genesis", "The network's genesis, if this machine keeps none.", Path),
 }
@@ -52,7 +56,7 @@ class Address:
     speaker: str | None
     url: str | None
     did: str | None
-    identity: Path | None
+    identity: str | None
     token: Path | None
     genesis: Path | None
 
@@ -154,7 +158,7 @@ def _of_devnet(address: Address, default_speaker: str | None) -> Target:
 def _foreign(address: Address) -> Target:
     from opkit import home
     from opkit.cli.anchors import read_genesis_file
-    from opkit.cli.identities import open_identity
+    from opkit.cli.identities import identity_file, open_identity
 
     if address.devnet or address.org or address.speaker:
         raise Mistake("--url does not go with --devnet, --node or --as", hint="say one or other")
@@ -174,7 +178,9 @@ def _foreign(address: Address) -> Target:
         did=address.did,
         network=genesis.network,
         speaker="",
-        identity=open_identity(address.identity) if address.identity is not None else None,
+        identity=None
+        if address.identity is None
+        else open_identity(identity_file(address.identity)),
         operator=None,
         token=_read_token(address.token),
         tokens=home.tokens_folder(),
@@ -186,4 +192,7 @@ def _read_token(path: Path | None) -> str | None:
         return None
     if path.stat().st_size > 262_144:
         raise Mistake(f"{path} is too large to be a token")
-    return path.read_text("ascii").strip()
+    token = path.read_text("ascii", "replace").strip()
+    if not TOKEN.fullmatch(token):
+        raise Mistake(f"{path} holds no token", hint="`opkit login` writes one")
+    return token

@@ -107,11 +107,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         done = command.main(args=arguments, prog_name="opkit", standalone_mode=False)
     except typer.Abort:
-        sys.stderr.write("opkit: interrupted\n")
-        return exits.INTERRUPTED
+        return _interrupted()
     except Exception as error:  # noqa: BLE001 - the process edge: what is not explained is raised.
         return _fail(error, as_json="--json" in arguments)
+    if done == exits.INTERRUPTED:
+        return _interrupted()
     return done if isinstance(done, int) else exits.DONE
+
+
+def _interrupted() -> int:
+    """Say so: a prompt that comes back without a word looks like success."""
+    sys.stderr.write("opkit: interrupted\n")
+    return exits.INTERRUPTED
 
 
 def _fail(error: Exception, *, as_json: bool) -> int:

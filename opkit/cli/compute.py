@@ -169,7 +169,8 @@ def _show_result(result: TaskResult, to: Path | None, *, as_json: bool) -> int:
     def human(on: Any) -> None:
         out.facts(on, shown)
         if to is None and said["output"]:
-            on.print(f"\n{said['output']}", markup=False, end="")
+            text = str(said["output"])
+            on.print(f"\n{text}", markup=False, end="" if text.endswith("\n") else "\n")
 
     out.show(said, as_json=as_json, human=human)
     return exits.DONE if receipt.outcome.value == "ok" else exits.FAILED
@@ -212,7 +213,9 @@ def _limits(said: dict[str, int]) -> Any:
         return TaskLimits(**said)
     except ValidationError as bad:
         first = bad.errors()[0]
-        raise Mistake(f"{first['loc'][0]}: {first['msg']}", hint="compute submit --help") from bad
+        raise Mistake(
+            f"{first['loc'][0]}: {first['msg']}", hint="opkit compute submit --help"
+        ) from bad
 
 
 async def _view(target: Target, task_id: str, wait_ms: int) -> TaskView:

@@ -84,33 +84,40 @@ async def _tail(
         reading = client.events(after) if follow else client.journal(after)
         async with aclosing(reading) as pages:
             async for page in pages:
+                for entry in page.entries:
+                    if not entry.type.startswith(kind):
+                        continue
+                    _print(entry, as_json=as_json)
+                    lines -= 1
+                    if lines <= 0:
+                        return _after(entry, page)
                 cursor = page.cursor
-                lines = _print(page, kind, lines, as_json=as_json)
-                if lines <= 0:
-                    break
     return cursor
 
 
-def _print(page: JournalPage, kind: str, lines: int, *, as_json: bool) -> int:
-    """Print a page's entries and return how many lines are left."""
-    for entry in page.entries:
-        if lines <= 0 or not entry.type.startswith(kind):
-            continue
-        lines -= 1
-        if as_json:
-            out.line(entry.model_dump(mode="json"))
-        else:
-            typer.echo(_human(entry))
-    return lines
+def _after(entry: JournalEntry, page: JournalPage) -> Cursor:
+    """Return the place after an entry: where to go on when a page is not read to its end."""
+    from opkit.wire.events import Cursor
+
+    return Cursor(generation=page.cursor.generation, sequence=entry.sequence, hash=entry.hash)
+
+
+def _print(entry: JournalEntry, *, as_json: bool) -> None:
+    if as_json:
+        out.line(entry.model_dump(mode="json"))
+    else:
+        typer.echo(_human(entry))
 
 
 def _human(entry: JournalEntry) -> str:
     from datetime import UTC, datetime
 
     at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).strftime("%H:%M:%S.%f")[:-3]
-    said = " ".join(f"{key}={_short(value)}" for key, value in entry.body.items())
+    said = " ".join(f"{key}={_short(value)}" for key, value in entry.body.items() if value != "")
     return f"{entry.sequence:>6}  {at}  {entry.type:<28} {said}"
 
 
 def _short(value: object) -> str:
-    return out.shorten(str(value))
+    if isinstance(value, list):
+        return ",".join(out.plain(str(one)) for one in value)
+    return out.plain(out.shorten(str(value)))

@@ -6,6 +6,7 @@ program and keeps its trace.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from dataclasses import dataclass
@@ -44,6 +45,17 @@ _EXPLAINED = {
 }
 """Exceptions by their full names, so that explaining one imports nothing."""
 
+_ROOM = "make room there, or name another disk with OPKIT_HOME"
+_HINTS = {
+    errno.ENOENT: ("is the path right? It is taken from the working directory", exits.USAGE),
+    errno.EISDIR: ("it is a folder; name a file", exits.USAGE),
+    errno.EACCES: ("may you read and write it? OPKIT_HOME names another folder", exits.USAGE),
+    errno.EROFS: ("it cannot be written; OPKIT_HOME names another folder", exits.USAGE),
+    errno.ENOSPC: (_ROOM, exits.FAILED),
+    errno.EDQUOT: (_ROOM, exits.FAILED),
+}
+"""What helps against an error of the operating system, and the exit code."""
+
 
 def explain(error: BaseException) -> Explained | None:
     """Return what to tell the user of `error`, or None if it is this program's own mistake."""
@@ -64,9 +76,21 @@ def explain(error: BaseException) -> Explained | None:
             hint="this command needs the whole set-up: make install",
             code=exits.NOT_APPLICABLE,
         )
-    if isinstance(error, OSError) and error.filename is not None:
-        return Explained(why=f"{error.filename}: {error.strerror}", hint="", code=exits.USAGE)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _of_the_system(error)
     return None
+
+
+def _of_the_system(error: OSError) -> Explained | None:
+    """Explain what the operating system refused: a file, or a disk that is full.
+
+    What names no file is this program's own mistake, unless the disk is full or may not be used.
+    """
+    hint, code = _HINTS.get(error.errno or 0, ("", exits.USAGE))
+    if error.filename is None and not hint:
+        return None
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return Explained(why=f"{where}{error.strerror}", hint=hint, code=code)
 
 
 def _of_ours(error: BaseException, code: int) -> Explained:

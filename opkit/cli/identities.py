@@ -36,13 +36,15 @@ def make_identity(path: Path, *, with_passphrase: bool) -> Identity:
     """Make a new identity and write it sealed.
 
     Raises:
-        Mistake: there is one already.
+        Mistake: there is one already, or no folder to put it.
     """
     from opkit.proof import keystore
     from opkit.proof.keys import Identity
 
     if path.exists():
         raise Mistake(f"{path} exists already", hint="an identity is never overwritten")
+    if path.parent != home.identities_folder() and not path.parent.is_dir():
+        raise Mistake(f"there is no folder {path.parent}", hint="make it, or give a plain name")
     identity = Identity.generate()
     if with_passphrase:
         secret: bytes | str = _passphrase(confirm=True)
@@ -57,12 +59,14 @@ def open_identity(path: Path) -> Identity:
     """Return the identity in a file, asking for its passphrase if it has no key file.
 
     Raises:
-        Mistake: it is no identity.
+        Mistake: there is none, or it is no identity.
         ProofError: wrong secret, or damaged.
     """
     from opkit.proof import keystore
     from opkit.proof.keys import Identity
 
+    if not path.is_file():
+        raise Mistake(f"there is no identity {path}", hint="make one: opkit identity new NAME")
     if path.stat().st_size > FILE_BYTES_MAX:
         raise Mistake(f"{path} is too large to be an identity")
     beside = key_file_of(path)

@@ -40,7 +40,7 @@ def login(
     """
     target = address.resolve()
     if target.identity is None:
-        raise Mistake("a login needs an identity", hint="--identity FILE")
+        raise Mistake("a login needs an identity", hint="--identity NAME, or a file")
     token = asyncio.run(_login(target, scope, ttl_ms))
     path = target.tokens / f"{target.did[-12:]}-{token.member_id.replace('/', '.')}.token"
     home.write_private(path, token.token.encode("ascii"))

@@ -6,7 +6,6 @@ import asyncio
 import re
 import secrets
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -26,7 +25,7 @@ app = out.group(
 
       opkit member list
 
-      opkit member add ada --key did:key:z6Mk… --name Ada --role guest
+      opkit member add ada --key DID --name Ada --role guest
 
       opkit member revoke ada
     """
@@ -39,8 +38,8 @@ MemberArgument = Annotated[
     str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
 ]
 OperatorOption = Annotated[
-    Path | None,
-    typer.Option("--operator", help="Another node: the operator's identity file."),
+    str | None,
+    typer.Option("--operator", help="Another node: the operator's identity, a name or a file."),
 ]
 
 
@@ -77,13 +76,16 @@ def add(
     key: Annotated[str, typer.Option("--key", help="The member's DID.")],
     name: Annotated[str, typer.Option(help="Their name, for people.")],
     title: Annotated[str, typer.Option(help="What they do.")] = "member",
-    role: Annotated[list[str] | None, typer.Option("--role", help="Repeat it.")] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option("--role", help="member (the default), guest or operator; repeat it."),
+    ] = None,
     operator: OperatorOption = None,
     as_json: out.Json = False,
 ) -> int:
     """Add a member, give one a new key or other roles, or take one back in.
 
-    Example: opkit member add ada --key did:key:z6Mk… --name Ada --role guest
+    Example: opkit member add ada --key DID --name Ada --role guest
     """
     member_id = _member_id(member_id)
     if not DID.match(key):
@@ -122,15 +124,15 @@ def _change(
     action: Literal["add", "revoke"],
     facts: dict[str, Any],
     *,
-    operator: Path | None,
+    operator: str | None,
     as_json: bool,
 ) -> int:
-    from opkit.cli.identities import open_identity
+    from opkit.cli.identities import identity_file, open_identity
 
     target = address.resolve(default_speaker="operator")
-    signer = target.operator if operator is None else open_identity(operator)
+    signer = target.operator if operator is None else open_identity(identity_file(operator))
     if signer is None:
-        raise Mistake("only the network's operator changes members", hint="--operator FILE")
+        raise Mistake("only the network's operator changes members", hint="--operator NAME")
     member = asyncio.run(_post(target, signer, member_id, action, facts))
     said = member.model_dump(mode="json")
     out.show(said, as_json=as_json, human=lambda on: out.facts(on, said))

@@ -72,10 +72,53 @@ def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 
 def facts(on: Console, values: Mapping[str, object]) -> None:
-    """Print names and values, one a line."""
-    width = max(map(len, values), default=0)
-    for name, value in values.items():
+    """Print names and values for people, one a line; what is empty is left out."""
+    shown = [(name, value) for name, value in values.items() if value not in (None, "", [], {})]
+    told = [fact(name, value) for name, value in shown]
+    width = max((len(name) for name, _ in told), default=0)
+    for name, value in told:
         on.print(f"{name:<{width}}  {value}", markup=False)
+
+
+def fact(name: str, value: object) -> tuple[str, str]:
+    """Return a JSON field for people: times as dates, durations and sizes with their units."""
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words, "yes" if value else "no"
+    if isinstance(value, int):
+        if name.endswith("_at_ms"):
+            return words.removesuffix(" ms"), moment(value)
+        if name.endswith("_us"):
+            return words.removesuffix(" us"), f"{value / 1_000:,.1f} ms"
+        if name.endswith("_ms"):
+            return words.removesuffix(" ms"), duration(value)
+        return words, f"{value:,}"
+    if isinstance(value, list):
+        return words, ", ".join(map(str, value))
+    return words, plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Return a text of somebody else's without what steers a terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def moment(at_ms: int) -> str:
+    """Return a point in time as people write it, in UTC."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(took_ms: int) -> str:
+    """Return a duration in the unit that people would choose."""
+    if took_ms < 1_000:
+        return f"{took_ms} ms"
+    if took_ms < 120_000:
+        return f"{took_ms / 1_000:g} s"
+    if took_ms < 7_200_000:
+        return f"{took_ms / 60_000:g} min"
+    return f"{took_ms / 3_600_000:g} h"
 
 
 def shorten(text: str) -> str:

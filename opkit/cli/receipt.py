@@ -13,6 +13,7 @@ from opkit.cli.address import Address, Target, addressed
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
+    from opkit.proof.genesis import GenesisView
     from opkit.wire.compute import Receipt, ReceiptBundle
 
 app = out.group(
@@ -35,7 +36,10 @@ FileArgument = Annotated[Path, typer.Argument(help="Receipt and manifest, as `su
 
 @app.command()
 def verify(
-    file: FileArgument, genesis: anchors.GenesisOption = None, as_json: out.Json = False
+    file: FileArgument,
+    genesis: anchors.GenesisOption = None,
+    verbose: anchors.Verbose = False,
+    as_json: out.Json = False,
 ) -> int:
     """Check a receipt offline: signatures, executor, manifest, hashes, limits.
 
@@ -47,7 +51,9 @@ def verify(
 
     bundle = _read(file)
     view = anchors.anchor(genesis, network=anchors.claimed_network(bundle.receipt))
-    return anchors.answer(verify_receipt(bundle, genesis=view), as_json=as_json)
+    verdict = verify_receipt(bundle, genesis=view)
+    about = _about(_claims(bundle), view) if verdict.ok else {}
+    return anchors.answer(verdict, as_json=as_json, verbose=verbose, about=about)
 
 
 @app.command()
@@ -61,6 +67,7 @@ def replay(
     input_file: Annotated[
         Path | None, typer.Option("--input-file", help="The input; default: fetched, by hash.")
     ] = None,
+    verbose: anchors.Verbose = False,
     as_json: out.Json = False,
 ) -> int:
     """Run a receipt's task again in a worker here, and compare outcome, output and fuel.
@@ -86,7 +93,8 @@ def replay(
         checks=signed.checks + again.checks,
         anchored=signed.anchored,
     )
-    return anchors.answer(verdict, as_json=as_json)
+    about = _about(receipt, view) if verdict.ok else {}
+    return anchors.answer(verdict, as_json=as_json, verbose=verbose, about=about)
 
 
 def _read(file: Path) -> ReceiptBundle:
@@ -116,6 +124,18 @@ def _claims(bundle: ReceiptBundle) -> Receipt:
         return Receipt.model_validate(jws.peek(bundle.receipt).payload)
     except ValidationError as bad:
         raise Mistake("the receipt is not of the shape of one") from bad
+
+
+def _about(receipt: Receipt, view: GenesisView | None) -> dict[str, object]:
+    """Return what was run, by whom and on whose order, as the receipt says it."""
+    node = view.node(receipt.executor) if view is not None else None
+    return {
+        "module": receipt.wasm_hash,
+        "ordered by": receipt.aud,
+        "run by": f"{node.org}, {receipt.executor}" if node is not None else receipt.executor,
+        "outcome": out.plain(f"{receipt.outcome.value} {receipt.reason}".strip()),
+        "output": receipt.output_hash or "none",
+    }
 
 
 def _fetch(address: Address, cid: str) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opkit.cli import anchors, out
 from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from opkit.proof.checks import Check
 
 app = out.group(
     """Check a run folder on any machine: signature, every file, every receipt, every proof.
@@ -31,11 +34,13 @@ def _group() -> None:
 def verify(
     folder: Annotated[Path, typer.Argument(help="The run folder that `opkit demo` wrote.")],
     genesis: anchors.GenesisOption = None,
+    verbose: anchors.Verbose = False,
     as_json: out.Json = False,
 ) -> int:
     """Check a run folder: the operator's signature, every file, every receipt, every proof.
 
-    Exit code 4 if it is consistent but no genesis says whose it is.
+    What does not hold is printed first, then how many checks were made of what. Exit code 4 if it
+    is consistent but no genesis says whose it is.
 
     Example: opkit report verify DIR --genesis network.jws
     """
@@ -49,4 +54,15 @@ def verify(
     if signature.is_file():
         network = anchors.claimed_network(signature.read_text("ascii", "replace").strip())
     view = anchors.anchor(genesis, network=network)
-    return anchors.answer(verify_folder(folder, genesis=view), as_json=as_json)
+    verdict = verify_folder(folder, genesis=view)
+    return anchors.answer(verdict, as_json=as_json, verbose=verbose, group_of=_group_of)
+
+
+def _group_of(check: Check) -> str:
+    """Return what a check of a report is about: the files, a flow, or the statement over all."""
+    if check.name.startswith("file "):
+        return "files"
+    flow, _, marker = check.name.partition(" ")
+    if marker.partition(":")[0].isupper():
+        return f"flow {flow}"
+    return "signature and evidence"

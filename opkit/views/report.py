@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from opkit.story.record import FlowRecord, NodeRecord, RunRecord
 from opkit.story.report import CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.story.states import State
+from opkit.views.deeds import deed_sentence
 from opkit.views.page import icon, page
-from opkit.views.values import took, value_html, values_table
+from opkit.views.values import place, took, value_html, values_table, was_cut_short
 
 EVIDENCE_ID: Final = "opkit-evidence"
 _OPENING = f'<script type="application/json" id="{EVIDENCE_ID}">'
@@ -23,7 +24,11 @@ _CLOSING = "</script>"
 
 def report_html(run: RunRecord) -> str:
     """Return a run's report: it opens offline, asks for nothing, and carries its evidence."""
-    failed = [flow for flow in run.flows if not flow.ok]
+    failed = [
+        flow
+        for flow in run.flows
+        if not flow.ok and not was_cut_short(flow, interrupted=run.interrupted)
+    ]
     told = "".join(_flow(flow) for flow in run.flows)
     body = (
         _header(run)
@@ -82,10 +87,19 @@ def _trouble(run: RunRecord, failed: list[FlowRecord]) -> str:
         cards.insert(
             0,
             '<section class="card broken wide"><h1>The run was interrupted</h1>'
-            "<p>Somebody ended it before its end. What had been told until then is below.</p>"
+            f"<p>{_cut_short(run)} What had been told until then is below.</p>"
             "</section>",
         )
     return "".join(cards)
+
+
+def _cut_short(run: RunRecord) -> str:
+    ends = [
+        f"Flow {flow.name.upper()} ended {place(flow)}."
+        for flow in run.flows
+        if was_cut_short(flow, interrupted=True)
+    ]
+    return escape(" ".join(["Somebody ended it before its end.", *ends]))
 
 
 def _broken(flow: FlowRecord) -> str:
@@ -181,10 +195,10 @@ def _checks(checks: tuple[CheckRecord, ...]) -> str:
 
 def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
     parts = []
-    for place, proof in enumerate(told.proofs):
+    for number, proof in enumerate(told.proofs):
         if isinstance(proof, ReceiptRecord):
             said = json.dumps(proof.bundle.model_dump(mode="json"), indent=2)
-            file = f"{flow.name}-{told.name.lower()}-{place}.receipt.json"
+            file = f"{flow.name}-{told.name.lower()}-{number}.receipt.json"
             parts.append(
                 f'<a class="act" download="{file}" '
                 f'href="data:application/json,{quote(said)}">Save the receipt</a>'
@@ -272,12 +286,14 @@ def _node(node: NodeRecord) -> str:
 
 
 def _done_to(run: RunRecord) -> str:
-    done = [(flow.name, each) for flow in run.flows for each in flow.disturbances]
-    moved = f"<p>World time was moved ahead by {run.clock_moved_ms / 86_400_000:.1f} days.</p>"
+    titles = {node.org: node.title for node in run.nodes}
+    moved = f"<p>World time was moved ahead by {_days(run.clock_moved_ms)}.</p>"
     rows = "".join(
-        f"<li><details><summary><span>Flow {escape(name.upper())}: {_what(each)}</span>"
-        f'<span class="took soft"></span></summary>{values_table(each)}</details></li>'
-        for name, each in done
+        f"<li><details><summary><span>{escape(deed_sentence(each, titles=titles))}</span>"
+        f'<span class="took soft"></span></summary>'
+        f"{values_table({'told by': f'flow {flow.name.upper()}', **each})}</details></li>"
+        for flow in run.flows
+        for each in flow.disturbances
     )
     listed = f'<ul class="people">{rows}</ul>' if rows else ""
     nothing = (
@@ -289,20 +305,9 @@ def _done_to(run: RunRecord) -> str:
     )
 
 
-_DONE_TO: Final[dict[str, str]] = {
-    "hostile": "a peer that lies was connected",
-    "stop-hostile": "the peer that lies was disconnected",
-    "kill": "a node was killed",
-    "restart": "a node was started again",
-    "cut": "a link was cut",
-    "heal": "a link was healed",
-    "pass-time": "world time was moved ahead",
-}
-
-
-def _what(disturbance: dict[str, Any]) -> str:
-    what = str(disturbance.get("what", "something was done"))
-    return escape(_DONE_TO.get(what.replace("_", "-"), what))
+def _days(moved_ms: int) -> str:
+    days = moved_ms / 86_400_000
+    return "one day" if days == 1 else f"{days:.4g} days"
 
 
 def _check_it(run: RunRecord) -> str:

@@ -6,6 +6,8 @@ import re
 from html import escape
 from typing import Any
 
+from opkit.story.record import FlowRecord
+
 _NAME = re.compile(r"^(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})$")
 _LONG = 88
 _EMPTY = '<span class="soft">none</span>'
@@ -42,8 +44,26 @@ def label(name: str) -> str:
 
 
 def took(took_ms: int) -> str:
-    """Return a duration for people."""
-    return f"{took_ms:,} ms" if took_ms < 10_000 else f"{took_ms / 1000:.1f} s"
+    """Return a duration for people: `40 ms`, `1.2 s`, `2 min 5 s`."""
+    if took_ms < 1_000:
+        return f"{took_ms} ms"
+    if took_ms < 60_000:
+        return f"{took_ms / 1_000:.1f} s"
+    minutes, rest = divmod(round(took_ms / 1_000), 60)
+    return f"{minutes} min {rest} s"
+
+
+def was_cut_short(flow: FlowRecord, *, interrupted: bool) -> bool:
+    """Return whether a flow ended only because somebody ended the run, by no fault of its own."""
+    return interrupted and not flow.ok and all(marker.ok for marker in flow.markers)
+
+
+def place(flow: FlowRecord) -> str:
+    """Return where a flow ended, as the end of a sentence."""
+    at = flow.stopped.at if flow.stopped is not None else ""
+    if not at:
+        return "after its last step"
+    return f"at {at}" if flow.markers else f"before its first step, {at}"
 
 
 def values_table(values: dict[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +127,11 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["wasm", "list", "--url", "http://127.0.0.1:9"], "needs --did and --genesis"),
         (["wasm", "list", "--did", "did:key:x"], "go with --url"),
         (["events", "tail", "--after", "x"], "no cursor"),
+        (["identity", "show", "nobody"], "no identity"),
+        (["identity", "new", "no/such/folder/ada"], "no folder"),
+        (["wasm", "list", "--token", __file__], "holds no token"),
+        (["receipt", "verify", "/"], "Is a directory"),
+        (["receipt", "verify", __file__], "no receipt"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_code_2(
@@ -186,6 +193,36 @@ def test_a_mistake_is_json_when_json_is_asked_for(run: Run) -> None:
     assert told["exit_code"] == 1
     assert "none" in told["error"]
     assert told["hint"]
+
+
+def test_a_file_that_is_no_genesis_is_named(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "words.txt"
+    other.write_text("grüße", "utf-8")
+    said = run("report", "verify", tmp_path, "--genesis", other)
+    assert said.code == 2
+    assert f"{other} is no genesis" in said.err
+    assert "hint:" in said.err
+
+
+def test_a_full_disk_is_told_with_what_helps(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from opkit.cli import identity
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(identity, "make_identity", full)
+    said = run("identity", "new", "ada")
+    assert said.code == 1
+    assert "No space left" in said.err
+    assert "OPKIT_HOME" in said.err
+
+
+def test_no_help_turns_an_identifier_into_a_picture(run: Run) -> None:
+    """Typer shows help as markup, in which `:key:` is an emoji."""
+    for path in ALL:
+        said = run(*path.split(), "--help")
+        pictures = [each for each in said.out if ord(each) > 0xFFFF]
+        assert not pictures, path
 
 
 def test_a_silent_node_is_told_as_such(run: Run, make_devnet: None) -> None:

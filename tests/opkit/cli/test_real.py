@@ -161,6 +161,10 @@ def check_events(opkit: Run) -> None:
     assert some.code == 0, some.err
     entries = [json.loads(line) for line in some.out.splitlines()]
     assert [entry["sequence"] for entry in entries] == [1, 2, 3]
+    on = opkit(
+        "events", "tail", "--as", "mara", "--after", some.err.split()[-1], "-n", "1", "--json"
+    )
+    assert json.loads(on.out)["sequence"] == 4, "the cursor is where the reader stopped"
     whole = opkit("events", "tail", "--as", "mara", "--type", "compute.", "--json")
     types = {json.loads(line)["type"] for line in whole.out.splitlines()}
     assert {"compute.module-deployed", "compute.task-accepted"} <= types
@@ -173,7 +177,8 @@ def check_another_node(opkit: Run, status: dict[str, Any]) -> None:
     node = status["nodes"][0]
     ada = home.identities_folder() / "ada.json"
     to = ["--url", node["url"], "--did", node["did"], "--genesis", status["genesis"]]
-    stranger = opkit("wasm", "list", *to, "--identity", ada)
+    assert ada.exists()
+    stranger = opkit("wasm", "list", *to, "--identity", "ada")
     assert stranger.code == 1
     assert "hint:" in stranger.err
     wrong = opkit("wasm", "list", *to[:3], status["nodes"][1]["did"], *to[4:], "--identity", ada)
@@ -188,12 +193,19 @@ def check_demo(opkit: Run, tmp_path: Path) -> None:
     assert told.json["ok"] is True
     assert junit.read_text("utf-8").startswith("<?xml")
     assert Path(told.json["genesis"]).exists()
-    assert opkit("report", "verify", out).code == 0
+    verified = opkit("report", "verify", out)
+    assert verified.code == 0
+    assert "✓" not in verified.out
+    assert "flow a" in verified.out
+    assert "✓ a RECEIPT_VERIFIED" in opkit("report", "verify", out, "--verbose").out
     full = opkit("demo", "a", "--devnet", "default", "--out", out)
     assert full.code == 2
     page = next(out.rglob("*.html"))
     page.write_bytes(page.read_bytes() + b" ")
-    assert opkit("report", "verify", out).code == 1
+    changed = opkit("report", "verify", out)
+    assert changed.code == 1
+    assert changed.out.startswith("✗ file ")
+    assert "1 of " in changed.out
 
 
 def test_a_demo_of_its_own_leaves_a_report_and_no_network(opkit: Run, tmp_path: Path) -> None:

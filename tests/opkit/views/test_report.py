@@ -9,7 +9,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from opkit.story.report import Stop
 from opkit.story.states import State
+from opkit.views.deeds import deed_sentence
 from opkit.views.report import embedded_evidence, report_html
 from opkit.views.values import text_html, value_html
 
@@ -112,7 +114,40 @@ def test_what_was_done_to_the_network_is_shown(run):
     quiet = run.flows[0].model_copy(update={"disturbances": ()})
     assert "no node was killed" in report_html(run.model_copy(update={"flows": (quiet,)}))
     moved = run.model_copy(update={"clock_moved_ms": 7 * 86_400_000})
-    assert "moved ahead by 7.0 days" in report_html(moved)
+    assert "moved ahead by 7 days" in report_html(moved)
+
+
+@pytest.mark.parametrize(
+    ("deed", "sentence"),
+    [
+        (
+            {"what": "hostile", "kind": "tampering-provider", "against": ["bakery"]},
+            "A liar joined and offered Bakery other bytes",
+        ),
+        (
+            {"what": "hostile", "kind": "silent", "against": ["bakery", "mill"]},
+            "A peer joined Bakery and mill and never answered",
+        ),
+        ({"what": "stop-hostile", "number": 1}, "It left again"),
+        ({"what": "kill", "org": "bakery"}, "The node of Bakery was killed"),
+        ({"what": "cut", "a": "bakery", "b": "mill"}, "The link between Bakery and mill was cut"),
+        ({"what": "pass-time", "days": 1}, "World time was moved ahead by one day"),
+        ({"what": "pass_time", "days": 3}, "World time was moved ahead by 3 days"),
+        ({"what": "hostile", "kind": "of-tomorrow"}, "hostile"),
+    ],
+)
+def test_what_was_done_is_a_sentence_that_names_who_it_was_done_to(deed, sentence):
+    assert deed_sentence(deed, titles={"bakery": "Bakery"}) == sentence
+
+
+def test_a_run_that_somebody_ended_blames_no_cell(run):
+    flow = run.flows[0]
+    stop = Stop(at="DOUGH_MADE", why="cell 0 of 0: RuntimeError: Kernel died")
+    cut = flow.model_copy(update={"ok": False, "markers": (), "stopped": stop})
+    html = report_html(run.model_copy(update={"ok": False, "interrupted": True, "flows": (cut,)}))
+    page = html.partition('<script type="application/json" id="opkit-evidence">')[0]
+    assert "Flow T ended before its first step, DOUGH_MADE." in page
+    assert "Kernel died" not in page
 
 
 def test_the_page_carries_its_evidence(run):

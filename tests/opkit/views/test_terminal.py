@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from opkit.runner.network import RunEvent
 from opkit.runner.progress import Progress
+from opkit.story.report import Stop
 from opkit.story.states import State
-from opkit.views.terminal import closing, marker_table, theme
+from opkit.views.terminal import closing, marker_table, step_line, theme
 
 
 def printed(*things, width=120):
@@ -72,3 +74,31 @@ def test_a_live_terminal_shows_what_is_running():
         progress(RunEvent(kind="step", flow="t", marker="M", sentence="Busy.", state=State.RUNNING))
 
     assert "Busy." in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_no_sentence_is_squeezed(run, width):
+    sentence = "Harbor Homes gets the bytes from River City's node and checks them."
+    marker = run.flows[0].markers[0].model_copy(update={"sentence": sentence})
+    flow = run.flows[0].model_copy(update={"markers": (marker, *run.flows[0].markers[1:])})
+    text = printed(marker_table([flow]), width=width)
+    assert sentence in text
+    assert max(map(len, text.splitlines())) <= width
+    assert "THIEF_REFUSED" in text
+
+
+def test_a_running_step_has_its_sentence_on_one_line_at_80_columns():
+    sentence = "Harbor Homes gets the bytes and checks them against the hash."
+    text = printed(step_line(State.DONE, sentence, "MODULE_FETCHED", took_ms=1_234), width=80)
+    assert sentence in text
+    assert "1.2 s" in text
+
+
+def test_an_interrupted_flow_says_so_and_blames_nothing(run):
+    stop = Stop(at="DOUGH_MADE", why="cell 0 of 0: RuntimeError: Kernel died")
+    cut = run.flows[0].model_copy(update={"ok": False, "markers": (), "stopped": stop})
+    text = printed(
+        closing(run.model_copy(update={"ok": False, "interrupted": True, "flows": (cut,)}))
+    )
+    assert "interrupted before its first step, DOUGH_MADE" in text
+    assert "Kernel died" not in text
