@@ -7,6 +7,7 @@ that is silent or says nonsense is killed and replaced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -62,6 +63,7 @@ class Worker:
         Raises:
             WorkerSilent: no answer in time; the worker was killed.
             WorkerDied: it ended, or sent something that is no answer and was killed.
+            SpawnerGone: it ended because the spawner did.
         """
         try:
             async with asyncio.timeout(deadline_s):
@@ -98,6 +100,7 @@ class Spawner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._numbers = 0
         self._ended: dict[int, asyncio.Future[int]] = {}
+        self._gone = False
         self.pids: dict[int, int] = {}
 
     @classmethod
@@ -175,22 +178,29 @@ class Spawner:
             return
 
     async def how_it_ended(self, number: int) -> int | None:
-        """Return the signal that ended a worker, 0 if it exited, None if nobody said in time."""
+        """Return the signal that ended a worker, 0 if it exited, None if nobody said in time.
+
+        Raises:
+            SpawnerGone: it ended with all its workers: that says nothing about any one of them.
+        """
         future = self._ended.get(number)
-        if future is None:
-            return None
-        try:
-            async with asyncio.timeout(_ENDED_WAIT_S):
-                status = await asyncio.shield(future)
-        except TimeoutError:
-            return None
-        return -status if status < 0 else 0
+        status = None
+        if future is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENDED_WAIT_S):
+                    status = await asyncio.shield(future)
+        if self._gone:
+            raise SpawnerGone("the spawner of workers has ended")
+        return None if status is None else max(0, -status)
 
     def _hear(self) -> None:
         try:
             data = self._control.recv(spawner.MESSAGE_BYTES_MAX)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            # It ended before it read all that it was asked.
+            data = b""
         if not data:
             self._lose_spawner()
             return
@@ -206,6 +216,7 @@ class Spawner:
 
     def _lose_spawner(self) -> None:
         assert self._loop is not None
+        self._gone = True
         self._loop.remove_reader(self._control.fileno())
         for future in self._ended.values():
             if not future.done():

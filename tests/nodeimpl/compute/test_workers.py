@@ -213,6 +213,31 @@ def test_a_killed_spawner_is_noticed(
     asyncio.run(work())
 
 
+def test_a_spawner_killed_before_it_read_what_it_was_asked_is_noticed_too(
+    tmp_path: Path, job: Callable[..., Job], module: Module
+) -> None:
+    async def work() -> list[dict[str, Any]]:
+        complaints: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, said: complaints.append(said))
+        made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code")
+        await made.start()
+        try:
+            spawner = made.pids[0]
+            os.kill(spawner, signal.SIGSTOP)
+            running = asyncio.create_task(made.compile(module("upper"), cid_of(module("upper"))))
+            done, _ = await asyncio.wait({running}, timeout=0.1)
+            assert not done
+            os.kill(spawner, signal.SIGKILL)
+            with pytest.raises(SpawnerGone):
+                await asyncio.wait_for(running, 10)
+        finally:
+            await made.close()
+        return complaints
+
+    assert asyncio.run(work()) == []
+
+
 @pytest.mark.slow
 def test_a_compile_that_takes_too_much_is_ended_and_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
