@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from flows import FLOWS
 from opkit.story import NotApplicable, State, Told
-from opkit.story.render import verdict_line
 
 FAILED_MAX = 125
 """An exit status above means something else to a shell."""
@@ -48,7 +47,7 @@ async def _tell(names: Sequence[str], *, devnet: str, seed: int) -> int:
             continue
         finally:
             await world.close()
-        _say(verdict_line(report))
+        _say(report.verdict)
         failed += not report.ok
     return failed
 

@@ -78,10 +78,10 @@ class PoolEngine(Engine):  # type: ignore[misc]  # papermill has no types
         nb_man: Any,
         kernel_name: str,
         *,
-        pool: KernelPool | None = None,
-        on_marker: OnMarker | None = None,
-        execution_timeout: int = 60,
-        start_timeout: int = 60,
+        pool: KernelPool,
+        on_marker: OnMarker,
+        execution_timeout: int,
+        start_timeout: int,
         **_: Any,
     ) -> Any:
         """Execute a notebook.
@@ -89,14 +89,11 @@ class PoolEngine(Engine):  # type: ignore[misc]  # papermill has no types
         Args:
             nb_man: papermill's state of the notebook.
             kernel_name: as the notebook says.
-            pool: where kernels come from; None starts one for this notebook alone.
+            pool: where kernels come from.
             on_marker: called with each marker as it is displayed.
             execution_timeout: seconds a cell may take.
             start_timeout: seconds a kernel may take to boot.
         """
-        own = None if pool else KernelPool()
-        pool = pool or own
-        assert pool is not None
         manager = pool.take()
         client = Client(
             nb_man,
@@ -106,15 +103,13 @@ class PoolEngine(Engine):  # type: ignore[misc]  # papermill has no types
             kernel_name=kernel_name,
         )
         client.pool = pool
-        client.on_marker = on_marker or (lambda _said: None)
+        client.on_marker = on_marker
         try:
             return client.execute()
         finally:
             if client.kc is not None:
                 client.kc.stop_channels()
             pool.give_back(manager)
-            if own:
-                own.close()
 
 
 papermill_engines.register(NAME, PoolEngine)

@@ -31,18 +31,14 @@ class KernelPool:
     `close` ends whatever is left; nothing outlives it. A pool may be used from several threads.
     """
 
-    def __init__(
-        self, *, env: Mapping[str, str] | None = None, preload: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, *, preload: tuple[str, ...]) -> None:
         """Start nothing yet.
 
         Args:
-            env: added to this process's environment.
             preload: modules that each kernel imports while it boots; they bind no name.
         """
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._env = {**os.environ, "PYTHONPATH": path, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        self._env.update(env or {})
         self._preload = preload
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._all: list[Any] = []

@@ -15,7 +15,6 @@ from opkit.proof.cid import cid_of
 from opkit.story.evidence import NotShown
 from opkit.story.flow import Flow
 from opkit.story.hold import Held
-from opkit.story.render import verdict_line
 from opkit.story.report import Report
 from opkit.story.states import State
 from opkit.story.telling import Telling, Told
@@ -53,7 +52,7 @@ class NotebookStory:
         _show(closing_bundle(report), display_id=f"opkit-{report.name}-end", first=True)
         await self._held.close()
         if not report.ok:
-            raise NotShown(verdict_line(report))
+            raise NotShown(report.verdict)
 
 
 async def tell(flow: Flow[S], opening: Awaitable[World]) -> NotebookStory:
@@ -111,7 +110,7 @@ def closing_bundle(report: Report) -> dict[str, Any]:
     """Return the three forms of a story's end: the report without its markers' evidence."""
     said = report.model_copy(update={"markers": ()}).model_dump(mode="json")
     said["shown"] = list(report.shown)
-    line = verdict_line(report)
+    line = report.verdict
     state = State.DONE if report.ok else State.FAILED
     count = f"{len(report.shown)} of {len(report.planned)} markers shown"
     return {

@@ -115,6 +115,17 @@ class Report(Wire):
         return tuple(marker.name for marker in self.markers if marker.ok)
 
     @property
+    def verdict(self) -> str:
+        """`FLOW_OK name n/n`, or `FLOW_FAILED name n/m at MARKER: why`."""
+        count = f"{len(self.shown)}/{len(self.planned)}"
+        setup = f", {len(self.setup)} set-up" if self.setup else ""
+        if self.ok:
+            return f"FLOW_OK {self.name} {count}{setup}"
+        stop = self.stopped
+        where = f" at {stop.at or 'the start'}: {stop.why}" if stop else ""
+        return f"FLOW_FAILED {self.name} {count}{setup}{where}"
+
+    @property
     def consistent(self) -> bool:
         """Whether `ok` follows from the rest."""
         return self.ok == judge(

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from opkit.story.evidence import BlobProof, Evidence, NotShown, Proof
 from opkit.story.flow import Flow, PlannedSetup, PlannedStep
@@ -79,11 +79,6 @@ class Telling(Generic[S]):
         self._setup: list[SetupRecord] = []
         self._markers: list[MarkerRecord] = []
         self._stop: Stop | None = None
-
-    @property
-    def flow(self) -> Flow[S]:
-        """What is told."""
-        return self._flow
 
     async def step(self, marker: str) -> MarkerRecord:
         """Tell the next step, which must be the one of this marker.
@@ -163,7 +158,7 @@ class Telling(Generic[S]):
         try:
             async with asyncio.timeout(self._flow.step_deadline_ms / 1000):
                 evidence = await planned.tell(self._world, self._memory)
-        except BaseException as raised:  # recorded and raised again, whatever it is
+        except BaseException as raised:  # noqa: BLE001 - recorded, then raised again
             why = _clip(_say(raised))
             self._stop = Stop(at=planned.marker, why=why)
             failed = MarkerRecord(
@@ -178,7 +173,6 @@ class Telling(Generic[S]):
             )
             self._keep(planned, failed)
             _raise_as_not_shown(planned.marker, raised)
-            raise AssertionError("unreachable") from raised
         record = _record(planned, evidence, at_ms=at_ms, took_ms=_since_ms(began))
         blobs = tuple(proof.data for proof in evidence.proofs if isinstance(proof, BlobProof))
         self._keep(planned, record, blobs)
@@ -240,7 +234,7 @@ def _proof_record(proof: Proof) -> ProofRecord:
     return ReceiptRecord(bundle=proof.bundle)
 
 
-def _raise_as_not_shown(what: str, raised: BaseException) -> None:
+def _raise_as_not_shown(what: str, raised: BaseException) -> NoReturn:
     if not isinstance(raised, Exception):
         raise raised
     raise NotShown(f"{what} was not shown: {_say(raised)}") from raised

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from opkit.story import Flow, NotApplicable, NotShown, State, expect
-from opkit.story.render import lines_of, verdict_line
 from opkit.story.report import Report
 
 PINNED = ("DOUGH_MADE", "THIEF_REFUSED", "BREAD_BAKED")
@@ -21,7 +20,7 @@ def test_a_story_told_whole_is_ok_and_counts_its_set_up(bakery, tiny_world):
     assert [marker.kind for marker in report.markers] == ["shown", "refused", "shown"]
     assert [step.sentence for step in report.setup] == ["The oven is hot."]
     assert report.markers[2].sentence == "Ana bakes the bread."
-    assert verdict_line(report) == "FLOW_OK t 3/3, 1 set-up"
+    assert report.verdict == "FLOW_OK t 3/3, 1 set-up"
 
 
 @pytest.mark.parametrize("lost", PINNED)
@@ -35,7 +34,7 @@ def test_a_broken_step_stops_the_story_at_exactly_its_marker(bakery, tiny_world,
     assert report.stopped is not None
     assert report.stopped.at == lost
     assert report.consistent
-    assert verdict_line(report).startswith(f"FLOW_FAILED t {len(report.shown)}/3")
+    assert report.verdict.startswith(f"FLOW_FAILED t {len(report.shown)}/3")
 
 
 def test_a_failed_set_up_stops_before_the_first_marker(bakery, tiny_world):
@@ -167,17 +166,6 @@ def test_progress_tells_when_a_step_begins_and_how_it_ends(bakery, tiny_world):
         ("BREAD_BAKED", "running"),
         ("BREAD_BAKED", "failed"),
     ]
-
-
-def test_a_report_reads_as_text_with_a_shape_for_each_state(bakery, tiny_world):
-    report = asyncio.run(bakery.tell(tiny_world("THIEF_REFUSED")).run())
-
-    lines = lines_of(report)
-
-    assert lines[0] == "✓ Ana makes the dough. … DOUGH_MADE"
-    assert lines[1] == "✗ Mallory wants a loaf and gets none. … THIEF_REFUSED"
-    assert lines[2] == "○ not told … BREAD_BAKED"
-    assert lines_of(report, ascii_only=True)[0].startswith("+ ")
 
 
 def test_a_report_survives_json(bakery, tiny_world):
