@@ -47,6 +47,8 @@ class DevnetError(Exception):
         """Keep what is wrong, and what to do."""
         super().__init__(why)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # Shown below the error in a notebook.
 
 
 class _State(BaseModel):

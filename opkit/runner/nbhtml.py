@@ -24,6 +24,8 @@ body.jp-Notebook{background:var(--opkit-paper);color:var(--opkit-ink);max-width:
 .jp-RenderedHTMLCommon,.jp-RenderedText pre{color:var(--opkit-ink)!important}
 .jp-OutputArea-output,.jp-Cell{background:transparent!important}
 .jp-OutputPrompt,.jp-InputPrompt{display:none}
+.jp-RenderedHTMLCommon :not(pre)>code{background:none;color:var(--opkit-soft);padding:0;
+font-size:.8em}
 .opkit-marker{background:var(--opkit-card);border:1px solid var(--opkit-line);border-radius:10px;
 padding:.7rem 1rem;font-size:1.05rem;line-height:1.5}
 """

@@ -63,8 +63,10 @@ class Progress:
             self._titles.pop(event.flow, None)
         elif event.kind == "report" and event.run is not None:
             self._note = ""
-            self._console.print(marker_table(event.run.flows, ascii_only=self._ascii))
-            self._console.print(closing(event.run))
+            run = event.run
+            table = marker_table(run.flows, ascii_only=self._ascii, interrupted=run.interrupted)
+            self._console.print(table)
+            self._console.print(closing(run))
 
     def _step(self, event: RunEvent) -> None:
         if event.flow not in self._steps:

@@ -15,7 +15,7 @@ from opkit.story.report import CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.story.states import State
 from opkit.views.deeds import deed_sentence
 from opkit.views.page import icon, page
-from opkit.views.values import place, took, value_html, values_table, was_cut_short
+from opkit.views.values import place, state_in, took, value_html, values_table, was_cut_short
 
 EVIDENCE_ID: Final = "opkit-evidence"
 _OPENING = f'<script type="application/json" id="{EVIDENCE_ID}">'
@@ -29,7 +29,7 @@ def report_html(run: RunRecord) -> str:
         for flow in run.flows
         if not flow.ok and not was_cut_short(flow, interrupted=run.interrupted)
     ]
-    told = "".join(_flow(flow) for flow in run.flows)
+    told = "".join(_flow(flow, interrupted=run.interrupted) for flow in run.flows)
     body = (
         _header(run)
         + "<main>"
@@ -125,8 +125,9 @@ def _cell(flow: FlowRecord) -> str:
     )
 
 
-def _flow(flow: FlowRecord) -> str:
-    steps = "".join(_step(flow, index) for index in range(len(flow.planned)))
+def _flow(flow: FlowRecord, *, interrupted: bool) -> str:
+    planned = range(len(flow.planned))
+    steps = "".join(_step(flow, each, interrupted=interrupted) for each in planned)
     setup = "".join(f"<li>{escape(step.sentence)} {took(step.took_ms)}</li>" for step in flow.setup)
     count = f"{len(flow.setup)} step{'s' if len(flow.setup) != 1 else ''}"
     before = (
@@ -145,8 +146,8 @@ def _flow(flow: FlowRecord) -> str:
     )
 
 
-def _step(flow: FlowRecord, index: int) -> str:
-    name, state = flow.planned[index], flow.state_at(index)
+def _step(flow: FlowRecord, index: int, *, interrupted: bool) -> str:
+    name, state = flow.planned[index], state_in(flow, index, interrupted=interrupted)
     if index >= len(flow.markers):
         return (
             f'<li id="{flow.name}-{name}"><div class="untold">{icon(state)}<span>not told</span>'

@@ -13,7 +13,7 @@ from rich.theme import Theme
 from opkit.story.record import FlowRecord, RunRecord
 from opkit.story.states import State
 from opkit.views.tokens import DARK, LIGHT
-from opkit.views.values import place, took, was_cut_short
+from opkit.views.values import place, state_in, took, was_cut_short
 
 NARROW: Final = 110
 """Columns below which a running step is told without its marker's name."""
@@ -72,7 +72,9 @@ def step_line(
     return _Fitting(lay_out)
 
 
-def marker_table(flows: Sequence[FlowRecord], *, ascii_only: bool = False) -> RenderableType:
+def marker_table(
+    flows: Sequence[FlowRecord], *, ascii_only: bool = False, interrupted: bool = False
+) -> RenderableType:
     """Return every marker of a run with its state in a word, its evidence counted, its time.
 
     The sentence gets the room. In a wide terminal a marker is one row; in any other the sentence
@@ -80,7 +82,7 @@ def marker_table(flows: Sequence[FlowRecord], *, ascii_only: bool = False) -> Re
     """
 
     def lay_out(width: int) -> Table:
-        rows = _Rows(wide=width >= WIDE, ascii_only=ascii_only)
+        rows = _Rows(wide=width >= WIDE, ascii_only=ascii_only, interrupted=interrupted)
         for flow in flows:
             rows.head(flow)
             for index in range(len(flow.planned)):
@@ -103,8 +105,9 @@ class _Fitting:
 class _Rows:
     """The rows of a marker table, in either of its two layouts."""
 
-    def __init__(self, *, wide: bool, ascii_only: bool) -> None:
+    def __init__(self, *, wide: bool, ascii_only: bool, interrupted: bool) -> None:
         self._wide = wide
+        self._interrupted = interrupted
         self._ascii = ascii_only
         self.table = Table(box=None, header_style="soft", pad_edge=False, show_header=wide)
         self.table.add_column("", no_wrap=True)
@@ -122,7 +125,8 @@ class _Rows:
 
     def marker(self, flow: FlowRecord, index: int) -> None:
         """Add a planned marker, told or not."""
-        state, name = flow.state_at(index), flow.planned[index]
+        name = flow.planned[index]
+        state = state_in(flow, index, interrupted=self._interrupted)
         told = flow.markers[index] if index < len(flow.markers) else None
         held = sum(check.ok for check in told.checks) if told else 0
         count = f"{held}/{len(told.checks)}" if told and told.checks else ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 from opkit.story.record import FlowRecord
+from opkit.story.states import State
 
 _NAME = re.compile(r"^(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})$")
 _LONG = 88
+_YEAR_3000_MS = 32_503_680_000_000
 _EMPTY = '<span class="soft">none</span>'
 
 
@@ -58,6 +61,13 @@ def was_cut_short(flow: FlowRecord, *, interrupted: bool) -> bool:
     return interrupted and not flow.ok and all(marker.ok for marker in flow.markers)
 
 
+def state_in(flow: FlowRecord, index: int, *, interrupted: bool) -> State:
+    """Return the state of a planned step; in a run that was cut short, what is untold waits."""
+    if index >= len(flow.markers) and was_cut_short(flow, interrupted=interrupted):
+        return State.WAITING
+    return flow.state_at(index)
+
+
 def place(flow: FlowRecord) -> str:
     """Return where a flow ended, as the end of a sentence."""
     at = flow.stopped.at if flow.stopped is not None else ""
@@ -68,19 +78,24 @@ def place(flow: FlowRecord) -> str:
 
 def values_table(values: dict[str, Any]) -> str:
     """Return named values as a table with one row each."""
-    rows = "".join(
-        f"<tr><th scope=row>{label(name)}</th><td>{value_html(value)}</td></tr>"
-        for name, value in values.items()
-    )
-    return f'<table class="values"><tbody>{rows}</tbody></table>'
+    return f'<table class="values"><tbody>{_rows(values)}</tbody></table>'
 
 
 def _table(values: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><th scope=row>{label(str(name))}</th><td>{value_html(value)}</td></tr>"
-        for name, value in values.items()
-    )
-    return f"<table><tbody>{rows}</tbody></table>"
+    return f"<table><tbody>{_rows(values)}</tbody></table>"
+
+
+def _rows(values: dict[str, Any]) -> str:
+    return "".join(_row(str(name), value) for name, value in values.items())
+
+
+def _row(name: str, value: Any) -> str:
+    shown = value_html(value)
+    at = name == "at_ms" or name.endswith("_at_ms")
+    if at and type(value) is int and 0 <= value < _YEAR_3000_MS:
+        shown = datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        name, shown = name.removesuffix("_ms"), f"{shown} UTC"
+    return f"<tr><th scope=row>{label(name)}</th><td>{shown}</td></tr>"
 
 
 def _copyable(whole: str, short: str) -> str:

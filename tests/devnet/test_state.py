@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import traceback
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,8 @@ def test_a_saved_state_is_whole_or_not_there(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.undo()
     monkeypatch.setenv("OPKIT_HOME", str(state.folder.parent.parent))
     assert load_state("t") == state
+
+
+def test_an_error_in_a_notebook_shows_its_hint() -> None:
+    said = "".join(traceback.format_exception(DevnetError("no devnet", hint="opkit devnet up")))
+    assert "hint: opkit devnet up" in said

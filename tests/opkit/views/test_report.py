@@ -13,7 +13,7 @@ from opkit.story.report import Stop
 from opkit.story.states import State
 from opkit.views.deeds import deed_sentence
 from opkit.views.report import embedded_evidence, report_html
-from opkit.views.values import text_html, value_html
+from opkit.views.values import text_html, value_html, values_table
 
 BROWSER = shutil.which("chromium")
 
@@ -148,6 +148,16 @@ def test_a_run_that_somebody_ended_blames_no_cell(run):
     page = html.partition('<script type="application/json" id="opkit-evidence">')[0]
     assert "Flow T ended before its first step, DOUGH_MADE." in page
     assert "Kernel died" not in page
+    assert "t-failed" in page.partition("<main>")[0], "the pill says that not all was shown"
+    assert 'class="state t-failed"' not in page.partition("<main>")[2], "and no step has failed"
+
+
+def test_a_time_in_the_evidence_is_a_date():
+    html = values_table({"started_at_ms": 1_767_225_600_123, "at_ms": 1_767_225_600_000, "n_ms": 9})
+    assert "2026-01-01 00:00:00.123 UTC" in html
+    assert "<th scope=row>started at</th>" in html
+    assert "<th scope=row>at</th>" in html
+    assert "<th scope=row>n ms</th>" in html
 
 
 def test_the_page_carries_its_evidence(run):
