@@ -134,9 +134,12 @@ async def hostile_peer(
         clock: the machine's unless given.
 
     Raises:
+        ValueError: genesis calls the network no devnet: this is for networks made to be broken.
         KeyError: there is no such kind.
         Unreachable: a target did not answer in time.
     """
+    if not genesis.devnet:
+        raise ValueError("hostile peers exist on devnets only")
     pieces = KINDS[kind]
     await transport.start()
     peers = Peers(

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -182,6 +183,8 @@ def serve(config: NodeConfig) -> int:
         ConfigError: a file that the configuration names cannot be used.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # What a crash would write to disk holds the node's key in the clear.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     log.configure(level=config.log.level)
     genesis = open_genesis(config)
     config.node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

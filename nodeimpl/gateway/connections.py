@@ -53,7 +53,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class has it
+    def connection_made(  # type: ignore[override]  # the base class narrows it too
+        self, transport: asyncio.Transport
+    ) -> None:
         """Take a connection, unless there are as many as may be."""
         super().connection_made(transport)
         if len(self.connections) > connections_max():

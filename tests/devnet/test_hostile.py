@@ -192,3 +192,24 @@ def test_an_unknown_kind_is_the_callers_mistake(world):
             assert set(LIARS) < set(KINDS)
 
     asyncio.run(story())
+
+
+def test_no_hostile_peer_exists_on_an_ordinary_network():
+    async def story():
+        operator = Identity.generate()
+        record = Genesis(
+            network="a" * 26,
+            devnet=False,
+            operator=operator.did,
+            created_ms=1,
+            nodes=(),
+            charters=(),
+        )
+        genesis = read_genesis(sign_genesis(record, operator))
+        transport = MemoryNetwork().transport(Identity.generate())
+        for kind in KINDS:
+            with pytest.raises(ValueError, match="devnets only"):
+                async with hostile_peer(kind, transport=transport, genesis=genesis, targets=()):
+                    pass
+
+    asyncio.run(story())

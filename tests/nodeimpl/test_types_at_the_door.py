@@ -1,0 +1,168 @@
+"""Every kind of signed object at every place of a running node that takes another kind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devnet.inprocess import inprocess_world
+from opkit.proof import jws
+from opkit.proof.report import ReportStatement, sign_report
+from opkit.wire.base import Jws
+from opkit.wire.compute import SUBMIT, TASK_TYP, Manifest, ManifestRejected, SubmitTask
+from opkit.wire.errors import Refusal
+from opkit.wire.gateway import TokenRejected
+from opkit.wire.membership import (
+    CHALLENGE,
+    CHANGE_MEMBER,
+    LIST_MEMBERS,
+    LOGIN_TYP,
+    MEMBER_TYP,
+    TOKEN,
+    AskChallenge,
+    AskToken,
+    ChangeMember,
+    ListMembers,
+    Login,
+    LoginRejected,
+    MemberRecord,
+    RecordRejected,
+)
+from opkit.wire.network import (
+    CLOCK_TYP,
+    MOVE_CLOCK,
+    ClockRecord,
+    ClockRecordRejected,
+    MoveClock,
+)
+
+RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
+MARA, HUGO = f"{RIVER}/mara", f"{BRIGHT}/hugo"
+STORY_S_MAX = 25
+
+
+async def good_ones(world: Any) -> dict[str, Jws]:
+    """Return one good object of each kind, by the operator wherever they may sign it."""
+    client, mara = world.operator(RIVER), world.client(RIVER, MARA)
+    operator, network = client.identity, world.genesis.network
+    info = await mara.wasm.deploy(MODULE, name="upper")
+    handle = await mara.compute.submit(info.wasm_hash, b"")
+    done = await handle.result()
+    challenge = await client.call(CHALLENGE, AskChallenge(did=operator.did))
+    login = Login(
+        network=network, aud=client.node, did=operator.did, challenge=challenge.challenge, scopes=()
+    )
+    clock = ClockRecord(network=network, aud="clock", sequence=1, offset_ms=1, issued_at_ms=1)
+    member = MemberRecord(
+        network=network,
+        aud="-",
+        action="add",
+        member_id="-/pilar",
+        name="Pilar",
+        title="",
+        did=world.genesis.genesis.nodes[0].did,
+        roles=("member",),
+        sequence=1,
+        issued_at_ms=1,
+    )
+    report = ReportStatement(network=network, run_id="r", created_ms=1, files=())
+    return {
+        "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
+        "genesis": world.genesis.token,
+        "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
+        "manifest": handle.manifest,
+        "member": jws.sign(member, typ=MEMBER_TYP, identity=operator),
+        "receipt": done.bundle.receipt,
+        "report": sign_report(report, operator),
+        "token": (await client.login()).token,
+    }
+
+
+MODULE = (Path(__file__).resolve().parents[2] / "wasm" / "upper.wasm").read_bytes()
+
+
+async def offer(world: Any, place: str, token: Jws) -> None:
+    """Offer an object where `place` is expected."""
+    client = world.operator(RIVER)
+    if place == "login":
+        await client.call(TOKEN, AskToken(login=token))
+    elif place == "member":
+        await client.call(CHANGE_MEMBER, ChangeMember(record=token))
+    elif place == "clock":
+        await client.call(MOVE_CLOCK, MoveClock(record=token))
+    elif place == "manifest":
+        await world.client(RIVER, MARA).call(SUBMIT, SubmitTask(manifest=token))
+    else:
+        await client.with_token(token).call(LIST_MEMBERS, ListMembers())
+
+
+PLACES: dict[str, type[Refusal]] = {
+    "login": LoginRejected,
+    "member": RecordRejected,
+    "clock": ClockRecordRejected,
+    "manifest": ManifestRejected,
+    "token": TokenRejected,
+}
+
+
+@pytest.fixture
+def run() -> Callable[[Any], None]:
+    """Run a story within its time."""
+    return lambda story: asyncio.run(asyncio.wait_for(story, STORY_S_MAX))
+
+
+def test_no_signed_object_passes_for_another_at_any_endpoint(run: Any) -> None:
+    async def story() -> None:
+        async with inprocess_world("three", seed=3) as world:
+            good = await good_ones(world)
+            for place, leaf in PLACES.items():
+                for kind, token in good.items():
+                    if kind != place:
+                        with pytest.raises(leaf):
+                            await offer(world, place, token)
+            for place in PLACES:
+                await offer(world, place, good[place])
+
+    run(story())
+
+
+def test_nothing_of_an_earlier_devnet_of_the_same_world_is_taken(run: Any) -> None:
+    async def story() -> None:
+        async with inprocess_world("three", seed=3) as earlier:
+            old = await good_ones(earlier)
+        async with inprocess_world("three", seed=3) as world:
+            for place, leaf in PLACES.items():
+                with pytest.raises(leaf):
+                    await offer(world, place, old[place])
+
+    run(story())
+
+
+def test_a_login_and_a_token_for_one_node_are_none_at_another(run: Any) -> None:
+    async def story() -> None:
+        async with inprocess_world("three", seed=3) as world:
+            good = await good_ones(world)
+            elsewhere = world.operator(BRIGHT)
+            with pytest.raises(LoginRejected, match="another node"):
+                await elsewhere.call(TOKEN, AskToken(login=good["login"]))
+            with pytest.raises(TokenRejected):
+                await elsewhere.with_token(good["token"]).call(LIST_MEMBERS, ListMembers())
+
+    run(story())
+
+
+def test_a_manifest_in_another_members_name_is_rejected(run: Any) -> None:
+    async def story() -> None:
+        async with inprocess_world("three", seed=3) as world:
+            claims = jws.peek((await good_ones(world))["manifest"]).payload
+            for signer, said in ((MARA, "-/operator"), (HUGO, MARA)):
+                forged = Manifest.model_validate(claims | {"member_id": said, "task_id": "f" * 32})
+                token = jws.sign(forged, typ=TASK_TYP, identity=world.member(signer))
+                with pytest.raises(ManifestRejected):
+                    await offer(world, "manifest", token)
+
+    run(story())
