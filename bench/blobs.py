@@ -49,8 +49,8 @@ def blobs() -> list[Row]:
         here.close()
         provider.join(timeout=10)
         provider.kill()
-    rate = SIZE_BYTES / MB / (median(taken) / 1000)
-    return [row("blob of 20 MB, peer to peer", rate, "MB/s", target=">= 60", n=len(taken))]
+    rates = [SIZE_BYTES / MB / (ms / 1000) for ms in taken]
+    return [row("blob of 20 MB, peer to peer", median(rates), "MB/s", target=">= 60", of=rates)]
 
 
 def provide(pipe: Connection, seed: bytes, genesis: Jws) -> None:

@@ -27,8 +27,8 @@ def idle() -> list[Row]:
         ]
         sizes = [_pss(node) / MB for node in nodes]
     return [
-        row("idle node, processor", max(shares), "% core", target="<= 1", n=len(nodes)),
-        row("idle node, memory (PSS)", max(sizes), "MB", target="<= 130", n=len(nodes)),
+        row("idle node, processor", max(shares), "% core", target="<= 1", of=shares),
+        row("idle node, memory (PSS)", max(sizes), "MB", target="<= 130", of=sizes),
     ]
 
 

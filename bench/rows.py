@@ -21,6 +21,8 @@ class Row:
         target: the bound, written `<= 30` or `>= 60`.
         ok: whether the value keeps to it.
         n: how many measurements the value was taken from.
+        low: the least of them.
+        high: the greatest of them.
         load: the machine's load average over the last minute, divided by its cores.
     """
 
@@ -30,16 +32,39 @@ class Row:
     target: str
     ok: bool
     n: int
+    low: float
+    high: float
     load: float
 
 
-def row(name: str, value: float, unit: str, *, target: str, n: int) -> Row:
-    """Return a row; judge its value by the target."""
+KEPT = ("name", "value", "unit", "target", "ok", "n", "load")
+"""What of a row is written to the file; the spread is printed."""
+
+
+def row(name: str, value: float, unit: str, *, target: str, of: Sequence[float]) -> Row:
+    """Return a row; judge its value by the target.
+
+    Args:
+        of: the measurements that the value was taken from.
+    """
     sign, _, bound = target.partition(" ")
     assert sign in {"<=", ">="}, target
     ok = value <= float(bound) if sign == "<=" else value >= float(bound)
-    kept = float(f"{value:.4g}")
-    return Row(name=name, value=kept, unit=unit, target=target, ok=ok, n=n, load=load())
+    return Row(
+        name=name,
+        value=_short(value),
+        unit=unit,
+        target=target,
+        ok=ok,
+        n=len(of),
+        low=_short(min(of)),
+        high=_short(max(of)),
+        load=load(),
+    )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def load() -> float:
@@ -69,10 +94,11 @@ async def ms_of(work: Callable[[], Awaitable[object]]) -> float:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as aligned text."""
-    lines = [f"{'what':44} {'value':>10} {'unit':8} {'target':>10}  {'n':>4} {'load':>5}"]
+    head = f"{'what':44} {'value':>8} {'unit':6} {'target':>9}  {'n':>4} {'from':>8} {'to':>8}"
+    lines = [f"{head} {'load':>5}"]
     lines += [
-        f"{r.name:44} {r.value:>10g} {r.unit:8} {r.target:>10}  {r.n:>4} {r.load:>5.2f}"
-        f"  {'ok' if r.ok else 'MISSED'}"
+        f"{r.name:44} {r.value:>8g} {r.unit:6} {r.target:>9}  {r.n:>4} {r.low:>8g} {r.high:>8g}"
+        f" {r.load:>5.2f}  {'ok' if r.ok else 'MISSED'}"
         for r in rows
     ]
     return "\n".join(lines)
@@ -83,5 +109,5 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     kept = {}
     if path.exists():
         kept = {entry["name"]: entry for entry in json.loads(path.read_text())}
-    kept.update({r.name: asdict(r) for r in rows})
+    kept.update({r.name: {key: asdict(r)[key] for key in KEPT} for r in rows})
     path.write_text(json.dumps(list(kept.values()), indent=1) + "\n")

@@ -34,17 +34,12 @@ async def _measure(name: str) -> list[Row]:
         much = await _fetched(world, lambda: coded(MB), times=5)
     finally:
         await world.close()
+    fetched = "small task after fetching 1 MB"
     return [
-        row("small task, local, P50", median(local), "ms", target="<= 10", n=len(local)),
-        row("small task, local, P95", percentile(local, 0.95), "ms", target="<= 30", n=len(local)),
-        row(
-            "small task after fetching 1 MB, P95",
-            percentile(little, 0.95),
-            "ms",
-            target="<= 150",
-            n=len(little),
-        ),
-        row("small task after fetching 1 MB of code", median(much), "ms", target="<= 1000", n=5),
+        row("small task, local, P50", median(local), "ms", target="<= 10", of=local),
+        row("small task, local, P95", percentile(local, 0.95), "ms", target="<= 30", of=local),
+        row(f"{fetched}, P95", percentile(little, 0.95), "ms", target="<= 150", of=little),
+        row(f"{fetched} of code", median(much), "ms", target="<= 1000", of=much),
     ]
 
 
