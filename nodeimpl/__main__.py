@@ -75,10 +75,14 @@ def open_identity(config: NodeConfig) -> Identity:
     """Return the node's identity from its sealed keystore.
 
     Raises:
-        ConfigError: keystore or key file cannot be read or opened, or holds no node's key.
+        ConfigError: keystore or key file cannot be read or opened, others may read the key file,
+            or there is no node's key.
     """
     sealed = _read(config.node.keystore, key="node.keystore")
     secret = _read(config.node.key_file, key="node.key_file")
+    if config.node.key_file.stat().st_mode & 0o077:
+        why = "others may read it: chmod 600"
+        raise ConfigError(str(config.node.key_file), (("node.key_file", why),))
     try:
         seeds = unseal(sealed, secret=secret)
     except ProofError as bad:

@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from devnet.genesis import make_world
+from nodeimpl.__main__ import open_identity
+from nodeimpl.config import ConfigError, load_config
 from nodeimpl.kernel.clock import RealClock
 from opkit.client.node import NodeClient
 from opkit.proof import keystore
@@ -273,3 +275,12 @@ def test_the_key_is_in_the_nodes_own_memory_and_nowhere_else(node: RealNode) -> 
 
 KINDS = ("socket:", "anon_inode:", "pipe:")
 """What spawner and workers may hold open beside nothing: channels, no files."""
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_may_read_is_not_used(node: RealNode, mode: int) -> None:
+    config = load_config(node.folder / "node.toml")
+    assert open_identity(config).did == node.identity.did
+    config.node.key_file.chmod(mode)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        open_identity(config)
