@@ -162,7 +162,8 @@ def _status_of(name: str) -> dict[str, Any]:
 
 
 def _show_status(on: Console, said: dict[str, Any]) -> None:
-    on.print(f"devnet {said['name']} ({said['profile']}): {said['state']}", markup=False)
+    state = "not well" if said["state"] == "ready" and not said["well"] else said["state"]
+    on.print(f"devnet {said['name']} ({said['profile']}): {state}", markup=False)
     on.print(f"network {said['network']}  {said['folder']}", markup=False)
     if said["nodes"]:
         rows = [
@@ -171,7 +172,9 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
                 node["state"] if node["state"] != "crashed" else f"crashed: {node['how']}",
                 str(node["pid"] or "-"),
                 node["url"] or "-",
-                f"{len(node['connected'])} peers" if node["answers"] else "no answer",
+                _peers(len(node["connected"]), len(said["nodes"]) - 1)
+                if node["answers"]
+                else "no answer",
             )
             for node in said["nodes"]
         ]
@@ -186,6 +189,14 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
         on.print(f"world time runs {days:g} days ahead", markup=False)
     if said["disturbances"]:
         on.print(f"{len(said['disturbances'])} disturbances (--json lists them)", markup=False)
+    if said["state"] == "stopped":
+        on.print(f"  hint: opkit devnet up {said['name']} starts it again", markup=False)
+    elif not said["well"]:
+        on.print(f"  hint: opkit devnet logs NODE --devnet {said['name']}", markup=False)
+
+
+def _peers(connected: int, others: int) -> str:
+    return f"{others} peers" if connected == others else f"{connected} of {others} peers"
 
 
 @app.command()

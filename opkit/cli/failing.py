@@ -45,6 +45,9 @@ _EXPLAINED = {
 }
 """Exceptions by their full names, so that explaining one imports nothing."""
 
+_SILENT = {"Unreachable": "does it run? On a devnet: opkit devnet status"}
+"""What helps where an exception of ours has no hint of its own, by its name."""
+
 _ROOM = "make room there, or name another disk with OPKIT_HOME"
 _HINTS = {
     errno.ENOENT: ("is the path right? It is taken from the working directory", exits.USAGE),
@@ -94,7 +97,7 @@ def _of_the_system(error: OSError) -> Explained | None:
 
 
 def _of_ours(error: BaseException, code: int) -> Explained:
-    hint = str(getattr(error, "hint", ""))
+    hint = str(getattr(error, "hint", "")) or _SILENT.get(type(error).__name__, "")
     why = str(error)
     if hint:
         why = why.removesuffix(f" (hint: {hint})")

@@ -28,7 +28,8 @@ main>*{min-width:0}
 .card{background:var(--opkit-card);border:1px solid var(--opkit-line);
 border-radius:var(--opkit-radius-card);padding:22px 24px}
 .flow{margin-bottom:var(--opkit-gap)}
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 .2rem;text-wrap:balance;overflow-wrap:anywhere}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 .2rem;text-wrap:balance;
+overflow-wrap:anywhere}
 h2{font-size:.85rem;color:var(--opkit-soft);margin:0 0 .5rem;font-weight:700}
 p{margin:.2rem 0 .7rem;max-width:62rem}
 .figure+.figure{border-top:1px solid var(--opkit-line)}
@@ -53,10 +54,10 @@ summary{cursor:pointer;list-style:none}
 summary::-webkit-details-marker{display:none}
 .steps summary:hover{background:color-mix(in srgb,var(--opkit-line) 40%,transparent)}
 :focus-visible{outline:2px solid var(--opkit-done);outline-offset:2px}
-.steps .name{grid-column:2/-1;font:700 max(.65rem,12px) ui-monospace,monospace;
+.steps .name{display:flex;flex-wrap:wrap;column-gap:.7rem;grid-column:2/-1;
+font:700 max(.65rem,12px) ui-monospace,monospace;
 color:var(--opkit-soft);letter-spacing:.02em;overflow-wrap:anywhere}
-.steps .name i{display:inline-block;font-style:normal;font-weight:400;margin-left:.7rem;
-white-space:nowrap}
+.steps .name i{font-style:normal;font-weight:400;white-space:nowrap}
 .steps .took{color:var(--opkit-soft);font-size:.8rem;padding-top:.15rem;white-space:nowrap}
 .steps .untold{color:var(--opkit-soft)}
 .state{display:inline-grid;place-items:center;width:1.4rem;height:1.4rem;border-radius:50%;
@@ -103,7 +104,6 @@ html{font-size:17px}
 .steps summary,.steps .untold{padding:.5rem 8px}
 .steps summary>span:nth-of-type(3),.steps .untold>span:nth-of-type(3){grid-column:2/-1}
 .steps .name{grid-column:2}
-.steps .name i{margin-left:0;margin-right:.7rem}
 .steps .took{grid-column:3;grid-row:2;padding:0}
 .open{margin:0 8px 1rem 8px}
 .checks thead{display:none}

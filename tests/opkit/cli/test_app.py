@@ -230,6 +230,51 @@ def test_a_silent_node_is_told_as_such(run: Run, make_devnet: None) -> None:
     assert said.code == 1
     assert "Traceback" not in said.err
     assert "127.0.0.1:9" in said.err
+    assert "opkit devnet status" in said.err
+
+
+def test_a_stopped_devnet_is_told_with_how_to_start_it(run: Run, make_devnet: None) -> None:
+    make_stopped("s")
+    said = run("wasm", "list", "--devnet", "s")
+    assert said.code == 1
+    assert "devnet 's' is stopped" in said.err
+    assert "opkit devnet up s" in said.err
+    status = run("devnet", "status", "s")
+    assert status.code == 1
+    assert "opkit devnet up s" in status.out
+
+
+def make_stopped(name: str) -> None:
+    """Write the folder of a devnet that does not run."""
+    from devnet.genesis import make_world
+    from devnet.spec import DevnetSpec
+    from devnet.state import write_world
+    from opkit import home
+
+    folder = home.devnet_folder(name)
+    write_world(
+        folder,
+        spec=DevnetSpec(name=name, profile="three"),
+        made=make_world("three", now_ms=1_767_225_600_000),
+        socket=folder / "control.sock",
+    )
+
+
+def test_a_network_with_a_dead_node_is_not_called_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    from opkit.cli import out
+    from opkit.cli.devnet import _show_status
+
+    node = {"org": "a", "state": "ready", "pid": 1, "url": "u", "answers": True, "connected": []}
+    dead = node | {"org": "b", "state": "crashed", "how": "killed by SIGKILL", "answers": False}
+    said = {
+        "name": "t", "profile": "three", "state": "ready", "well": False, "network": "n",
+        "folder": "f", "nodes": [node, dead], "disturbances": [],
+    }  # fmt: skip
+    _show_status(out.console(), said)
+    text = capsys.readouterr().out
+    assert "devnet t (three): not well" in text
+    assert "0 of 1 peers" in text
+    assert "killed by SIGKILL" in text
 
 
 def test_a_flow_that_there_is_not_is_wrong_usage(run: Run, make_devnet: None) -> None:
