@@ -13,13 +13,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from nodeimpl.compute import framing
 from nodeimpl.compute.codecache import CodeCache
 from nodeimpl.compute.engine import engine_id, require_tested
 from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
-from opkit.wire.base import Cid
+from opkit.wire.base import Cid, Text
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits
 from opkit.wire.network import EngineId
 
@@ -43,6 +46,12 @@ class SandboxLimits:
     invalid_kept_max: int = 1_024
     cache_files_max: int = 256
     cache_bytes_max: int = 512 * 2**20
+
+
+USED_MAX = 2**53 - 1
+"""The greatest integer that canonical JSON spells."""
+
+_TEXT = TypeAdapter(Text)
 
 
 class SandboxBusy(Exception):
@@ -241,16 +250,14 @@ class Sandbox:
             return _no_result(
                 Outcome.TIME, "time limit (killed)", time_used_us=round(deadline_s * 1e6)
             )
-        worker.holds = answer["holds"]
+        try:
+            result, worker.holds = _judged(answer, output, job.limits)
+        except (KeyError, TypeError, ValueError):
+            # Whatever made a worker say this, it is no worker of ours any more.
+            worker.kill()
+            raise WorkerDied(signal=None) from None
         self._put_back(worker)
-        return RunResult(
-            outcome=Outcome(answer["outcome"]),
-            reason=answer["reason"],
-            output=output,
-            fuel_used=answer["fuel_used"],
-            time_used_us=answer["time_used_us"],
-            memory_peak_bytes=answer["memory_peak_bytes"],
-        )
+        return result
 
     def _put_back(self, worker: Worker) -> None:
         worker.tasks_done += 1
@@ -317,6 +324,35 @@ class Sandbox:
         while len(self._invalid) > limits.invalid_kept_max:
             self._invalid.popitem(last=False)
         raise ModuleInvalid(why=why)
+
+
+def _judged(
+    answer: dict[str, Any], output: bytes, limits: TaskLimits
+) -> tuple[RunResult, list[str]]:
+    """Return a worker's answer and the modules that it holds now, if it can be an honest one's.
+
+    A module that broke out of the engine speaks for its worker: what it says must not break the
+    node, nor make it sign what contradicts itself.
+
+    Raises:
+        KeyError, TypeError, ValueError: it cannot.
+    """
+    outcome, holds = Outcome(answer["outcome"]), answer["holds"]
+    used = {
+        "fuel_used": limits.fuel,
+        "time_used_us": USED_MAX,
+        "memory_peak_bytes": limits.memory_bytes,
+    }
+    figures: dict[str, int] = {name: answer[name] for name in used}
+    for name, most in used.items():
+        if type(figures[name]) is not int or not 0 <= figures[name] <= most:
+            raise ValueError(name)
+    if not isinstance(holds, list) or not all(isinstance(name, str) for name in holds):
+        raise TypeError("holds")
+    reason = _TEXT.validate_python(answer["reason"], strict=True)
+    if len(output) > (limits.output_bytes if outcome is Outcome.OK else 0):
+        raise ValueError("output")
+    return RunResult(outcome=outcome, reason=reason, output=output, **figures), holds
 
 
 def _no_result(outcome: Outcome, reason: str, *, time_used_us: int = 0) -> RunResult:

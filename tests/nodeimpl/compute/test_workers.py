@@ -17,7 +17,7 @@ import pytest
 
 from nodeimpl.compute import framing
 from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
-from nodeimpl.compute.workers import Spawner, SpawnerGone, WorkerDied, WorkerSilent
+from nodeimpl.compute.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
 
@@ -314,3 +314,55 @@ def test_a_worker_that_says_nonsense_or_nothing_is_killed(tmp_path: Path) -> Non
             spawner.close()
 
     asyncio.run(work())
+
+
+HONEST = {
+    "outcome": "ok",
+    "reason": "",
+    "fuel_used": 1,
+    "time_used_us": 1,
+    "memory_peak_bytes": 1,
+    "holds": [],
+}
+TALES: dict[str, tuple[dict[str, Any], bytes]] = {
+    "an outcome that there is not": ({"outcome": "rich"}, b""),
+    "more fuel than there was": ({"fuel_used": 10**15}, b""),
+    "figures below nothing": ({"time_used_us": -1}, b""),
+    "figures that are none": ({"memory_peak_bytes": "much"}, b""),
+    "a truth for a figure": ({"fuel_used": True}, b""),
+    "an endless reason": ({"reason": "x" * 2_000}, b""),
+    "a reason that is none": ({"reason": None}, b""),
+    "a reason that no receipt may hold": ({"reason": "\0"}, b""),
+    "modules that are none": ({"holds": [1]}, b""),
+    "nothing of what it holds": ({"holds": None}, b""),
+    "more output than allowed": ({}, b"x" * 11),
+    "output of a failed run": ({"outcome": "trap"}, b"x"),
+}
+
+
+@pytest.mark.parametrize("tale", TALES)
+def test_a_worker_that_tells_what_cannot_be_is_killed_and_breaks_nothing(
+    inside: Callable[..., Any],
+    job: Callable[..., Job],
+    module: Callable[[str], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    tale: str,
+) -> None:
+    changed, output = TALES[tale]
+    killed = []
+
+    async def ask(self: Worker, frame: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytes]:
+        return HONEST | changed, output
+
+    async def work(sandbox: Sandbox) -> None:
+        await sandbox.compile(module("upper"), cid_of(module("upper")))
+        kill = Worker.kill
+        with monkeypatch.context() as broken_out:
+            broken_out.setattr(Worker, "ask", ask)
+            broken_out.setattr(Worker, "kill", lambda one: (killed.append(one), kill(one)))
+            result = await sandbox.run(job(module("upper"), b"x", output_bytes=10))
+        assert result.outcome is Outcome.CANCELLED
+        assert len(killed) == 2
+        assert (await sandbox.run(job(module("upper"), b"x"))).output == b"X"
+
+    inside(work)
