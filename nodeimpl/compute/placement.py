@@ -29,6 +29,8 @@ from opkit.wire.compute import (
     ExecutorUnavailable,
     Manifest,
     ManifestExpired,
+    ModuleInvalid,
+    ModuleUnknown,
     StorageFull,
     TaskEnded,
     TaskState,
@@ -37,11 +39,14 @@ from opkit.wire.compute import (
 )
 from opkit.wire.errors import Fault, Refusal, Unreachable, refusal_from
 from opkit.wire.gateway import StoreBusy
-from opkit.wire.peer import AWAIT_TASK, DROP_TASK, AwaitTask, DropTask
+from opkit.wire.peer import AWAIT_TASK, DROP_TASK, OFFER_TASK, AwaitTask, DropTask
 
 AWAIT_MS = 25_000
 HASTY_S = 0.5
 """An answer that says nothing new sooner than this was not waited for."""
+
+ENDS = frozenset({*OFFER_TASK.refuses, ModuleUnknown, ModuleInvalid, BlobUnknown})
+"""The refusals that a task may end with by an executor's word; any other is not passed on."""
 
 PASSING = frozenset({TaskState.PLACED, TaskState.FETCHING, TaskState.RUNNING})
 
@@ -277,7 +282,9 @@ class Placement:
         """
         if view.state is TaskState.REFUSED:
             said = refusal_from(view.problem)
-            await self._refuse(row, said or ExecutorUnavailable(executor=executor))
+            if said is None or type(said) not in ENDS:
+                said = ExecutorUnavailable(executor=executor)
+            await self._refuse(row, said)
             return
         members = self._parts.members
         records = await self._parts.store.read(lambda tx: members.records(tx, row.member_id))

@@ -16,6 +16,8 @@ from opkit.proof.keys import Identity
 from opkit.proof.receipt import verify_receipt
 from opkit.wire import compute as wire
 from opkit.wire.base import Did
+from opkit.wire.errors import Refusal
+from opkit.wire.gateway import TokenRejected
 from opkit.wire.peer import AWAIT_TASK, AwaitTask, DropTask, OfferTask
 
 RIVER, BRIGHT, HARBOR = (
@@ -193,3 +195,28 @@ def test_an_executor_that_never_ends_and_never_waits_is_given_up_and_not_hurried
         assert asked < 20
 
     in_town(story, BRIGHT, HARBOR, dead_letter_ms=100)
+
+
+@pytest.mark.parametrize("said", [TokenRejected(why="log in again"), None])
+def test_an_executor_ends_a_task_only_with_what_ends_tasks(
+    in_town: InTown, module: Module, said: Refusal | None
+) -> None:
+    async def story(town: Any) -> None:
+        harbor = town.at[HARBOR]
+        honest = desk_of(harbor)
+
+        async def wait(peer: Did, ask: AwaitTask) -> wire.TaskView:
+            view = await honest.wait(peer, AwaitTask(manifest_hash=ask.manifest_hash, wait_ms=0))
+            problem = None if said is None else said.problem()
+            refused = {"state": wire.TaskState.REFUSED, "problem": problem}
+            return view.model_copy(update=refused)
+
+        harbor.peers._desk._handlers[AWAIT_TASK.name] = wait
+        manifest = town.manifest(HUGO, module("upper"), b"", aud=harbor.did)
+        view = await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
+        ended = await town.result(BRIGHT, view.task_id, member_id=HUGO)
+        assert ended.state is wire.TaskState.REFUSED
+        assert ended.problem is not None
+        assert ended.problem["code"] == "executor-unavailable"
+
+    in_town(story, BRIGHT, HARBOR)
