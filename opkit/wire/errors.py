@@ -16,8 +16,9 @@ same fields that the node raised.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 REFUSALS: dict[str, type[Refusal]] = {}
 """Every refusal leaf by its stable code; filled when the leaf's class is made."""
@@ -90,9 +91,33 @@ def refusal_from(problem: Any) -> Refusal | None:
     details = problem.get("details")
     if leaf is None or not isinstance(details, dict):
         return None
-    if set(details) != {field.name for field in fields(leaf)}:
+    if not _fits(leaf, details):
         return None
     return leaf(**details)
+
+
+def _fits(leaf: type[Refusal], details: dict[str, Any]) -> bool:
+    """Return whether `details` are exactly the leaf's fields, each of its type."""
+    types = _types_of(leaf)
+    if details.keys() != types.keys():
+        return False
+    return all(_is_of(details[name], declared) for name, declared in types.items())
+
+
+@functools.cache
+def _types_of(leaf: type[Refusal]) -> dict[str, Any]:
+    hints = get_type_hints(leaf)
+    return {field.name: hints[field.name] for field in fields(leaf)}
+
+
+def _is_of(value: Any, declared: Any) -> bool:
+    """Return whether a decoded JSON value is a text, a whole number, or a list of texts."""
+    if declared is int:
+        # JSON's true is no number, though Python's is.
+        return type(value) is int
+    if declared is str:
+        return isinstance(value, str)
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 class Invalid(Refusal):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -96,10 +96,22 @@ def test_a_refusal_reads_as_a_line(leaf: type[Refusal], example_of: Any) -> None
         {"code": "token-missing", "details": {"more": 1}},
         {"code": "token-rejected", "details": {}},
         {"code": "token-rejected", "details": {"whence": "x"}},
+        {"code": "token-rejected", "details": {"why": 1}},
+        {"code": "rate-exceeded", "details": {"retry_after_ms": "soon"}},
+        {"code": "rate-exceeded", "details": {"retry_after_ms": True}},
+        {"code": "rate-exceeded", "details": {"retry_after_ms": 1.5}},
+        {"code": "scope-missing", "details": {"needs": "a", "has": "b"}},
+        {"code": "scope-missing", "details": {"needs": "a", "has": ["b", 1]}},
     ],
 )
 def test_a_problem_that_is_no_known_refusal_is_none(problem: object) -> None:
     assert refusal_from(problem) is None
+
+
+def test_a_leafs_fields_are_texts_whole_numbers_and_lists_of_texts(leaf: type[Refusal]) -> None:
+    """`refusal_from` knows how to check these, and JSON carries them as they are."""
+    hints = get_type_hints(leaf)
+    assert all(hints[field.name] in (str, int, list[str]) for field in fields(leaf))
 
 
 def test_two_leaves_cannot_share_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
