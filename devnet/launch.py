@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ class Launched:
         self.tie.settimeout(None)
         self.tie.sendall(b"detach\n")
         self.tie.close()
+
+    def give_up(self) -> None:
+        """Have the network end, and `wait_ready` with it, whichever thread waits there."""
+        with suppress(OSError):  # The supervisor has hung up already.
+            self.tie.shutdown(socket.SHUT_RDWR)
 
     def down(self) -> None:
         """End the network and wait until its supervisor is gone."""

@@ -146,9 +146,7 @@ class Supervisor:
         await control.open()
         self._mark("prepared")
         try:
-            self._marks["node-imports"] = await self._forks.wait_imported()
-            self._mark("imported")
-            await self._until_stopped(self._network.up())
+            await self._until_stopped(self._bring_up(self._network))
         except (DevnetError, ForkFailed, CoopError) as failed:
             self._tie.report("failed", why=str(failed), hint=getattr(failed, "hint", ""))
             return 1
@@ -163,6 +161,11 @@ class Supervisor:
             say("fork-server-lost", how=server.how())
             return 1
         return 0
+
+    async def _bring_up(self, network: Network) -> None:
+        self._marks["node-imports"] = await self._forks.wait_imported()
+        self._mark("imported")
+        await network.up()
 
     async def _until_stopped(self, work: Any) -> None:
         """Do the work, or give it up when the supervisor is told to end."""

@@ -123,7 +123,7 @@ def _headline(verdict: Verdict) -> str:
     failed = len(verdict.failures)
     if not failed:
         return f"{verdict.subject}: {verdict.status}"
-    holds = "check does" if failed == 1 else "checks do"
+    holds = "checks does" if failed == 1 else "checks do"
     return (
         f"{verdict.subject}: {verdict.status}, {failed} of {len(verdict.checks)} {holds} not hold"
     )

@@ -138,7 +138,11 @@ def _tell(
         if launched is not None:
             from devnet.state import load_state_of
 
-            await asyncio.to_thread(launched.wait_ready)
+            try:
+                await asyncio.to_thread(launched.wait_ready)
+            except asyncio.CancelledError:
+                launched.give_up()  # Otherwise Ctrl-C waits until the network is up.
+                raise
             opened = load_state_of(launched.folder)
         assert opened is not None, "a network is attached to or launched"
         yield _Network(opened)
