@@ -98,14 +98,15 @@ def refusal_from(problem: Any) -> Refusal | None:
 
 def _fits(leaf: type[Refusal], details: dict[str, Any]) -> bool:
     """Return whether `details` are exactly the leaf's fields, each of its type."""
-    types = _types_of(leaf)
+    types = _types_of(leaf.code)
     if details.keys() != types.keys():
         return False
     return all(_is_of(details[name], declared) for name, declared in types.items())
 
 
 @functools.cache
-def _types_of(leaf: type[Refusal]) -> dict[str, Any]:
+def _types_of(code: str) -> dict[str, Any]:
+    leaf = REFUSALS[code]
     hints = get_type_hints(leaf)
     return {field.name: hints[field.name] for field in fields(leaf)}
 
