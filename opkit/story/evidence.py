@@ -167,5 +167,8 @@ def _same_text(expected: object, actual: object) -> bool:
 
 
 def _side(value: object) -> str:
+    """Return one side of a check as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = _bytes_side(value) if isinstance(value, bytes) else str(_value_of(value))
     return text if len(text) <= SIDE_CHARS_MAX else text[: SIDE_CHARS_MAX - 1] + "…"

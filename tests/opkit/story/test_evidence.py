@@ -31,6 +31,11 @@ def test_one_false_claim_is_not_shown_and_named():
         expect(that("kept", True), same("sum", expected=4, actual=5), a=1)
 
 
+def test_the_sides_of_a_check_read_as_people_say_them():
+    check = same("held before", expected=False, actual=True)
+    assert (check.expected, check.actual) == ("no", "yes")
+
+
 def test_equal_values_of_other_types_are_not_the_same():
     assert not same("count", expected=1, actual=True).ok
     assert not same("count", expected=1, actual="1").ok
