@@ -22,7 +22,6 @@ MODULES_KEPT_MAX = 8
 """How many compiled modules a worker keeps ready."""
 
 _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
-_EPOCH_FAR = 2**40
 
 
 class CompileFailed(Exception):

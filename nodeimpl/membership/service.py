@@ -119,11 +119,6 @@ class Membership:
         standing = tables.get_member(tx, member_id)
         return standing.member if standing else None
 
-    def by_did(self, tx: Tx, did: Did) -> Member | None:
-        """Return the member who holds this key now."""
-        standing = tables.member_by_did(tx, did)
-        return standing.member if standing else None
-
     def records(self, tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
         """Return the operator's records about a member: what others need to check their chain."""
         return tables.records_of(tx, member_id)

@@ -47,7 +47,7 @@ class PeersLimits:
     hello_ms_max: int = 5_000
     request_ms_max: int = 5_000
     piece_ms_max: int = 3_000
-    offer_ms_max: int = 100
+    offer_ms_max: int = 300
     providers_max: int = 16
     probe_ms: int = 500
     silent_probes_max: int = 3

@@ -257,7 +257,7 @@ def _looks_at_no_scope(patch: pytest.MonkeyPatch) -> None:
 SABOTAGE: dict[str, tuple[Patch, str]] = {
     "MODULE_DEPLOYED": (_names_by_something_else, "which is not its hash"),
     "MODULE_LISTED": (_lists_nothing, "listed by owner: expected"),
-    "TASK_SUBMITTED": (_keeps_what_nobody_gave, "BrightWorks holds the program: expected 'False'"),
+    "TASK_SUBMITTED": (_keeps_what_nobody_gave, "BrightWorks holds the program: expected 'no'"),
     "MODULE_FETCHED": (_names_another_provider, "from River City's node: expected"),
     "TASK_COMPLETED": (_computes_wrongly, "output: expected 'Hugo 879"),
     "RECEIPT_VERIFIED": (_signs_with_a_strange_key, "executor-known: expected 'a node"),
