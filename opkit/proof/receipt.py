@@ -71,7 +71,14 @@ def read_receipt(token: Jws, *, genesis: GenesisView | None) -> Receipt:
 
 
 def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Verdict:
-    """Check a receipt with its manifest; never raises for a bad one.
+    """Check a receipt with its manifest; never raises for a bad one. See `examine_receipt`."""
+    return examine_receipt(bundle, genesis=genesis)[0]
+
+
+def examine_receipt(
+    bundle: ReceiptBundle, *, genesis: GenesisView | None
+) -> tuple[Verdict, Receipt | None]:
+    """Check a receipt with its manifest, and return it too if its own signature verifies.
 
     Without a genesis, signatures are checked against the keys that the objects name themselves:
     that shows consistency and nothing about whose they are.
@@ -85,7 +92,7 @@ def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Ver
         "receipt-signature", partial(read_receipt, bundle.receipt, genesis=genesis)
     )
     if receipt is None:
-        return Verdict(subject="receipt", checks=(signed,), anchored=anchored)
+        return Verdict(subject="receipt", checks=(signed,), anchored=anchored), None
     checks = [signed]
     if genesis is not None:
         checks.append(_executor_known(receipt, genesis))
@@ -94,7 +101,8 @@ def verify_receipt(bundle: ReceiptBundle, *, genesis: GenesisView | None) -> Ver
     if manifest is not None:
         checks += _agreement(receipt, manifest)
     checks += _inner(receipt)
-    return Verdict(subject=_subject(receipt), checks=tuple(checks), anchored=anchored)
+    verdict = Verdict(subject=_subject(receipt), checks=tuple(checks), anchored=anchored)
+    return verdict, receipt
 
 
 def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Verdict:

@@ -29,7 +29,15 @@ from opkit.proof.checks import Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.story import Report, that
-from opkit.wire.compute import BlobUnknown, Fetched, ModuleInfo, Outcome, TaskState
+from opkit.wire.compute import (
+    BlobUnknown,
+    Fetched,
+    ModuleInfo,
+    Outcome,
+    Receipt,
+    ReceiptBundle,
+    TaskState,
+)
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import ScopeMissing, TokenMissing
 
@@ -101,7 +109,11 @@ def _believe_receipts(patch: pytest.MonkeyPatch) -> None:
     """
     said = Verdict(subject="receipt", checks=(that("said so", True),), anchored=False)
     patch.setattr(nodeimpl.compute.placement, "judge_end", lambda *_, **__: "")
-    patch.setattr(opkit.client.compute, "verify_receipt", lambda *_, **__: said)
+
+    def believe(bundle: ReceiptBundle, **_: Any) -> tuple[Verdict, Receipt]:
+        return said, Receipt.model_validate(jws.peek(bundle.receipt).payload)
+
+    patch.setattr(opkit.client.compute, "examine_receipt", believe)
 
 
 def _names_by_something_else(patch: pytest.MonkeyPatch) -> None:
