@@ -267,6 +267,8 @@ class IrohTransport:
         if self._accepting is not None:
             self._accepting.cancel()
             await asyncio.gather(self._accepting, return_exceptions=True)
+            # What a cancelled task raised holds its frames, and those hold the endpoint's sockets.
+            self._accepting = None
         while self._arrived.full():
             self._arrived.get_nowait()
         self._arrived.put_nowait(None)
