@@ -20,11 +20,12 @@ demo: ## Tell the flows on a temporary network; ends with the path of the report
 
 test: ## Run the checks, then every group of tests
 	@$(PYTHON) scripts/setup --quiet test
-	@$(VENV)/python scripts/test $(ARGS)
+	@$(PYTHON) scripts/setup --quiet interop
+	@scripts/offline $(VENV)/python scripts/test $(ARGS)
 
 check: ## Format, lint, types, import contracts, unit and in-process tests
 	@$(PYTHON) scripts/setup --quiet test
-	@$(VENV)/python scripts/check $(ARGS)
+	@scripts/offline $(VENV)/python scripts/check $(ARGS)
 
 lab: ## Open the notebooks in JupyterLab
 	@$(PYTHON) scripts/setup --quiet lab
