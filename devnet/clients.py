@@ -9,8 +9,6 @@ from opkit.client import NodeClient
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
 
-OPERATOR = "operator"
-
 Make = Callable[[str, Identity | None, tuple[Scope, ...] | None], NodeClient]
 """Makes a client of an organisation's node for an identity, with these scopes."""
 

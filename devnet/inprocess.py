@@ -21,11 +21,11 @@ from typing import Any, TextIO, cast
 import httpx
 import structlog
 
-from devnet.clients import OPERATOR, Clients
+from devnet.clients import Clients
 from devnet.genesis import MadeWorld, make_world
 from devnet.hostile import hostile_peer
 from devnet.spec import DAY_MS, ProfileName
-from devnet.state import DevnetError
+from devnet.state import OPERATOR, DevnetError
 from devnet.timekeeper import Timekeeper
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import (

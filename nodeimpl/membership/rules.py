@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from opkit.proof.membership import OPERATOR_ID, coop_of
+from opkit.proof.membership import OPERATOR_ID, member_after
 from opkit.wire.base import Did, MemberId, NetworkId, TimeMs, b64decode, b64encode
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import TokenRejected
@@ -278,28 +278,15 @@ def judge_change(
         raise MembersFull(limit=limits.members_max)
     if records >= limits.records_per_member_max:
         raise MembersFull(limit=limits.records_per_member_max)
+    member = member_after(said, standing=standing.member if standing else None)
     if said.action == "revoke":
         assert standing is not None, "a missing member was refused above"
-        update = {"active": False, "sequence": said.sequence}
-        return Standing(member=standing.member.model_copy(update=update), local=standing.local)
-    return Standing(member=_added(said), local=True)
+        return Standing(member=member, local=standing.local)
+    return Standing(member=member, local=True)
 
 
 def _stands(member: Member, did: Did) -> bool:
     return member.active and member.did == did
-
-
-def _added(record: MemberRecord) -> Member:
-    return Member(
-        member_id=record.member_id,
-        coop=coop_of(record.member_id),
-        name=record.name,
-        title=record.title,
-        did=record.did,
-        roles=record.roles,
-        active=True,
-        sequence=record.sequence,
-    )
 
 
 def _open(

@@ -111,9 +111,21 @@ def apply_record(token: Jws, *, genesis: GenesisView, standing: Member | None) -
         raise ProofError(
             f"record {record.sequence} of {record.member_id} does not follow: {follows} would"
         )
+    stands = standing is not None and standing.active and standing.did == record.did
+    if record.action == "revoke" and not stands:
+        raise ProofError(f"{record.member_id} does not stand with that key")
+    return member_after(record, standing=standing)
+
+
+def member_after(record: MemberRecord, *, standing: Member | None) -> Member:
+    """Return the member as a record leaves them; whether it applies was judged before.
+
+    Args:
+        record: signed by the operator, and the next in sequence.
+        standing: the member before it; None if they were never known, which no `revoke` is about.
+    """
     if record.action == "revoke":
-        if standing is None or not standing.active or standing.did != record.did:
-            raise ProofError(f"{record.member_id} does not stand with that key")
+        assert standing is not None, "who was never known cannot be revoked"
         return standing.model_copy(update={"active": False, "sequence": record.sequence})
     return Member(
         member_id=record.member_id,
