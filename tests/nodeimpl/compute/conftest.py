@@ -177,9 +177,12 @@ class Town:
     def coops(self) -> frozenset[str]:
         return frozenset((RIVER, BRIGHT, HARBOR))
 
-    async def open(self, org: str, *, policy: Policy | None = None) -> Station:
-        """Start a node, or start it again on what it kept."""
+    async def open(
+        self, org: str, *, policy: Policy | None = None, own_workers: bool = False
+    ) -> Station:
+        """Start a node, or start it again on what it kept; the others share one set of workers."""
         stack = AsyncExitStack()
+        sandbox = await self._own_sandbox(org, stack) if own_workers else self.sandbox
         identity = self.world.nodes[org]
         store = await Store.open(url=f"sqlite:///{self.folder / org}.db", clock=self.clock)
         stack.push_async_callback(store.close)
@@ -210,7 +213,7 @@ class Town:
         compute = Compute(
             store=store,
             blobs=blobs,
-            sandbox=self.sandbox,
+            sandbox=sandbox,
             network=peers,
             members=self.founders,
             identity=identity,
@@ -241,6 +244,13 @@ class Town:
         for other in others:
             await peers.wait_connected(other.did, 5_000)
         return made
+
+    async def _own_sandbox(self, org: str, stack: AsyncExitStack) -> Sandbox:
+        sandbox = Sandbox.launch(workers_max=2, cache_folder=self.folder / f"{org}-code")
+        stack.push_async_callback(sandbox.close)
+        await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+        return sandbox
 
     async def close(self, org: str) -> None:
         """Stop a node at once, as a kill would: what it had begun is not finished."""

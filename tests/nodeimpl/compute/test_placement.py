@@ -83,14 +83,14 @@ def test_any_avoids_the_busy(in_town: InTown, module: Module) -> None:
     async def story(town: Any) -> None:
         await town.deploy(RIVER, module("spin"), member_id=MARA)
         await town.deploy(RIVER, module("upper"), member_id=MARA)
-        bright = town.at[BRIGHT]
+        bright = await town.open(BRIGHT, own_workers=True)
         manifest = town.manifest(HUGO, module("spin"), b"", limits=ENDLESS, aud=bright.did)
         await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
-        town.sandbox.__dict__["_workers_max"] = 2
+        assert bright.compute.executor.jobs == 1
         view = await hugo_runs(town, module("upper"))
         assert view.executor != bright.did
 
-    in_town(story, RIVER, BRIGHT, HARBOR)
+    in_town(story, RIVER, HARBOR)
 
 
 def test_nobody_who_accepts_is_told_at_once(in_town: InTown, module: Module) -> None:
