@@ -6,10 +6,10 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lab bench wasm lock clean
+.PHONY: help install demo dashboards test test-browser check lab bench wasm lock clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 install: ## Set up what `opkit` and the demo need, in .venv
 	@$(PYTHON) scripts/setup demo
@@ -23,13 +23,21 @@ test: ## Run the checks, then every group of tests
 	@$(PYTHON) scripts/setup --quiet interop
 	@scripts/offline $(VENV)/python scripts/test $(ARGS)
 
+test-browser: ## The console in a real browser, alone
+	@$(PYTHON) scripts/setup --quiet test
+	@scripts/offline $(VENV)/python -m pytest -q -m browser $(ARGS)
+
 check: ## Format, lint, types, import contracts, unit and in-process tests
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python scripts/check $(ARGS)
 
 lab: ## Open the notebooks in JupyterLab
 	@$(PYTHON) scripts/setup --quiet lab
-	@.venvs/lab/bin/jupyter lab --notebook-dir notebooks $(ARGS)
+	@$(VENV)/jupyter lab --notebook-dir notebooks $(ARGS)
+
+dashboards: ## Serve the console; prints one address with its token
+	@$(PYTHON) scripts/setup --quiet dash
+	@$(VENV)/opkit dash $(ARGS)
 
 bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test

@@ -76,10 +76,18 @@ def find_node() -> Found | Absent:
     return Found(folders=(ROOT / ".venvs/interop/bin",))
 
 
+def find_chromium() -> Found | Absent:
+    """Find the browser that shows the console."""
+    if shutil.which("chromium"):
+        return Found()
+    return Absent(why="Chromium is missing: scripts/install-debian browser")
+
+
 MARKED = (
     Group(name="slow"),
     Group(name="postgres", probe=find_postgres),
     Group(name="interop", probe=find_node),
+    Group(name="browser", probe=find_chromium),
 )
 """The groups beyond the unit tests, in the order in which they run."""
 

@@ -1,0 +1,1 @@
+"""The console's server: Voila for presenters, shared read-only pages for viewers, one port."""

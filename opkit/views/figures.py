@@ -1,0 +1,206 @@
+"""What the console draws: plain values that live state is turned into, and nothing that fetches.
+
+`opkit.live` makes these from what nodes say; `opkit.views.network`, `.compute` and `.console` turn
+them into markup. Between the two lies no I/O, so that every picture can be drawn in a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from opkit.story.report import CheckRecord
+from opkit.story.stage import StageView
+from opkit.story.states import State
+from opkit.wire.base import Cid, Did
+from opkit.wire.compute import ReceiptBundle, TaskState
+from opkit.wire.network import PeerLink
+
+Health = Literal["up", "starting", "down"]
+LinkState = Literal["up", "cut", "lost"]
+"""`cut`: on purpose, by the supervisor. `lost`: one of its ends says so, or an end is down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeFigure:
+    """A node as it is now. `since_ms` dates its health; figures of a node that is down are old.
+
+    Attributes:
+        initials: two letters for the inside of a circle.
+        why: what keeps it from being up, in words; empty if it is.
+        seen_ms: when it last answered; 0 if never.
+        busy: what it is doing, in a few words; empty if nothing.
+        links: its links exactly as it reports them.
+    """
+
+    org: str
+    title: str
+    initials: str
+    did: Did
+    url: str
+    health: Health
+    since_ms: int
+    seen_ms: int
+    why: str = ""
+    busy: str = ""
+    version: str = ""
+    engine: str = ""
+    generation: int = 0
+    started_ms: int = 0
+    world_ms: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+    journal_sequence: int = 0
+    journal_hash: str = ""
+    links: tuple[PeerLink, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkFigure:
+    """A link between the nodes of two organisations, `a` before `b` in the order of the nodes.
+
+    Byte counts are those that `a` reports, or `b` if `a` is silent; rates are of the last seconds.
+    `recent` holds round trips in microseconds, oldest first, one for each look at the nodes.
+    """
+
+    a: str
+    b: str
+    state: LinkState
+    since_ms: int
+    round_trip_us: int | None = None
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    bytes_per_s: int = 0
+    recent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happening:
+    """One thing that happened, as a sentence. `key` never changes; `entry` is what it rests on.
+
+    Attributes:
+        key: `org/sequence` of the journal entry, or `supervisor/number` of a disturbance.
+        tone: how it is coloured; a failed state is only for what nobody intended.
+        adversarial: it was done on purpose, by the supervisor or a hostile peer.
+        entry: the journal entry or disturbance, as JSON values.
+    """
+
+    key: str
+    at_ms: int
+    org: str
+    kind: str
+    sentence: str
+    tone: State
+    adversarial: bool = False
+    entry: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Bytes that just moved from one node to another, for the map: shown while it is recent."""
+
+    source: str
+    target: str
+    words: str
+    tone: State
+    at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFigures:
+    """The network now. Happenings are newest first."""
+
+    name: str
+    now_ms: int
+    nodes: tuple[NodeFigure, ...]
+    links: tuple[LinkFigure, ...]
+    happenings: tuple[Happening, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
+    tasks: int = 0
+    tasks_failed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleFigure:
+    """A module and who holds it. `titles` of organisations stand in `holders`, home first."""
+
+    wasm_hash: Cid
+    name: str
+    size_bytes: int
+    owner: str
+    deployed_ms: int
+    holders: tuple[str, ...]
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFigure:
+    """A task as its submitter's node and its executor journalled it."""
+
+    task_id: str
+    member_id: str
+    home: str
+    wasm_hash: Cid
+    module: str
+    executor: str
+    state: TaskState
+    accepted_ms: int
+    ended_ms: int = 0
+    outcome: str = ""
+    fuel_used: int = 0
+    fetched_from: str = ""
+    code: str = ""
+    receipt_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A receipt that was verified here, with each check and both of its sides."""
+
+    task_id: str
+    at_ms: int
+    ok: bool
+    verdict: str
+    checks: tuple[CheckRecord, ...]
+    bundle: ReceiptBundle | None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeFigures:
+    """Modules and tasks of the whole network, newest first."""
+
+    now_ms: int
+    modules: tuple[ModuleFigure, ...]
+    tasks: tuple[TaskFigure, ...]
+    tasks_total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowChoice:
+    """A flow that can be chosen; `lacking` says why it cannot be told here, or is empty."""
+
+    name: str
+    title: str
+    story: str
+    steps: int
+    lacking: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsoleFigures:
+    """The console now: what can be told, and what is being told (None: nothing yet).
+
+    Attributes:
+        selected: the marker whose evidence is open; empty: the one being told, or the last told.
+        may_act: whether this viewer may tell flows and disturb the network.
+        again: checks of the selected marker's proofs that were run again here, or None.
+    """
+
+    network: NetworkFigures
+    flows: tuple[FlowChoice, ...]
+    stage: StageView | None
+    selected: str = ""
+    may_act: bool = False
+    again: Verification | None = None
