@@ -1,70 +1,147 @@
-"""The commands of the control socket: which there are, what they take, who does them."""
+"""The commands of the control socket: which there are, what they need and take, who does them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from devnet.bell import WAIT_MS_MAX
+from devnet.grants import Grants, Right
 from devnet.network import Network
+from devnet.passes import Passes
 from devnet.state import DevnetError
 from opkit.wire.errors import CoopError
 
 NAMES_MAX = 16
+TEXT_CHARS_MAX = 128
+TOKEN_CHARS_MAX = 4_096
+NUMBER_MAX = 2**53 - 1
+
+Ask = Mapping[str, Any]
+Answer = dict[str, Any]
 
 
-async def obey(network: Network, ask: Mapping[str, Any], *, stop: asyncio.Event) -> dict[str, Any]:
-    """Do what an ask says and return the answer.
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command: the right a token needs for it, and who does it."""
 
-    Args:
-        network: what it is done to.
-        ask: `{"do": command, …}`.
-        stop: set by `down`.
-
-    Raises:
-        DevnetError: there is no such command, an argument is missing, or it cannot be done.
-    """
-    try:
-        return await _obey(network, ask, stop=stop)
-    except CoopError as failed:
-        raise DevnetError(f"a node did not follow: {failed}", hint="opkit devnet logs") from failed
+    right: Right
+    do: Callable[[Ask], Awaitable[Answer]]
 
 
-async def _obey(network: Network, ask: Mapping[str, Any], *, stop: asyncio.Event) -> dict[str, Any]:
-    match ask.get("do"):
-        case "status":
-            return await network.status()
-        case "kill":
-            return await network.kill(_text(ask, "org"))
-        case "restart":
-            return await network.restart(_text(ask, "org"))
-        case "cut":
-            return await network.cut(_text(ask, "a"), _text(ask, "b"))
-        case "heal":
-            return await network.heal(_text(ask, "a"), _text(ask, "b"))
-        case "hostile":
-            return await network.hostile(_text(ask, "kind"), _texts(ask, "against"))
-        case "hostile-stats":
-            return await network.hostile_stats(_number(ask, "number"))
-        case "stop-hostile":
-            return await network.stop_hostile(_number(ask, "number"))
-        case "pass-time":
-            return await network.pass_time(_number(ask, "days"))
-        case "down":
-            stop.set()
-            return {}
-        case other:
-            raise DevnetError(f"there is no command {other!r}", hint="see docs/runbook.md")
+class Commands:
+    """All commands of one devnet."""
+
+    def __init__(
+        self, *, network: Network, grants: Grants, passes: Passes, stop: asyncio.Event
+    ) -> None:
+        """Keep what commands are done to; `stop` is set by `down`."""
+        self._network = network
+        self._grants = grants
+        self._passes = passes
+        self._stop = stop
+        self._known = {
+            **self._for(Right.READ, status=self._status, disturbances=self._disturbances),
+            **self._for(Right.READ, **{"node-token": self._node_token}),
+            **self._for(Right.CHAOS, kill=self._kill, restart=self._restart),
+            **self._for(Right.CHAOS, cut=self._cut, heal=self._heal, hostile=self._hostile),
+            **self._for(Right.CHAOS, **{"hostile-stats": self._hostile_stats}),
+            **self._for(Right.CHAOS, **{"stop-hostile": self._stop_hostile}),
+            **self._for(Right.OWN, **{"pass-time": self._pass_time}),
+            **self._for(Right.OWN, grant=self._grant, revoke=self._revoke, down=self._down),
+        }
+
+    @staticmethod
+    def _for(right: Right, **commands: Callable[[Ask], Awaitable[Answer]]) -> dict[str, Command]:
+        return {name: Command(right=right, do=do) for name, do in commands.items()}
+
+    async def obey(self, ask: Ask) -> Answer:
+        """Do what an ask says and return the answer.
+
+        Args:
+            ask: `{"do": command, "token": …, …}`.
+
+        Raises:
+            DevnetError: the token is unknown, there is no such command, the token lacks the right,
+                an argument is missing, or it cannot be done.
+        """
+        name = ask.get("do")
+        command = self._known.get(name) if isinstance(name, str) else None
+        right = command.right if command else None
+        await self._grants.admit(ask.get("token"), do=str(name), right=right)
+        if command is None:
+            raise DevnetError(f"there is no command {name!r}", hint="see docs/runbook.md")
+        try:
+            return await command.do(ask)
+        except CoopError as failed:
+            raise DevnetError(
+                f"a node did not follow: {failed}", hint="opkit devnet logs"
+            ) from failed
+
+    async def _status(self, ask: Ask) -> Answer:
+        return await self._network.status(look=_yes(ask, "look", default=True))
+
+    async def _disturbances(self, ask: Ask) -> Answer:
+        after, wait_ms = _number(ask, "after", default=0), _wait(ask)
+        return await self._network.disturbances.since(after, wait_ms=wait_ms)
+
+    async def _node_token(self, ask: Ask) -> Answer:
+        node = self._network.state.node(_text(ask, "org"))
+        instead_of = ask.get("instead_of") or ""
+        if not isinstance(instead_of, str) or len(instead_of) > TOKEN_CHARS_MAX:
+            raise DevnetError("node-token needs a token in 'instead_of', if anything")
+        token = await self._passes.token(node, instead_of=instead_of)
+        return {"token": token.token, "expires_at_ms": token.expires_at_ms}
+
+    async def _kill(self, ask: Ask) -> Answer:
+        return await self._network.kill(_text(ask, "org"))
+
+    async def _restart(self, ask: Ask) -> Answer:
+        return await self._network.restart(_text(ask, "org"))
+
+    async def _cut(self, ask: Ask) -> Answer:
+        return await self._network.cut(_text(ask, "a"), _text(ask, "b"))
+
+    async def _heal(self, ask: Ask) -> Answer:
+        return await self._network.heal(_text(ask, "a"), _text(ask, "b"))
+
+    async def _hostile(self, ask: Ask) -> Answer:
+        return await self._network.hostile(_text(ask, "kind"), _texts(ask, "against"))
+
+    async def _hostile_stats(self, ask: Ask) -> Answer:
+        return await self._network.hostile_stats(_number(ask, "number"))
+
+    async def _stop_hostile(self, ask: Ask) -> Answer:
+        return await self._network.stop_hostile(_number(ask, "number"))
+
+    async def _pass_time(self, ask: Ask) -> Answer:
+        return await self._network.pass_time(_number(ask, "days"))
+
+    async def _grant(self, ask: Ask) -> Answer:
+        scopes, ttl_ms = _texts(ask, "scopes"), _number(ask, "ttl_ms")
+        token = self._grants.grant(scopes, ttl_ms=ttl_ms)
+        return {"token": token, "expires_at_ms": time.time_ns() // 1_000_000 + ttl_ms}
+
+    async def _revoke(self, ask: Ask) -> Answer:
+        self._grants.revoke(_text(ask, "granted"))
+        return {}
+
+    async def _down(self, _: Ask) -> Answer:
+        self._stop.set()
+        return {}
 
 
-def _text(ask: Mapping[str, Any], name: str) -> str:
+def _text(ask: Ask, name: str) -> str:
     value = ask.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= 128:
+    if not isinstance(value, str) or not 1 <= len(value) <= TEXT_CHARS_MAX:
         raise DevnetError(f"{ask['do']} needs a text {name!r}")
     return value
 
 
-def _texts(ask: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def _texts(ask: Ask, name: str) -> tuple[str, ...]:
     value = ask.get(name)
     if not isinstance(value, list) or not 1 <= len(value) <= NAMES_MAX:
         raise DevnetError(f"{ask['do']} needs a list {name!r} of 1 to {NAMES_MAX} texts")
@@ -73,8 +150,19 @@ def _texts(ask: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _number(ask: Mapping[str, Any], name: str) -> int:
-    value = ask.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
+def _number(ask: Ask, name: str, *, default: int | None = None) -> int:
+    value = ask.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= NUMBER_MAX:
         raise DevnetError(f"{ask['do']} needs a whole number {name!r}")
+    return value
+
+
+def _wait(ask: Ask) -> int:
+    return min(_number(ask, "wait_ms", default=0), WAIT_MS_MAX)
+
+
+def _yes(ask: Ask, name: str, *, default: bool) -> bool:
+    value = ask.get(name, default)
+    if not isinstance(value, bool):
+        raise DevnetError(f"{ask['do']} needs yes or no in {name!r}")
     return value

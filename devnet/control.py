@@ -1,7 +1,7 @@
 """How one speaks to a supervisor: a Unix socket (mode 0600), one JSON line per ask and answer.
 
 ```
-{"do": "kill", "org": "harbor-homes-cooperative"}
+{"do": "kill", "token": "…", "org": "harbor-homes-cooperative"}
 {"ok": {"at_ms": 1767225600000, "what": "kill", "org": "harbor-homes-cooperative"}}
 {"error": "there is no node of 'x'", "hint": "it has: …"}
 ```
@@ -17,13 +17,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from devnet.grants import read_owner_token
 from devnet.state import DevnetError
 
 LINE_BYTES_MAX = 1_048_576
 """The longest line in either direction; a federation's status has some 20 kB."""
 
-CONNECTIONS_MAX = 32
-"""How many may speak to one supervisor at once; on whoever comes later it hangs up."""
+CONNECTIONS_MAX = 128
+"""How many may speak to one supervisor at once; on whoever comes later it hangs up.
+
+Each open dashboard waits on two of them, for disturbances and for the stage.
+"""
 
 ASK_DEADLINE_MS = 60_000
 """The longest that any command takes."""
@@ -95,23 +99,31 @@ class ControlServer:
 
 
 async def ask_supervisor(
-    socket: Path, do: str, *, deadline_ms: int = ASK_DEADLINE_MS, **arguments: Any
+    socket: Path,
+    do: str,
+    *,
+    token: str | None = None,
+    deadline_ms: int = ASK_DEADLINE_MS,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """Return the supervisor's answer to one ask.
 
     Args:
         socket: where it listens (`DevnetState.socket`).
         do: the command's name.
+        token: what says that one may ask; None: the owner's, which lies beside the socket.
         deadline_ms: after how long the answer is given up.
 
     Raises:
         DevnetError: nobody listens there, the answer did not come, or the supervisor said no.
     """
+    token = read_owner_token(socket) if token is None else token
+    ask = {"do": do, "token": token, **arguments}
     try:
         async with asyncio.timeout(deadline_ms / 1000):
             reader, writer = await asyncio.open_unix_connection(str(socket), limit=LINE_BYTES_MAX)
             try:
-                writer.write(json.dumps({"do": do, **arguments}).encode("utf-8") + b"\n")
+                writer.write(json.dumps(ask).encode("utf-8") + b"\n")
                 await writer.drain()
                 line = await reader.readline()
             finally:

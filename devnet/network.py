@@ -261,7 +261,7 @@ class Network:
         """End a hostile peer."""
         async with self._turn:
             await self._lair.stop(number)
-            return self.disturbances.note("stop-hostile", number=number)
+            return self.disturbances.note("stop-hostile", peer=number)
 
     async def pass_time(self, days: int) -> dict[str, Any]:
         """Move world time ahead on every running node; the others follow when they start.
@@ -281,10 +281,14 @@ class Network:
             )
             return note
 
-    async def status(self) -> dict[str, Any]:
-        """Return the network as it is now, each node being asked for its links."""
+    async def status(self, *, look: bool = True) -> dict[str, Any]:
+        """Return the network as it is now.
+
+        Args:
+            look: whether each node is asked for its links, which takes seconds if one is silent.
+        """
         nodes = list(self._nodes.values())
-        figures = await asyncio.gather(*(self._figures(node) for node in nodes))
+        figures = await asyncio.gather(*(self._figures(node, look=look) for node in nodes))
         return {
             "name": self.state.name,
             "profile": self.state.profile,
@@ -303,9 +307,10 @@ class Network:
             "disturbances": self.disturbances.all(),
         }
 
-    async def _figures(self, node: Node) -> dict[str, Any]:
+    async def _figures(self, node: Node, *, look: bool) -> dict[str, Any]:
         state = self.state.node(node.org)
-        links = await self._watch.links(state) if node.running and state.url else None
+        asked = look and node.running and state.url
+        links = await self._watch.links(state) if asked else None
         orgs = {other.did: other.org for other in self.state.nodes}
         return {
             "org": node.org,
@@ -324,6 +329,7 @@ class Network:
     async def down(self) -> None:
         """End every node in order, then whatever is left, and close all links."""
         self._ending = True
+        self.disturbances.close()
         await self._lair.close()
         running = [node.child for node in self._nodes.values() if node.running and node.child]
         await asyncio.gather(*(self._reaper.end(one, grace_ms=END_GRACE_MS) for one in running))

@@ -3,6 +3,8 @@
 ```
 <home>/devnets/<name>/
   state.json          who, where, since when (0600); every reader begins here
+  control.sock        the supervisor's socket, while it runs
+  control.token       the owner's token for it (0600), while it runs; always beside the socket
   lock                held by the supervisor as long as it lives: the one sign that a devnet runs
   genesis.jws         the genesis; a second copy stands in <home>/genesis/
   keystore.json       operator's and members' keys, sealed; keystore.key opens it (0600)

@@ -29,6 +29,7 @@ from devnet.processes import become_reaper, name_process
 from devnet.saying import say
 
 if TYPE_CHECKING:
+    from devnet.commands import Commands
     from devnet.network import Network
     from devnet.reaper import Reaper
     from devnet.state import DevnetState
@@ -80,6 +81,7 @@ class Supervisor:
         self._tie = Tie(asked.tie)
         self._stop = asyncio.Event()
         self._network: Network | None = None
+        self._commands: Commands | None = None
         self._stage = "starting"
         self._marks: dict[str, int] = {}
 
@@ -111,6 +113,7 @@ class Supervisor:
 
     async def _supervise(self, reaper: Reaper) -> int:
         from devnet.control import ControlServer
+        from devnet.grants import token_file
 
         state = self._open_world()
         self._mark("genesis")
@@ -122,6 +125,7 @@ class Supervisor:
             if self._network is not None:
                 await self._network.down()
             await control.close()
+            token_file(state.socket).unlink(missing_ok=True)
             if state.socket.parent != self._folder:
                 state.socket.parent.rmdir()
             if self._asked.temporary:
@@ -131,17 +135,10 @@ class Supervisor:
 
     async def _live(self, state: DevnetState, reaper: Reaper, control: Any) -> int:
         """Bring the network up and wait until it shall end; return the exit status."""
-        from devnet.network import Network
-        from devnet.state import OPERATOR, DevnetError, load_identities
+        from devnet.state import DevnetError
         from opkit.wire.errors import CoopError
 
-        self._network = Network(
-            state=state,
-            forks=self._forks,
-            reaper=reaper,
-            operator=load_identities(state)[OPERATOR],
-            began=self._began,
-        )
+        self._network = self._make_network(state, reaper)
         await self._network.prepare()
         await control.open()
         self._mark("prepared")
@@ -161,6 +158,32 @@ class Supervisor:
             say("fork-server-lost", how=server.how())
             return 1
         return 0
+
+    def _make_network(self, state: DevnetState, reaper: Reaper) -> Network:
+        """Return the network, and make the commands that are done to it."""
+        from devnet.commands import Commands
+        from devnet.grants import Grants, keep_owner_token
+        from devnet.network import Network
+        from devnet.passes import Passes
+        from devnet.state import OPERATOR, load_identities
+
+        operator = load_identities(state)[OPERATOR]
+        network = Network(
+            state=state,
+            forks=self._forks,
+            reaper=reaper,
+            operator=operator,
+            began=self._began,
+        )
+        grants = Grants()
+        keep_owner_token(state.socket, grants.owner)
+        self._commands = Commands(
+            network=network,
+            grants=grants,
+            passes=Passes(network=state.network, operator=operator),
+            stop=self._stop,
+        )
+        return network
 
     async def _bring_up(self, network: Network) -> None:
         self._marks["node-imports"] = await self._forks.wait_imported()
@@ -219,10 +242,8 @@ class Supervisor:
         Raises:
             DevnetError: there is no such command, or it cannot be done.
         """
-        from devnet.commands import obey
-
-        assert self._network is not None, "the socket opens after the network is made"
-        answer = await obey(self._network, ask, stop=self._stop)
+        assert self._commands is not None, "the socket opens after the network is made"
+        answer = await self._commands.obey(ask)
         if ask.get("do") == "status":
             answer |= {"state": self._stage, "marks_ms": self._marks}
         return answer

@@ -39,7 +39,7 @@ def served(folder: Path, work: Any) -> Any:
 
 def test_an_ask_is_answered(short_folder: Path) -> None:
     said = served(short_folder, lambda path: ask_supervisor(path, "greet", name="Mara"))
-    assert said == {"do": "greet", "name": "Mara"}
+    assert said == {"do": "greet", "name": "Mara", "token": ""}
 
 
 def test_a_refusal_keeps_its_text_and_hint(short_folder: Path) -> None:

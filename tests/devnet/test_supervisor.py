@@ -19,10 +19,14 @@ import psutil
 import pytest
 
 from devnet.control import ask_supervisor
+from devnet.grants import token_file
 from devnet.launch import Launched, LaunchFailed, launch
 from devnet.processes import descendants_of
 from devnet.state import DevnetError, is_running, load_identities, load_state, node_folder
 from opkit import home
+from opkit.client import NodeClient
+from opkit.wire.gateway import ScopeMissing
+from opkit.wire.network import PEERS, AskPeers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -82,6 +86,8 @@ def test_the_life_of_a_network() -> None:
     with running() as launched:
         state = load_state("t")
         check_status(state.name)
+        owners = token_file(state.socket)
+        assert stat.S_IMODE(owners.stat().st_mode) == 0o600
         check_files_and_arguments(launched)
         check_a_second_supervisor_is_refused()
         check_kill_and_restart()
@@ -89,6 +95,9 @@ def test_the_life_of_a_network() -> None:
         check_time_passes_on_all_nodes()
         check_hostile_peers()
         check_bad_asks()
+        check_rights()
+        check_a_token_for_reading()
+        check_a_poll_is_answered_at_once()
         check_a_crash_is_told(launched)
         below = descendants_of(launched.process.pid)
         launched.detach()
@@ -96,6 +105,7 @@ def test_the_life_of_a_network() -> None:
         assert launched.process.wait(15) == 0
         assert gone(below)
         assert not is_running(state.folder)
+        assert not owners.exists()
         check_what_was_done_is_written_down(state.folder)
 
 
@@ -108,6 +118,11 @@ def check_status(name: str) -> None:
         assert node["url"].startswith("http://127.0.0.1:")
         assert len(node["connected"]) == 2
     assert status["disturbances"] == []
+    quick = ask("t", "status", look=False)["nodes"]
+    told = ("org", "title", "did", "url", "state", "pid")
+    assert [[node[what] for what in told] for node in quick] == [
+        [node[what] for what in told] for node in status["nodes"]
+    ]
 
 
 def check_files_and_arguments(launched: Launched) -> None:
@@ -213,6 +228,74 @@ def check_bad_asks() -> None:
     ):
         with pytest.raises(DevnetError):
             ask("t", do, **arguments)
+
+
+def check_rights() -> None:
+    """Without a token nothing is told; a token does what it was made for, until it is revoked."""
+    for token in ("", "guess"):
+        with pytest.raises(DevnetError, match="token"):
+            ask("t", "status", token=token)
+    reads = ask("t", "grant", scopes=["read"], ttl_ms=60_000)["token"]
+    assert ask("t", "status", token=reads)["network"] == load_state("t").network
+    for do, arguments in (
+        ("kill", {"org": HARBOR}),
+        ("cut", {"a": RIVER, "b": HARBOR}),
+        ("grant", {"scopes": ["own"], "ttl_ms": 60_000}),
+        ("pass-time", {"days": 1}),
+        ("down", {}),
+    ):
+        with pytest.raises(DevnetError, match=f"may not {do}"):
+            ask("t", do, token=reads, **arguments)
+    breaks = ask("t", "grant", scopes=["chaos"], ttl_ms=60_000)["token"]
+    for do in ("cut", "heal"):
+        ask("t", do, token=breaks, a=RIVER, b=HARBOR)
+    with pytest.raises(DevnetError, match="may not status"):
+        ask("t", "status", token=breaks)
+    ask("t", "revoke", granted=reads)
+    with pytest.raises(DevnetError, match="has ended"):
+        ask("t", "status", token=reads)
+
+
+def check_a_token_for_reading() -> None:
+    """It reads from its node as the operator would, and changes nothing there."""
+    said = ask("t", "node-token", org=HARBOR)
+    assert ask("t", "node-token", org=HARBOR) == said
+    renewed = ask("t", "node-token", org=HARBOR, instead_of=said["token"])
+    assert renewed["token"] != said["token"]
+    assert ask("t", "node-token", org=HARBOR, instead_of=said["token"]) == renewed
+
+    async def use() -> None:
+        state = load_state("t")
+        node = state.node(HARBOR)
+        client = NodeClient(url=node.url, node=node.did, network=state.network)
+        async with client, asyncio.timeout(30):
+            reader = client.with_token(renewed["token"])
+            assert (await reader.call(PEERS, AskPeers())).journal
+            with pytest.raises(ScopeMissing):
+                await reader.wasm.deploy(b"\0asm\x01\0\0\0", name="nothing")
+
+    asyncio.run(use())
+
+
+def check_a_poll_is_answered_at_once() -> None:
+    """Whoever waits hears of what is done, with its number, long before the wait is over."""
+
+    async def poll() -> dict[str, Any]:
+        state = load_state("t")
+        seen = await ask_supervisor(state.socket, "disturbances", after=1_000_000)
+        waiting = asyncio.create_task(
+            ask_supervisor(state.socket, "disturbances", after=seen["next"], wait_ms=25_000)
+        )
+        await asyncio.sleep(0)
+        await ask_supervisor(state.socket, "cut", a=RIVER, b=BRIGHT)
+        async with asyncio.timeout(20):
+            said = await waiting
+        await ask_supervisor(state.socket, "heal", a=RIVER, b=BRIGHT)
+        assert said["next"] == seen["next"] + 1
+        return said
+
+    (line,) = asyncio.run(poll())["lines"]
+    assert (line["what"], line["a"], line["b"]) == ("cut", RIVER, BRIGHT)
 
 
 def check_a_crash_is_told(launched: Launched) -> None:
