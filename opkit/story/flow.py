@@ -20,6 +20,7 @@ Tell = Callable[[World, S], Awaitable[Evidence]]
 Prepare = Callable[[World, S], Awaitable[None]]
 
 STEPS_MAX = 64
+SAY_CHARS_MAX = 600
 STEP_DEADLINE_MS = 60_000
 
 
@@ -29,12 +30,16 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True)
 class PlannedStep(Generic[S]):
-    """One step: its marker, its sentence (the docstring of the function that tells it)."""
+    """One step: its marker, its sentence (the docstring of the function that tells it).
+
+    `say` is what a presenter says beside it, for the ear; the sentence is for the eye.
+    """
 
     marker: str
     kind: Kind
     sentence: str
     tell: Tell[S]
+    say: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,20 +84,30 @@ class Flow(Generic[S]):
         """The planned markers, in order."""
         return tuple(step.marker for step in self.steps)
 
-    def step(self, marker: str, *, adversarial: bool = False) -> Callable[[Tell[S]], Tell[S]]:
+    def step(
+        self, marker: str, *, adversarial: bool = False, say: str = ""
+    ) -> Callable[[Tell[S]], Tell[S]]:
         """Add the decorated function as the next step; its docstring is the sentence.
 
         Args:
             marker: the name that is shown once the step has its evidence.
             adversarial: the step is an attack, and shows that it fails.
+            say: what the presenter says beside it.
         """
 
         def add(tell: Tell[S]) -> Tell[S]:
             assert marker not in self.markers, f"two steps share the marker {marker!r}"
             assert len(self.steps) < STEPS_MAX, "a story has an end"
-            kind: Kind = "refused" if adversarial else "shown"
-            sentence = _sentence(tell)
-            self.steps.append(PlannedStep(marker=marker, kind=kind, sentence=sentence, tell=tell))
+            assert len(say) <= SAY_CHARS_MAX, "a presenter says a few sentences"
+            self.steps.append(
+                PlannedStep(
+                    marker=marker,
+                    kind="refused" if adversarial else "shown",
+                    sentence=_sentence(tell),
+                    tell=tell,
+                    say=say,
+                )
+            )
             return tell
 
         return add

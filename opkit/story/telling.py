@@ -88,9 +88,17 @@ class Telling(Generic[S]):
                 step failed, the step took too long, or it did not show what it promises.
         """
         planned = self._next(marker)
-        for setup in self._flow.setup[len(self._setup) :]:
-            await self._set_up(setup, before=marker)
+        await self._set_up_all(before=marker)
         return await self._tell(planned)
+
+    async def prepare(self) -> None:
+        """Do the set-up steps now rather than with the first step.
+
+        Raises:
+            NotShown: one failed or took too long; the story has stopped before its first step.
+        """
+        if self._flow.steps:
+            await self._set_up_all(before=self._flow.steps[0].marker)
 
     async def run(self) -> Report:
         """Tell all steps that are left and return the report, also of a story that stopped."""
@@ -130,6 +138,10 @@ class Telling(Generic[S]):
         next_one = expected.marker if expected else "the end"
         self._stop = Stop(at=marker, why=f"out of order: after what was told comes {next_one}")
         raise NotShown(f"{marker} is out of order: next is {next_one}")
+
+    async def _set_up_all(self, *, before: str) -> None:
+        for setup in self._flow.setup[len(self._setup) :]:
+            await self._set_up(setup, before=before)
 
     async def _set_up(self, setup: PlannedSetup[S], *, before: str) -> None:
         at_ms, began = _now_ms(), time.monotonic()
