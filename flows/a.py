@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from flows.a_say import SAY
 from flows.modules import module, stamped
 from flows.patronage import allocate, as_input, as_output
 from opkit.proof.checks import Check
@@ -146,7 +147,7 @@ async def three_nodes_are_connected(world: World, story: Patronage) -> None:
     story.program = stamped("patronage", world.run_id)
 
 
-@flow.step("MODULE_DEPLOYED")
+@flow.step("MODULE_DEPLOYED", say=SAY["MODULE_DEPLOYED"])
 async def mara_deploys(world: World, story: Patronage) -> Evidence:
     """Mara puts a program on River City's node and gets its hash; sent twice, it is the same."""
     mara = mara_at_river(world)
@@ -163,7 +164,7 @@ async def mara_deploys(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("MODULE_LISTED")
+@flow.step("MODULE_LISTED", say=SAY["MODULE_LISTED"])
 async def anyone_lists(world: World, story: Patronage) -> Evidence:
     """River City lists the program by its hash and among Mara's."""
     mara = mara_at_river(world)
@@ -183,7 +184,7 @@ async def anyone_lists(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("TASK_SUBMITTED")
+@flow.step("TASK_SUBMITTED", say=SAY["TASK_SUBMITTED"])
 async def hugo_submits(world: World, story: Patronage) -> Evidence:
     """Hugo asks BrightWorks' node to have it run at Harbor Homes. Neither has the program."""
     hugo = hugo_at_bright(world)
@@ -207,7 +208,7 @@ async def hugo_submits(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("MODULE_FETCHED")
+@flow.step("MODULE_FETCHED", say=SAY["MODULE_FETCHED"])
 async def harbor_fetches(world: World, story: Patronage) -> Evidence:
     """Harbor Homes gets the bytes from River City's node and checks them against the hash."""
     rosa = rosa_at_harbor(world)
@@ -235,7 +236,7 @@ async def harbor_fetches(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("TASK_COMPLETED")
+@flow.step("TASK_COMPLETED", say=SAY["TASK_COMPLETED"])
 async def harbor_computes(world: World, story: Patronage) -> Evidence:
     """Harbor Homes runs it: Hugo gets 879 credits, and the five shares are what we compute."""
     story.result = await story.submitted.result()
@@ -252,7 +253,7 @@ async def harbor_computes(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("RECEIPT_VERIFIED")
+@flow.step("RECEIPT_VERIFIED", say=SAY["RECEIPT_VERIFIED"])
 async def we_verify_the_receipt(world: World, story: Patronage) -> Evidence:
     """We verify Harbor's signed receipt ourselves, offline, against the network's genesis."""
     receipt, bundle = story.completed.receipt, story.completed.bundle
@@ -273,7 +274,7 @@ async def we_verify_the_receipt(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("UNKNOWN_HASH_REFUSED", adversarial=True)
+@flow.step("UNKNOWN_HASH_REFUSED", adversarial=True, say=SAY["UNKNOWN_HASH_REFUSED"])
 async def nobody_has_it(world: World, _: Patronage) -> Evidence:
     """Hugo asks for a hash that nobody has. The answer is no, not silence."""
     absent = cid_of(f"nobody has these bytes: {world.run_id}".encode())
@@ -286,7 +287,7 @@ async def nobody_has_it(world: World, _: Patronage) -> Evidence:
     return expect(asked.check, run.check, asked=asked.problem, run=run.problem)
 
 
-@flow.step("BAD_HASH_REFUSED", adversarial=True)
+@flow.step("BAD_HASH_REFUSED", adversarial=True, say=SAY["BAD_HASH_REFUSED"])
 async def not_a_hash(world: World, story: Patronage) -> Evidence:
     """Hugo cuts the last letter off the hash. The node says that this is no hash at all."""
     cut = story.wasm_hash[:-1]
@@ -295,7 +296,7 @@ async def not_a_hash(world: World, story: Patronage) -> Evidence:
     return expect(no.check, refusal=no.problem)
 
 
-@flow.step("OVERSIZE_REFUSED", adversarial=True)
+@flow.step("OVERSIZE_REFUSED", adversarial=True, say=SAY["OVERSIZE_REFUSED"])
 async def too_large(world: World, _: Patronage) -> Evidence:
     """Mara sends one byte more than a node takes. It is refused before it is read."""
     with refused(BodyOversize, limit_bytes=MODULE_BYTES_MAX) as no:
@@ -303,7 +304,7 @@ async def too_large(world: World, _: Patronage) -> Evidence:
     return expect(no.check, sent_bytes=MODULE_BYTES_MAX + 1, refusal=no.problem)
 
 
-@flow.step("TAMPERED_MODULE_REFUSED", adversarial=True)
+@flow.step("TAMPERED_MODULE_REFUSED", adversarial=True, say=SAY["TAMPERED_MODULE_REFUSED"])
 async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
     """A liar offers Harbor Homes other bytes for the hash. Harbor notices and asks River City."""
     rosa = rosa_at_harbor(world)
@@ -353,7 +354,7 @@ async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("LOOP_STOPPED", adversarial=True)
+@flow.step("LOOP_STOPPED", adversarial=True, say=SAY["LOOP_STOPPED"])
 async def an_endless_loop(world: World, story: Patronage) -> Evidence:
     """Hugo sends a program that never ends. Harbor stops it at its limit, and works on."""
     result = await run_at_harbor(world, module("spin"), b"", limits=SMALL)
@@ -380,7 +381,7 @@ async def an_endless_loop(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("MEMORY_BOUNDED", adversarial=True)
+@flow.step("MEMORY_BOUNDED", adversarial=True, say=SAY["MEMORY_BOUNDED"])
 async def a_memory_bomb(world: World, story: Patronage) -> Evidence:
     """Hugo sends a program that takes all memory it can get. Harbor gives it 16 MB, no more."""
     result = await run_at_harbor(world, module("balloon"), b"", limits=SMALL)
@@ -401,7 +402,7 @@ async def a_memory_bomb(world: World, story: Patronage) -> Evidence:
     )
 
 
-@flow.step("UNAUTHENTICATED_REFUSED", adversarial=True)
+@flow.step("UNAUTHENTICATED_REFUSED", adversarial=True, say=SAY["UNAUTHENTICATED_REFUSED"])
 async def nobody_in_particular(world: World, story: Patronage) -> Evidence:
     """A stranger without a token asks River City for the program, which is there, in vain."""
     stranger = world.client(RIVER, None)
@@ -410,7 +411,7 @@ async def nobody_in_particular(world: World, story: Patronage) -> Evidence:
     return expect(no.check, refusal=no.problem)
 
 
-@flow.step("SCOPE_REFUSED", adversarial=True)
+@flow.step("SCOPE_REFUSED", adversarial=True, say=SAY["SCOPE_REFUSED"])
 async def only_a_reader(world: World, story: Patronage) -> Evidence:
     """Hugo asks with a token that may only read programs. He may not run one with it."""
     reader = world.client(BRIGHT, HUGO, scopes=(Scope.WASM_READ,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ import opkit.client.compute
 from devnet.inprocess import inprocess_world
 from flows import FLOWS
 from flows.a import MARA, flow
+from flows.a_say import SAY
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.compute.service import Compute
 from nodeimpl.gateway.admit import Admission, Admitted
@@ -88,6 +90,15 @@ def test_every_sentence_is_short_and_names_somebody():
     for step in flow.steps:
         assert len(step.sentence) <= 100, step.sentence
         assert any(name in step.sentence for name in names), step.sentence
+
+
+def test_every_step_has_its_narration_for_the_ear():
+    """Long enough to say something, short enough to be said in half a minute; no identifiers."""
+    assert tuple(SAY) == PINNED
+    for step in flow.steps:
+        assert step.say == SAY[step.marker]
+        assert 15 <= len(step.say.split()) <= 60, step.marker
+        assert not re.search(r"[_`{}]|[A-Z]{3}", step.say), step.say
 
 
 @pytest.mark.slow
