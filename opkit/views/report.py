@@ -11,11 +11,12 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from opkit.story.record import FlowRecord, NodeRecord, RunRecord
-from opkit.story.report import CheckRecord, MarkerRecord, ReceiptRecord
+from opkit.story.report import MarkerRecord, ReceiptRecord
 from opkit.story.states import State
+from opkit.views.checks import checks_table
 from opkit.views.deeds import deed_sentence
 from opkit.views.page import icon, page
-from opkit.views.values import place, state_in, took, value_html, values_table, was_cut_short
+from opkit.views.values import place, state_in, took, values_table, was_cut_short
 
 EVIDENCE_ID: Final = "opkit-evidence"
 _OPENING = f'<script type="application/json" id="{EVIDENCE_ID}">'
@@ -173,25 +174,11 @@ def _opened(flow: FlowRecord, told: MarkerRecord) -> str:
         parts.append(
             f'<span class="pill t-{tone}">holds: {held} of {len(told.checks)} checks</span>'
         )
-        parts.append(_checks(told.checks))
+        parts.append(checks_table(told.checks))
     if told.evidence:
         parts.append(values_table(told.evidence))
     parts.append(_proofs(flow, told))
     return "".join(parts)
-
-
-def _checks(checks: tuple[CheckRecord, ...]) -> str:
-    rows = "".join(
-        f"<tr><th scope=row>{escape(check.name)}</th>"
-        f'<td data-side="expected">{value_html(check.expected)}</td>'
-        f'<td data-side="is">{value_html(check.actual)}</td>'
-        f"<td>{icon(State.DONE if check.ok else State.FAILED)}</td></tr>"
-        for check in checks
-    )
-    return (
-        '<table class="checks"><thead><tr><th>check</th><th>expected</th><th>is</th><th></th></tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
-    )
 
 
 def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:

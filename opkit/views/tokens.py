@@ -55,9 +55,9 @@ def css_tokens() -> str:
 
     `data-theme` of the root element, if it is `light` or `dark`, wins over the system.
     """
-    light, dark = _variables(LIGHT), _variables(DARK)
+    light, dark = css_variables(LIGHT), css_variables(DARK)
     return (
-        f":root{{color-scheme:light;{_variables(SIZES)}{light}}}"
+        f":root{{color-scheme:light;{css_variables(SIZES)}{light}}}"
         f"@media (prefers-color-scheme:dark){{"
         f":root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}"
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
@@ -70,7 +70,8 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _variables(values: dict[str, str]) -> str:
+def css_variables(values: dict[str, str]) -> str:
+    """Return tokens as declarations of CSS variables."""
     return "".join(f"--opkit-{name}:{value};" for name, value in values.items())
 
 
