@@ -1,0 +1,324 @@
+"""The compute page: modules by their hash, tasks as they run, receipts that anyone can check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Final
+from urllib.parse import quote
+
+from opkit.story.states import State
+from opkit.views import header
+from opkit.views.amounts import brief_text, count_text, counted, moment_html, size_text
+from opkit.views.cards import (
+    NEW_MS,
+    Column,
+    Row,
+    card,
+    control,
+    empty,
+    figure,
+    pill,
+    said_state,
+    scroll,
+    table,
+)
+from opkit.views.checks import checks_table
+from opkit.views.figures import (
+    ComputeFigures,
+    ModuleFigure,
+    NetworkFigures,
+    TaskFigure,
+    Verification,
+)
+from opkit.views.values import text_html, took, values_table
+from opkit.wire.compute import FINAL, TaskState
+
+TASK_STATES: Final[dict[TaskState, State]] = {
+    TaskState.ACCEPTED: State.WAITING,
+    TaskState.PLACED: State.WAITING,
+    TaskState.FETCHING: State.RUNNING,
+    TaskState.RUNNING: State.RUNNING,
+    TaskState.DONE: State.DONE,
+    TaskState.FAILED: State.FAILED,
+    TaskState.CANCELLED: State.WAITING,
+    TaskState.REFUSED: State.REFUSED,
+}
+"""The state whose shape and colour a task has. See `task_state` for those that a limit ended."""
+
+LIMITS: Final = frozenset({"fuel", "time", "memory", "stack"})
+"""Outcomes of tasks that their executor stopped at a limit: the sandbox held."""
+
+SHOWN_MAX: Final = 50
+"""How many modules, and how many tasks, stand on the page."""
+
+FILTERS: Final[Mapping[str, tuple[str, frozenset[TaskState]]]] = {
+    "": ("All", frozenset(TaskState)),
+    "open": ("Open", frozenset(TaskState) - FINAL),
+    "done": ("Done", frozenset({TaskState.DONE})),
+    "ended": ("Ended otherwise", FINAL - {TaskState.DONE}),
+}
+"""What a viewer can choose to see of the tasks, by the name that the page is told."""
+
+
+def frame() -> str:
+    """Return the markup around the compute page's cards."""
+    ids = ("programs", "open", "done", "ended", "tasks", "modules", "task")
+    return (
+        '<div class="board compute-board">'
+        + "".join(f'<div class="at-{each}" data-card="{each}"></div>' for each in ids)
+        + "</div>"
+    )
+
+
+def cards(
+    figures: Callable[[], ComputeFigures],
+    network: Callable[[], NetworkFigures],
+    *,
+    selected: str = "",
+    showing: str = "",
+    verification: Verification | None = None,
+) -> dict[str, Callable[[], str]]:
+    """Return what draws each card of the page, by the card's id.
+
+    Args:
+        figures: returns modules and tasks as they are when a card is drawn.
+        network: returns the network, for the bar on top.
+        selected: the id of the task whose page is open, or empty.
+        showing: the name of the chosen filter of `FILTERS`; empty for all tasks.
+        verification: the last verification of the selected task's receipt, if there was one.
+    """
+    return {
+        "health": lambda: header.health(network()),
+        "programs": lambda: programs(figures()),
+        "open": lambda: open_tasks(figures()),
+        "done": lambda: done_tasks(figures()),
+        "ended": lambda: ended_tasks(figures()),
+        "tasks": lambda: tasks(figures(), selected=selected, showing=showing),
+        "modules": lambda: modules(figures()),
+        "task": lambda: task(figures(), selected, verification),
+    }
+
+
+def task_state(each: TaskFigure) -> tuple[State, str]:
+    """Return the state that a task is drawn in, and the word for it.
+
+    A task that was stopped at a limit or at a trap did not fail the network: the sandbox held.
+    """
+    if each.state is TaskState.FAILED and each.outcome in LIMITS:
+        return State.REFUSED, f"stopped at {each.outcome} limit"
+    if each.state is TaskState.FAILED and each.outcome == "trap":
+        return State.REFUSED, "stopped by a trap"
+    return TASK_STATES[each.state], each.state.value
+
+
+def programs(figures: ComputeFigures) -> str:
+    """Return how many modules are known."""
+    total = sum(each.size_bytes for each in figures.modules)
+    return figure(
+        "What can be run?", count_text(len(figures.modules)), f"programs, {size_text(total)}"
+    )
+
+
+def open_tasks(figures: ComputeFigures) -> str:
+    """Return how many tasks are under way."""
+    waiting = [each for each in figures.tasks if each.state not in FINAL]
+    running = sum(each.state is TaskState.RUNNING for each in waiting)
+    return figure("What is under way?", count_text(len(waiting)), f"tasks, {running} running")
+
+
+def done_tasks(figures: ComputeFigures) -> str:
+    """Return how many tasks have a result, of all that were asked for."""
+    done = sum(each.state is TaskState.DONE for each in figures.tasks)
+    asked = max(figures.tasks_total, len(figures.tasks))
+    return figure("What was done?", count_text(done), f"of {counted(asked, 'task')}")
+
+
+def ended_tasks(figures: ComputeFigures) -> str:
+    """Return how many tasks ended without a result, and how many of those nobody intended."""
+    ended = [each for each in figures.tasks if each.state in FINAL - {TaskState.DONE}]
+    failed = sum(task_state(each)[0] is State.FAILED for each in ended)
+    tone = State.FAILED if failed else None
+    words = f"tasks, {failed} failed" if failed else "tasks, all by a rule"
+    return figure("What ended otherwise?", count_text(len(ended)), words, tone=tone)
+
+
+def modules(figures: ComputeFigures) -> str:
+    """Return the modules, newest first, each with who holds it."""
+    question = "Which programs does the network hold?"
+    if not figures.modules:
+        hint = "A program appears when a member deploys it: opkit wasm deploy FILE, or run flow A."
+        return card(question, empty("No program yet.", hint))
+    columns = (
+        Column(title="Program"),
+        Column(title="Hash"),
+        Column(title="Size", number=True),
+        Column(title="Owner"),
+        Column(title="Held by", grows=True),
+        Column(title="Runs", number=True),
+        Column(title="Since", number=True),
+    )
+    rows = [_module(each, figures) for each in figures.modules[:SHOWN_MAX]]
+    return card(question, scroll(table(columns, rows, name="Programs"), name="Programs"))
+
+
+def tasks(figures: ComputeFigures, *, selected: str = "", showing: str = "") -> str:
+    """Return the tasks, newest first. A click asks for `open` with the `task`; `filter` with `of`.
+
+    Args:
+        figures: modules and tasks now.
+        selected: the id of the task whose page is open, or empty.
+        showing: the name of the chosen filter of `FILTERS`; an unknown one shows all.
+    """
+    question = "What was asked, and how did it end?"
+    if not figures.tasks:
+        hint = "A task appears when a member submits one: opkit run FILE, or run flow A."
+        return card(question, empty("No task yet.", hint))
+    chosen = showing if showing in FILTERS else ""
+    wanted = FILTERS[chosen][1]
+    filters = "".join(
+        control(words, "filter", kind="quiet", pressed=name == chosen, of=name)
+        for name, (words, _) in FILTERS.items()
+    )
+    columns = (
+        Column(title="State"),
+        Column(title="Program"),
+        Column(title="Asked by", grows=True),
+        Column(title="Run by", grows=True),
+        Column(title="Took", number=True),
+        Column(title="Fuel", number=True),
+        Column(title="Asked at", number=True),
+    )
+    rows = [
+        _task(each, figures, selected=selected) for each in figures.tasks if each.state in wanted
+    ][:SHOWN_MAX]
+    shown = (
+        scroll(table(columns, rows, name="Tasks"), name="Tasks")
+        if rows
+        else empty("No such task now.", "Others may be: choose All.")
+    )
+    return card(question, shown, beside=f'<div class="filters" role="group">{filters}</div>')
+
+
+def task(figures: ComputeFigures, task_id: str, verification: Verification | None) -> str:
+    """Return the page of one task with its receipt; `verify` and `close` are asked with the `task`.
+
+    Args:
+        figures: modules and tasks now.
+        task_id: which; an unknown one shows how to choose one.
+        verification: the last verification of its receipt; one of another task is not shown.
+    """
+    question = "Why should I believe this result?"
+    chosen = next((each for each in figures.tasks if each.task_id == task_id), None)
+    if chosen is None:
+        hint = (
+            "Click a task. Its receipt is then fetched from its home node, and every check runs "
+            "here, with both of its sides."
+        )
+        return card(question, empty("No task is chosen.", hint))
+    verified = verification if verification and verification.task_id == task_id else None
+    state, words = task_state(chosen)
+    back = control("Close", "close", kind="quiet", key="Escape")
+    body = (
+        f"{pill(state, words)}{_receipt(chosen, verified, figures)}"
+        f"<h2>What is known of it?</h2>{values_table(_facts(chosen))}"
+    )
+    return card(question, scroll(body, name="Task"), beside=back)
+
+
+def _receipt(each: TaskFigure, verified: Verification | None, figures: ComputeFigures) -> str:
+    if each.state not in FINAL:
+        return '<p class="soft">It has no receipt yet: its executor signs one when it ends.</p>'
+    if not each.receipt_hash and verified is None:
+        return '<p class="soft">It ended before anybody ran it, so there is no receipt.</p>'
+    if verified is None:
+        verify = control("Verify the receipt", "verify", kind="main", task=each.task_id)
+        return (
+            "<p>Its executor signed a receipt. A check here trusts no node: it needs the receipt, "
+            f"the manifest and the genesis that this machine keeps.</p>{verify}"
+        )
+    held = sum(check.ok for check in verified.checks)
+    good = State.DONE if verified.ok else State.FAILED
+    count = f"holds: {held} of {len(verified.checks)} checks"
+    again = control("Verify again", "verify", task=each.task_id)
+    facts = values_table(dict(verified.facts)) if verified.facts else ""
+    return (
+        f'<p class="verdict">{pill(good, count)} <span class="soft">verified here at '
+        f"{moment_html(verified.at_ms, now_ms=figures.now_ms)}</span></p>"
+        f"<p>{escape(verified.verdict)}</p>{checks_table(verified.checks)}{facts}"
+        f'<div class="acts">{again}{_save(verified)}</div>'
+    )
+
+
+def _save(verified: Verification) -> str:
+    if verified.bundle is None:
+        return ""
+    said = json.dumps(verified.bundle.model_dump(mode="json"), indent=2)
+    return (
+        f'<button type="button" class="act" data-copy="{escape(said)}">Copy the receipt</button>'
+        f'<a class="act" download="{verified.task_id[:12]}.receipt.json" '
+        f'href="data:application/json,{quote(said)}">Save proof</a>'
+    )
+
+
+def _facts(each: TaskFigure) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "task": each.task_id,
+        "program": each.wasm_hash,
+        "asked by": each.member_id,
+        "through": each.home,
+        "run by": each.executor,
+        "code came from": each.fetched_from or "its own store",
+        "outcome": each.outcome or None,
+        "fuel used": each.fuel_used or None,
+        "receipt": each.receipt_hash or None,
+        "asked_at_ms": each.accepted_ms,
+        "ended_at_ms": each.ended_ms or None,
+    }
+    if each.code:
+        facts["refused with"] = each.code
+    return facts
+
+
+def _module(each: ModuleFigure, figures: ComputeFigures) -> Row:
+    return Row(
+        key=f"m-{each.wasm_hash}",
+        fresh=figures.now_ms - each.deployed_ms < NEW_MS,
+        cells=(
+            f"<b>{escape(each.name)}</b>",
+            text_html(each.wasm_hash),
+            size_text(each.size_bytes),
+            escape(each.owner),
+            ", ".join(map(escape, each.holders)) or '<span class="soft">nobody now</span>',
+            count_text(each.runs),
+            moment_html(each.deployed_ms, now_ms=figures.now_ms),
+        ),
+    )
+
+
+def _task(each: TaskFigure, figures: ComputeFigures, *, selected: str) -> Row:
+    state, words = task_state(each)
+    none = '<span class="soft">–</span>'
+    chosen = each.task_id == selected
+    act = "close" if chosen else "open"
+    opens = (
+        f'<button type="button" class="opens" data-act="{act}" data-task="{each.task_id}" '
+        f'aria-expanded="{"true" if chosen else "false"}">'
+        f"<b>{escape(each.module or each.wasm_hash[:12])}</b></button>"
+    )
+    changed_ms = max(each.accepted_ms, each.ended_ms)
+    return Row(
+        key=f"t-{each.task_id}",
+        fresh=figures.now_ms - changed_ms < NEW_MS,
+        selected=chosen,
+        cells=(
+            said_state(state, words),
+            opens,
+            escape(each.member_id),
+            escape(each.executor) or none,
+            took(max(0, each.ended_ms - each.accepted_ms)) if each.ended_ms else none,
+            brief_text(each.fuel_used) if each.fuel_used else none,
+            moment_html(each.accepted_ms, now_ms=figures.now_ms),
+        ),
+    )

@@ -1,0 +1,222 @@
+"""What nodes journalled and what was done to them on purpose, as sentences with a tone.
+
+Sentences are plain text without a full stop; a task that a limit or a trap ended is no failure of
+the network but a sandbox that held, so it is told as refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from opkit.story.states import State
+from opkit.views.amounts import brief_text, size_text
+from opkit.views.deeds import deed_sentence
+
+Body = Mapping[str, Any]
+
+
+class Told(NamedTuple):
+    """A sentence, how it is coloured, and whether it was done on purpose by somebody hostile."""
+
+    sentence: str
+    tone: State
+    adversarial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What ids mean to people. What is not known here is told without its name.
+
+    Attributes:
+        titles: organisations' names by their ids.
+        orgs: organisations' ids by their nodes' DIDs.
+        modules: modules' names by their hashes.
+    """
+
+    titles: Mapping[str, str] = field(default_factory=dict)
+    orgs: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+    def org(self, org: str) -> str:
+        """Return an organisation's name."""
+        return self.titles.get(org, org)
+
+    def node(self, did: Any) -> str:
+        """Return the name of whose node has this DID; a stranger's is named as one."""
+        org = self.orgs.get(str(did))
+        return "a stranger" if org is None else self.org(org)
+
+    def module(self, wasm_hash: Any) -> str:
+        """Return a module's name."""
+        return self.modules.get(str(wasm_hash), "") or "a program"
+
+    def member(self, member_id: Any, *, at: str) -> str:
+        """Return a member's name: `Hugo` at home, elsewhere `Hugo of BrightWorks`."""
+        org, _, name = str(member_id).partition("/")
+        person = name.replace("-", " ").title() or "somebody"
+        return person if org == at else f"{person} of {self.org(org)}"
+
+
+def event_told(type_: str, body: Body, *, org: str, names: Names) -> Told:
+    """Return one journalled event as a sentence.
+
+    Args:
+        type_: the event's stable name; an unknown one is told by it.
+        body: the event as it was journalled.
+        org: whose node journalled it.
+        names: what ids mean.
+    """
+    tell = _TELLERS.get(type_)
+    if tell is None:
+        what = type_.replace(".", ": ").replace("-", " ")
+        return Told(f"{names.org(org)} notes {what}", State.WAITING)
+    return tell(body, org, names)
+
+
+def deed_told(deed: Body, *, titles: Mapping[str, str]) -> Told:
+    """Return one disturbance as a sentence: what was done on purpose, and is undone later.
+
+    Args:
+        deed: the line as the supervisor journalled it.
+        titles: organisations' names by their ids.
+    """
+    what = str(deed.get("what", "")).replace("_", "-")
+    mended = what in {"restart", "heal", "stop-hostile", "pass-time"}
+    return Told(
+        deed_sentence(deed, titles=titles), State.DONE if mended else State.RUNNING, not mended
+    )
+
+
+def _node_started(_: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} came up", State.DONE)
+
+
+def _peer_connected(body: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} is linked to {_peer(body, names)}", State.DONE)
+
+
+def _peer_lost(body: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} lost its link to {_peer(body, names)}", State.WAITING)
+
+
+def _provider_lied(body: Body, org: str, names: Names) -> Told:
+    who = names.org(org)
+    sentence = f"{who} asked {_peer(body, names)} for bytes, got others, and refused them"
+    return Told(sentence, State.REFUSED, True)
+
+
+def _clock_moved(body: Body, org: str, names: Names) -> Told:
+    days = int(body.get("offset_ms", 0)) / 86_400_000
+    ahead = "one day" if days == 1 else f"{days:.4g} days"
+    return Told(f"World time at {names.org(org)} runs {ahead} ahead", State.DONE)
+
+
+def _module_deployed(body: Body, org: str, names: Names) -> Told:
+    owner = names.member(body.get("owner"), at=org)
+    module = names.module(body.get("wasm_hash"))
+    return Told(f"{owner} put {module} on {_of(names.org(org))} node{_size(body)}", State.DONE)
+
+
+def _module_fetched(body: Body, org: str, names: Names) -> Told:
+    module = names.module(body.get("wasm_hash"))
+    peer = _peer(body, names)
+    return Told(f"{names.org(org)} fetched {module} from {peer} and checked it{_size(body)}", _DONE)
+
+
+def _task_accepted(body: Body, org: str, names: Names) -> Told:
+    member = names.member(body.get("member_id"), at=org)
+    module = names.module(body.get("wasm_hash"))
+    return Told(f"{member} asked {names.org(org)} to have {module} run", State.RUNNING)
+
+
+def _task_placed(body: Body, org: str, names: Names) -> Told:
+    executor = names.node(body.get("executor"))
+    chosen = "keeps the task" if executor == names.org(org) else f"gave the task to {executor}"
+    return Told(f"{names.org(org)} {chosen}", State.RUNNING)
+
+
+def _task_started(_: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} runs the task", State.RUNNING)
+
+
+def _task_finished(body: Body, org: str, names: Names) -> Told:
+    who, outcome = names.org(org), str(body.get("outcome", ""))
+    if outcome == "ok":
+        fuel = brief_text(int(body.get("fuel_used", 0)))
+        return Told(f"{who} ran the task and signed a receipt, {fuel} fuel", State.DONE)
+    if outcome == "cancelled":
+        return Told(f"{who} ended the task as it was asked to, and signed a receipt", State.WAITING)
+    why = _STOPPED.get(outcome, outcome or "a reason that its receipt gives")
+    return Told(f"{who} stopped the task at {why}, and signed a receipt", State.REFUSED)
+
+
+def _task_ended(body: Body, org: str, names: Names) -> Told:
+    who, state, code = names.org(org), str(body.get("state", "")), str(body.get("code", ""))
+    because = f": {code.replace('-', ' ')}" if code else ""
+    if state == "done":
+        return Told(f"{who} has the result and its receipt", State.DONE)
+    if state == "cancelled":
+        return Told(f"{who} has word that the task was cancelled{because}", State.WAITING)
+    if state == "refused":
+        return Told(f"{who} has word that the task was refused{because}", State.REFUSED)
+    if not code:
+        return Told(f"{who} has the receipt of a task that was stopped", State.REFUSED)
+    return Told(f"{who} has no result of its task{because}", State.FAILED)
+
+
+def _member_added(body: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.member(body.get('member_id'), at=org)} joined {names.org(org)}", _DONE)
+
+
+def _member_revoked(body: Body, org: str, names: Names) -> Told:
+    member = names.member(body.get("member_id"), at=org)
+    return Told(f"{names.org(org)} revoked {_of(member)} membership", State.DONE)
+
+
+def _token_issued(body: Body, org: str, names: Names) -> Told:
+    member = names.member(body.get("member_id"), at=org)
+    return Told(f"{names.org(org)} gave {member} a token", State.WAITING)
+
+
+def _peer(body: Body, names: Names) -> str:
+    org = body.get("org")
+    return names.org(org) if isinstance(org, str) else names.node(body.get("peer"))
+
+
+def _size(body: Body) -> str:
+    return f", {size_text(int(body.get('size_bytes', 0)))}"
+
+
+def _of(name: str) -> str:
+    return f"{name}’" if name.endswith("s") else f"{name}’s"
+
+
+_DONE: Final = State.DONE
+
+_STOPPED: Final[dict[str, str]] = {
+    "fuel": "its limit of fuel",
+    "time": "its limit of time",
+    "memory": "its limit of memory",
+    "stack": "its limit of stack",
+    "trap": "an instruction that must not be run",
+}
+
+_TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
+    "node.started": _node_started,
+    "network.peer-connected": _peer_connected,
+    "network.peer-lost": _peer_lost,
+    "network.provider-lied": _provider_lied,
+    "network.clock-moved": _clock_moved,
+    "compute.module-deployed": _module_deployed,
+    "compute.module-fetched": _module_fetched,
+    "compute.task-accepted": _task_accepted,
+    "compute.task-placed": _task_placed,
+    "compute.task-started": _task_started,
+    "compute.task-finished": _task_finished,
+    "compute.task-ended": _task_ended,
+    "membership.member-added": _member_added,
+    "membership.member-revoked": _member_revoked,
+    "membership.token-issued": _token_issued,
+}
