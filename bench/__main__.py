@@ -1,6 +1,7 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
-Names: help, devnet, demo, notebook, tasks, idle, blobs; without one, all. The exit code is 1 only
+Names: help, devnet, demo, notebook, tasks, idle, blobs, and those of the console, which need
+Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only
 if something could not be measured: a missed target is a figure, not a failure.
 """
 
@@ -22,6 +23,11 @@ MEASUREMENTS = {
     "tasks": ("bench.tasks", "tasks"),
     "idle": ("bench.idle", "idle"),
     "blobs": ("bench.blobs", "blobs"),
+    "opening": ("bench.dashboards", "opening"),
+    "screen": ("bench.dashboards", "screen"),
+    "plots": ("bench.dashboards", "plots"),
+    "viewers": ("bench.dashboards", "viewers"),
+    "memory": ("bench.dashboards", "memory"),
 }
 """Each measurement by name: the module that holds it, and the function."""
 

@@ -81,8 +81,8 @@ def console(devnet: str, *options: str, log: Path) -> Iterator[Console]:
             raise RuntimeError(f"opkit dash did not start:\n{log.read_text('utf-8')[-4000:]}")
         told = json.loads(line)
         yield Console(
-            presenter=told["presenter"],
-            viewer=told["viewer"],
+            presenter=told["url"],
+            viewer=told["viewer_url"],
             pid=process.pid,
             started_s=time.monotonic() - began,
         )

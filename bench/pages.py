@@ -1,0 +1,95 @@
+"""The console's pages as a visitor meets them: go there, wait for data, look at the layout."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bench.browser import PATIENCE_MS, Visit
+from bench.console import Console
+
+NOTE_FIRST_DATA: Final = """(() => {
+  const filled = (kind) => {
+    const health = document.querySelector("[data-card=health]");
+    return /\\d+ of \\d+ nodes? up/.test(health?.textContent ?? "")
+      && [...document.querySelectorAll(`[${kind}]`)]
+        .some((card) => card !== health && card.textContent.trim().length > 40);
+  };
+  const look = () => {
+    const now = performance.now();
+    if (window.opkitLive === undefined && filled("data-card")) window.opkitLive = now;
+    if (window.opkitFirst === undefined && (window.opkitLive || filled("data-first")))
+      window.opkitFirst = now;
+    if (window.opkitLive === undefined) setTimeout(look, 15);
+  };
+  look();
+})()"""
+"""Notes, in a new page, when it first shows the network's health and a card with words in it, and
+when the cards are those that change by themselves."""
+
+FIRST_DATA: Final = "window.opkitLive !== undefined"
+
+
+def enter(seen: Visit, console: Console, *, as_viewer: bool = False) -> None:
+    """Open the address that was printed, with its token: from then on a cookie lets in."""
+    seen.context.add_init_script(NOTE_FIRST_DATA)
+    seen.page.goto(console.viewer if as_viewer else console.presenter, wait_until="commit")
+    seen.page.wait_for_load_state("load")
+
+
+def open_page(seen: Visit, title: str) -> None:
+    """Go to a page by the navigation, and wait until it shows data."""
+    link = seen.page.locator("nav[aria-label=Pages] a", has_text=title).first
+    seen.page.goto(str(link.evaluate("link => link.href")), wait_until="commit")
+    wait_data(seen)
+
+
+def wait_data(seen: Visit) -> tuple[float, float]:
+    """Wait until the page is live; return when it showed data, and when it was live.
+
+    Both in milliseconds after its request.
+    """
+    seen.page.wait_for_function(FIRST_DATA, timeout=2 * PATIENCE_MS)
+    first, live = seen.page.evaluate("[window.opkitFirst, window.opkitLive]")
+    return float(first), float(live)
+
+
+def path_of(seen: Visit) -> str:
+    """Return the path of the page's address."""
+    return urlsplit(seen.page.url).path
+
+
+LAYOUT: Final = """() => {
+  const root = document.scrollingElement;
+  const shown = (e) => e.checkVisibility({opacityProperty: true, visibilityProperty: true});
+  const name = (e) => `${e.tagName.toLowerCase()}.${e.className} “${e.textContent.trim()}”`;
+  const wide = [...document.body.querySelectorAll("*")].filter((e) => {
+    const box = e.getBoundingClientRect();
+    return shown(e) && box.width > 0 && box.right > innerWidth + 1
+      && !e.closest("svg") && !inScroller(e);
+  });
+  function inScroller(e) {
+    for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+      if (/(auto|scroll|hidden|clip)/.test(getComputedStyle(p).overflowX)) return true;
+    return false;
+  }
+  const small = [...document.querySelectorAll("button.act, [data-act], nav a, select")]
+    .filter((e) => shown(e) && !e.closest("svg"))
+    .filter((e) => { const b = e.getBoundingClientRect(); return b.height && b.height < 43.5; });
+  return {
+    scrolls: root.scrollWidth - root.clientWidth,
+    wide: wide.slice(0, 8).map(name),
+    small: small.slice(0, 8).map(name),
+    text: parseFloat(getComputedStyle(document.querySelector(".opkit, main")).fontSize),
+  };
+}"""
+
+
+def layout(seen: Visit) -> dict[str, Any]:
+    """Return what is wrong with how a page is laid out.
+
+    `scrolls`: by how many pixels it is wider than the screen; `wide`: what sticks out; `small`:
+    controls less than 44 pixels high; `text`: the size of its text in pixels.
+    """
+    found: dict[str, Any] = seen.page.evaluate(LAYOUT)
+    return found
