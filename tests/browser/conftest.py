@@ -136,12 +136,11 @@ def visit(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Callable
 
 
 @pytest.fixture
-def keep(request: pytest.FixtureRequest) -> Callable[..., Picture]:
+def keep() -> Callable[[Visit, str], Picture]:
     """Keep a screenshot as an artefact and demand that there is something to be seen in it."""
 
-    def look(seen: Visit, *, whole: bool = False) -> Picture:
-        path = ARTEFACTS / f"{file_name(request.node.name)}.png"
-        found = picture(seen, path, whole=whole)
+    def look(seen: Visit, name: str) -> Picture:
+        found = picture(seen, ARTEFACTS / f"{file_name(name)}.png")
         assert not is_empty(found), found
         return found
 
