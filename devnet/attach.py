@@ -51,8 +51,10 @@ class AttachedHostile:
 class AttachedWorld:
     """A running devnet as a story sees it. Satisfies `opkit.story.World`."""
 
-    def __init__(self, *, state: DevnetState, run_id: str, seed: int) -> None:
-        """Read genesis and keys; nothing is connected yet.
+    def __init__(
+        self, *, state: DevnetState, run_id: str, seed: int, token: str | None = None
+    ) -> None:
+        """Read genesis and keys; nothing is connected yet. Arguments as of `open_world`.
 
         Raises:
             ProofError: genesis or keystore do not verify.
@@ -65,6 +67,7 @@ class AttachedWorld:
         )
         self.capabilities = CAPABILITIES
         self._state = state
+        self._token = token
         self._identities = load_identities(state)
         self._clients = Clients(identities=self._identities, make=self._make)
         self._hostile: set[int] = set()
@@ -109,7 +112,7 @@ class AttachedWorld:
         Raises:
             DevnetError: it said no, or does not answer.
         """
-        return await ask_supervisor(self._state.socket, do, **arguments)
+        return await ask_supervisor(self._state.socket, do, token=self._token, **arguments)
 
     async def _disturb(self, do: str, **arguments: Any) -> dict[str, Any]:
         answer = await self.ask(do, **arguments)
@@ -158,13 +161,16 @@ class AttachedWorld:
         await self._clients.close()
 
 
-async def open_world(name: str, *, run_id: str, seed: int) -> AttachedWorld:
+async def open_world(
+    name: str, *, run_id: str, seed: int, token: str | None = None
+) -> AttachedWorld:
     """Return the running devnet `name` as a world for one telling.
 
     Args:
         name: the devnet.
         run_id: tells this telling from others on the same network.
         seed: fixes figures, order and faults of the telling; never keys.
+        token: by which the supervisor is asked; None: the owner's.
 
     Raises:
         DevnetError: there is no such devnet, or it does not run.
@@ -173,4 +179,4 @@ async def open_world(name: str, *, run_id: str, seed: int) -> AttachedWorld:
     state = load_state(name)
     if not is_running(state.folder):
         raise DevnetError(f"devnet {name!r} is stopped", hint=f"start it: opkit devnet up {name}")
-    return AttachedWorld(state=state, run_id=run_id, seed=seed)
+    return AttachedWorld(state=state, run_id=run_id, seed=seed, token=token)

@@ -12,6 +12,7 @@ from devnet.bell import WAIT_MS_MAX
 from devnet.grants import Grants, Right
 from devnet.network import Network
 from devnet.passes import Passes
+from devnet.stage import StageDoor
 from devnet.state import DevnetError
 from opkit.wire.errors import CoopError
 
@@ -19,8 +20,12 @@ NAMES_MAX = 16
 TEXT_CHARS_MAX = 128
 TOKEN_CHARS_MAX = 4_096
 NUMBER_MAX = 2**53 - 1
+PACE_PERCENT_MAX = 1_000
+"""Ten times as slow as one reads. Source: `opkit.story.pace`."""
 
 Ask = Mapping[str, Any]
+"""What was asked, and `by`: the number of the grant under which it was."""
+
 Answer = dict[str, Any]
 
 
@@ -36,16 +41,25 @@ class Commands:
     """All commands of one devnet."""
 
     def __init__(
-        self, *, network: Network, grants: Grants, passes: Passes, stop: asyncio.Event
+        self,
+        *,
+        network: Network,
+        stage: StageDoor,
+        grants: Grants,
+        passes: Passes,
+        stop: asyncio.Event,
     ) -> None:
         """Keep what commands are done to; `stop` is set by `down`."""
         self._network = network
+        self._stage = stage
         self._grants = grants
         self._passes = passes
         self._stop = stop
         self._known = {
             **self._for(Right.READ, status=self._status, disturbances=self._disturbances),
-            **self._for(Right.READ, **{"node-token": self._node_token}),
+            **self._for(Right.READ, stage=self._look, **{"node-token": self._node_token}),
+            **self._for(Right.TELL, **{"stage-open": self._open, "stage-do": self._lead}),
+            **self._for(Right.TELL, **{"stage-close": self._close}),
             **self._for(Right.CHAOS, kill=self._kill, restart=self._restart),
             **self._for(Right.CHAOS, cut=self._cut, heal=self._heal, hostile=self._hostile),
             **self._for(Right.CHAOS, **{"hostile-stats": self._hostile_stats}),
@@ -71,18 +85,19 @@ class Commands:
         name = ask.get("do")
         command = self._known.get(name) if isinstance(name, str) else None
         right = command.right if command else None
-        await self._grants.admit(ask.get("token"), do=str(name), right=right)
+        grant = await self._grants.admit(ask.get("token"), do=str(name), right=right)
         if command is None:
             raise DevnetError(f"there is no command {name!r}", hint="see docs/runbook.md")
         try:
-            return await command.do(ask)
+            return await command.do({**ask, "by": grant.number})
         except CoopError as failed:
             raise DevnetError(
                 f"a node did not follow: {failed}", hint="opkit devnet logs"
             ) from failed
 
     async def _status(self, ask: Ask) -> Answer:
-        return await self._network.status(look=_yes(ask, "look", default=True))
+        said = await self._network.status(look=_yes(ask, "look", default=True))
+        return {**said, "stage": self._stage.summary}
 
     async def _disturbances(self, ask: Ask) -> Answer:
         after, wait_ms = _number(ask, "after", default=0), _wait(ask)
@@ -95,6 +110,24 @@ class Commands:
             raise DevnetError("node-token needs a token in 'instead_of', if anything")
         token = await self._passes.token(node, instead_of=instead_of)
         return {"token": token.token, "expires_at_ms": token.expires_at_ms}
+
+    async def _look(self, ask: Ask) -> Answer:
+        return await self._stage.look(_number(ask, "after", default=0), wait_ms=_wait(ask))
+
+    async def _open(self, ask: Ask) -> Answer:
+        pace_percent = _number(ask, "pace_percent", default=100)
+        if pace_percent > PACE_PERCENT_MAX:
+            raise DevnetError(f"a stage's pace is at most {PACE_PERCENT_MAX} percent")
+        seed = _number(ask, "seed", default=self._network.state.spec.seed)
+        flow = _text(ask, "flow")
+        return await self._stage.open(flow=flow, seed=seed, pace_percent=pace_percent)
+
+    async def _lead(self, ask: Ask) -> Answer:
+        marker = _text(ask, "marker") if ask.get("marker") else ""
+        return await self._stage.do(action=_text(ask, "action"), marker=marker)
+
+    async def _close(self, _: Ask) -> Answer:
+        return await self._stage.close()
 
     async def _kill(self, ask: Ask) -> Answer:
         return await self._network.kill(_text(ask, "org"))
@@ -109,7 +142,8 @@ class Commands:
         return await self._network.heal(_text(ask, "a"), _text(ask, "b"))
 
     async def _hostile(self, ask: Ask) -> Answer:
-        return await self._network.hostile(_text(ask, "kind"), _texts(ask, "against"))
+        kind, against = _text(ask, "kind"), _texts(ask, "against")
+        return await self._network.hostile(kind, against, by=ask["by"])
 
     async def _hostile_stats(self, ask: Ask) -> Answer:
         return await self._network.hostile_stats(_number(ask, "number"))

@@ -30,6 +30,7 @@ class _Hostile:
     kind: str
     did: str
     against: tuple[str, ...]
+    by: int
     child: Child
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -48,8 +49,13 @@ class Lair:
         self._numbers = count(1)
         self._peers: dict[int, _Hostile] = {}
 
-    async def start(self, kind: str, targets: Sequence[NodeState]) -> dict[str, Any]:
+    async def start(self, kind: str, targets: Sequence[NodeState], *, by: int) -> dict[str, Any]:
         """Start a peer of this kind and return its number and key once it is connected.
+
+        Args:
+            kind: how it misbehaves.
+            targets: the nodes it connects to.
+            by: the number of the grant under which it was asked for.
 
         Raises:
             DevnetError: there are too many, it ended at once, or it took too long.
@@ -79,6 +85,7 @@ class Lair:
             kind=kind,
             did="",
             against=tuple(node.org for node in targets),
+            by=by,
             child=child,
             reader=reader,
             writer=writer,
@@ -113,6 +120,10 @@ class Lair:
         """End all of them."""
         for number in list(self._peers):
             await self.stop(number)
+
+    def of(self, by: int) -> tuple[int, ...]:
+        """Return the numbers of the peers that were started under a grant, by its number."""
+        return tuple(peer.number for peer in self._peers.values() if peer.by == by)
 
     def list(self) -> list[dict[str, Any]]:
         """Return who lives here."""

@@ -114,6 +114,7 @@ def launch(
     seed: int,
     temporary: bool = False,
     node_module: str = "nodeimpl.__main__",
+    teller_module: str = "flows.teller",
 ) -> Launched:
     """Start the supervisor of the devnet `name` and return at once.
 
@@ -126,6 +127,7 @@ def launch(
     command = [sys.executable, "-m", "devnet.supervisor"]
     command += ["--name", name, "--folder", str(folder), "--profile", profile]
     command += ["--seed", str(seed), "--node-module", node_module]
+    command += ["--teller-module", teller_module]
     command += ["--tie", str(theirs.fileno())] + (["--temporary"] if temporary else [])
     try:
         process = subprocess.Popen(

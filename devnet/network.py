@@ -246,12 +246,18 @@ class Network:
             self._cut.discard(self._pair(a, b))
             return self.disturbances.note("heal", a=a, b=b)
 
-    async def hostile(self, kind: str, against: Sequence[str]) -> dict[str, Any]:
-        """Start a hostile peer that connects to the named nodes; return its number and key."""
+    async def hostile(self, kind: str, against: Sequence[str], *, by: int) -> dict[str, Any]:
+        """Start a hostile peer that connects to the named nodes; return its number and key.
+
+        Args:
+            kind: how it misbehaves.
+            against: whom it connects to, by organisation.
+            by: the number of the grant under which it was asked for.
+        """
         async with self._turn:
             targets = [self.state.node(org) for org in against]
             note = self.disturbances.note("hostile", kind=kind, against=list(against))
-            return {**note, **await self._lair.start(kind, targets)}
+            return {**note, **await self._lair.start(kind, targets, by=by)}
 
     async def hostile_stats(self, number: int) -> dict[str, Any]:
         """Return what a hostile peer was asked and served."""
@@ -262,6 +268,13 @@ class Network:
         async with self._turn:
             await self._lair.stop(number)
             return self.disturbances.note("stop-hostile", peer=number)
+
+    async def end_hostile_of(self, by: int) -> None:
+        """End the hostile peers that were started under a grant, by its number."""
+        async with self._turn:
+            for number in self._lair.of(by):
+                await self._lair.stop(number)
+                self.disturbances.note("stop-hostile", peer=number)
 
     async def pass_time(self, days: int) -> dict[str, Any]:
         """Move world time ahead on every running node; the others follow when they start.

@@ -155,6 +155,7 @@ class DevnetSpec(_Data):
         seed: fixes figures, order and faults of the demo; never a key.
         node_module: the module whose `serve(config)` the fork server calls; a test may name one
             that breaks a rule on purpose.
+        teller_module: the module whose `run` tells flows: the devnet itself imports none.
         temporary: the folder goes when the devnet does (its genesis stays).
     """
 
@@ -162,6 +163,7 @@ class DevnetSpec(_Data):
     profile: ProfileName
     seed: Annotated[int, Field(ge=0, le=SAFE_INT_MAX)] = 7
     node_module: str = "nodeimpl.__main__"
+    teller_module: str = "flows.teller"
     temporary: bool = False
 
 

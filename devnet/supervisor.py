@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from devnet.commands import Commands
     from devnet.network import Network
     from devnet.reaper import Reaper
+    from devnet.stage import StageDoor
     from devnet.state import DevnetState
 
 SOCKET_PATH_BYTES_MAX = 100
@@ -82,6 +83,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._network: Network | None = None
         self._commands: Commands | None = None
+        self._stage_door: StageDoor | None = None
         self._stage = "starting"
         self._marks: dict[str, int] = {}
 
@@ -122,6 +124,8 @@ class Supervisor:
             return await self._live(state, reaper, control)
         finally:
             self._stage = "ending"
+            if self._stage_door is not None:
+                await self._stage_door.end()
             if self._network is not None:
                 await self._network.down()
             await control.close()
@@ -165,6 +169,7 @@ class Supervisor:
         from devnet.grants import Grants, keep_owner_token
         from devnet.network import Network
         from devnet.passes import Passes
+        from devnet.stage import StageDoor
         from devnet.state import OPERATOR, load_identities
 
         operator = load_identities(state)[OPERATOR]
@@ -177,8 +182,16 @@ class Supervisor:
         )
         grants = Grants()
         keep_owner_token(state.socket, grants.owner)
+        self._stage_door = StageDoor(
+            state=state,
+            forks=self._forks,
+            reaper=reaper,
+            grants=grants,
+            end_hostile=network.end_hostile_of,
+        )
         self._commands = Commands(
             network=network,
+            stage=self._stage_door,
             grants=grants,
             passes=Passes(network=state.network, operator=operator),
             stop=self._stop,
@@ -220,6 +233,7 @@ class Supervisor:
             profile=asked.profile,
             seed=asked.seed,
             node_module=asked.node_module,
+            teller_module=asked.teller_module,
             temporary=asked.temporary,
         )
         made = make_world(spec.profile, now_ms=time.time_ns() // 1_000_000)
@@ -268,6 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--node-module", default="nodeimpl.__main__")
+    parser.add_argument("--teller-module", default="flows.teller")
     parser.add_argument("--temporary", action="store_true")
     parser.add_argument("--tie", type=int, default=None)
     return parser
