@@ -1,0 +1,168 @@
+"""A desk: one network, opened for an operator in a notebook, with all that is on it by name.
+
+```
+net = await open_desk(open_world("default", run_id="by-hand", seed=7), flows=FLOWS)
+await net.nodes.harbor.info()
+result = await net.members.hugo.run(wasm_hash, b"hello", at="harbor")
+await net.close()
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from opkit.client import TaskResult
+from opkit.lab.bars import progress, together
+from opkit.lab.comparing import Comparison, compare
+from opkit.lab.formats import enable
+from opkit.lab.nodes import TASKS_MAX, NodeDesk
+from opkit.lab.people import MemberDesk
+from opkit.lab.shelf import Shelf
+from opkit.proof.checks import Verdict
+from opkit.proof.genesis import GenesisView
+from opkit.proof.receipt import verify_receipt
+from opkit.story.flow import Flow
+from opkit.story.hold import Held
+from opkit.story.world import World
+from opkit.views.reprdesk import Here, desk_html
+from opkit.wire.compute import ModuleInfo, ReceiptBundle, TaskView
+
+
+class Desk:
+    """One network with its nodes, members and flows by name. Get it from `open_desk`."""
+
+    def __init__(self, world: World, held: Held[World], flows: Mapping[str, Flow[Any]]) -> None:
+        """Take over an open world."""
+        self._held = held
+        self.world = world
+        genesis = world.genesis
+        self.nodes: Shelf[NodeDesk] = Shelf(
+            {node.org: NodeDesk.of(world, node.org) for node in genesis.genesis.nodes},
+            noun="node",
+            about=lambda node: node.title,
+        )
+        self.members: Shelf[MemberDesk] = Shelf(
+            {who.member_id: MemberDesk.of(self, coop, who) for coop, who in genesis.founders()},
+            noun="member",
+            short=lambda member_id: member_id.split("/")[1],
+            about=lambda who: f"{who.name}, {who.title}",
+        )
+        self.flows: Shelf[Flow[Any]] = Shelf(flows, noun="flow", about=lambda flow: flow.title)
+
+    @property
+    def genesis(self) -> GenesisView:
+        """Where trust in this network starts, as this machine keeps it."""
+        return self.world.genesis
+
+    async def status(self) -> tuple[Here, ...]:
+        """Return how each node is now, those that do not answer included."""
+        return tuple([await node.status() for node in self.nodes.values()])
+
+    async def modules(self) -> tuple[ModuleInfo, ...]:
+        """Return every module that some node was given, oldest first, each once."""
+        found: dict[str, ModuleInfo] = {}
+        for node in self.nodes.values():
+            for module in await node.modules():
+                found.setdefault(module.wasm_hash, module)
+        return tuple(sorted(found.values(), key=lambda module: module.deployed_at_ms))
+
+    async def tasks(self, last: int = TASKS_MAX) -> tuple[TaskView, ...]:
+        """Return the last tasks of the whole network as their submitters' nodes know them.
+
+        Args:
+            last: how many at most, newest first.
+        """
+        gathered = await together(
+            "Asking the nodes for their tasks", (node.tasks(last) for node in self.nodes.values())
+        )
+        views = [view for found in gathered for view in found]
+        return tuple(sorted(views, key=lambda view: -view.accepted_at_ms)[:last])
+
+    async def receipts(self, last: int = TASKS_MAX) -> tuple[ReceiptBundle, ...]:
+        """Return the last receipts with what a third party needs to check them, newest first."""
+        return tuple(
+            ReceiptBundle(receipt=view.receipt, manifest=view.manifest, records=view.records)
+            for view in await self.tasks(last)
+            if view.receipt is not None
+        )
+
+    def verify(self, receipt: ReceiptBundle | TaskResult | TaskView) -> Verdict:
+        """Check a receipt here, from the genesis that this machine keeps, asking nobody.
+
+        Raises:
+            ValueError: the task has no receipt yet.
+        """
+        return verify_receipt(bundle_of(receipt), genesis=self.genesis)
+
+    async def compare(self, one: str, other: str) -> Comparison:
+        """Return what two nodes say, side by side.
+
+        Args:
+            one: a node, by name or a beginning of it.
+            other: the other.
+        """
+        async with progress("Asking both nodes"):
+            return await compare(self.nodes[one], self.nodes[other])
+
+    async def close(self) -> None:
+        """Let go of the network: clients are closed, nodes stay."""
+        await self._held.close()
+
+    def __repr__(self) -> str:
+        return f"<network {self.genesis.network}: {len(self.nodes)} nodes>"
+
+    def _repr_html_(self) -> str:
+        """Return what is on the desk, and what to type for it."""
+        return desk_html(
+            network=self.genesis.network,
+            nodes=[(f"net.nodes.{name}", node.title) for name, node in self.nodes.typed()],
+            members=[
+                (f"net.members.{name}", f"{who.name}, {who.title}", who.coop)
+                for name, who in self.members.typed()
+            ],
+            flows=[(f"net.flows.{name}", flow.title) for name, flow in self.flows.typed()],
+        )
+
+
+def bundle_of(receipt: ReceiptBundle | TaskResult | TaskView) -> ReceiptBundle:
+    """Return the receipt of a task with its manifest.
+
+    Raises:
+        ValueError: the task has no receipt yet.
+    """
+    if isinstance(receipt, ReceiptBundle):
+        return receipt
+    if isinstance(receipt, TaskResult):
+        return receipt.bundle
+    if receipt.receipt is None:
+        raise ValueError(f"task {receipt.task_id} is {receipt.state} and has no receipt")
+    return ReceiptBundle(
+        receipt=receipt.receipt, manifest=receipt.manifest, records=receipt.records
+    )
+
+
+async def open_desk(
+    opening: Awaitable[World], *, flows: Mapping[str, Flow[Any]] | None = None
+) -> Desk:
+    """Open a world as a desk, and have the notebook draw what its nodes say.
+
+    Args:
+        opening: the coroutine that opens the world, not awaited yet: one task will own the world
+            from here to `close`.
+        flows: what can be told in it, by name.
+    """
+    enable()
+    held = Held(_opened(opening))
+    return Desk(await held.open(), held, flows or {})
+
+
+@asynccontextmanager
+async def _opened(opening: Awaitable[World]) -> AsyncIterator[World]:
+    world = await opening
+    try:
+        yield world
+    finally:
+        await world.close()

@@ -1,0 +1,126 @@
+"""One node at a desk: what it says about itself, its journal, modules and tasks."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from opkit.client import NodeClient
+from opkit.story.world import World
+from opkit.views.reprdesk import Here, node_html
+from opkit.wire.compute import GET_TASK, GetTask, ModuleInfo, TaskId, TaskView
+from opkit.wire.errors import CoopError
+from opkit.wire.events import JournalEntry
+from opkit.wire.membership import LIST_MEMBERS, ListMembers, Member
+from opkit.wire.network import NODE, PEERS, AskNode, AskPeers, NodeInfo, Peers
+
+TASKS_MAX: Final = 100
+"""How many tasks are asked for one by one unless told otherwise."""
+
+ENTRIES_MAX: Final = 10_000
+"""How many journal entries are kept at most, however many are read."""
+
+MEMBERS_MAX: Final = 10_000
+"""How many members are listed at most."""
+
+_ACCEPTED = "compute.task-accepted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeDesk:
+    """A node by name. Every call asks the node, as the network's operator."""
+
+    org: str
+    title: str
+    did: str
+    _world: World = field(repr=False)
+
+    @classmethod
+    def of(cls, world: World, org: str) -> NodeDesk:
+        """Return the node of an organisation; nothing is asked yet."""
+        node = world.node(org)
+        return cls(org=org, title=node.title, did=node.did, _world=world)
+
+    @property
+    def url(self) -> str:
+        """Where its front door listens now."""
+        return self._world.node(self.org).url
+
+    @property
+    def client(self) -> NodeClient:
+        """A client of it that speaks for the operator: `await node.client.call(ENDPOINT, ask)`."""
+        return self._world.operator(self.org)
+
+    async def info(self) -> NodeInfo:
+        """Return who it is."""
+        return await self.client.call(NODE, AskNode())
+
+    async def peers(self) -> Peers:
+        """Return whom it is connected to, and what it keeps."""
+        return await self.client.call(PEERS, AskPeers())
+
+    async def status(self) -> Here:
+        """Return how it is now; a node that does not answer is down, and `why` says how that is."""
+        try:
+            info, peers = await self.info(), await self.peers()
+        except CoopError as silent:
+            return Here(org=self.org, title=self.title, url=self.url, up=False, why=str(silent))
+        trips = [link.round_trip_us for link in peers.links]
+        return Here(
+            org=self.org,
+            title=self.title,
+            url=self.url,
+            up=True,
+            why="",
+            peers=len(peers.links),
+            round_trip_us=max(trips, default=None),
+            blobs=peers.blobs,
+            journal=peers.journal.sequence,
+            version=info.version,
+            world_ms=info.world_ms,
+        )
+
+    async def modules(self) -> tuple[ModuleInfo, ...]:
+        """Return the modules that it was given, oldest first."""
+        return tuple([module async for module in self.client.wasm.list()])
+
+    async def members(self) -> tuple[Member, ...]:
+        """Return the members that it knows, by id."""
+        found: list[Member] = []
+        after = ""
+        while len(found) < MEMBERS_MAX:
+            page = await self.client.call(LIST_MEMBERS, ListMembers(after=after))
+            found += page.members
+            if not page.next_after:
+                break
+            after = page.next_after
+        return tuple(found)
+
+    async def events(self, last: int = 50, *, type: str = "") -> tuple[JournalEntry, ...]:  # noqa: A002 - the field's name, at the prompt
+        """Return the last entries of its journal, oldest first.
+
+        Args:
+            last: how many at most.
+            type: only those whose type begins so: `compute.`, `network.peer-lost`.
+        """
+        kept: deque[JournalEntry] = deque(maxlen=min(last, ENTRIES_MAX))
+        async for page in self.client.journal():
+            kept.extend(entry for entry in page.entries if entry.type.startswith(type))
+        return tuple(kept)
+
+    async def task(self, task_id: TaskId) -> TaskView:
+        """Return a task that was submitted here, as this node knows it.
+
+        Raises:
+            TaskUnknown: none of this id was.
+        """
+        return await self.client.call(GET_TASK, GetTask(task_id=task_id))
+
+    async def tasks(self, last: int = TASKS_MAX) -> tuple[TaskView, ...]:
+        """Return the last tasks that were submitted here, newest first."""
+        accepted = await self.events(last, type=_ACCEPTED)
+        return tuple([await self.task(entry.body["task_id"]) for entry in reversed(accepted)])
+
+    def _repr_html_(self) -> str:
+        return node_html(title=self.title, org=self.org, did=self.did, url=self.url)
