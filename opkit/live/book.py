@@ -1,0 +1,219 @@
+"""What the journals of all nodes say together: modules, tasks and happenings, within bounds.
+
+Entries of different nodes arrive in any order, so every fact is merged: a task is the same whether
+its executor's entries are read before or after those of its home. Nothing here waits or fetches.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opkit.views.figures import Happening, Traffic
+from opkit.wire.compute import FINAL, ModuleInfo, TaskState
+from opkit.wire.events import JournalEntry
+
+HAPPENINGS_MAX = 200
+TASKS_MAX = 500
+MODULES_MAX = 500
+TRAFFIC_MAX = 32
+MOVED_MAX = 500
+"""How many fetches are remembered for tasks that are not known yet."""
+
+_ORDER = {state: place for place, state in enumerate(TaskState)}
+"""A task only goes forward; the states stand in their order."""
+
+
+Merge = Callable[[str, JournalEntry, Mapping[str, Any]], None]
+"""Merges one entry of an organisation's node: the organisation, the entry, its body."""
+
+
+@dataclass(eq=False, kw_only=True)
+class TaskFacts:
+    """What is known of one task; empty is what no entry has said yet. Organisations by id."""
+
+    task_id: str
+    seen_ms: int
+    member_id: str = ""
+    home: str = ""
+    manifest_hash: str = ""
+    wasm_hash: str = ""
+    executor: str = ""
+    state: TaskState = TaskState.ACCEPTED
+    accepted_ms: int = 0
+    ended_ms: int = 0
+    outcome: str = ""
+    fuel_used: int = 0
+    code: str = ""
+    receipt_hash: str = ""
+
+    def reach(self, state: TaskState) -> None:
+        """Go forward to a state; a task that is final stays as it is."""
+        if self.state not in FINAL and _ORDER[state] > _ORDER[self.state]:
+            self.state = state
+
+
+@dataclass(eq=False, kw_only=True)
+class ModuleFacts:
+    """What is known of one module; `holders` by organisation, the home first."""
+
+    wasm_hash: str
+    seen_ms: int
+    home: str = ""
+    name: str = ""
+    owner: str = ""
+    size_bytes: int = 0
+    deployed_ms: int = 0
+    fetched: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Who holds it, the home first."""
+        others = (org for org in self.fetched if org != self.home)
+        return (*((self.home,) if self.home else ()), *others)
+
+
+class Book:
+    """All that the journals said, as far as it is kept."""
+
+    def __init__(self, *, orgs: Mapping[str, str]) -> None:
+        """Begin empty. `orgs` names the organisation of each node's DID."""
+        self.tasks: dict[str, TaskFacts] = {}
+        self.modules: dict[str, ModuleFacts] = {}
+        self.traffic: deque[Traffic] = deque(maxlen=TRAFFIC_MAX)
+        self.tasks_total = 0
+        self.tasks_failed = 0
+        self.unnamed: set[tuple[str, str]] = set()
+        self.orgs = dict(orgs)
+        self._happenings: list[Happening] = []
+        self._keys: set[str] = set()
+        self._moved: dict[str, str] = {}
+        self._merges: dict[str, Merge] = {
+            "compute.module-deployed": self._deployed,
+            "compute.module-fetched": self._fetched,
+            "compute.task-accepted": self._accepted,
+            "compute.task-placed": self._placed,
+            "compute.task-started": self._started,
+            "compute.task-finished": self._finished,
+            "compute.task-ended": self._ended,
+        }
+
+    @property
+    def happenings(self) -> tuple[Happening, ...]:
+        """The last happenings, newest first."""
+        return tuple(reversed(self._happenings))
+
+    def org(self, did: str | None) -> str:
+        """Return the organisation of a node, or what is left of its DID."""
+        return self.orgs.get(did or "", did or "")
+
+    def add(self, happening: Happening) -> None:
+        """Keep a happening in its place by time; the oldest makes room."""
+        if happening.key in self._keys:
+            return
+        insort(self._happenings, happening, key=lambda one: (one.at_ms, one.key))
+        self._keys.add(happening.key)
+        if len(self._happenings) > HAPPENINGS_MAX:
+            self._keys.discard(self._happenings.pop(0).key)
+
+    def retell(self, tell: Callable[[Happening], Happening | None]) -> None:
+        """Tell every happening anew; one that is told as None keeps its words."""
+        self._happenings = [tell(one) or one for one in self._happenings]
+
+    def forget(self, org: str) -> None:
+        """Drop the happenings of a node whose journal began anew; what others said stays."""
+        self._happenings = [one for one in self._happenings if one.org != org]
+        self._keys = {one.key for one in self._happenings}
+
+    def take(self, org: str, entries: Sequence[JournalEntry]) -> None:
+        """Merge what the node of an organisation journalled."""
+        for entry in entries:
+            merge = self._merges.get(entry.type)
+            if merge is not None:
+                merge(org, entry, entry.body)
+
+    def name(self, org: str, info: ModuleInfo) -> None:
+        """Merge what a node says about a module that was deployed there."""
+        module = self._module(info.wasm_hash, info.deployed_at_ms)
+        module.name, module.owner = info.name, info.owner
+        module.size_bytes, module.deployed_ms = info.size_bytes, info.deployed_at_ms
+        module.home = module.home or org
+        self.unnamed.discard((org, info.wasm_hash))
+
+    def fetched_from(self, task: TaskFacts) -> str:
+        """Return the organisation that the task's module was fetched from, or nothing."""
+        return self._moved.get(task.manifest_hash, "")
+
+    def running(self, org: str) -> int:
+        """Return how many tasks the node of an organisation runs now."""
+        return sum(
+            task.executor == org and task.state is TaskState.RUNNING for task in self.tasks.values()
+        )
+
+    def _task(self, entry: JournalEntry, body: Mapping[str, Any]) -> TaskFacts:
+        task_id = str(body["task_id"])
+        task = self.tasks.get(task_id)
+        if task is None:
+            task = self.tasks[task_id] = TaskFacts(task_id=task_id, seen_ms=entry.at_ms)
+            if len(self.tasks) > TASKS_MAX:
+                del self.tasks[min(self.tasks.values(), key=lambda one: one.seen_ms).task_id]
+        task.seen_ms = max(task.seen_ms, entry.at_ms)
+        task.manifest_hash = str(body["manifest_hash"])
+        return task
+
+    def _module(self, wasm_hash: str, at_ms: int) -> ModuleFacts:
+        module = self.modules.get(wasm_hash)
+        if module is None:
+            module = self.modules[wasm_hash] = ModuleFacts(wasm_hash=wasm_hash, seen_ms=at_ms)
+            if len(self.modules) > MODULES_MAX:
+                oldest = min(self.modules.values(), key=lambda one: one.seen_ms)
+                del self.modules[oldest.wasm_hash]
+        module.seen_ms = max(module.seen_ms, at_ms)
+        return module
+
+    def _deployed(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        module = self._module(str(body["wasm_hash"]), entry.at_ms)
+        module.home, module.owner = org, str(body["owner"])
+        module.size_bytes, module.deployed_ms = int(body["size_bytes"]), entry.at_ms
+        if not module.name and len(self.unnamed) < MODULES_MAX:
+            self.unnamed.add((org, module.wasm_hash))
+
+    def _fetched(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        source = self.org(body["peer"])
+        self._module(str(body["wasm_hash"]), entry.at_ms).fetched[org] = entry.at_ms
+        self._moved[str(body["manifest_hash"])] = source
+        if len(self._moved) > MOVED_MAX:
+            del self._moved[next(iter(self._moved))]
+
+    def _accepted(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        task = self._task(entry, body)
+        task.home, task.member_id = org, str(body["member_id"])
+        task.wasm_hash, task.accepted_ms = str(body["wasm_hash"]), entry.at_ms
+        self.tasks_total += 1
+
+    def _placed(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        task = self._task(entry, body)
+        task.executor = self.org(body["executor"])
+        task.reach(TaskState.PLACED)
+
+    def _started(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        task = self._task(entry, body)
+        task.executor = org
+        task.reach(TaskState.RUNNING)
+
+    def _finished(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        task = self._task(entry, body)
+        task.executor, task.outcome = org, str(body["outcome"])
+        task.receipt_hash, task.fuel_used = str(body["receipt_hash"]), int(body["fuel_used"])
+        task.ended_ms = task.ended_ms or entry.at_ms
+
+    def _ended(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
+        task = self._task(entry, body)
+        task.home, task.code = org, str(body.get("code", ""))
+        task.ended_ms = entry.at_ms
+        task.reach(TaskState(body["state"]))
+        # Without a code it was a limit of its own that ended it, as its receipt says.
+        self.tasks_failed += task.state is TaskState.FAILED and bool(task.code)

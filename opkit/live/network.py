@@ -1,0 +1,58 @@
+"""The network's page: what one viewer has selected on it, and the figures it is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from opkit.live.live import Live
+from opkit.live.once import once
+from opkit.live.ports import Draw, PageRefused
+from opkit.views import network
+
+
+class NetworkPage:
+    """The network's page of one viewer. Satisfies `Page`."""
+
+    name = "network"
+    title = "Network"
+
+    def __init__(self, live: Live) -> None:
+        """Begin with nothing selected."""
+        self._live = live
+        self._selected = ""
+        self._opened = ""
+
+    def frame(self) -> str:
+        """Return the markup around the cards."""
+        return network.frame()
+
+    def cards(self) -> Mapping[str, Draw]:
+        """Return what draws each card; all of one drawing show one moment."""
+        figures = once(self._live.network_figures)
+        return network.cards(figures, selected=self._selected, opened=self._opened)
+
+    async def act(self, act: str, arguments: Mapping[str, str]) -> None:
+        """Select a node, or open and close a happening.
+
+        Raises:
+            PageRefused: there is no such act, node or happening.
+        """
+        match act:
+            case "select":
+                self._select(arguments.get("org", ""))
+            case "open":
+                self._open(arguments.get("entry", ""))
+            case "close":
+                self._opened = ""
+            case _:
+                raise PageRefused(f"This page knows no {act!r}.")
+
+    def _select(self, org: str) -> None:
+        if org and org not in self._live.followed:
+            raise PageRefused("There is no such node in this network.")
+        self._selected = "" if org == self._selected else org
+
+    def _open(self, entry: str) -> None:
+        if not any(one.key == entry for one in self._live.book.happenings):
+            raise PageRefused("That is no longer shown here; the node's journal still has it.")
+        self._opened = entry

@@ -1,0 +1,267 @@
+"""From what is known to what is drawn: figures of the network and of computing, and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+from opkit.live.book import Book, TaskFacts
+from opkit.live.follow import Followed
+from opkit.proof.membership import OPERATOR_ID
+from opkit.story.states import State
+from opkit.views.amounts import size_text
+from opkit.views.figures import (
+    ComputeFigures,
+    Happening,
+    LinkFigure,
+    LinkState,
+    ModuleFigure,
+    NetworkFigures,
+    NodeFigure,
+    TaskFigure,
+    Traffic,
+)
+from opkit.views.sentences import Names, event_told
+from opkit.wire.events import JournalEntry
+from opkit.wire.network import PeerLink, Peers
+
+RATE_MS = 4_000
+"""Over how long bytes a second are averaged."""
+
+TRAFFIC_MS = 6_000
+"""How long what moved is shown on the map."""
+
+_OWN_LOGINS = "membership.token-issued"
+
+
+def names_of(book: Book, titles: Mapping[str, str]) -> Names:
+    """Return what ids mean, for sentences."""
+    modules = {cid: module.name for cid, module in book.modules.items()}
+    return Names(titles=titles, orgs=book.orgs, modules=modules)
+
+
+def happening_of(org: str, entry: JournalEntry, *, names: Names) -> Happening | None:
+    """Return a journal entry as a happening; None for those that only this console caused."""
+    if entry.type == _OWN_LOGINS and entry.body.get("member_id") == OPERATOR_ID:
+        return None
+    told = event_told(entry.type, entry.body, org=org, names=names)
+    return Happening(
+        key=f"{org}/{entry.sequence}",
+        at_ms=entry.at_ms,
+        org=org,
+        kind=entry.type,
+        sentence=told.sentence,
+        tone=told.tone,
+        adversarial=told.adversarial,
+        entry=entry.model_dump(mode="json"),
+    )
+
+
+def traffic_of(org: str, entry: JournalEntry, *, book: Book) -> Traffic | None:
+    """Return what an entry says moved between two nodes, if anything."""
+    body = entry.body
+    match entry.type:
+        case "compute.module-fetched":
+            words, tone = f"{size_text(int(body['size_bytes']))} verified", State.DONE
+            source, target = book.org(body["peer"]), org
+        case "network.provider-lied":
+            words, tone = f"{size_text(int(body['received_bytes']))} refused", State.REFUSED
+            source, target = book.org(body["peer"]), org
+        case "compute.task-placed":
+            words, tone = "a task", State.RUNNING
+            source, target = org, book.org(body["executor"])
+        case _:
+            return None
+    if source == target:
+        return None
+    return Traffic(source=source, target=target, words=words, tone=tone, at_ms=entry.at_ms)
+
+
+def network_figures(
+    *,
+    name: str,
+    now_ms: int,
+    followed: Mapping[str, Followed],
+    cut: Mapping[frozenset[str], int],
+    book: Book,
+) -> NetworkFigures:
+    """Return the network as it is now."""
+    return NetworkFigures(
+        name=name,
+        now_ms=now_ms,
+        nodes=tuple(_node(one, book) for one in followed.values()),
+        links=tuple(
+            _link(a, b, cut=cut.get(frozenset((a.at.org, b.at.org))))
+            for a, b in combinations(followed.values(), 2)
+        ),
+        happenings=book.happenings,
+        traffic=tuple(one for one in book.traffic if now_ms - one.at_ms < TRAFFIC_MS),
+        tasks=book.tasks_total,
+        tasks_failed=book.tasks_failed,
+    )
+
+
+def initials_of(title: str) -> str:
+    """Return two letters for the inside of a circle: `RC` of River City Tool Library."""
+    words = [word for word in title.split() if word[:1].isalnum()]
+    capitals = [letter for letter in words[0] if letter.isupper()] if words else []
+    if len(words) == 1 or len(capitals) > 1:
+        return ("".join(capitals) if len(capitals) > 1 else title)[:2].upper()
+    return "".join(word[0] for word in words[:2]).upper()
+
+
+def _node(one: Followed, book: Book) -> NodeFigure:
+    info, peers = one.info, one.peers
+    world_ms = info.world_ms - info.now_ms + one.seen_ms if info else 0
+    engine = f"{info.engine.name} {info.engine.version}" if info else ""
+    return NodeFigure(
+        org=one.at.org,
+        title=one.at.title,
+        initials=initials_of(one.at.title),
+        did=one.at.did,
+        url=one.at.url,
+        health=one.health,
+        since_ms=one.since_ms,
+        seen_ms=one.seen_ms,
+        why=one.why,
+        busy=_busy(one, book),
+        version=info.version if info else "",
+        engine=engine,
+        generation=info.generation if info else 0,
+        started_ms=info.started_ms if info else 0,
+        world_ms=world_ms,
+        blobs=peers.blobs if peers else 0,
+        blob_bytes=peers.blob_bytes if peers else 0,
+        journal_sequence=_cursor(one)[0],
+        journal_hash=_cursor(one)[1],
+        links=peers.links if peers and one.health == "up" else (),
+    )
+
+
+def _cursor(one: Followed) -> tuple[int, str]:
+    """Return the end of the journal as the stream or the last look knows it, the later of them."""
+    ends = [(cursor.sequence, cursor.hash) for cursor in (one.cursor,) if cursor is not None]
+    if one.peers is not None:
+        ends.append((one.peers.journal.sequence, one.peers.journal.hash))
+    return max(ends, default=(0, ""))
+
+
+def _busy(one: Followed, book: Book) -> str:
+    if one.health != "up":
+        return ""
+    running = book.running(one.at.org)
+    if running:
+        return "runs a task" if running == 1 else f"runs {running} tasks"
+    return ""
+
+
+def _link(a: Followed, b: Followed, *, cut: int | None) -> LinkFigure:
+    there, back = _told_link(a, b), _told_link(b, a)
+    state: LinkState = "cut" if cut is not None else "lost"
+    if cut is None and there is not None and back is not None:
+        state = "up"
+    said = there or back
+    reporter, other = (a, b) if there is not None or back is None else (b, a)
+    looks = [(at, link) for at, peers in reporter.looks if (link := _of(peers, other)) is not None]
+    return LinkFigure(
+        a=a.at.org,
+        b=b.at.org,
+        state=state,
+        since_ms=_since(a, b, said, state=state, cut=cut),
+        round_trip_us=said.round_trip_us if said is not None and state == "up" else None,
+        sent_bytes=said.sent_bytes if said else 0,
+        received_bytes=said.received_bytes if said else 0,
+        bytes_per_s=_rate(looks) if state == "up" else 0,
+        recent=tuple(link.round_trip_us for _, link in looks),
+    )
+
+
+def _told_link(one: Followed, other: Followed) -> PeerLink | None:
+    """Return the link to `other` as `one` reports it now; None if it does not, or is silent."""
+    if one.health != "up" or one.peers is None:
+        return None
+    return _of(one.peers, other)
+
+
+def _of(peers: Peers, other: Followed) -> PeerLink | None:
+    return next((link for link in peers.links if link.did == other.at.did), None)
+
+
+def _since(
+    a: Followed, b: Followed, said: PeerLink | None, *, state: LinkState, cut: int | None
+) -> int:
+    if state == "cut":
+        return cut or 0
+    if state == "up" and said is not None:
+        return said.since_ms
+    down = [one.since_ms for one in (a, b) if one.health != "up"]
+    return max(down, default=max(_last_seen(a, b), _last_seen(b, a)))
+
+
+def _last_seen(one: Followed, other: Followed) -> int:
+    """Return when `one` last reported its link to `other`; 0 if never lately."""
+    return max((at for at, peers in one.looks if _of(peers, other) is not None), default=0)
+
+
+def _rate(looks: list[tuple[int, PeerLink]]) -> int:
+    """Return bytes a second, both ways, over the last looks at one connection."""
+    if len(looks) < 2:
+        return 0
+    last_ms, last = looks[-1]
+    recent = [
+        (at, link)
+        for at, link in looks
+        if last_ms - at <= RATE_MS and link.since_ms == last.since_ms
+    ]
+    first_ms, first = recent[0]
+    moved = last.sent_bytes + last.received_bytes - first.sent_bytes - first.received_bytes
+    return moved * 1000 // (last_ms - first_ms) if last_ms > first_ms and moved > 0 else 0
+
+
+def compute_figures(*, book: Book, titles: Mapping[str, str], now_ms: int) -> ComputeFigures:
+    """Return modules and tasks of the whole network, newest first."""
+    runs: dict[str, int] = {}
+    for task in book.tasks.values():
+        if task.receipt_hash:
+            runs[task.wasm_hash] = runs.get(task.wasm_hash, 0) + 1
+    modules = [
+        ModuleFigure(
+            wasm_hash=module.wasm_hash,
+            name=module.name,
+            size_bytes=module.size_bytes,
+            owner=module.owner,
+            deployed_ms=module.deployed_ms,
+            holders=tuple(titles.get(org, org) for org in module.holders),
+            runs=runs.get(module.wasm_hash, 0),
+        )
+        for module in book.modules.values()
+        if module.home
+    ]
+    tasks = [_task(task, book, titles) for task in book.tasks.values() if task.accepted_ms]
+    return ComputeFigures(
+        now_ms=now_ms,
+        modules=tuple(sorted(modules, key=lambda one: (-one.deployed_ms, one.wasm_hash))),
+        tasks=tuple(sorted(tasks, key=lambda one: (-one.accepted_ms, one.task_id))),
+        tasks_total=book.tasks_total,
+    )
+
+
+def _task(task: TaskFacts, book: Book, titles: Mapping[str, str]) -> TaskFigure:
+    module = book.modules.get(task.wasm_hash)
+    fetched = book.fetched_from(task)
+    return TaskFigure(
+        task_id=task.task_id,
+        member_id=task.member_id,
+        home=titles.get(task.home, task.home),
+        wasm_hash=task.wasm_hash,
+        module=module.name if module else "",
+        executor=titles.get(task.executor, task.executor),
+        state=task.state,
+        accepted_ms=task.accepted_ms,
+        ended_ms=task.ended_ms,
+        outcome=task.outcome,
+        fuel_used=task.fuel_used,
+        fetched_from=titles.get(fetched, fetched),
+        code=task.code,
+        receipt_hash=task.receipt_hash,
+    )
