@@ -235,6 +235,8 @@ def test_a_demo_can_leave_its_network(opkit: Run, tmp_path: Path) -> None:
 )
 def test_ctrl_c_leaves_nothing_behind(command: list[str], moment: str) -> None:
     """As in a terminal: SIGINT goes to the command's whole process group."""
+    # A shell's background job ignores SIGINT, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = subprocess.Popen(
         [sys.executable, "-m", "opkit.cli", *command],
         stdout=subprocess.PIPE,
