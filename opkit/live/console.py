@@ -1,0 +1,188 @@
+"""The console's page: a telling as it goes on, and what a presenter may do to it.
+
+What a presenter asks for goes through the supervisor, which checks the token that this process
+holds; this page only refuses early what would be refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from opkit.live.again import verify_again
+from opkit.live.live import Live
+from opkit.live.ports import Draw, PageRefused
+from opkit.live.staged import Staged
+from opkit.story.stage import Action
+from opkit.views import console as views
+from opkit.views import console_controls as controls
+from opkit.views import console_evidence as evidence
+from opkit.views import header
+from opkit.views.figures import ConsoleFigures, Verification
+from opkit.views.topology import topology
+
+SEED: Final = 7
+"""Fixes the figures of a telling, as `opkit demo` does by default; never keys."""
+
+_LEADS = frozenset(Action) - {Action.SKIP_TO, Action.STOP}
+"""What a control asks of the stage by the action's own name."""
+
+Act = Callable[[Mapping[str, str]], Awaitable[None]]
+
+
+class ConsolePage:
+    """The console for one viewer. Satisfies `Page`."""
+
+    name = "console"
+    title = "Console"
+
+    def __init__(self, live: Live) -> None:
+        """Show what `live` says; the stage is followed once for all pages."""
+        self._live = live
+        self._staged = live.shared(Staged, Staged)
+        self._selected = ""
+        self._node = ""
+        self._deeds = ""
+        self._again: Verification | None = None
+        self._verifying = False
+        self._drawn: dict[str, tuple[object, str]] = {}
+        self._acts: dict[str, Act] = {
+            "select": self._select,
+            "follow": self._follow,
+            "verify": self._verify,
+            "run": self._run,
+            "open": self._open,
+            "close": self._close,
+            "skip-to": self._skip_to,
+            "deeds": self._list_deeds,
+            "cut": self._do_to_link,
+            "heal": self._do_to_link,
+            "kill": self._do_to_node,
+            "restart": self._do_to_node,
+        }
+
+    def frame(self) -> str:
+        """Return the markup that stays."""
+        return views.frame()
+
+    def figures(self) -> ConsoleFigures:
+        """Return what is drawn now."""
+        return ConsoleFigures(
+            network=self._live.network_figures(),
+            flows=self._staged.flows,
+            stage=self._staged.view,
+            selected=self._selected,
+            may_act=self._live.source.may_act,
+            again=self._again,
+        )
+
+    def cards(self) -> Mapping[str, Draw]:
+        """Return what draws each card, all from the same figures."""
+        now = self.figures()
+        told = (now.stage, now.flows, now.selected, now.again, self._staged.trouble)
+        return {
+            "health": lambda: header.health(now.network),
+            "story": lambda: self._kept("story", told, lambda: self._story(now)),
+            "map": lambda: topology(now.network, selected=self._node),
+            "say": lambda: self._kept("say", told, lambda: evidence.say(now)),
+            "evidence": lambda: self._kept("evidence", told, lambda: evidence.evidence(now)),
+            "transport": lambda: controls.transport(now),
+            "deeds": lambda: controls.deeds(now, chosen=self._deeds),
+        }
+
+    async def act(self, act: str, arguments: Mapping[str, str]) -> None:
+        """Do what a control asks for.
+
+        Raises:
+            PageRefused: it is unknown, lacks an argument, or only a presenter may do it.
+            ControlRefused: the supervisor says no.
+        """
+        if act in _LEADS:
+            await self._lead(Action(act))
+        elif act in self._acts:
+            await self._acts[act]({**arguments, "act": act})
+        else:
+            raise PageRefused(f"this page has no control {act!r}")
+
+    def _story(self, now: ConsoleFigures) -> str:
+        staged = self._staged
+        return views.story(now, trouble=staged.trouble, trouble_ms=staged.trouble_ms)
+
+    def _kept(self, card: str, drawn_from: object, draw: Draw) -> str:
+        """Draw only what is drawn from something else than last time."""
+        kept = self._drawn.get(card)
+        if kept is None or kept[0] != drawn_from:
+            kept = self._drawn[card] = (drawn_from, draw())
+        return kept[1]
+
+    # What every viewer may do: look.
+
+    async def _select(self, arguments: Mapping[str, str]) -> None:
+        if "org" in arguments:
+            self._node = arguments["org"]
+        else:
+            self._selected = _argument(arguments, "marker")
+
+    async def _follow(self, _: Mapping[str, str]) -> None:
+        self._selected = ""
+
+    async def _verify(self, arguments: Mapping[str, str]) -> None:
+        marker = _argument(arguments, "marker")
+        steps = self._staged.view.steps if self._staged.view is not None else ()
+        told = next((each.record for each in steps if each.marker == marker), None)
+        if told is None or not told.proofs:
+            raise PageRefused(f"{marker} has no proof to verify: it has not been told")
+        if self._verifying:
+            raise PageRefused("the last verification is still going on")
+        self._verifying = True
+        try:
+            self._again = await verify_again(self._live, told)
+        finally:
+            self._verifying = False
+
+    # What a presenter may do.
+
+    async def _ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        if not self._live.source.may_act:
+            raise PageRefused("only the presenter may do that")
+        return await self._live.source.ask(do, **arguments)
+
+    async def _run(self, arguments: Mapping[str, str]) -> None:
+        await self._open(arguments)
+        await self._lead(Action.PLAY)
+
+    async def _open(self, arguments: Mapping[str, str]) -> None:
+        flow = _argument(arguments, "flow")
+        self._staged.take(await self._ask("stage-open", flow=flow, seed=SEED))
+        self._selected, self._again = "", None
+
+    async def _close(self, _: Mapping[str, str]) -> None:
+        await self._ask("stage-close")
+        self._selected, self._again = "", None
+
+    async def _skip_to(self, arguments: Mapping[str, str]) -> None:
+        await self._lead(Action.SKIP_TO, marker=_argument(arguments, "marker"))
+
+    async def _lead(self, action: Action, marker: str = "") -> None:
+        await self._ask("stage-do", action=action.value, marker=marker)
+        # The audience looks where the presenter leads, not where they looked before.
+        self._selected = ""
+
+    async def _list_deeds(self, arguments: Mapping[str, str]) -> None:
+        self._deeds = arguments.get("open", "")
+
+    async def _do_to_link(self, arguments: Mapping[str, str]) -> None:
+        a, b = _argument(arguments, "a"), _argument(arguments, "b")
+        await self._ask(arguments["act"], a=a, b=b)
+        self._deeds = ""
+
+    async def _do_to_node(self, arguments: Mapping[str, str]) -> None:
+        await self._ask(arguments["act"], org=_argument(arguments, "org"))
+        self._deeds = ""
+
+
+def _argument(arguments: Mapping[str, str], name: str) -> str:
+    value = arguments.get(name, "")
+    if not value:
+        raise PageRefused(f"that control lacks its {name}")
+    return value
