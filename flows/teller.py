@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -43,8 +44,13 @@ def run(devnet: str, profile: str, channel: int) -> int:
 
 async def _tell(devnet: str, profile: str, channel: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=channel, limit=LINE_BYTES_MAX)
-    with suppress(ConnectionError):  # The supervisor has gone: nobody is left to tell.
+    try:
         await _Teller(devnet=devnet, profile=profile, writer=writer).serve(reader)
+    except* ConnectionError as gone:
+        # Nobody is left to tell; what was told has been let go of on the way here.
+        sys.stderr.write(f"the supervisor has hung up: {gone.exceptions[0]}\n")
+    finally:
+        writer.close()
 
 
 class _Refused(Exception):
