@@ -1,0 +1,327 @@
+"""`opkit dash`: serve the console in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from opkit import home
+from opkit.cli import exits, out
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from devnet.launch import Launched
+    from devnet.state import DevnetState
+    from opkit.dash.server import ConsoleServer
+    from opkit.live.live import Live
+
+app = out.group()
+
+DEFAULT_DEVNET = "default"
+PORT = 8866
+TOKEN_TTL_MS = 7 * 86_400_000
+"""How long the supervisor's tokens last: the longest there is. They are revoked at the end."""
+
+PRESENTERS_MAY = ["read", "tell", "chaos"]
+VIEWERS_MAY = ["read"]
+
+PASSWORDS = {"presenter": "OPKIT_DASH_PASSWORD", "viewer": "OPKIT_DASH_VIEWER_PASSWORD"}
+RUN_FILE = "OPKIT_DASH"
+"""Names the file from which kernels read where the network is, and their token."""
+
+
+@app.command()
+def dash(
+    *,
+    devnet: Annotated[
+        str, typer.Option(help="The devnet; default: the one that runs, else one is started.")
+    ] = "",
+    profile: Annotated[
+        str, typer.Option(help="If one is started: three nodes or the whole federation.")
+    ] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = PORT,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    base_url: Annotated[
+        str, typer.Option(help="Path, or whole address, under which a reverse proxy shows it.")
+    ] = "/",
+    password: Annotated[
+        bool, typer.Option("--password", help="Also let in who knows a password; asks for it.")
+    ] = False,
+    ready: Annotated[int, typer.Option(min=0, max=8, help="Kernels kept ready for each page.")] = 1,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+    as_json: out.Json = False,
+) -> int:
+    """Serve the console: live pages of a network, for presenters and for viewers who look on.
+
+    Attaches to a running devnet, or starts one that ends with this command. Prints an address for
+    presenters, who may tell flows and disturb the network, and one for viewers, who may not. Ctrl-C
+    ends it.
+
+    Examples:
+      opkit dash
+
+      opkit dash --devnet default --port 0 --no-browser
+
+      opkit dash --base-url https://demo.example/opkit/
+    """
+    base, public = _place(base_url)
+    passwords = _passwords(ask=password)
+    screen = out.console(errors=True)
+    state, launched = _network(devnet, profile, screen, quiet=as_json)
+    try:
+        asked = _Asked(
+            host=host,
+            port=port,
+            base=base,
+            public=public,
+            passwords=passwords,
+            ready=ready,
+            browser=not no_browser and not as_json,
+            as_json=as_json,
+        )
+        asyncio.run(_serve(asked, state))
+    finally:
+        if launched is not None:
+            launched.down()
+    return exits.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    host: str
+    port: int
+    base: str
+    public: str
+    passwords: dict[str, str]
+    ready: int
+    browser: bool
+    as_json: bool
+
+
+def _place(base_url: str) -> tuple[str, str]:
+    """Return the base path with a slash at both ends, and the whole address if one was given."""
+    found = re.fullmatch(r"(https?://[^/\s?#]+)?((?:/[\w.~-]+)*)/?", base_url)
+    if not base_url or found is None:
+        raise Mistake(
+            f"{base_url!r} is no place for a console",
+            hint="a path such as /opkit/, or an address such as https://demo.example/opkit/",
+        )
+    base = f"{found[2]}/"
+    return base, f"{found[1]}{base}" if found[1] else ""
+
+
+def _passwords(*, ask: bool) -> dict[str, str]:
+    """Return the passwords by role: from the environment, or asked for.
+
+    They are taken out of the environment, for kernels inherit it.
+    """
+    found = {role: os.environ.pop(name, "") for role, name in PASSWORDS.items()}
+    if ask and not any(found.values()):
+        found["presenter"] = typer.prompt(
+            "Presenters' password", hide_input=True, confirmation_prompt=True, err=True
+        )
+        found["viewer"] = typer.prompt(
+            "Viewers' password (empty: none)",
+            default="",
+            show_default=False,
+            hide_input=True,
+            confirmation_prompt=True,
+            err=True,
+        )
+    return {role: word for role, word in found.items() if word}
+
+
+def _network(
+    name: str, profile: str, screen: Console, *, quiet: bool
+) -> tuple[DevnetState, Launched | None]:
+    """Return a running devnet, and what ends it if it was started here."""
+    from devnet.state import is_running, list_devnets, load_state_of
+
+    if profile not in ("", "three", "federation"):
+        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    running = [each for each, runs in list_devnets() if runs]
+    chosen = name or (running[0] if len(running) == 1 else DEFAULT_DEVNET)
+    folder = home.devnet_folder(chosen)
+    known = (folder / "state.json").exists()
+    kept = load_state_of(folder).profile if known else ""
+    if profile and kept and profile != kept:
+        raise Mistake(f"devnet {chosen!r} is of profile {kept!r}", hint="leave --profile out")
+    if known and is_running(folder):
+        return load_state_of(folder), None
+    launched = _launch(chosen, kept or profile or "three", screen, quiet=quiet)
+    return load_state_of(launched.folder), launched
+
+
+def _launch(name: str, profile: str, screen: Console, *, quiet: bool) -> Launched:
+    """Start a devnet, and load the server's modules while it comes up."""
+    from devnet.launch import launch
+
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", name):
+        raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
+    if not quiet:
+        screen.print(f"starting devnet {name} ({profile}); it ends with the console", markup=False)
+    launched = launch(name=name, profile=profile, seed=7)
+    try:
+        import opkit.dash.server  # noqa: F401 - loaded here, where there is time to wait for
+
+        launched.wait_ready()
+    except BaseException:  # Ctrl-C included: a network half up must not stay.
+        launched.down()
+        raise
+    return launched
+
+
+async def _serve(asked: _Asked, state: DevnetState) -> None:
+    """Serve until told to end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with _console(asked, state) as server:
+        _announce(server, asked, state)
+        await stop.wait()
+        if not asked.as_json:
+            sys.stderr.write("\nending\n")
+
+
+@asynccontextmanager
+async def _console(asked: _Asked, state: DevnetState) -> AsyncIterator[ConsoleServer]:
+    """Open tokens, live state and server, and close them in the other order."""
+    from opkit.dash.access import Keys, Role
+    from opkit.dash.limits import Limits
+    from opkit.dash.server import ConsoleServer, Settings
+    from opkit.live.pages import open_page
+
+    async with (
+        _granted(state, PRESENTERS_MAY) as token,
+        _granted(state, VIEWERS_MAY) as viewers_token,
+        _followed(state, viewers_token) as live,
+    ):
+        server = ConsoleServer(
+            Settings(
+                network=state.name,
+                notebooks=notebooks_folder(),
+                host=asked.host,
+                port=asked.port,
+                base=asked.base,
+                public=asked.public,
+                limits=Limits(ready_per_page=asked.ready),
+            ),
+            keys=Keys(passwords={Role(name): word for name, word in asked.passwords.items()}),
+            live=live,
+            make_page=lambda name: open_page(name, live),
+        )
+        with _run_file(state, token):
+            await server.open()
+            try:
+                yield server
+            finally:
+                await server.close()
+
+
+@asynccontextmanager
+async def _granted(state: DevnetState, scopes: list[str]) -> AsyncIterator[str]:
+    """Have the supervisor make a token with these rights; it is revoked at the end."""
+    from devnet.control import ask_supervisor
+    from devnet.state import DevnetError
+
+    said = await ask_supervisor(state.socket, "grant", scopes=scopes, ttl_ms=TOKEN_TTL_MS)
+    try:
+        yield said["token"]
+    finally:
+        with suppress(DevnetError):  # A network that has ended has forgotten its tokens.
+            await ask_supervisor(state.socket, "revoke", granted=said["token"])
+
+
+@asynccontextmanager
+async def _followed(state: DevnetState, token: str) -> AsyncIterator[Live]:
+    """Follow the network for all viewers at once, with a token that only reads."""
+    from devnet.board import DevnetSource
+    from opkit.live.live import Live
+
+    source = DevnetSource(
+        name=state.name, genesis=state.view(), socket=state.socket, token=token, may_act=False
+    )
+    live = Live(source)
+    following = asyncio.create_task(live.run())
+    try:
+        yield live
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        await source.close()
+
+
+@contextmanager
+def _run_file(state: DevnetState, token: str) -> Iterator[None]:
+    """Tell kernels where the network is, in a file for the owner alone that they find by name."""
+    folder = home.private_folder(home.state_home() / "dash")
+    _sweep(folder)
+    path = folder / f"{os.getpid()}.json"
+    said = {
+        "devnet": state.name,
+        "network": state.network,
+        "genesis": state.genesis.read_text("ascii"),
+        "socket": str(state.socket),
+        "token": token,
+        "may_act": True,
+    }
+    home.write_private(path, json.dumps(said).encode("utf-8"))
+    os.environ[RUN_FILE] = str(path)
+    try:
+        yield
+    finally:
+        del os.environ[RUN_FILE]
+        path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove files of servers that were killed before they could."""
+    for path in folder.glob("*.json"):
+        number = path.name.partition(".")[0]
+        if number.isdecimal() and not Path(f"/proc/{number}").exists():
+            path.unlink(missing_ok=True)
+
+
+def notebooks_folder() -> Path:
+    """Return the folder with one notebook for each page.
+
+    Raises:
+        Mistake: it is not there.
+    """
+    from opkit.cli.demo import notebooks_folder as stories
+
+    folder = stories() / "dashboards"
+    if not folder.is_dir():
+        raise Mistake(f"there is no folder {folder}", code=exits.NOT_APPLICABLE)
+    return folder
+
+
+def _announce(server: ConsoleServer, asked: _Asked, state: DevnetState) -> None:
+    """Print the addresses."""
+    from opkit.dash.access import Role
+
+    presenter, viewer = server.address(Role.PRESENTER), server.address(Role.VIEWER)
+    if asked.as_json:
+        out.line(
+            {"url": presenter, "viewer_url": viewer, "port": server.port, "devnet": state.name}
+        )
+        return
+    sys.stdout.write(f"console of {state.name}\n  present  {presenter}\n  look on  {viewer}\n")
+    sys.stdout.write("  end it   Ctrl-C\n")
+    sys.stdout.flush()

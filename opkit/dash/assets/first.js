@@ -1,0 +1,18 @@
+// Shows the board in place of what the server drew as soon as the board has drawn something itself.
+const first = document.getElementById("first");
+const board = document.getElementById("board");
+const failed = document.getElementById("failed");
+
+function look() {
+  const drawn = board.querySelector("[data-card]:not(:empty)");
+  const broken = !drawn && failed && board.querySelector("[data-mime-type$=error]");
+  if (!drawn && !broken) return;
+  watching.disconnect();
+  if (broken) failed.hidden = false;
+  else board.hidden = false;
+  first.remove();
+}
+
+const watching = new MutationObserver(look);
+watching.observe(board, { childList: true, subtree: true });
+look();

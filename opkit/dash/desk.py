@@ -1,0 +1,61 @@
+"""What every handler of one console server shares: keys, limits, live state, who is here now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from opkit.dash.access import Keys, Role
+from opkit.dash.limits import Limits
+from opkit.dash.pages import Site
+from opkit.live.ports import Page
+from opkit.live.session import Cards, Changes
+
+SETTING = "opkit_desk"
+
+
+@dataclass(eq=False, kw_only=True)
+class Desk:
+    """One server's shared state.
+
+    Attributes:
+        live: what viewers' pages are drawn from; one for all of them.
+        make_page: returns a new page by its name, for one viewer.
+        invitation: the viewers' address with its token.
+        public_origin: where a reverse proxy shows this server, or empty.
+        viewers: the sockets of viewers that are connected.
+        opening: how many presenters' pages are being started now.
+    """
+
+    site: Site
+    keys: Keys
+    limits: Limits
+    live: Changes
+    make_page: Callable[[str], Page]
+    page_names: tuple[str, ...]
+    invitation: str = ""
+    public_origin: str = ""
+    viewers: set[Any] = field(default_factory=set)
+    opening: int = 0
+
+    def first_cards(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return a page's frame and its cards as they are now."""
+        patch = Cards(self.make_page(name)).patch()
+        assert patch is not None, "a page that was never sent is sent whole"
+        return str(patch["frame"]), {str(card): str(html) for card, html in patch["cards"]}
+
+
+def desk_of(handler: RequestHandler) -> Desk:
+    """Return the desk of the server that a handler belongs to."""
+    desk = handler.settings[SETTING]
+    assert isinstance(desk, Desk)
+    return desk
+
+
+def role_of(handler: RequestHandler) -> Role | None:
+    """Return the role of who asks, once the handler is prepared."""
+    user = handler.current_user
+    return None if user is None else Role(user.username)

@@ -1,0 +1,280 @@
+"""The handlers of pages that need no kernel: landing, login, assets, and viewers' pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from opkit.dash import pages
+from opkit.dash.access import Role, from_here
+from opkit.dash.desk import desk_of, role_of
+from opkit.dash.limits import Budget
+from opkit.dash.static import Assets
+from opkit.live.session import Session
+from opkit.views.nav import PAGES
+
+TITLES = {each.name: each.title for each in PAGES}
+
+
+class Guarded(JupyterHandler):
+    """A handler for whoever has logged in; tokens leave the address at once.
+
+    Who has not is sent to the login page, or refused where no page is asked for.
+    """
+
+    async def prepare(self, *, _redirect_to_login: bool = True) -> None:
+        """Find out who asks; take the token out of the address."""
+        then = await super().prepare(_redirect_to_login=_redirect_to_login)
+        if then is not None:
+            await then
+        if self._finished or self.request.method != "GET":
+            return
+        if "token" in self.request.query_arguments and role_of(self) is not None:
+            self.redirect(_without_token(self.request.uri or "/"))
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse what another site's page sends: the origin is checked in place of a cookie."""
+        if not from_here(self, public_origin=desk_of(self).public_origin):
+            raise HTTPError(403, "this request comes from another site's page")
+
+    def get_login_url(self) -> str:
+        """Return the login page's address."""
+        return f"{desk_of(self).site.base}login"
+
+    def show(self, html: str, *, status: int = 200) -> None:
+        """Answer with a page of ours."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", pages.VIEWER_POLICY)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(html)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say what is wrong in a page of ours, with the way back; never a trace."""
+        site = desk_of(self).site
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        said = error.log_message if isinstance(error, HTTPError) and error.log_message else ""
+        title, text = _WORDS.get(status_code, ("This did not work", "It is in the server's log."))
+        self.show(
+            pages.notice(site, title=title, text=said or text, links=(("All pages", site.base),)),
+            status=status_code,
+        )
+
+
+_WORDS = {
+    403: ("This is not for viewers", "The presenter's address was printed by opkit dash."),
+    404: ("There is no such page", "The pages there are stand on the landing page."),
+    405: ("This cannot be done here", "The pages there are stand on the landing page."),
+}
+
+
+def _without_token(uri: str) -> str:
+    """Return the same address without the token, and without a host."""
+    parts = urlsplit(uri)
+    kept = [pair for pair in parts.query.split("&") if pair and not pair.startswith("token=")]
+    path = "/" + parts.path.lstrip("/")
+    return path + (f"?{'&'.join(kept)}" if kept else "")
+
+
+class Landing(Guarded):
+    """The landing page, for presenters and viewers."""
+
+    async def get(self) -> None:
+        """Show what there is."""
+        desk = desk_of(self)
+        viewer = role_of(self) is not Role.PRESENTER
+        _, cards = desk.first_cards("network")
+        self.show(
+            pages.landing(
+                desk.site,
+                viewer=viewer,
+                state=cards.get("health", ""),
+                health=cards.get("health", ""),
+                invitation=desk.invitation,
+            )
+        )
+
+
+class Login(Guarded):
+    """The login page: a token or a password in, a cookie out."""
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        """Show the form, or go on if the browser is known."""
+        if role_of(self) is not None:
+            self.redirect(self._after())
+            return
+        self._form("")
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """Look at the token or password; too many tries in a minute are refused unseen."""
+        desk = desk_of(self)
+        if not desk.keys.may_try():
+            self._form("Too many tries. Wait a minute.", status=429)
+            return
+        role = await desk.keys.role_of_secret(self.get_body_argument("secret", "")[:1024])
+        if role is None:
+            self._form("That is not the one.", status=403)
+            return
+        self.settings["identity_provider"].let_in(self, role)
+        self.redirect(self._after())
+
+    def _form(self, problem: str, *, status: int = 200) -> None:
+        desk = desk_of(self)
+        form = pages.login(
+            desk.site, after=self._after(), passwords=desk.keys.has_password, problem=problem
+        )
+        self.show(form, status=status)
+
+    def _after(self) -> str:
+        """Return where to go afterwards: a path of this server, whatever was asked for."""
+        base = desk_of(self).site.base
+        parts = urlsplit(self.get_argument("next", base))
+        path = "/" + parts.path.lstrip("/\\")
+        if not path.startswith(base) or path.startswith(f"{base}login"):
+            return base
+        query = _without_token(f"{path}?{parts.query}" if parts.query else path)
+        return quote(query, safe="/?=&%")
+
+
+class Logout(Guarded):
+    """Forgets who the browser is."""
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        """Clear the cookie and show the login page."""
+        self.clear_cookie(self.settings["opkit_cookie"], path=desk_of(self).site.base)
+        self.redirect(self.get_login_url())
+
+
+class Nowhere(Guarded):
+    """Whatever is no page of this server."""
+
+    async def prepare(self, *, _redirect_to_login: bool = True) -> None:
+        """Say so, before anything else is looked at."""
+        await super().prepare(_redirect_to_login=False)
+        raise HTTPError(404)
+
+
+class Asset(JupyterHandler):
+    """Our scripts and styles, from memory; their address changes with them."""
+
+    @allow_unauthenticated
+    async def get(self, version: str, name: str) -> None:
+        """Answer with the file; nothing in it is secret."""
+        assets: Assets = self.settings["opkit_assets"]
+        found = assets.get(name)
+        if found is None or version != assets.version:
+            raise HTTPError(404)
+        self.set_header("Content-Type", found.kind)
+        self.set_header("Cache-Control", "public, max-age=31536000, immutable")
+        self.finish(found.data)
+
+
+class WatchPage(Guarded):
+    """A viewer's page: the same views as a presenter's, without a kernel."""
+
+    async def get(self, name: str) -> None:
+        """Show the page as it is now."""
+        desk = desk_of(self)
+        if name not in desk.page_names:
+            raise HTTPError(404)
+        frame, cards = desk.first_cards(name)
+        self.show(
+            pages.watch(
+                desk.site,
+                name=name,
+                title=TITLES.get(name, name),
+                first=pages.fill(frame, cards),
+                health=cards.get("health", ""),
+            )
+        )
+
+
+class WatchSocket(WebSocketHandler, Guarded):
+    """One viewer's connection: a session over the live state that all viewers share."""
+
+    def initialize(self) -> None:
+        """Begin with nothing open."""
+        self._run: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+        limits = desk_of(self).limits
+        self._budget = Budget(per_s=limits.messages_per_s_max, burst=limits.messages_burst_max)
+
+    def set_default_headers(self) -> None:
+        """Set none: they make no sense for a WebSocket."""
+
+    async def prepare(self, *, _redirect_to_login: bool = False) -> None:
+        """Refuse who has not logged in, or is one too many; nobody is sent to a login page."""
+        await super().prepare(_redirect_to_login=False)
+        desk = desk_of(self)
+        if len(desk.viewers) >= desk.limits.viewers_max:
+            raise HTTPError(503, "too many viewers")
+
+    def check_origin(self, origin: str) -> bool:  # type: ignore[override]  # Jupyter's takes the same argument under another name.
+        """Return whether the page that connects is one of ours."""
+        return from_here(self, public_origin=desk_of(self).public_origin)
+
+    async def open(self, name: str) -> None:
+        """Begin a session."""
+        desk = desk_of(self)
+        if name not in desk.page_names:
+            self.close(4404, "no such page")
+            return
+        desk.viewers.add(self)
+        self._session = Session(desk.make_page(name), live=desk.live, send=self._send)
+        self._run = asyncio.get_running_loop().create_task(self._session.run())
+        self._run.add_done_callback(self._ended)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        """Hand a message over; a viewer that does not read is cut off."""
+        waiting = self.ws_connection
+        stream = getattr(waiting, "stream", None)
+        behind = len(getattr(stream, "_write_buffer", ()))
+        if behind > desk_of(self).limits.unsent_bytes_max:
+            self.close(4408, "too slow")
+            return
+        sent = self.write_message(json.dumps(message, ensure_ascii=False))
+        asyncio.ensure_future(sent).add_done_callback(_gone)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Take a message of the viewer's page; too many, and the connection ends."""
+        if not self._budget.spend(now_s=time.monotonic()):
+            self.close(4429, "too many messages")
+            return
+        try:
+            said = json.loads(message)
+        except ValueError:
+            self.close(4400, "not JSON")
+            return
+        if self._session is not None:
+            self._session.take(said)
+
+    def on_close(self) -> None:
+        """End the session."""
+        desk_of(self).viewers.discard(self)
+        if self._run is not None:
+            self._run.cancel()
+
+    def _ended(self, run: asyncio.Task[None]) -> None:
+        if not run.cancelled() and run.exception() is not None:
+            self.log.error("a viewer's session failed", exc_info=run.exception())
+            self.close(1011, "the session failed")
+
+
+def _gone(sent: asyncio.Future[None]) -> None:
+    """Take a failed sending for what it is: the viewer has left, and `on_close` follows."""
+    error = None if sent.cancelled() else sent.exception()
+    if error is not None and not isinstance(error, WebSocketClosedError | StreamClosedError):
+        raise error

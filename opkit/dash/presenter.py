@@ -1,0 +1,163 @@
+"""The handlers behind a presenter's page: Voila's rendering, and what its page may ask of a kernel.
+
+Voila's and Jupyter's own routes to kernels, files and contents are not served; these are all there
+is. A kernel's channels carry widget messages and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.services.kernels.connection import base as wire
+from tornado.web import HTTPError
+from voila.request_info_handler import RequestInfoSocketHandler
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+
+from opkit.dash import pages
+from opkit.dash.access import Role, from_here
+from opkit.dash.desk import desk_of, role_of
+from opkit.dash.handlers import Guarded
+from opkit.dash.limits import Budget
+
+ALLOWED = frozenset(
+    {"comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"}
+)
+"""What a page may say to its kernel: what widgets need. Nothing that runs code, nothing that ends
+the kernel (a page ends its kernel by leaving)."""
+
+BAR, FIRST = "<!--opkit:bar-->", "<!--opkit:first-->"
+
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""As narrow as JupyterLab's scripts allow: they compile schemas, and anywidget imports a module
+from a blob. Nothing outside this server is reached either way."""
+
+
+class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voila comes without types.
+    """A page with a kernel of its own, rendered by Voila."""
+
+    async def get(self, name: str) -> None:
+        """Show the page as it is now, and start what keeps it so. Viewers are sent to theirs."""
+        desk = desk_of(self)
+        if role_of(self) is not Role.PRESENTER:
+            self.redirect(desk.site.watch(name))
+            return
+        if desk.opening + self._in_use() >= desk.limits.presenters_max:
+            self._full(name)
+            return
+        self.set_header("Content-Security-Policy", POLICY)
+        desk.opening += 1
+        try:
+            await self._render(name)
+        finally:
+            desk.opening -= 1
+
+    async def _render(self, name: str) -> None:
+        desk = desk_of(self)
+        frame, cards = desk.first_cards(name)
+        bar = pages.fill(desk.site.bar(current=name, viewer=False), cards)
+        first = pages.fill(frame, cards).replace("data-card=", "data-first=")
+        async for html in self.get_generator(path=f"{name}.ipynb"):
+            self.write(html.replace(BAR, bar, 1).replace(FIRST, first, 1))
+            await self.flush()
+        RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila keeps each request for ever.
+
+    def _in_use(self) -> int:
+        """Return how many kernels belong to pages, those kept ready left out."""
+        manager: Any = self.kernel_manager  # Voila's own, with a pool for each notebook.
+        names = desk_of(self).page_names
+        ready: int = sum(manager.get_pool_size(f"{name}.ipynb") for name in names)
+        return max(0, len(manager.list_kernel_ids()) - ready)
+
+    def _full(self, name: str) -> None:
+        desk = desk_of(self)
+        said = pages.notice(
+            desk.site,
+            title="All presenters' places are taken",
+            text=f"{desk.limits.presenters_max} pages are open. Close one, or look on.",
+            links=(("Look on", desk.site.watch(name)), ("Try again", desk.site.page(name))),
+        )
+        self.show(said, status=503)
+
+
+class KernelSign(APIHandler):
+    """Whether a kernel lives: what a page asks when its connection broke. Nothing else."""
+
+    async def get(self, kernel_id: str) -> None:
+        """Answer with Jupyter's description of the kernel."""
+        if role_of(self) is not Role.PRESENTER:
+            raise HTTPError(403)
+        manager: Any = self.kernel_manager
+        if kernel_id not in manager:
+            raise HTTPError(404, "this kernel has ended")
+        self.finish(json.dumps(manager.kernel_model(kernel_id), default=str))
+
+
+class KernelEnd(Guarded):
+    """Ends a page's kernel when the page is left."""
+
+    async def post(self, kernel_id: str) -> None:
+        """End the kernel; one that has ended stays so."""
+        if role_of(self) is not Role.PRESENTER:
+            raise HTTPError(403)
+        manager: Any = self.kernel_manager
+        if kernel_id in manager:
+            await ensure_async(manager.shutdown_kernel(kernel_id, now=True))
+        self.set_status(204)
+        self.finish()
+
+
+class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voila comes without types.
+    """A page's connection to its kernel: widget messages, so many a second, from our own pages."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with the whole burst of messages."""
+        super().initialize(*args, **kwargs)
+        limits = desk_of(self).limits
+        self._budget = Budget(per_s=limits.messages_per_s_max, burst=limits.messages_burst_max)
+
+    def check_origin(self, origin: str | None = None) -> bool:
+        """Return whether the page that connects is one of ours."""
+        return from_here(self, public_origin=desk_of(self).public_origin)
+
+    def on_message(self, ws_message: str | bytes) -> None:
+        """Hand a widget message on. Anything else ends the connection, and says why."""
+        if not self._budget.spend(now_s=time.monotonic()):
+            self.close(4429, "too many messages")
+            return
+        kind = message_kind(ws_message, v1=self.selected_subprotocol is not None)
+        if kind not in ALLOWED:
+            self.log.warning("refused a message of kind %r for kernel %s", kind, self.kernel_id)
+            self.close(4403, f"{kind or 'this'} is not taken here"[:120])
+            return
+        super().on_message(ws_message)
+
+
+def message_kind(message: str | bytes, *, v1: bool) -> str:
+    """Return a Jupyter message's type, or nothing for what is no such message.
+
+    Args:
+        message: as it came over the WebSocket.
+        v1: whether it is in the protocol with offsets, `v1.kernel.websocket.jupyter.org`.
+    """
+    reading: Any = wire  # Jupyter's functions come without types.
+    try:
+        if v1:
+            header = json.loads(reading.deserialize_msg_from_ws_v1(message)[1][0])
+        elif isinstance(message, bytes):
+            header = reading.deserialize_binary_message(message)["header"]
+        else:
+            header = json.loads(message)["header"]
+        kind = header["msg_type"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return ""
+    return kind if isinstance(kind, str) else ""

@@ -1,0 +1,259 @@
+"""The console's server: Voila's application, with our handlers in place of its own.
+
+One process, one loop, one port: presenters' pages through Voila, viewers' pages and everything
+else through handlers of ours. Only what `routes` lists can be reached. Source: ADR 0016.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jupyter_core.utils import ensure_async
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+from traitlets.config import Config
+from voila.app import Voila
+from voila.configuration import VoilaConfiguration
+from voila.utils import get_voila_labextensions_path
+
+from opkit.dash.access import Door, Keys, PresentersOnly, Role
+from opkit.dash.desk import SETTING, Desk
+from opkit.dash.handlers import TITLES, Nowhere
+from opkit.dash.limits import Limits
+from opkit.dash.pages import Site
+from opkit.dash.presenter import ALLOWED
+from opkit.dash.routes import routes
+from opkit.dash.static import load_assets
+from opkit.live.ports import Page
+from opkit.live.session import Changes
+
+WIDGETS = frozenset(
+    {"anywidget", "@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"}
+)
+"""The extensions of JupyterLab that a page needs; every other one that is installed is left out.
+
+Denied and not allowed: Voila's allow list also drops the provider of widgets that it ships itself.
+"""
+
+TEMPLATE = "opkit"
+END_DEADLINE_MS = 10_000
+
+
+class DashError(Exception):
+    """The console's server cannot be started; `hint` says what to do."""
+
+    def __init__(self, why: str, *, hint: str = "") -> None:
+        """Keep what is wrong, and what to do."""
+        super().__init__(why)
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a server is told from outside.
+
+    Attributes:
+        network: what people call the network.
+        notebooks: the folder with one notebook for each page.
+        host: the address to listen on.
+        port: the port; 0: any free one.
+        base: the path under which everything lies, with a slash at both ends.
+        public: where a reverse proxy shows this server (`https://host/base/`), or empty.
+    """
+
+    network: str
+    notebooks: Path
+    host: str = "127.0.0.1"
+    port: int = 8866
+    base: str = "/"
+    public: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def public_origin(self) -> str:
+        """Return scheme and host of `public`, or nothing."""
+        parts = urlsplit(self.public)
+        return f"{parts.scheme}://{parts.netloc}" if self.public else ""
+
+
+class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
+    """Voila as a part of this process: opened and closed, never in charge of loop or signals."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        keys: Keys,
+        live: Changes,
+        make_page: Callable[[str], Page],
+    ) -> None:
+        """Prepare; nothing listens and no kernel runs before `open`.
+
+        Args:
+            settings: what is told from outside.
+            keys: who may come in.
+            live: what viewers' pages are drawn from.
+            make_page: returns a new page by its name, for one viewer.
+        """
+        self.own = settings
+        self.keys = keys
+        self.assets = load_assets()
+        self._server: HTTPServer | None = None
+        site = Site(base=settings.base, network=settings.network, version=self.assets.version)
+        self.desk = Desk(
+            site=site,
+            keys=keys,
+            limits=settings.limits,
+            live=live,
+            make_page=make_page,
+            page_names=tuple(TITLES),
+            public_origin=settings.public_origin,
+        )
+        super().__init__(config=_config(settings, site))
+
+    def prepare(self) -> None:
+        """Do what Voila's command line does, without reading anybody's configuration files."""
+        _show_template_folder()
+        self.root_dir = str(self.own.notebooks)
+        self.base_url = self.server_url = self.own.base
+        self.ip, self.port = self.own.host, self.own.port
+        self.token = ""
+        self.voila_configuration = VoilaConfiguration(parent=self)
+        self.setup_template_dirs()
+
+    async def open(self) -> None:
+        """Listen, and start the kernels that are kept ready.
+
+        Raises:
+            DashError: the port is taken, or may not be listened on.
+        """
+        self.prepare()
+        sockets = _listen(self.own.host, self.own.port)
+        self.port = sockets[0].getsockname()[1]
+        self.desk.invitation = self.address(Role.VIEWER)
+        self.connection_dir = tempfile.mkdtemp(prefix="opkit-dash-")
+        settings = self.init_settings()
+        self.app = Application(**settings, default_handler_class=Nowhere)
+        self.app.add_handlers(".*$", self.init_handlers())
+        self._server = HTTPServer(self.app, xheaders=bool(self.own.public))
+        self._server.add_sockets(sockets)
+
+    def init_settings(self) -> dict[str, Any]:
+        """Return Voila's settings, with our door in place of its own."""
+        settings: dict[str, Any] = super().init_settings()
+        self.kernel_manager.allowed_message_types = sorted(ALLOWED)
+        self.identity_provider = Door(
+            keys=self.keys,
+            limits=self.own.limits,
+            secure=self.own.public.startswith("https:"),
+            parent=self,
+        )
+        self.authorizer = PresentersOnly(parent=self, identity_provider=self.identity_provider)
+        return {
+            **settings,
+            "identity_provider": self.identity_provider,
+            "authorizer": self.authorizer,
+            "login_url": f"{self.own.base}login",
+            "headers": {"Referrer-Policy": "same-origin"},
+            "websocket_max_message_size": self.own.limits.message_bytes_max,
+            "opkit_cookie": f"opkit-{self.port}",
+            "opkit_assets": self.assets,
+            SETTING: self.desk,
+        }
+
+    def init_handlers(self) -> list[Any]:
+        """Return our routes; none of Voila's own is served."""
+        return routes(self)
+
+    def address(self, role: Role) -> str:
+        """Return the address that lets a role in."""
+        where = self.own.public or f"http://{_host(self.own.host)}:{self.port}{self.own.base}"
+        return f"{where}?token={quote(self.keys.tokens[role])}"
+
+    async def close(self) -> None:
+        """Stop listening, hang up on everybody, end every kernel."""
+        if self._server is not None:
+            self._server.stop()
+            for viewer in tuple(self.desk.viewers):
+                viewer.close(1001, "the server ends")
+            await self._server.close_all_connections()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_DEADLINE_MS / 1000):
+                await ensure_async(self.kernel_manager.shutdown_all(now=True))
+        shutil.rmtree(self.connection_dir, ignore_errors=True)
+
+
+def _config(settings: Settings, site: Site) -> Config:
+    limits = settings.limits
+    return Config(
+        {
+            "VoilaConfiguration": {
+                "template": TEMPLATE,
+                "allow_template_override": "NO",
+                "allow_theme_override": "NO",
+                "strip_sources": True,
+                "show_tracebacks": False,
+                "file_allowlist": [],
+                "preheat_kernel": limits.ready_per_page > 0,
+                "default_pool_size": limits.ready_per_page,
+                "extension_denylist": _needless_extensions(),
+                "resources": {
+                    "opkit": {"assets": site.asset(""), "titles": dict(TITLES)},
+                },
+            },
+            "AsyncMappingKernelManager": {
+                "cull_idle_timeout": limits.idle_ms // 1000,
+                "cull_interval": max(1, limits.idle_look_ms // 1000),
+                "cull_connected": False,
+            },
+        }
+    )
+
+
+def _needless_extensions() -> list[str]:
+    """Return the installed extensions of JupyterLab that no page needs."""
+    from jupyterlab_server.config import get_federated_extensions
+
+    return sorted(set(get_federated_extensions(get_voila_labextensions_path())) - WIDGETS)
+
+
+def _show_template_folder() -> None:
+    """Have Jupyter find our template: it looks where `JUPYTER_PATH` says, first of all."""
+    ours = str(files("opkit.dash") / "templates")
+    paths = os.environ.get("JUPYTER_PATH", "").split(os.pathsep)
+    if ours not in paths:
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (ours, *paths)))
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen.
+
+    Raises:
+        DashError: the port is taken, or may not be listened on.
+    """
+    from tornado.netutil import bind_sockets
+
+    try:
+        return bind_sockets(port, address=host)
+    except OSError as bad:
+        taken = bad.errno == errno.EADDRINUSE
+        raise DashError(
+            f"port {port} of {host} is taken" if taken else f"cannot listen on {host}: {bad}",
+            hint="choose another: --port 0 takes any free one",
+        ) from bad
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
