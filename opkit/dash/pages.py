@@ -118,7 +118,8 @@ def landing(site: Site, *, viewer: bool, state: str, health: str, invitation: st
     top = fill(site.bar(viewer=viewer), {"health": health})
     body = (
         f'{top}<main class="opkit landing"><div class="doors">{cards}</div>'
-        f'<section class="card"><h2>How is the network?</h2>{state}</section>{invite}</main>'
+        f'<section class="card"><h2>How is the network?</h2><p class="health">{state}</p></section>'
+        f"{invite}</main>"
     )
     return document(site, title=site.network, body=body, scripts=("board.js",))
 
