@@ -1,7 +1,8 @@
 """The parts that every page is made of. What is passed as markup says so; all else is escaped.
 
 A control carries `data-act` and its arguments as `data-…`; whoever shows the page sends both to the
-page's `act`. `data-key` binds a key to it, `data-copy` copies, `data-new` marks what just came.
+page's `act`. `data-key` binds a key to it, `data-copy` copies, and
+what carries `data-new` is tinted when it comes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from opkit.story.states import State
 from opkit.views.amounts import clock_text
 from opkit.views.page import icon
 
-NEW_MS: Final = 2_000
-"""For how long what just came is tinted."""
+LISTED_MAX: Final = 24
+"""How many lines a figure opens to."""
 
 
 def card(question: str, body: str, *, beside: str = "", classes: str = "") -> str:
@@ -86,6 +87,19 @@ def figure(
     )
 
 
+def listed(rows: Sequence[tuple[str, str]]) -> str:
+    """Return what a figure rests on: names beside markup, one a line. No row, nothing to open."""
+    if not rows:
+        return ""
+    shown = "".join(
+        f"<li><span>{escape(name)}</span><span>{said}</span></li>"
+        for name, said in rows[:LISTED_MAX]
+    )
+    rest = len(rows) - LISTED_MAX
+    more = f'<li class="soft">and {rest:,} more</li>' if rest > 0 else ""
+    return f"<ul>{shown}{more}</ul>"
+
+
 def pill(state: State, words: str) -> str:
     """Return a few words in a state's shape and colour."""
     return f'<span class="pill t-{state.value}">{icon(state)}{escape(words)}</span>'
@@ -147,14 +161,12 @@ class Row:
         key: what stays the same while the row's values change.
         cells: markup, one for each column.
         opened: markup below the row, over its whole width.
-        fresh: it just came.
         selected: it is the one whose page is open.
     """
 
     key: str
     cells: Sequence[str]
     opened: str = ""
-    fresh: bool = False
     selected: bool = False
 
 
@@ -173,13 +185,13 @@ def _row(columns: Sequence[Column], row: Row) -> str:
         f'<td{_classes(column)} data-label="{escape(column.title)}">{cell}</td>'
         for column, cell in zip(columns, row.cells, strict=True)
     )
-    marks = f"{' data-new' if row.fresh else ''}{' aria-current=true' if row.selected else ''}"
+    current = " aria-current=true" if row.selected else ""
     below = (
         f'<tr class="below"><td colspan="{len(columns)}">{row.opened}</td></tr>'
         if row.opened
         else ""
     )
-    return f'<tr id="{escape(row.key)}"{marks}>{cells}</tr>{below}'
+    return f'<tr id="{escape(row.key)}" data-new{current}>{cells}</tr>{below}'
 
 
 def _classes(column: Column) -> str:

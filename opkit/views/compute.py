@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Final
@@ -12,13 +13,13 @@ from opkit.story.states import State
 from opkit.views import header
 from opkit.views.amounts import brief_text, count_text, counted, moment_html, size_text
 from opkit.views.cards import (
-    NEW_MS,
     Column,
     Row,
     card,
     control,
     empty,
     figure,
+    listed,
     pill,
     said_state,
     scroll,
@@ -32,7 +33,7 @@ from opkit.views.figures import (
     TaskFigure,
     Verification,
 )
-from opkit.views.values import text_html, took, values_table
+from opkit.views.values import member_html, text_html, took, values_table
 from opkit.wire.compute import FINAL, TaskState
 
 TASK_STATES: Final[dict[TaskState, State]] = {
@@ -64,7 +65,7 @@ FILTERS: Final[Mapping[str, tuple[str, frozenset[TaskState]]]] = {
 
 def frame() -> str:
     """Return the markup around the compute page's cards."""
-    ids = ("programs", "open", "done", "ended", "tasks", "modules", "task")
+    ids = ("programs", "open", "done", "failed", "tasks", "modules", "task")
     return (
         '<div class="board compute-board">'
         + "".join(f'<div class="at-{each}" data-card="{each}"></div>' for each in ids)
@@ -94,7 +95,7 @@ def cards(
         "programs": lambda: programs(figures()),
         "open": lambda: open_tasks(figures()),
         "done": lambda: done_tasks(figures()),
-        "ended": lambda: ended_tasks(figures()),
+        "failed": lambda: failed_tasks(figures()),
         "tasks": lambda: tasks(figures(), selected=selected, showing=showing),
         "modules": lambda: modules(figures()),
         "task": lambda: task(figures(), selected, verification),
@@ -117,7 +118,10 @@ def programs(figures: ComputeFigures) -> str:
     """Return how many modules are known."""
     total = sum(each.size_bytes for each in figures.modules)
     return figure(
-        "What can be run?", count_text(len(figures.modules)), f"programs, {size_text(total)}"
+        "What can be run?",
+        count_text(len(figures.modules)),
+        f"programs, {size_text(total)}",
+        opened=listed([(each.name, size_text(each.size_bytes)) for each in figures.modules]),
     )
 
 
@@ -125,23 +129,43 @@ def open_tasks(figures: ComputeFigures) -> str:
     """Return how many tasks are under way."""
     waiting = [each for each in figures.tasks if each.state not in FINAL]
     running = sum(each.state is TaskState.RUNNING for each in waiting)
-    return figure("What is under way?", count_text(len(waiting)), f"tasks, {running} running")
+    return figure(
+        "What is under way?",
+        count_text(len(waiting)),
+        f"tasks, {running} running",
+        opened=listed([(_named(each), said_state(*task_state(each))) for each in waiting]),
+    )
 
 
 def done_tasks(figures: ComputeFigures) -> str:
     """Return how many tasks have a result, of all that were asked for."""
-    done = sum(each.state is TaskState.DONE for each in figures.tasks)
+    done = [each for each in figures.tasks if each.state is TaskState.DONE]
     asked = max(figures.tasks_total, len(figures.tasks))
-    return figure("What was done?", count_text(done), f"of {counted(asked, 'task')}")
+    by = Counter(each.executor for each in done)
+    return figure(
+        "What was done?",
+        count_text(len(done)),
+        f"of {counted(asked, 'task')}",
+        opened=listed([(who, counted(count, "task")) for who, count in by.most_common()]),
+    )
 
 
-def ended_tasks(figures: ComputeFigures) -> str:
-    """Return how many tasks ended without a result, and how many of those nobody intended."""
+def failed_tasks(figures: ComputeFigures) -> str:
+    """Return how many tasks failed, apart from those that a rule ended."""
     ended = [each for each in figures.tasks if each.state in FINAL - {TaskState.DONE}]
+    ways = Counter((*task_state(each), each.code) for each in ended)
     failed = sum(task_state(each)[0] is State.FAILED for each in ended)
-    tone = State.FAILED if failed else None
-    words = f"tasks, {failed} failed" if failed else "tasks, all by a rule"
-    return figure("What ended otherwise?", count_text(len(ended)), words, tone=tone)
+    rows = [
+        (f"{counted(count, 'task')}{_because(code)}", said_state(state, words))
+        for (state, words, code), count in ways.most_common()
+    ]
+    return figure(
+        "Did anything fail?",
+        count_text(failed),
+        f"failed, {len(ended) - failed} ended by a rule",
+        tone=State.FAILED if failed else None,
+        opened=listed(rows),
+    )
 
 
 def modules(figures: ComputeFigures) -> str:
@@ -218,16 +242,26 @@ def task(figures: ComputeFigures, task_id: str, verification: Verification | Non
         )
         return card(question, empty("No task is chosen.", hint))
     verified = verification if verification and verification.task_id == task_id else None
-    state, words = task_state(chosen)
     back = control("Close", "close", kind="quiet", key="Escape")
     body = (
-        f"{pill(state, words)}{_receipt(chosen, verified, figures)}"
+        f"{_verdict(chosen, verified, figures)}{_receipt(chosen, verified)}"
         f"<h2>What is known of it?</h2>{values_table(_facts(chosen))}"
     )
     return card(question, scroll(body, name="Task"), beside=back)
 
 
-def _receipt(each: TaskFigure, verified: Verification | None, figures: ComputeFigures) -> str:
+def _verdict(each: TaskFigure, verified: Verification | None, figures: ComputeFigures) -> str:
+    state = pill(*task_state(each))
+    if verified is None:
+        return f'<p class="verdict">{state}</p>'
+    held = sum(check.ok for check in verified.checks)
+    tone = State.DONE if verified.ok else State.FAILED
+    count = pill(tone, f"holds: {held} of {len(verified.checks)} checks")
+    at = moment_html(verified.at_ms, now_ms=figures.now_ms)
+    return f'<p class="verdict">{state}{count}<span class="soft">verified here at {at}</span></p>'
+
+
+def _receipt(each: TaskFigure, verified: Verification | None) -> str:
     if each.state not in FINAL:
         return '<p class="soft">It has no receipt yet: its executor signs one when it ends.</p>'
     if not each.receipt_hash and verified is None:
@@ -238,14 +272,9 @@ def _receipt(each: TaskFigure, verified: Verification | None, figures: ComputeFi
             "<p>Its executor signed a receipt. A check here trusts no node: it needs the receipt, "
             f"the manifest and the genesis that this machine keeps.</p>{verify}"
         )
-    held = sum(check.ok for check in verified.checks)
-    good = State.DONE if verified.ok else State.FAILED
-    count = f"holds: {held} of {len(verified.checks)} checks"
     again = control("Verify again", "verify", task=each.task_id)
     facts = values_table(dict(verified.facts)) if verified.facts else ""
     return (
-        f'<p class="verdict">{pill(good, count)} <span class="soft">verified here at '
-        f"{moment_html(verified.at_ms, now_ms=figures.now_ms)}</span></p>"
         f"<p>{escape(verified.verdict)}</p>{checks_table(verified.checks)}{facts}"
         f'<div class="acts">{again}{_save(verified)}</div>'
     )
@@ -281,15 +310,22 @@ def _facts(each: TaskFigure) -> dict[str, object]:
     return facts
 
 
+def _named(each: TaskFigure) -> str:
+    return f"{each.module or each.wasm_hash[:12]}, {each.member_id}"
+
+
+def _because(code: str) -> str:
+    return f", {code.replace('-', ' ')}" if code else ""
+
+
 def _module(each: ModuleFigure, figures: ComputeFigures) -> Row:
     return Row(
         key=f"m-{each.wasm_hash}",
-        fresh=figures.now_ms - each.deployed_ms < NEW_MS,
         cells=(
             f"<b>{escape(each.name)}</b>",
             text_html(each.wasm_hash),
             size_text(each.size_bytes),
-            escape(each.owner),
+            member_html(each.owner),
             ", ".join(map(escape, each.holders)) or '<span class="soft">nobody now</span>',
             count_text(each.runs),
             moment_html(each.deployed_ms, now_ms=figures.now_ms),
@@ -307,15 +343,13 @@ def _task(each: TaskFigure, figures: ComputeFigures, *, selected: str) -> Row:
         f'aria-expanded="{"true" if chosen else "false"}">'
         f"<b>{escape(each.module or each.wasm_hash[:12])}</b></button>"
     )
-    changed_ms = max(each.accepted_ms, each.ended_ms)
     return Row(
         key=f"t-{each.task_id}",
-        fresh=figures.now_ms - changed_ms < NEW_MS,
         selected=chosen,
         cells=(
             said_state(state, words),
             opens,
-            escape(each.member_id),
+            member_html(each.member_id),
             escape(each.executor) or none,
             took(max(0, each.ended_ms - each.accepted_ms)) if each.ended_ms else none,
             brief_text(each.fuel_used) if each.fuel_used else none,

@@ -17,13 +17,13 @@ from opkit.views.amounts import (
     size_text,
 )
 from opkit.views.cards import (
-    NEW_MS,
     Column,
     Row,
     card,
     control,
     empty,
     figure,
+    listed,
     pill,
     said_state,
     scroll,
@@ -82,7 +82,7 @@ def nodes_up(figures: NetworkFigures) -> str:
         f"{len(figures.nodes) - len(down)}",
         words,
         tone=State.FAILED if down else None,
-        opened=_listed([(each.title, _health(each)) for each in figures.nodes]),
+        opened=listed([(each.title, _health(each)) for each in figures.nodes]),
     )
 
 
@@ -96,7 +96,7 @@ def links_up(figures: NetworkFigures) -> str:
         f"{len(figures.links) - len(out)}",
         f"of {counted(len(figures.links), 'link')} up",
         tone=tone,
-        opened=_listed([(_pair(each, figures), _link_state(each)) for each in figures.links]),
+        opened=listed([(_pair(each, figures), _link_state(each)) for each in figures.links]),
     )
 
 
@@ -108,7 +108,7 @@ def round_trip(figures: NetworkFigures) -> str:
         if each.state == "up" and each.round_trip_us is not None
     ]
     known.sort(key=lambda pair: -pair[0])
-    opened = _listed([(_pair(each, figures), round_trip_text(us)) for us, each in known])
+    opened = listed([(_pair(each, figures), round_trip_text(us)) for us, each in known])
     if not known:
         return figure("How far apart are they?", "–", "no link is up")
     value, unit = round_trip_text(known[0][0]).split(" ")
@@ -120,7 +120,7 @@ def traffic(figures: NetworkFigures) -> str:
     total = sum(each.bytes_per_s for each in figures.links)
     value, unit = rate_text(total).split(" ")
     busiest = sorted(figures.links, key=lambda each: -each.bytes_per_s)
-    opened = _listed([(_pair(each, figures), rate_text(each.bytes_per_s)) for each in busiest])
+    opened = listed([(_pair(each, figures), rate_text(each.bytes_per_s)) for each in busiest])
     return figure("How much do they say?", value, f"{unit} on all links", opened=opened)
 
 
@@ -190,12 +190,11 @@ def happenings(figures: NetworkFigures, *, opened: str = "") -> str:
 
 
 def _happening(each: Happening, figures: NetworkFigures, *, opened: bool) -> str:
-    new = " data-new" if figures.now_ms - each.at_ms < NEW_MS else ""
     act, entry = ("close", "") if opened else ("open", escape(each.key))
     purpose = '<em class="pill t-running">on purpose</em>' if each.adversarial else ""
     rests = f'<div class="rests">{values_table(dict(each.entry))}</div>' if opened else ""
     return (
-        f'<li id="h-{escape(each.key)}"{new}><button type="button" data-act="{act}" '
+        f'<li id="h-{escape(each.key)}" data-new><button type="button" data-act="{act}" '
         f'data-entry="{entry}" aria-expanded="{"true" if opened else "false"}">'
         f"{icon(each.tone)}<span>{escape(each.sentence)}{purpose}</span>"
         f"{moment_html(each.at_ms, now_ms=figures.now_ms)}</button>{rests}</li>"
@@ -309,12 +308,3 @@ def _ends(link: LinkFigure) -> tuple[str, str]:
 def _pair(link: LinkFigure, figures: NetworkFigures) -> str:
     titles = {each.org: each.title for each in figures.nodes}
     return f"{titles.get(link.a, link.a)} and {titles.get(link.b, link.b)}"
-
-
-def _listed(rows: list[tuple[str, str]]) -> str:
-    """Return names beside markup, one a line."""
-    return (
-        "<ul>"
-        + "".join(f"<li><span>{escape(name)}</span><span>{said}</span></li>" for name, said in rows)
-        + "</ul>"
-    )

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Final
 
 from opkit.views.nav import PAGES
 from opkit.views.tokens import DARK, LIGHT, css_tokens, css_variables
-
-_NEW: Final = "@keyframes opkit-new{0%,40%{background-color:var(--opkit-run-tint)}}\n"
-"""What just came is tinted, and fades. Keyframes cannot be nested."""
 
 
 @cache
@@ -27,8 +23,8 @@ def common_css() -> str:
 def board_css() -> str:
     """Return the style of a board, wherever it stands; a notebook's own theme is followed."""
     pages = "".join(_asset(f"{each.name}.css") for each in PAGES)
-    parts = f"{common_css()}{_asset('board.css')}{pages}"
-    return f"{css_tokens()}{_notebook_tokens()}{_NEW}.opkit{{\n{parts}}}\n"
+    parts = f"{common_css()}{_asset('board.css')}{_asset('parts.css')}{pages}"
+    return f"{css_tokens()}{_notebook_tokens()}.opkit{{\n{parts}}}\n"
 
 
 @cache

@@ -31,6 +31,10 @@ HEALTH_STATES: Final[dict[Health, State]] = {
 """The state whose shape and colour a node's health has."""
 
 
+_BOW: Final = 26
+"""How far the ends of a bow lie below its middle, in hundredths of the map's height."""
+
+
 class Place(NamedTuple):
     """A place on the map, in hundredths of its width and height."""
 
@@ -55,20 +59,11 @@ def topology(
             "If none does, start a network: opkit devnet up",
         )
         return card(title, nothing, classes="map-card")
-    places = dict(zip((node.org for node in figures.nodes), ring(len(figures.nodes)), strict=True))
-    recent = _recent(figures, places)
-    crowded = len(figures.nodes) >= CROWDED
-    lines = "".join(_line(link, places, recent) for link in figures.links)
-    labels = "".join(
-        _label(link, places, recent, selected=selected, crowded=crowded) for link in figures.links
-    )
-    nodes = "".join(
-        _node(node, places[node.org], selected=selected == node.org) for node in figures.nodes
-    )
+    drawn = _Map(figures, selected=selected)
     body = (
-        f'<div class="map{" crowded" if crowded else ""}">'
-        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
-        f"{lines}</svg>{nodes}{labels}</div>"
+        f'<div class="map{" crowded" if drawn.crowded else ""}">'
+        '<div class="field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" '
+        f'aria-hidden="true">{drawn.lines()}</svg>{drawn.nodes()}{drawn.labels()}</div></div>'
     )
     return card(title, body, classes="map-card")
 
@@ -76,15 +71,16 @@ def topology(
 def ring(count: int) -> tuple[Place, ...]:
     """Return the places of so many nodes, first to last clockwise; the same count, the same places.
 
-    An odd number has one on top, an even number stands on a flat side.
+    A few stand on a ring: an odd number has one on top, an even number stands on a flat side. Many
+    stand on two bows, one above the other, so that there is room for their names.
     """
-    if count == 1:
-        return (Place(50, 50),)
+    if count >= CROWDED:
+        above = count - count // 2
+        return (*_bow(above, top=True), *reversed(_bow(count - above, top=False)))
     start = -math.pi / 2 - (0 if count % 2 else math.pi / count)
     angles = [start + 2 * math.pi * index / count for index in range(count)]
-    wide = 30 if count < 4 else 36
-    xs = _fitted([math.cos(angle) for angle in angles], low=50 - wide, high=50 + wide)
-    ys = _fitted([math.sin(angle) for angle in angles], low=25, high=74)
+    xs = _fitted([math.cos(angle) for angle in angles])
+    ys = _fitted([math.sin(angle) for angle in angles])
     return tuple(Place(round(x, 2), round(y, 2)) for x, y in zip(xs, ys, strict=True))
 
 
@@ -95,73 +91,120 @@ def link_words(link: LinkFigure) -> str:
     return "lost" if link.state == "lost" else round_trip_text(link.round_trip_us)
 
 
-def _fitted(values: Sequence[float], *, low: float, high: float) -> list[float]:
+def _bow(count: int, *, top: bool) -> tuple[Place, ...]:
+    xs = [index / (count - 1) * 100 for index in range(count)]
+    ys = [_BOW * (x / 50 - 1) ** 2 for x in xs]
+    return tuple(
+        Place(round(x, 2), round(y if top else 100 - y, 2)) for x, y in zip(xs, ys, strict=True)
+    )
+
+
+def _fitted(values: Sequence[float]) -> list[float]:
+    """Return values stretched to the whole of the map; all in its middle if they are the same."""
     bottom, top = min(values), max(values)
     if top - bottom < 1e-9:
-        return [(low + high) / 2] * len(values)
-    return [low + (value - bottom) / (top - bottom) * (high - low) for value in values]
+        return [50.0] * len(values)
+    return [(value - bottom) / (top - bottom) * 100 for value in values]
 
 
-def _recent(figures: NetworkFigures, places: dict[str, Place]) -> dict[frozenset[str], Traffic]:
-    """Return what moved last on each link, if it is recent."""
-    moved = [
-        each
-        for each in figures.traffic
-        if figures.now_ms - each.at_ms < TRAFFIC_MS and {each.source, each.target} <= places.keys()
-    ]
-    return {
-        frozenset((each.source, each.target)): each
-        for each in sorted(moved, key=lambda each: each.at_ms)
-    }
+class _Map:
+    """What every part of one drawing needs: where nodes are, and what moved last on each link."""
 
+    def __init__(self, figures: NetworkFigures, *, selected: str) -> None:
+        self.crowded = len(figures.nodes) >= CROWDED
+        self._selected = selected
+        self._nodes = {node.org: node for node in figures.nodes}
+        self._places = dict(zip(self._nodes, ring(len(self._nodes)), strict=True))
+        self._order = {org: number for number, org in enumerate(self._nodes)}
+        self._links = [
+            link for link in figures.links if link.a in self._nodes and link.b in self._nodes
+        ]
+        self._moved = {
+            frozenset((each.source, each.target)): each
+            for each in sorted(figures.traffic, key=lambda each: each.at_ms)
+            if figures.now_ms - each.at_ms < TRAFFIC_MS
+            and each.source in self._nodes
+            and each.target in self._nodes
+        }
 
-def _line(link: LinkFigure, places: dict[str, Place], recent: dict[frozenset[str], Traffic]) -> str:
-    if link.a not in places or link.b not in places:
-        return ""
-    a, b = places[link.a], places[link.b]
-    moved = recent.get(frozenset((link.a, link.b)))
-    kind = f"moves s-{moved.tone.value}" if moved and link.state == "up" else link.state
-    return (
-        f'<line id="line-{escape(link.a)}-{escape(link.b)}" class="{kind}" '
-        f'x1="{a.x}" y1="{a.y}" x2="{b.x}" y2="{b.y}" vector-effect="non-scaling-stroke"/>'
-    )
-
-
-def _label(
-    link: LinkFigure,
-    places: dict[str, Place],
-    recent: dict[frozenset[str], Traffic],
-    *,
-    selected: str,
-    crowded: bool,
-) -> str:
-    if link.a not in places or link.b not in places:
-        return ""
-    a, b = places[link.a], places[link.b]
-    moved = recent.get(frozenset((link.a, link.b)))
-    if crowded and link.state == "up" and not moved and selected not in (link.a, link.b):
-        return ""
-    shown = _on_line(link, moved)
-    middle = Place((a.x + b.x) / 2, (a.y + b.y) / 2)
-    return (
-        f'<div id="link-{escape(link.a)}-{escape(link.b)}" class="on-line" '
-        f'style="left:{middle.x:.2f}%;top:{middle.y:.2f}%">{shown}</div>'
-    )
-
-
-def _on_line(link: LinkFigure, moved: Traffic | None) -> str:
-    if link.state == "cut":
-        return f'<span class="flag s-running">{_SCISSORS}cut on purpose</span>'
-    if link.state == "lost":
-        return f'<span class="flag s-failed">{icon(State.FAILED)}lost</span>'
-    figures = f"<b>{round_trip_text(link.round_trip_us)}</b>"
-    if moved:
-        return (
-            f'<span class="flag s-{moved.tone.value}">{escape(moved.words)}</span>'
-            f'<span class="under">{figures}</span>'
+    def lines(self) -> str:
+        """Return all links as lines; those that say something last, so that they lie on top."""
+        ordered = sorted(
+            self._links, key=lambda link: (link.state != "up", self._on(link) is not None)
         )
-    rate = f" <i>{rate_text(link.bytes_per_s)}</i>" if link.bytes_per_s else ""
-    return f'<span class="plain">{figures}{rate}</span>'
+        return "".join(self._line(link) for link in ordered)
+
+    def labels(self) -> str:
+        """Return what stands on the lines."""
+        return "".join(self._label(link) for link in self._links)
+
+    def nodes(self) -> str:
+        """Return all nodes."""
+        return "".join(
+            _node(node, self._places[org], selected=org == self._selected)
+            for org, node in self._nodes.items()
+        )
+
+    def _on(self, link: LinkFigure) -> Traffic | None:
+        return self._moved.get(frozenset((link.a, link.b))) if link.state == "up" else None
+
+    def _line(self, link: LinkFigure) -> str:
+        a, b = self._places[link.a], self._places[link.b]
+        moved = self._on(link)
+        kind = f"moves s-{moved.tone.value}" if moved else link.state
+        return (
+            f'<line id="line-{escape(link.a)}-{escape(link.b)}" class="{kind}" '
+            f'x1="{a.x}" y1="{a.y}" x2="{b.x}" y2="{b.y}" vector-effect="non-scaling-stroke"/>'
+        )
+
+    def _label(self, link: LinkFigure) -> str:
+        if not self._says_something(link):
+            return ""
+        place = self._label_place(link)
+        return (
+            f'<div id="link-{escape(link.a)}-{escape(link.b)}" class="on-line" '
+            f'style="left:{place.x:.2f}%;top:{place.y:.2f}%">{self._words(link)}</div>'
+        )
+
+    def _says_something(self, link: LinkFigure) -> bool:
+        """Tell whether a line is labelled: that a dead node's links are lost, the node says."""
+        if link.state == "lost":
+            return all(self._nodes[org].health == "up" for org in (link.a, link.b))
+        if not self.crowded or link.state == "cut" or self._on(link):
+            return True
+        return self._selected in (link.a, link.b)
+
+    def _label_place(self, link: LinkFigure) -> Place:
+        """Return the middle of a side; on a diagonal a place near its first end, clockwise.
+
+        Diagonals meet in the middle of the map, where their labels would cover each other. Those
+        of a selected node stand near the others' ends for the same reason.
+        """
+        count = len(self._nodes)
+        ahead = (self._order[link.b] - self._order[link.a]) % count
+        first, second = (link.a, link.b) if ahead * 2 <= count else (link.b, link.a)
+        side = ahead in (1, count - 1) or count < 4
+        along = 0.5 if side else 0.36
+        if self.crowded and self._selected in (first, second):
+            along = 0.7 if first == self._selected else 0.3
+        one, other = self._places[first], self._places[second]
+        return Place(one.x + (other.x - one.x) * along, one.y + (other.y - one.y) * along)
+
+    def _words(self, link: LinkFigure) -> str:
+        if link.state == "cut":
+            return f'<span class="flag s-running">{_SCISSORS}cut on purpose</span>'
+        if link.state == "lost":
+            return f'<span class="flag s-failed">{icon(State.FAILED)}lost</span>'
+        moved = self._on(link)
+        if moved:
+            way = f"{self._nodes[moved.source].initials} → {self._nodes[moved.target].initials}"
+            return (
+                f'<span class="flag s-{moved.tone.value}">{escape(moved.words)}'
+                f"<small>{escape(way)}</small></span>"
+            )
+        brief = self.crowded or len(self._nodes) > 4 or not link.bytes_per_s
+        rate = "" if brief else f" <i>{rate_text(link.bytes_per_s)}</i>"
+        return f'<span class="plain"><b>{round_trip_text(link.round_trip_us)}</b>{rate}</span>'
 
 
 def _node(node: NodeFigure, place: Place, *, selected: bool) -> str:

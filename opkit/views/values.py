@@ -41,6 +41,17 @@ def text_html(text: str) -> str:
     return escape(text)
 
 
+def member_html(member_id: str) -> str:
+    """Return a member's id as a name with the organisation below it; whole in its title."""
+    org, _, name = member_id.partition("/")
+    if not name:
+        return escape(member_id)
+    return (
+        f'<span class="member" title="{escape(member_id)}">{escape(name)}'
+        f"<small>{escape(org)}</small></span>"
+    )
+
+
 def label(name: str) -> str:
     """Return a field's name as words: `wasm_hash` → `wasm hash`, `fuel_used` → `fuel used`."""
     return escape(name.replace("_", " ").strip())
