@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from opkit.proof.genesis import GenesisView
     from opkit.proof.keys import Identity
     from opkit.runner.network import NetworkFacts, RunResult
-    from opkit.story import Flow
+    from opkit.story import Flow, World
 
 app = out.group()
 
@@ -43,12 +45,23 @@ def demo(
     devnet: Annotated[str | None, typer.Option(help="Tell on this running devnet.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")] = None,
+    present: Annotated[
+        bool, typer.Option("--present", help="Lead one story by keys, before an audience.")
+    ] = False,
+    autoplay: Annotated[
+        bool, typer.Option("--autoplay", help="With --present: begin to play by itself.")
+    ] = False,
+    pace: Annotated[
+        float, typer.Option(min=0.0, max=10.0, help="Playing: 2 is slow, 0.5 quick, 0 no pause.")
+    ] = 1.0,
     as_json: out.Json = False,
 ) -> int:
     """Tell the demo's stories on real nodes and write a signed report.
 
     Starts a network of its own and removes it at the end, unless --devnet names a running one. The
     network's genesis is kept in the state directory, so that the report can be verified later.
+
+    With --present nothing is written: space tells the next step, ? lists the keys.
 
     Exit codes: 0 told whole, 1 a story failed, 3 a flow does not apply to this network.
 
@@ -58,17 +71,26 @@ def demo(
       opkit demo a --out run --junit run.xml
 
       opkit demo a --devnet default
+
+      opkit demo a --present --devnet default
     """
     asked = _Asked(
         names=tuple(flow or ()), seed=seed, parallel=parallel, keep=keep, junit=junit, out=to
     )
+    tell: Callable[..., int] = partial(_tell, as_json=as_json)
+    if present:
+        if to is not None or junit is not None or as_json:
+            raise Mistake("presenting writes nothing", hint="leave --out, --junit and --json out")
+        tell = partial(_present, pace=pace, autoplay=autoplay)
+    elif autoplay:
+        raise Mistake("--autoplay is for presenting", hint="opkit demo --present --autoplay")
     if profile not in ("", *PROFILES):
         raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} is not empty", hint="a run folder is made new")
     if devnet is not None:
-        return _tell(asked, _attach(devnet, profile), None, as_json=as_json)
-    return _on_own_network(asked, profile or PROFILES[0], as_json=as_json)
+        return tell(asked, _attach(devnet, profile), None)
+    return _on_own_network(asked, profile or PROFILES[0], tell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +115,7 @@ def _attach(name: str, profile: str) -> DevnetState:
     return state
 
 
-def _on_own_network(asked: _Asked, profile: str, *, as_json: bool) -> int:
+def _on_own_network(asked: _Asked, profile: str, tell: Callable[..., int]) -> int:
     """Start the network at once, and everything else beside it."""
     from devnet.launch import launch, temporary_name
 
@@ -102,7 +124,7 @@ def _on_own_network(asked: _Asked, profile: str, *, as_json: bool) -> int:
     )
     kept = False
     try:
-        code = _tell(asked, None, launched, as_json=as_json, profile=profile)
+        code = tell(asked, None, launched, profile=profile)
         kept = asked.keep
         return code
     finally:
@@ -134,18 +156,7 @@ def _tell(
 
     @asynccontextmanager
     async def open_network() -> AsyncIterator[_Network]:
-        opened = state
-        if launched is not None:
-            from devnet.state import load_state_of
-
-            try:
-                await asyncio.to_thread(launched.wait_ready)
-            except asyncio.CancelledError:
-                launched.give_up()  # Otherwise Ctrl-C waits until the network is up.
-                raise
-            opened = load_state_of(launched.folder)
-        assert opened is not None, "a network is attached to or launched"
-        yield _Network(opened)
+        yield _Network(await _ready(state, launched))
 
     with Progress(screen) as progress:
         result = asyncio.run(
@@ -164,6 +175,62 @@ def _tell(
         )
     _conclude(result, as_json=as_json)
     return exits.DONE if result.ok else exits.FAILED
+
+
+async def _ready(state: DevnetState | None, launched: Launched | None) -> DevnetState:
+    """Return the state of the network that is attached to, or of the launched one once ready."""
+    if state is not None:
+        return state
+    assert launched is not None, "a network is attached to or launched"
+    from devnet.state import load_state_of
+
+    try:
+        await asyncio.to_thread(launched.wait_ready)
+    except asyncio.CancelledError:
+        launched.give_up()  # Otherwise Ctrl-C waits until the network is up.
+        raise
+    return load_state_of(launched.folder)
+
+
+def _present(
+    asked: _Asked,
+    state: DevnetState | None,
+    launched: Launched | None,
+    *,
+    pace: float,
+    autoplay: bool,
+    profile: str = "",
+) -> int:
+    """Have one story led by whoever sits at this terminal."""
+    profile = profile or (state.profile if state is not None else "")
+    chosen = _choose(asked.names, profile)
+    if len(asked.names) > 1:
+        raise Mistake("one story is presented at a time", hint=f"flows: {', '.join(asked.names)}")
+    from opkit.cli.present import present
+    from opkit.story.pace import Pace
+
+    opened: DevnetState | None = state
+
+    async def open_world(run_id: str) -> World:
+        nonlocal opened
+        from devnet import attach
+
+        opened = await _ready(opened, launched)
+        return await attach.open_world(opened.name, run_id=run_id, seed=asked.seed)
+
+    screen = out.console()
+    screen.soft_wrap = False
+    ended = asyncio.run(
+        present(
+            chosen[0],
+            open_world,
+            console=screen,
+            fd=sys.stdin.fileno(),
+            pace=Pace(factor=pace),
+            autoplay=autoplay,
+        )
+    )
+    return exits.DONE if ended.ok else exits.FAILED
 
 
 def _choose(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:

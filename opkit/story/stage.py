@@ -152,6 +152,12 @@ class Stage:
         return self._view
 
     @property
+    def busy(self) -> bool:
+        """Whether it opens, or tells a step or is about to: `NEXT` would be refused."""
+        lead = self._lead
+        return not lead.over and (lead.opening or lead.running or lead.goes_on)
+
+    @property
     def blobs(self) -> Mapping[str, bytes]:
         """Bytes of the blob proofs of this telling, by their names."""
         return dict(self._blobs)
