@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
 from nodeimpl.p2p.desk import Streamed
 from nodeimpl.p2p.peers import PeerAddress, Peers
@@ -62,6 +63,7 @@ KINDS: Mapping[str, Pieces] = {
     "silent": _silent,
 }
 """How each kind answers whoever fetches a blob from it."""
+assert tuple(KINDS) == HOSTILE_KINDS, "the kinds that can be asked for are those there are"
 
 
 class HostilePeer:

@@ -20,7 +20,7 @@ from devnet.layout import last_line, ready_file, wait_serving, write_config
 from devnet.links import Link
 from devnet.reaper import Child, Reaper
 from devnet.saying import say
-from devnet.spec import DAY_MS
+from devnet.spec import DAY_MS, HOSTILE_KINDS
 from devnet.state import DevnetError, DevnetState, NodeState, node_folder, save_state
 from devnet.timekeeper import Timekeeper
 from devnet.watch import Watch
@@ -253,7 +253,13 @@ class Network:
             kind: how it misbehaves.
             against: whom it connects to, by organisation.
             by: the number of the grant under which it was asked for.
+
+        Raises:
+            DevnetError: there is no such kind or node, or it ended or hung before it connected.
         """
+        if kind not in HOSTILE_KINDS:
+            kinds = ", ".join(HOSTILE_KINDS)
+            raise DevnetError(f"no hostile peer is of kind {kind!r}", hint=f"kinds: {kinds}")
         async with self._turn:
             targets = [self.state.node(org) for org in against]
             note = self.disturbances.note("hostile", kind=kind, against=list(against))

@@ -167,6 +167,9 @@ class DevnetSpec(_Data):
     temporary: bool = False
 
 
+HOSTILE_KINDS = ("tampering-provider", "short-provider", "endless-provider", "silent")
+"""How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none."""
+
 PROFILES: tuple[ProfileName, ...] = ("three", "federation")
 """The networks a devnet can be, smallest first."""
 

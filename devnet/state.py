@@ -120,6 +120,21 @@ class DevnetState(_State):
         known = ", ".join(node.org for node in self.nodes)
         raise DevnetError(f"devnet {self.name!r} has no node of {org!r}", hint=f"it has: {known}")
 
+    def find(self, begins: str) -> NodeState:
+        """Return the node of the organisation whose id begins so, if there is only one.
+
+        Raises:
+            DevnetError: there is none, or there are several.
+        """
+        found = [node for node in self.nodes if begins and node.org.startswith(begins)]
+        exact = [node for node in found if node.org == begins]
+        if len(exact or found) == 1:
+            return (exact or found)[0]
+        if not found:
+            return self.node(begins)
+        known = ", ".join(node.org for node in found)
+        raise DevnetError(f"several nodes begin with {begins!r}", hint=f"say which: {known}")
+
     def member(self, member_id: str) -> MemberState:
         """Return a founding member by id, or by the part after the slash if that is unambiguous.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "demo": "Tell the demo's stories on a network of real nodes and write a signed report.",
     "dash": "Serve the console in a browser: live pages of a network, presenting, looking on.",
-    "devnet": "Run a network of real nodes on this machine: up, status, logs, down, reset.",
+    "devnet": "Run a network of real nodes on this machine, look at it, do it harm, mend it.",
     "node": "Set up and run a single node: init, run.",
     "identity": "Make and show identities: new, show.",
     "login": "Get a token from a node, for tools that are not opkit.",

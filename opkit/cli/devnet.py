@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opkit import home
-from opkit.cli import exits, out
+from opkit.cli import chaos, exits, out
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ app = out.group(
       opkit devnet status                      who runs, who is connected to whom
 
       opkit devnet logs brightworks-cooperative --follow
+
+      opkit devnet kill harbor                 do it harm: kill, cut, hostile …
+
+      opkit devnet restart harbor              … and undo it: restart, heal, stop-hostile
 
       opkit devnet down                        stop it; `up` starts the same network again
 
@@ -291,3 +295,6 @@ def _stop(name: str) -> str:
 
     stop_devnet(name)
     return name
+
+
+chaos.add_to(app)

@@ -98,6 +98,21 @@ def test_a_node_that_is_not_there_is_told_with_those_that_are() -> None:
     assert "river-city-tool-library" in refused.value.hint
 
 
+def test_a_node_is_found_by_how_it_begins_if_only_one_does() -> None:
+    state = new_devnet()
+    for begins in ("h", "harbor", "harbor-homes-cooperative"):
+        assert state.find(begins).org == "harbor-homes-cooperative"
+    for begins in ("nobody", "cooperative", ""):
+        with pytest.raises(DevnetError, match="has no node of"):
+            state.find(begins)
+    longer = state.nodes[0].model_copy(update={"org": f"{state.nodes[0].org}-two"})
+    twins = state.model_copy(update={"nodes": (*state.nodes, longer)})
+    assert twins.find(state.nodes[0].org) == state.nodes[0]
+    with pytest.raises(DevnetError, match="several nodes") as refused:
+        twins.find("river")
+    assert longer.org in refused.value.hint
+
+
 def test_a_devnet_that_does_not_exist_is_told_with_how_to_start_one() -> None:
     with pytest.raises(DevnetError, match="no devnet called 'none'") as refused:
         load_state("none")

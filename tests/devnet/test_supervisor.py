@@ -205,8 +205,9 @@ def check_hostile_peers() -> None:
     assert ask("t", "status")["hostile"] == []
     with pytest.raises(DevnetError, match="no hostile peer"):
         ask("t", "stop-hostile", number=said["number"])
-    with pytest.raises(DevnetError, match="the hostile peer ended"):
+    with pytest.raises(DevnetError, match="of kind 'no such kind'") as refused:
         ask("t", "hostile", kind="no such kind", against=[HARBOR])
+    assert "tampering-provider" in refused.value.hint
 
 
 async def links_of(org: str) -> list[str]:

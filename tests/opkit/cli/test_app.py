@@ -20,7 +20,10 @@ Run = Callable[..., Any]
 
 COMMANDS = {
     "demo": (),
-    "devnet": ("up", "status", "logs", "down", "reset"),
+    "devnet": (
+        *("up", "status", "logs", "down", "reset"),
+        *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
+    ),
     "node": ("run", "init"),
     "identity": ("new", "show"),
     "login": (),
@@ -117,6 +120,9 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["receipt", "verify"], "Missing argument"),
         (["devnet", "up", "Big Name"], "no name for a devnet"),
         (["devnet", "up", "--profile", "seven"], "no profile"),
+        (["devnet", "heal", "harbor"], "two ends"),
+        (["devnet", "hostile", "friendly", "harbor"], "of kind 'friendly'"),
+        (["devnet", "stop-hostile", "0"], "greater than or equal to 1"),
         (["demo", "--profile", "seven"], "no profile"),
         (["receipt", "verify", "/no/such/file"], "No such file"),
         (["report", "verify", "/no/such/folder"], "no folder"),
@@ -171,6 +177,8 @@ def make_devnet() -> None:
         ["devnet", "down"],
         ["devnet", "logs"],
         ["devnet", "reset", "none"],
+        ["devnet", "kill", "harbor"],
+        ["devnet", "heal"],
         ["wasm", "list"],
         ["demo", "--devnet", "none"],
         ["login"],

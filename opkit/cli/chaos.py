@@ -1,0 +1,231 @@
+"""`opkit devnet kill`, `restart`, `cut`, `heal`, `hostile`, `stop-hostile`: harm on purpose.
+
+Each says what it is about to do before it does it, and afterwards what undoes it. All of it is
+journalled by the supervisor and shown in status, dashboards and reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from opkit.cli import exits, out
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from devnet.state import DevnetState, NodeState
+
+Devnet = Annotated[str | None, typer.Option(help="The devnet; default: the only running one.")]
+Org = Annotated[str, typer.Argument(help="Whose node: its organisation, or how that begins.")]
+
+
+def kill(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> int:
+    """Kill a node without warning, as a power cut would.
+
+    Undo it with `opkit devnet restart`.
+
+    Example: opkit devnet kill harbor
+    """
+    state = _running(devnet)
+    node = state.find(org)
+    return _do(
+        state,
+        "kill",
+        will=f"kill {_named(node)} without warning",
+        undo=f"opkit devnet restart {node.org}",
+        as_json=as_json,
+        org=node.org,
+    )
+
+
+def restart(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> int:
+    """Start a node that does not run, or end it in order and start it again.
+
+    Returns when it is ready, connected, and has the world time.
+
+    Example: opkit devnet restart harbor
+    """
+    state = _running(devnet)
+    node = state.find(org)
+    will = f"start {_named(node)} again and wait until it is ready"
+    return _do(state, "restart", will=will, undo="", as_json=as_json, org=node.org)
+
+
+def cut(
+    a: Org,
+    b: Annotated[str, typer.Argument(help="The node at the other end.")],
+    *,
+    devnet: Devnet = None,
+    as_json: out.Json = False,
+) -> int:
+    """Let nothing pass between two nodes, in either direction.
+
+    Undo it with `opkit devnet heal`.
+
+    Example: opkit devnet cut bright harbor
+    """
+    state = _running(devnet)
+    one, other = state.find(a), state.find(b)
+    return _do(
+        state,
+        "cut",
+        will=f"cut the link between {_named(one)} and {_named(other)}",
+        undo=f"opkit devnet heal {one.org} {other.org}",
+        as_json=as_json,
+        a=one.org,
+        b=other.org,
+    )
+
+
+def heal(
+    a: Annotated[
+        str, typer.Argument(help="One end, or how it begins; none: all links that are cut.")
+    ] = "",
+    b: Annotated[str, typer.Argument(help="The other end.")] = "",
+    *,
+    devnet: Devnet = None,
+    as_json: out.Json = False,
+) -> int:
+    """Let everything pass between two nodes again; without names, between all.
+
+    Examples:
+      opkit devnet heal bright harbor
+
+      opkit devnet heal
+    """
+    if bool(a) != bool(b):
+        raise Mistake("a link has two ends", hint="name both, or none to heal all that are cut")
+    state = _running(devnet)
+    if not a:
+        return _heal_all(state, as_json=as_json)
+    one, other = state.find(a), state.find(b)
+    return _do(
+        state,
+        "heal",
+        will=f"heal the link between {_named(one)} and {_named(other)}",
+        undo=f"opkit devnet cut {one.org} {other.org}",
+        as_json=as_json,
+        a=one.org,
+        b=other.org,
+    )
+
+
+def hostile(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="tampering-provider, short-provider, endless-provider (they serve changed, too "
+            "few, too many bytes), or silent."
+        ),
+    ],
+    orgs: Annotated[
+        list[str], typer.Argument(help="Whose nodes it connects to: one organisation or more.")
+    ],
+    *,
+    devnet: Devnet = None,
+    as_json: out.Json = False,
+) -> int:
+    """Connect a peer with a key of its own that misbehaves.
+
+    Undo it with `opkit devnet stop-hostile`.
+
+    Example: opkit devnet hostile tampering-provider harbor
+    """
+    from devnet.spec import HOSTILE_KINDS
+
+    if kind not in HOSTILE_KINDS:
+        raise Mistake(
+            f"no hostile peer is of kind {kind!r}", hint=f"kinds: {', '.join(HOSTILE_KINDS)}"
+        )
+    state = _running(devnet)
+    nodes = [state.find(org) for org in dict.fromkeys(orgs)]
+    return _do(
+        state,
+        "hostile",
+        will=f"connect a {kind} to {', '.join(map(_named, nodes))}",
+        undo="opkit devnet stop-hostile {number}",
+        as_json=as_json,
+        kind=kind,
+        against=[node.org for node in nodes],
+    )
+
+
+def stop_hostile(
+    number: Annotated[
+        int, typer.Argument(min=1, help="Its number, as `opkit devnet status` shows it.")
+    ],
+    *,
+    devnet: Devnet = None,
+    as_json: out.Json = False,
+) -> int:
+    """End a hostile peer.
+
+    Example: opkit devnet stop-hostile 1
+    """
+    state = _running(devnet)
+    will = f"end hostile peer {number}"
+    return _do(state, "stop-hostile", will=will, undo="", as_json=as_json, number=number)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add all of these to `opkit devnet`."""
+    for command in (kill, restart, cut, heal, hostile):
+        app.command()(command)
+    app.command("stop-hostile")(stop_hostile)
+
+
+def _running(name: str | None) -> DevnetState:
+    """Return the state of the devnet that is meant; it runs."""
+    from devnet.state import DevnetError, is_running, load_state, the_running_one
+
+    state = load_state(name if name is not None else the_running_one())
+    if not is_running(state.folder):
+        raise DevnetError(
+            f"devnet {state.name!r} is stopped", hint=f"start it: opkit devnet up {state.name}"
+        )
+    return state
+
+
+def _named(node: NodeState) -> str:
+    return f"{node.title} ({node.org})"
+
+
+def _do(
+    state: DevnetState, do: str, *, will: str, undo: str, as_json: bool, **arguments: Any
+) -> int:
+    """Say what will be done, have it done, and say what undoes it."""
+    from devnet.control import ask_supervisor
+
+    if not as_json:
+        out.console(errors=True).print(f"{state.name}: {will} …", markup=False)
+    said = asyncio.run(ask_supervisor(state.socket, do, **arguments))
+    undone_by = f"{undo.format(**said)} --devnet {state.name}" if undo else ""
+    out.show(
+        {**said, "undo": undone_by},
+        as_json=as_json,
+        human=lambda on: on.print(
+            f"done; undo: {undone_by}" if undone_by else "done", markup=False
+        ),
+    )
+    return exits.DONE
+
+
+def _heal_all(state: DevnetState, *, as_json: bool) -> int:
+    """Heal every link that is cut."""
+    from devnet.control import ask_supervisor
+
+    async def heal_each() -> list[dict[str, Any]]:
+        links = (await ask_supervisor(state.socket, "status", look=False))["links"]
+        ends = [{"a": link["a"], "b": link["b"]} for link in links if link["cut"]]
+        return [await ask_supervisor(state.socket, "heal", **pair) for pair in ends]
+
+    healed = asyncio.run(heal_each())
+    words = [f"healed {each['a']} – {each['b']}" for each in healed] or ["no link is cut"]
+    out.show(
+        {"healed": healed},
+        as_json=as_json,
+        human=lambda on: on.print("\n".join(words), markup=False),
+    )
+    return exits.DONE
