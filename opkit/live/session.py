@@ -236,7 +236,7 @@ class Session:
     def _begin(self, message: Mapping[str, Any]) -> None:
         number = _count(message.get("n"))
         act, arguments = message.get("act"), _arguments(message.get("args"))
-        if not isinstance(act, str) or arguments is None:
+        if not isinstance(act, str) or len(act) > TEXT_CHARS_MAX or arguments is None:
             self._flash("That was no act of this page.", hint="reload the page")
             self._send({"done": number})
             return

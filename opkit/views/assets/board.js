@@ -2,6 +2,7 @@
 // One script for dashboards, notebooks, viewers' pages and replays; it knows no page by name.
 // `Idiomorph` stands before it in the bundle. Source: ADR 0015.
 
+const HAVE_MS = 250; // How often at most it says how much it has painted.
 const HERE_MS = 4000; // How often the page says that it is still looked at.
 const LOST_MS = 9500; // After how long without an answer the connection counts as lost.
 const RELOAD_MS = 30000; // After how long a lost connection offers to load the page anew.
@@ -154,6 +155,7 @@ function attend(model, el) {
   const paint = painter(el);
   const waiting = new Map();
   let [acts, beats, heard, said, isLost] = [0, 0, Date.now(), 0, false];
+  let [revision, having] = [0, null];
 
   function send(message) {
     said = Date.now();
@@ -164,6 +166,11 @@ function attend(model, el) {
     }
   }
 
+  function have() {
+    having = null;
+    send({ do: "have", rev: revision });
+  }
+
   function take(message) {
     heard = Date.now();
     if (isLost) {
@@ -172,7 +179,8 @@ function attend(model, el) {
     }
     if (message.rev !== undefined) {
       paint.apply(message);
-      send({ do: "have", rev: message.rev });
+      revision = message.rev;
+      having ??= setTimeout(have, HAVE_MS);
     }
     if (message.flash) paint.flash(message.flash);
     if (message.done !== undefined) {
@@ -211,6 +219,7 @@ function attend(model, el) {
   send({ do: "hello" });
   return () => {
     clearInterval(timer);
+    clearTimeout(having);
     document.removeEventListener("visibilitychange", shown);
     model.off("msg:custom", take);
     leave();
