@@ -81,9 +81,10 @@ def _scaled(count: int, scale: tuple[tuple[int, str], ...], *, unit: str) -> str
 
 def _three(value: float) -> str:
     """Return up to three figures, never more decimals than mean something on a screen."""
-    if value >= 10:
+    # The bounds are those of what is shown: 9.96 rounds to ten, which has no decimals.
+    if value >= 9.95:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 0.995 else f"{value:.2f}"
 
 
 def _utc(at_ms: int) -> datetime:

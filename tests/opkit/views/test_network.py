@@ -1,0 +1,221 @@
+"""The network's page: every node and link in place, states in words, evidence behind every line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from opkit.views import network
+from opkit.views.topology import CROWDED, TRAFFIC_MS, link_words, ring, topology
+
+
+def drawn(figures, **selection):
+    return {name: draw() for name, draw in network.cards(lambda: figures, **selection).items()}
+
+
+def places(html):
+    return re.findall(r'id="node-([^"]+)" class="[^"]*" style="left:([\d.]+)%;top:([\d.]+)%', html)
+
+
+@pytest.mark.parametrize("count", range(1, 14))
+def test_nodes_stand_apart_and_within_the_map(count):
+    stood = ring(count)
+
+    assert len(set(stood)) == count
+    assert all(0 <= each.x <= 100 and 0 <= each.y <= 100 for each in stood)
+    assert ring(count) == stood
+
+
+@pytest.mark.parametrize("count", [CROWDED, CROWDED + 1, 12])
+def test_many_nodes_have_room_for_their_names(count):
+    stood = ring(count)
+    above = [each.x for each in stood if each.y < 50]
+    below = [each.x for each in stood if each.y >= 50]
+
+    assert all(right - left >= 100 / count for left, right in pairwise(above))
+    assert all(left - right >= 100 / count for left, right in pairwise(below))
+
+
+def test_the_frame_has_a_place_for_every_card(networks):
+    wanted = set(drawn(networks(3))) - {"health"}
+
+    assert set(re.findall(r'data-card="([^"]+)"></div>', network.frame())) == wanted
+
+
+def test_the_map_shows_nodes_links_and_what_just_moved(networks):
+    html = topology(networks(3))
+
+    assert len(places(html)) == 3
+    assert html.count("<line ") == 3
+    assert "23 kB verified<small>RC → HH</small>" in html
+    assert "1.2 ms" in html
+    assert "running, 3.1 M fuel" in html
+
+
+def test_nothing_on_the_map_moves_when_figures_change(networks):
+    figures = networks(5)
+    later = replace(
+        figures,
+        now_ms=figures.now_ms + TRAFFIC_MS,
+        links=tuple(replace(each, round_trip_us=77_000) for each in figures.links),
+    )
+
+    assert places(topology(figures)) == places(topology(later))
+    assert "23 kB verified" not in topology(later)
+    assert "77 ms" in topology(later)
+
+
+def test_a_dead_node_and_a_cut_link_are_said_in_words(broken):
+    html = topology(broken)
+
+    assert "down since 14:31:02, killed" in html
+    assert "starting since 14:32:04, store" in html
+    assert "cut on purpose" in html
+    assert html.count('class="lost"') == 4
+    # That its links are lost is said by the dead node itself.
+    assert "lost</span>" not in html
+
+
+def test_a_link_that_is_lost_between_two_living_nodes_says_so(networks):
+    figures = networks(3)
+    lost = replace(figures.links[0], state="lost")
+
+    assert "lost</span>" in topology(replace(figures, links=(lost,)))
+    assert link_words(lost) == "lost"
+    assert link_words(replace(lost, state="cut")) == "cut on purpose"
+
+
+def test_a_crowded_map_labels_only_what_has_something_to_say(networks):
+    figures = networks(12)
+
+    assert topology(figures).count('class="on-line"') == 1
+    assert topology(figures, selected="coop-7").count('class="on-line"') == 12
+
+
+def test_a_link_to_a_node_that_is_unknown_is_not_drawn(networks):
+    figures = networks(3)
+    stray = replace(figures.links[0], b="nobody")
+    moved = replace(figures.traffic[0], target="nobody")
+
+    html = topology(replace(figures, links=(stray,), traffic=(moved,)))
+
+    assert "<line " not in html
+    assert "23 kB" not in html
+
+
+def test_a_click_on_a_selected_node_selects_none(networks):
+    org = networks(3).nodes[0].org
+
+    assert f'data-act="select" data-org="{org}" aria-pressed="false"' in topology(networks(3))
+    chosen = topology(networks(3), selected=org)
+    assert 'data-act="select" data-org="" aria-pressed="true"' in chosen
+
+
+def test_key_figures_count_what_is_up(broken, networks):
+    assert "<b>3</b><span>of 5 nodes up</span>" in network.nodes_up(broken)
+    assert "<b>5</b><span>of 10 links up</span>" in network.links_up(broken)
+    assert "t-failed" in network.links_up(broken)
+    assert "<b>1.6</b><span>ms at most</span>" in network.round_trip(networks(3))
+    assert "<b>4.2</b><span>kB/s on all links</span>" in network.traffic(networks(3))
+    assert "no link is up" in network.round_trip(networks(1))
+
+
+def test_a_cut_link_alone_is_no_failure(networks):
+    figures = networks(3)
+    cut = replace(figures.links[0], state="cut")
+
+    html = network.links_up(replace(figures, links=(cut, *figures.links[1:])))
+
+    assert 'class="shown"><span class="state t-running">' in html
+
+
+def test_a_nodes_page_shows_what_it_says_of_itself(networks):
+    figures = networks(3)
+    html = network.node(figures, figures.nodes[0].org)
+
+    assert "How is River City Tool Library?" in html
+    assert figures.nodes[0].did in html
+    assert figures.nodes[0].journal_hash in html
+    assert "wasmtime 36.0.2" in html
+    assert html.count('id="of-') == 2
+
+
+def test_a_dead_nodes_figures_are_called_old(broken):
+    html = network.node(broken, broken.nodes[1].org)
+
+    assert "What follows is what it said at" in html
+    assert "Nobody." in html
+
+
+def test_a_node_whose_time_was_moved_says_how_far(networks):
+    figures = networks(3)
+    ahead = replace(figures.nodes[0], world_ms=figures.nodes[0].seen_ms + 3 * 86_400_000)
+
+    html = network.node(replace(figures, nodes=(ahead,)), ahead.org)
+
+    assert "3.0 days ahead" in html
+
+
+def test_without_a_choice_all_nodes_are_listed(networks):
+    html = network.node(networks(5), "")
+
+    assert html.count('data-act="select"') == 5
+    assert "running, 3.1 M fuel" in html
+    assert "version 0.1.0" in html
+
+
+def test_links_in_trouble_come_first(broken):
+    rows = re.findall(r'<tr id="row-[^"]+".*?</tr>', network.links(broken))
+
+    assert len(rows) == 10
+    assert all("lost" in row or "cut on purpose" in row for row in rows[:5])
+    assert not any("lost" in row for row in rows[5:])
+
+
+def test_happenings_open_to_the_entry_they_rest_on(networks):
+    figures = networks(3)
+    key = figures.happenings[2].key
+
+    closed = network.happenings(figures)
+    opened = network.happenings(figures, opened=key)
+
+    assert closed.count("<li ") == network.HAPPENINGS_SHOWN
+    assert f'data-act="open" data-entry="{key}" aria-expanded="false"' in closed
+    assert 'data-act="close" data-entry="" aria-expanded="true"' in opened
+    assert "1,098" in opened
+    assert "on purpose" in closed
+
+
+def test_what_is_open_stays_however_much_happens(networks):
+    figures = networks(3)
+    old = figures.happenings[-1]
+
+    assert old.sentence
+    assert f"h-{old.key}" not in network.happenings(figures)
+    assert f"h-{old.key}" in network.happenings(figures, opened=old.key)
+
+
+def test_an_empty_network_says_what_to_do(networks):
+    cards = drawn(networks(0))
+
+    assert "opkit devnet up" in cards["map"]
+    assert "opkit devnet up" in cards["node"]
+    assert "A link appears when" in cards["links"]
+    assert "Nothing happened yet." in cards["happenings"]
+
+
+def test_a_name_cannot_inject_markup(networks):
+    figures = networks(3)
+    evil = replace(figures.nodes[0], title="<img src=x>", busy="<b>", why="<i>", initials="<")
+    happening = replace(figures.happenings[0], sentence="<script>", entry={"<x>": "<y>"})
+
+    cards = drawn(
+        replace(figures, nodes=(evil, *figures.nodes[1:]), happenings=(happening,)),
+        selected=evil.org,
+        opened=happening.key,
+    )
+
+    assert not any(re.search(r"<(?:img|script|x|y)\b", html) for html in cards.values())

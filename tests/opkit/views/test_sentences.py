@@ -1,0 +1,178 @@
+"""Every event has a sentence; none says more than the event does."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+
+import opkit.wire
+from opkit.proof.cid import cid_of
+from opkit.story.states import State
+from opkit.views.sentences import Names, deed_told, event_told
+from opkit.wire.events import EVENTS
+
+for _module in pkgutil.walk_packages(opkit.wire.__path__, "opkit.wire."):
+    importlib.import_module(_module.name)
+
+DID = "did:key:z6Mk" + "a" * 44
+CID = cid_of(b"patronage")
+NAMES = Names(
+    titles={"bakery": "Bakery", "harbor-homes": "Harbor Homes"},
+    orgs={DID: "harbor-homes"},
+    modules={CID: "patronage"},
+)
+BODIES = {
+    "node.started": ({"version": "0", "generation": 1}, "Bakery came up", State.DONE),
+    "network.peer-connected": (
+        {"peer": DID, "org": None},
+        "Bakery is linked to Harbor Homes",
+        State.DONE,
+    ),
+    "network.peer-lost": (
+        {"peer": DID, "why": "closed"},
+        "Bakery lost its link to Harbor Homes",
+        State.WAITING,
+    ),
+    "network.provider-lied": (
+        {"peer": "did:key:zStranger", "cid": CID, "received_bytes": 9},
+        "Bakery asked a stranger for bytes, got others, and refused them",
+        State.REFUSED,
+    ),
+    "network.clock-moved": (
+        {"offset_ms": 86_400_000},
+        "World time at Bakery runs one day ahead",
+        State.DONE,
+    ),
+    "compute.module-deployed": (
+        {"wasm_hash": CID, "owner": "bakery/mara", "size_bytes": 22_985},
+        "Mara put patronage on Bakery’s node, 23 kB",
+        State.DONE,
+    ),
+    "compute.module-fetched": (
+        {"wasm_hash": CID, "peer": DID, "size_bytes": 22_985, "took_us": 1, "manifest_hash": "0"},
+        "Bakery fetched patronage from Harbor Homes and checked it, 23 kB",
+        State.DONE,
+    ),
+    "compute.task-accepted": (
+        {"task_id": "0", "member_id": "harbor-homes/rosa-b", "wasm_hash": "unknown"},
+        "Rosa B of Harbor Homes asked Bakery to have a program run",
+        State.RUNNING,
+    ),
+    "compute.task-placed": (
+        {"task_id": "0", "executor": DID},
+        "Bakery gave the task to Harbor Homes",
+        State.RUNNING,
+    ),
+    "compute.task-started": ({"task_id": "0"}, "Bakery runs the task", State.RUNNING),
+    "compute.task-finished": (
+        {"task_id": "0", "outcome": "ok", "fuel_used": 3_104_220},
+        "Bakery ran the task and signed a receipt, 3.1 M fuel",
+        State.DONE,
+    ),
+    "compute.task-ended": (
+        {"task_id": "0", "state": "done", "code": ""},
+        "Bakery has the result and its receipt",
+        State.DONE,
+    ),
+    "membership.member-added": (
+        {"member_id": "bakery/mara", "did": DID, "roles": ["member"]},
+        "Mara joined Bakery",
+        State.DONE,
+    ),
+    "membership.member-revoked": (
+        {"member_id": "bakery/mara", "did": DID},
+        "Bakery revoked Mara’s membership",
+        State.DONE,
+    ),
+    "membership.token-issued": (
+        {"member_id": "bakery/mara", "scopes": [], "expires_at_ms": 1},
+        "Bakery gave Mara a token",
+        State.WAITING,
+    ),
+}
+
+
+@pytest.mark.parametrize("type_", sorted(EVENTS))
+def test_every_event_has_a_sentence_of_its_own(type_):
+    body, sentence, tone = BODIES[type_]
+
+    told = event_told(type_, body, org="bakery", names=NAMES)
+
+    assert (told.sentence, told.tone) == (sentence, tone)
+
+
+@pytest.mark.parametrize("type_", sorted(EVENTS))
+def test_an_event_that_lacks_everything_is_told_all_the_same(type_):
+    assert event_told(type_, {}, org="bakery", names=Names()).sentence
+
+
+def test_an_event_of_a_later_version_is_told_by_its_name():
+    told = event_told("ledger.hold-opened", {}, org="bakery", names=NAMES)
+
+    assert told.sentence == "Bakery notes ledger: hold opened"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tone"),
+    [
+        ("fuel", State.REFUSED),
+        ("time", State.REFUSED),
+        ("memory", State.REFUSED),
+        ("stack", State.REFUSED),
+        ("trap", State.REFUSED),
+        ("cancelled", State.WAITING),
+    ],
+)
+def test_a_task_that_its_sandbox_stopped_is_no_failure(outcome, tone):
+    told = event_told("compute.task-finished", {"outcome": outcome}, org="bakery", names=NAMES)
+
+    assert told.tone is tone
+    assert "receipt" in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "tone"),
+    [
+        ("failed", "module-unknown", State.FAILED),
+        ("failed", "", State.REFUSED),
+        ("refused", "queue-full", State.REFUSED),
+        ("cancelled", "", State.WAITING),
+    ],
+)
+def test_how_a_task_ended_is_told_by_its_home(state, code, tone):
+    body = {"state": state, "code": code}
+    told = event_told("compute.task-ended", body, org="bakery", names=NAMES)
+
+    assert told.tone is tone
+    assert code.replace("-", " ") in told.sentence
+
+
+def test_a_node_that_keeps_a_task_gives_it_to_nobody():
+    names = Names(titles={"bakery": "Bakery"}, orgs={DID: "bakery"})
+    told = event_told("compute.task-placed", {"executor": DID}, org="bakery", names=names)
+
+    assert told.sentence == "Bakery keeps the task"
+
+
+def test_a_lie_is_told_as_adversarial():
+    body, _, _ = BODIES["network.provider-lied"]
+
+    assert event_told("network.provider-lied", body, org="bakery", names=NAMES).adversarial
+
+
+@pytest.mark.parametrize(
+    ("deed", "tone", "adversarial"),
+    [
+        ({"what": "kill", "org": "bakery"}, State.RUNNING, True),
+        ({"what": "restart", "org": "bakery"}, State.DONE, False),
+        ({"what": "cut", "a": "bakery", "b": "harbor-homes"}, State.RUNNING, True),
+        ({"what": "heal", "a": "bakery", "b": "harbor-homes"}, State.DONE, False),
+        ({"what": "pass_time", "days": 1}, State.DONE, False),
+    ],
+)
+def test_what_was_done_on_purpose_is_never_told_as_a_failure(deed, tone, adversarial):
+    told = deed_told(deed, titles=NAMES.titles)
+
+    assert (told.tone, told.adversarial) == (tone, adversarial)
