@@ -103,12 +103,7 @@ async def shown(slate: Any, ticker: Any) -> AsyncIterator[Stand]:
         browser = await play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         stand.page = await browser.new_page()
         stand.page.on("pageerror", lambda error: stand.errors.append(str(error)))
-        stand.page.on(
-            "request",
-            lambda asked: (
-                asked.url.startswith((origin, "data:")) or stand.outside.append(asked.url)
-            ),
-        )
+        stand.page.on("request", lambda asked: stand.requested.append(asked.url))
         await stand.page.goto(stand.origin + "/")
         try:
             yield stand
