@@ -1,0 +1,56 @@
+"""Kernels are ready before a page is asked for, and none outlives its page."""
+
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from bench.console import Console
+from bench.pages import enter, open_page, wait_data
+from opkit.views.nav import PAGES
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+def kernels(dash: Console) -> set[int]:
+    """Return the processes that run notebooks, in use or ahead of it."""
+    found = set()
+    for child in psutil.Process(dash.pid).children(recursive=True):
+        try:
+            if "ipykernel" in " ".join(child.cmdline()):
+                found.add(child.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("way", ["close", "leave", "reload"])
+def test_a_closed_tab_leaves_no_kernel(visit, dash: Console, eventually, way):
+    """The kernel of the page ends; those that are kept ready for the next page stay."""
+    seen = visit()
+    enter(seen, dash)
+    eventually(lambda: len(kernels(dash)) == len(PAGES), what="one kernel to be ready for a page")
+    ready = kernels(dash)
+    open_page(seen, "Network")
+    eventually(lambda: len(kernels(dash)) > len(PAGES), what="the next kernel to be made ready")
+    if way == "close":
+        seen.page.close()
+    elif way == "leave":
+        seen.page.goto("about:blank")
+    else:
+        seen.page.reload()
+        wait_data(seen)
+        eventually(lambda: len(kernels(dash)) == len(PAGES) + 1, what="only one kernel to be used")
+        seen.page.goto("about:blank")
+    eventually(lambda: len(kernels(dash)) == len(PAGES), what="the page's kernel to end")
+    assert ready - kernels(dash), "the page had one of those that were ready"
+
+
+def test_a_viewer_needs_no_kernel(visit, dash: Console, eventually):
+    eventually(lambda: len(kernels(dash)) == len(PAGES), what="one kernel to be ready for a page")
+    ready = kernels(dash)
+    seen = visit()
+    enter(seen, dash, as_viewer=True)
+    open_page(seen, "Network")
+    assert kernels(dash) == ready
+    assert not [url for url in seen.noted.requests if "/api/kernels" in url]
