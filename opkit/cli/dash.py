@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ import typer
 
 from opkit import home
 from opkit.cli import exits, out
+from opkit.cli.dashing import browser_at, followed, granted, logged, run_file
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
@@ -26,21 +26,16 @@ if TYPE_CHECKING:
     from devnet.launch import Launched
     from devnet.state import DevnetState
     from opkit.dash.server import ConsoleServer
-    from opkit.live.live import Live
 
 app = out.group()
 
 DEFAULT_DEVNET = "default"
 PORT = 8866
-TOKEN_TTL_MS = 7 * 86_400_000
-"""How long the supervisor's tokens last: the longest there is. They are revoked at the end."""
-
 PRESENTERS_MAY = ["read", "tell", "chaos"]
 VIEWERS_MAY = ["read"]
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PASSWORDS = {"presenter": "OPKIT_DASH_PASSWORD", "viewer": "OPKIT_DASH_VIEWER_PASSWORD"}
-RUN_FILE = "OPKIT_DASH"
-"""Names the file from which kernels read where the network is, and their token."""
 
 
 @app.command()
@@ -192,15 +187,17 @@ async def _serve(asked: _Asked, state: DevnetState) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _console(asked, state) as server:
-        _announce(server, asked, state)
-        await stop.wait()
-        if not asked.as_json:
-            sys.stderr.write("\nending\n")
+    with logged(state.name) as (path, log):
+        async with _console(asked, state, log) as server:
+            presenter = _announce(server, asked, state, path)
+            with browser_at(presenter) if asked.browser else nullcontext():
+                await stop.wait()
+            if not asked.as_json:
+                sys.stderr.write("\nending\n")
 
 
 @asynccontextmanager
-async def _console(asked: _Asked, state: DevnetState) -> AsyncIterator[ConsoleServer]:
+async def _console(asked: _Asked, state: DevnetState, log: int) -> AsyncIterator[ConsoleServer]:
     """Open tokens, live state and server, and close them in the other order."""
     from opkit.dash.access import Keys, Role
     from opkit.dash.limits import Limits
@@ -208,9 +205,9 @@ async def _console(asked: _Asked, state: DevnetState) -> AsyncIterator[ConsoleSe
     from opkit.live.pages import open_page
 
     async with (
-        _granted(state, PRESENTERS_MAY) as token,
-        _granted(state, VIEWERS_MAY) as viewers_token,
-        _followed(state, viewers_token) as live,
+        granted(state, PRESENTERS_MAY) as token,
+        granted(state, VIEWERS_MAY) as viewers_token,
+        followed(state, viewers_token) as live,
     ):
         server = ConsoleServer(
             Settings(
@@ -221,81 +218,18 @@ async def _console(asked: _Asked, state: DevnetState) -> AsyncIterator[ConsoleSe
                 base=asked.base,
                 public=asked.public,
                 limits=Limits(ready_per_page=asked.ready),
+                log=log,
             ),
             keys=Keys(passwords={Role(name): word for name, word in asked.passwords.items()}),
             live=live,
             make_page=lambda name: open_page(name, live),
         )
-        with _run_file(state, token):
+        with run_file(state, token):
             await server.open()
             try:
                 yield server
             finally:
                 await server.close()
-
-
-@asynccontextmanager
-async def _granted(state: DevnetState, scopes: list[str]) -> AsyncIterator[str]:
-    """Have the supervisor make a token with these rights; it is revoked at the end."""
-    from devnet.control import ask_supervisor
-    from devnet.state import DevnetError
-
-    said = await ask_supervisor(state.socket, "grant", scopes=scopes, ttl_ms=TOKEN_TTL_MS)
-    try:
-        yield said["token"]
-    finally:
-        with suppress(DevnetError):  # A network that has ended has forgotten its tokens.
-            await ask_supervisor(state.socket, "revoke", granted=said["token"])
-
-
-@asynccontextmanager
-async def _followed(state: DevnetState, token: str) -> AsyncIterator[Live]:
-    """Follow the network for all viewers at once, with a token that only reads."""
-    from devnet.board import DevnetSource
-    from opkit.live.live import Live
-
-    source = DevnetSource(
-        name=state.name, genesis=state.view(), socket=state.socket, token=token, may_act=False
-    )
-    live = Live(source)
-    following = asyncio.create_task(live.run())
-    try:
-        yield live
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
-        await source.close()
-
-
-@contextmanager
-def _run_file(state: DevnetState, token: str) -> Iterator[None]:
-    """Tell kernels where the network is, in a file for the owner alone that they find by name."""
-    folder = home.private_folder(home.state_home() / "dash")
-    _sweep(folder)
-    path = folder / f"{os.getpid()}.json"
-    said = {
-        "devnet": state.name,
-        "network": state.network,
-        "genesis": state.genesis.read_text("ascii"),
-        "socket": str(state.socket),
-        "token": token,
-        "may_act": True,
-    }
-    home.write_private(path, json.dumps(said).encode("utf-8"))
-    os.environ[RUN_FILE] = str(path)
-    try:
-        yield
-    finally:
-        del os.environ[RUN_FILE]
-        path.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove files of servers that were killed before they could."""
-    for path in folder.glob("*.json"):
-        number = path.name.partition(".")[0]
-        if number.isdecimal() and not Path(f"/proc/{number}").exists():
-            path.unlink(missing_ok=True)
 
 
 def notebooks_folder() -> Path:
@@ -312,16 +246,19 @@ def notebooks_folder() -> Path:
     return folder
 
 
-def _announce(server: ConsoleServer, asked: _Asked, state: DevnetState) -> None:
-    """Print the addresses."""
+def _announce(server: ConsoleServer, asked: _Asked, state: DevnetState, log: Path) -> str:
+    """Print the addresses; return the presenters'."""
     from opkit.dash.access import Role
 
     presenter, viewer = server.address(Role.PRESENTER), server.address(Role.VIEWER)
     if asked.as_json:
-        out.line(
-            {"url": presenter, "viewer_url": viewer, "port": server.port, "devnet": state.name}
-        )
-        return
-    sys.stdout.write(f"console of {state.name}\n  present  {presenter}\n  look on  {viewer}\n")
-    sys.stdout.write("  end it   Ctrl-C\n")
+        said = {"url": presenter, "viewer_url": viewer, "port": server.port}
+        out.line({**said, "devnet": state.name, "log": str(log)})
+        return presenter
+    lines = [f"console of {state.name}", f"  present  {presenter}", f"  look on  {viewer}"]
+    lines += [f"  log      {log}", "  end it   Ctrl-C"]
+    if asked.host not in LOOPBACK and not asked.public:
+        lines.append("  careful  plain HTTP: whoever is on the way can read it, tokens included")
+    sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+    return presenter

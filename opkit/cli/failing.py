@@ -42,6 +42,8 @@ _EXPLAINED = {
     "devnet.launch.LaunchFailed": exits.FAILED,
     "devnet.spec.WorldError": exits.FAILED,
     "nodeimpl.config.ConfigError": exits.USAGE,
+    "opkit.dash.server.DashError": exits.FAILED,
+    "opkit.live.ports.ControlRefused": exits.FAILED,
 }
 """Exceptions by their full names, so that explaining one imports nothing."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from opkit.dash.access import Keys, Role
+from opkit.dash.home import HOME, HomePage
 from opkit.dash.limits import Limits
 from opkit.dash.pages import Site
 from opkit.live.ports import Page
@@ -27,7 +28,9 @@ class Desk:
         invitation: the viewers' address with its token.
         public_origin: where a reverse proxy shows this server, or empty.
         viewers: the sockets of viewers that are connected.
-        opening: how many presenters' pages are being started now.
+        opening: how many presenters' pages have no kernel yet.
+        taken: the kernels of presenters' pages; those that have ended are taken out in time.
+        ending: the kernels that are being ended: a page that is left says so twice.
     """
 
     site: Site
@@ -40,10 +43,20 @@ class Desk:
     public_origin: str = ""
     viewers: set[Any] = field(default_factory=set)
     opening: int = 0
+    taken: set[str] = field(default_factory=set)
+    ending: set[str] = field(default_factory=set)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a page of this name."""
+        return name == HOME or name in self.page_names
+
+    def page(self, name: str) -> Page:
+        """Return a new page, for one viewer."""
+        return HomePage(self.make_page("network")) if name == HOME else self.make_page(name)
 
     def first_cards(self, name: str) -> tuple[str, dict[str, str]]:
         """Return a page's frame and its cards as they are now."""
-        patch = Cards(self.make_page(name)).patch()
+        patch = Cards(self.page(name)).patch()
         assert patch is not None, "a page that was never sent is sent whole"
         return str(patch["frame"]), {str(card): str(html) for card, html in patch["cards"]}
 

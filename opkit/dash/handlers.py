@@ -18,6 +18,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from opkit.dash import pages
 from opkit.dash.access import Role, from_here
 from opkit.dash.desk import desk_of, role_of
+from opkit.dash.home import HOME
 from opkit.dash.limits import Budget
 from opkit.dash.static import Assets
 from opkit.live.session import Session
@@ -93,12 +94,12 @@ class Landing(Guarded):
         """Show what there is."""
         desk = desk_of(self)
         viewer = role_of(self) is not Role.PRESENTER
-        _, cards = desk.first_cards("network")
+        frame, cards = desk.first_cards(HOME)
         self.show(
             pages.landing(
                 desk.site,
                 viewer=viewer,
-                state=cards.get("health", ""),
+                state=pages.live(desk.site, name=HOME, first=pages.fill(frame, cards)),
                 health=cards.get("health", ""),
                 invitation=desk.invitation,
             )
@@ -229,11 +230,11 @@ class WatchSocket(WebSocketHandler, Guarded):
     async def open(self, name: str) -> None:
         """Begin a session."""
         desk = desk_of(self)
-        if name not in desk.page_names:
+        if not desk.has(name):
             self.close(4404, "no such page")
             return
         desk.viewers.add(self)
-        self._session = Session(desk.make_page(name), live=desk.live, send=self._send)
+        self._session = Session(desk.page(name), live=desk.live, send=self._send)
         self._run = asyncio.get_running_loop().create_task(self._session.run())
         self._run.add_done_callback(self._ended)
 

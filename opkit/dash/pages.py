@@ -19,6 +19,9 @@ VIEWER_POLICY = (
 )
 """What a page without Jupyter's scripts may do. Inline styles place things; they run nothing."""
 
+LIVE = ("first.js", "board.js")
+"""The scripts of a page with a live part."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
@@ -77,14 +80,15 @@ def watch(site: Site, *, name: str, title: str, first: str, health: str) -> str:
         health: the network's health, for the bar.
     """
     top = fill(site.bar(current=name, viewer=True), {"health": health})
-    return document(
-        site,
-        title=title,
-        body=(
-            f'{top}<main><div id="first" class="opkit" inert>{first}</div>'
-            f'<div id="board" data-board="{site.watch(name)}/ws" hidden></div></main>'
-        ),
-        scripts=("first.js", "board.js"),
+    body = f"{top}<main>{live(site, name=name, first=first)}</main>"
+    return document(site, title=title, body=body, scripts=LIVE)
+
+
+def live(site: Site, *, name: str, first: str) -> str:
+    """Return a page as it is now, and beside it, hidden, the board that takes its place."""
+    return (
+        f'<div id="first" class="opkit" inert>{first}</div>'
+        f'<div id="board" data-board="{site.watch(name)}/ws" hidden></div>'
     )
 
 
@@ -110,18 +114,18 @@ def landing(site: Site, *, viewer: bool, state: str, health: str, invitation: st
     """
     address: Callable[[str], str] = site.watch if viewer else site.page
     cards = "".join(
-        f'<a class="card door" href="{escape(address(each.name))}"><h1>{escape(each.title)}</h1>'
+        f'<a class="card door" href="{escape(address(each.name))}"><b>{escape(each.title)}</b>'
         f"<p>{escape(each.question)}</p></a>"
         for each in PAGES
     )
     invite = "" if viewer or not invitation else _invitation(invitation)
     top = fill(site.bar(viewer=viewer), {"health": health})
     body = (
-        f'{top}<main class="opkit landing"><div class="doors">{cards}</div>'
-        f'<section class="card"><h2>How is the network?</h2><p class="health">{state}</p></section>'
-        f"{invite}</main>"
+        f'{top}<main class="opkit landing"><h1>What would you like to see?</h1>'
+        f'<div class="doors">{cards}</div><h2>How is the network?</h2>'
+        f"<div>{state}</div>{invite}{_leave(site)}</main>"
     )
-    return document(site, title=site.network, body=body, scripts=("board.js",))
+    return document(site, title=site.network, body=body, scripts=LIVE)
 
 
 def _invitation(address: str) -> str:
@@ -131,6 +135,13 @@ def _invitation(address: str) -> str:
         f'<p><code id="invitation">{escape(address)}</code></p>'
         f'<button class="act" type="button" data-copy="{escape(address)}">'
         "Copy the viewers' address</button></section>"
+    )
+
+
+def _leave(site: Site) -> str:
+    return (
+        f'<form method="post" action="{site.base}logout">'
+        '<button class="act quiet" type="submit">Log out of this browser</button></form>'
     )
 
 

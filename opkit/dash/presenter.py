@@ -7,12 +7,15 @@ is. A kernel's channels carry widget messages and nothing else.
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.services.kernels.connection import base as wire
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.handler import TornadoVoilaHandler
@@ -29,6 +32,13 @@ ALLOWED = frozenset(
 )
 """What a page may say to its kernel: what widgets need. Nothing that runs code, nothing that ends
 the kernel (a page ends its kernel by leaving)."""
+
+KERNEL_ID = re.compile(r'"kernelId": "([\w-]+)"')
+FAILED = (
+    "<script>document.getElementById('first').remove();"
+    "document.getElementById('failed').hidden=false</script>"
+)
+"""Ends a page whose kernel failed after the page had begun: what was drawn is not live."""
 
 BAR, FIRST = "<!--opkit:bar-->", "<!--opkit:first-->"
 
@@ -51,32 +61,43 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
         if role_of(self) is not Role.PRESENTER:
             self.redirect(desk.site.watch(name))
             return
-        if desk.opening + self._in_use() >= desk.limits.presenters_max:
+        desk.taken.intersection_update(self.kernel_manager.list_kernel_ids())
+        if desk.opening + len(desk.taken) >= desk.limits.presenters_max:
             self._full(name)
             return
         self.set_header("Content-Security-Policy", POLICY)
-        desk.opening += 1
-        try:
-            await self._render(name)
-        finally:
-            desk.opening -= 1
-
-    async def _render(self, name: str) -> None:
-        desk = desk_of(self)
         frame, cards = desk.first_cards(name)
         bar = pages.fill(desk.site.bar(current=name, viewer=False), cards)
-        first = pages.fill(frame, cards).replace("data-card=", "data-first=")
-        async for html in self.get_generator(path=f"{name}.ipynb"):
-            self.write(html.replace(BAR, bar, 1).replace(FIRST, first, 1))
-            await self.flush()
-        RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila keeps each request for ever.
+        first = pages.fill(frame, cards)
+        try:
+            async for html in self._rendered(name):
+                self.write(html.replace(BAR, bar, 1).replace(FIRST, first, 1))
+                await self.flush()
+        except StreamClosedError:
+            return  # The browser left; the kernel, which nobody is connected to, ends by itself.
+        except Exception:
+            self.log.exception("the page %s could not be started", name)
+            if not self._headers_written:
+                raise
+            self.write(FAILED)
+        self.finish()
 
-    def _in_use(self) -> int:
-        """Return how many kernels belong to pages, those kept ready left out."""
-        manager: Any = self.kernel_manager  # Voila's own, with a pool for each notebook.
-        names = desk_of(self).page_names
-        ready: int = sum(manager.get_pool_size(f"{name}.ipynb") for name in names)
-        return max(0, len(manager.list_kernel_ids()) - ready)
+    async def _rendered(self, name: str) -> AsyncIterator[str]:
+        """Return the page piece by piece; the kernel is this page's from where its id stands."""
+        desk = desk_of(self)
+        desk.opening += 1
+        known = False
+        try:
+            async for html in self.get_generator(path=f"{name}.ipynb"):
+                found = None if known else KERNEL_ID.search(html)
+                if found:
+                    known = True
+                    desk.taken.add(found[1])
+                    desk.opening -= 1
+                yield html
+        finally:
+            desk.opening -= 0 if known else 1
+            RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila keeps all of them for ever.
 
     def _full(self, name: str) -> None:
         desk = desk_of(self)
@@ -97,7 +118,7 @@ class KernelSign(APIHandler):
         if role_of(self) is not Role.PRESENTER:
             raise HTTPError(403)
         manager: Any = self.kernel_manager
-        if kernel_id not in manager:
+        if kernel_id not in manager or not await manager.get_kernel(kernel_id).is_alive():
             raise HTTPError(404, "this kernel has ended")
         self.finish(json.dumps(manager.kernel_model(kernel_id), default=str))
 
@@ -110,8 +131,13 @@ class KernelEnd(Guarded):
         if role_of(self) is not Role.PRESENTER:
             raise HTTPError(403)
         manager: Any = self.kernel_manager
-        if kernel_id in manager:
-            await ensure_async(manager.shutdown_kernel(kernel_id, now=True))
+        ending = desk_of(self).ending
+        if kernel_id in manager and kernel_id not in ending:
+            ending.add(kernel_id)
+            try:
+                await ensure_async(manager.shutdown_kernel(kernel_id, now=True))
+            finally:
+                ending.discard(kernel_id)
         self.set_status(204)
         self.finish()
 

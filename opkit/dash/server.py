@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_core.utils import ensure_async
 from tornado.httpserver import HTTPServer
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
 from voila.configuration import VoilaConfiguration
@@ -31,6 +34,7 @@ from voila.utils import get_voila_labextensions_path
 from opkit.dash.access import Door, Keys, PresentersOnly, Role
 from opkit.dash.desk import SETTING, Desk
 from opkit.dash.handlers import TITLES, Nowhere
+from opkit.dash.kernels import Kernels, ThisPython
 from opkit.dash.limits import Limits
 from opkit.dash.pages import Site
 from opkit.dash.presenter import ALLOWED
@@ -49,6 +53,8 @@ Denied and not allowed: Voila's allow list also drops the provider of widgets th
 
 TEMPLATE = "opkit"
 END_DEADLINE_MS = 10_000
+PING_S = 20
+"""How often a quiet WebSocket is asked whether anybody is there; no answer, and it is closed."""
 
 
 class DashError(Exception):
@@ -71,6 +77,7 @@ class Settings:
         port: the port; 0: any free one.
         base: the path under which everything lies, with a slash at both ends.
         public: where a reverse proxy shows this server (`https://host/base/`), or empty.
+        log: the descriptor of an open file that kernels write to.
     """
 
     network: str
@@ -80,6 +87,7 @@ class Settings:
     base: str = "/"
     public: str = ""
     limits: Limits = field(default_factory=Limits)
+    log: int = 2
 
     @property
     def public_origin(self) -> str:
@@ -121,7 +129,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             page_names=tuple(TITLES),
             public_origin=settings.public_origin,
         )
-        super().__init__(config=_config(settings, site))
+        super().__init__(config=_config(settings, site), log=logging.getLogger("opkit.dash"))
 
     def prepare(self) -> None:
         """Do what Voila's command line does, without reading anybody's configuration files."""
@@ -143,7 +151,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         sockets = _listen(self.own.host, self.own.port)
         self.port = sockets[0].getsockname()[1]
         self.desk.invitation = self.address(Role.VIEWER)
-        self.connection_dir = tempfile.mkdtemp(prefix="opkit-dash-")
+        self.connection_dir = _sockets_folder()
         settings = self.init_settings()
         self.app = Application(**settings, default_handler_class=Nowhere)
         self.app.add_handlers(".*$", self.init_handlers())
@@ -167,7 +175,10 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             "authorizer": self.authorizer,
             "login_url": f"{self.own.base}login",
             "headers": {"Referrer-Policy": "same-origin"},
+            "websocket_ping_interval": PING_S,
+            "websocket_ping_timeout": PING_S,
             "websocket_max_message_size": self.own.limits.message_bytes_max,
+            "log_function": _log_request,
             "opkit_cookie": f"opkit-{self.port}",
             "opkit_assets": self.assets,
             SETTING: self.desk,
@@ -206,6 +217,8 @@ def _config(settings: Settings, site: Site) -> Config:
                 "strip_sources": True,
                 "show_tracebacks": False,
                 "file_allowlist": [],
+                "multi_kernel_manager_class": Kernels,
+                "kernel_spec_manager_class": ThisPython,
                 "preheat_kernel": limits.ready_per_page > 0,
                 "default_pool_size": limits.ready_per_page,
                 "extension_denylist": _needless_extensions(),
@@ -213,7 +226,11 @@ def _config(settings: Settings, site: Site) -> Config:
                     "opkit": {"assets": site.asset(""), "titles": dict(TITLES)},
                 },
             },
-            "AsyncMappingKernelManager": {
+            "NotebookNotary": {"secret": secrets.token_bytes(32), "db_file": ":memory:"},
+            # A kernel that was started again would hold no page: a new page gets a new kernel.
+            "KernelManager": {"transport": "ipc", "autorestart": False},
+            "Kernels": {
+                "log_descriptor": settings.log,
                 "cull_idle_timeout": limits.idle_ms // 1000,
                 "cull_interval": max(1, limits.idle_look_ms // 1000),
                 "cull_connected": False,
@@ -237,6 +254,15 @@ def _show_template_folder() -> None:
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (ours, *paths)))
 
 
+def _log_request(handler: RequestHandler) -> None:
+    """Log what failed, by its path alone: a query may hold a token."""
+    status = handler.get_status()
+    if status >= HTTPStatus.BAD_REQUEST:
+        path = urlsplit(handler.request.uri or "").path
+        log = logging.getLogger("opkit.dash")
+        log.warning("%s %s %s: %d", handler.request.remote_ip, handler.request.method, path, status)
+
+
 def _listen(host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen.
 
@@ -253,6 +279,15 @@ def _listen(host: str, port: int) -> list[socket.socket]:
             f"port {port} of {host} is taken" if taken else f"cannot listen on {host}: {bad}",
             hint="choose another: --port 0 takes any free one",
         ) from bad
+
+
+def _sockets_folder() -> str:
+    """Return a new private folder for kernels' sockets; those of servers that died are removed."""
+    for left in Path(tempfile.gettempdir()).glob("opkit-dash-*"):
+        number = left.name.split("-")[2]
+        if number.isdecimal() and not Path(f"/proc/{number}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"opkit-dash-{os.getpid()}-")
 
 
 def _host(host: str) -> str:

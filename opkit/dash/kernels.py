@@ -1,0 +1,37 @@
+"""The kernels behind presenters' pages: this Python, sockets in a private folder, a log of ours."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from traitlets import Int
+
+ARGUMENTS: Final = ("--HistoryManager.hist_file=:memory:",)
+"""What every kernel is started with: nothing that runs in one is kept in anybody's history."""
+
+
+class ThisPython(KernelSpecManager):
+    """Knows one kernel, that of this interpreter, whatever is installed for the user."""
+
+    def __init__(self, **traits: Any) -> None:
+        """Look into no folder."""
+        super().__init__(**traits)
+        self.kernel_dirs = []
+
+
+class Kernels(AsyncMappingKernelManager):
+    """Starts kernels as pages need them. Voila adds those that are kept ready."""
+
+    log_descriptor = Int(2, config=True, help="Where kernels write what is no message.")
+
+    async def start_kernel(self, **arguments: Any) -> str:  # type: ignore[override]  # Jupyter's own is this one, declared as if it did not wait.
+        """Start one and return its id."""
+        arguments["extra_arguments"] = [*arguments.get("extra_arguments", ()), *ARGUMENTS]
+        arguments["env"] = {**(arguments.get("env") or os.environ), "PYTHONUNBUFFERED": "1"}
+        begun: Any = super().start_kernel(
+            **arguments, stdout=self.log_descriptor, stderr=self.log_descriptor
+        )
+        return str(await begun)
