@@ -31,9 +31,10 @@ check: ## Format, lint, types, import contracts, unit and in-process tests
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python scripts/check $(ARGS)
 
-lab: ## Open the notebooks in JupyterLab
+lab: ## Open the notebooks in JupyterLab, at their start page
 	@$(PYTHON) scripts/setup --quiet lab
-	@$(VENV)/jupyter lab --notebook-dir notebooks $(ARGS)
+	@$(VENV)/jupyter lab --config notebooks/.lab/config.json \
+		$(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 dashboards: ## Serve the console; prints one address with its token
 	@$(PYTHON) scripts/setup --quiet dash

@@ -328,10 +328,14 @@ def notebooks() -> list[str]:
 
 @pytest.mark.parametrize("path", notebooks())
 def test_notebooks_are_committed_without_outputs(path: str) -> None:
-    for cell in json.loads(text_of(path))["cells"]:
-        if cell["cell_type"] == "code":
-            assert cell["outputs"] == []
-            assert cell["execution_count"] is None
+    """All but documentation, where a test runs every cell again and compares what it said."""
+    cells = [c for c in json.loads(text_of(path))["cells"] if c["cell_type"] == "code"]
+    if path.startswith("notebooks/docs/"):
+        assert any(cell["outputs"] for cell in cells)
+        return
+    for cell in cells:
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
 
 
 @pytest.mark.parametrize("path", notebooks())

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from html import escape
 from typing import Any, Final, Protocol, TypeVar
 
@@ -27,6 +28,9 @@ AT_ONCE: Final = 8
 
 THINGS_MAX: Final = 10_000
 """How many things one bar counts at most."""
+
+_WITHIN: ContextVar[bool] = ContextVar("opkit_within_a_bar", default=False)
+"""Whether what is being done has a bar already: then nothing within it shows one of its own."""
 
 
 class Show(Protocol):
@@ -85,7 +89,7 @@ class Bar:
         running = self.state is State.RUNNING
         bar = f'<progress{limits} aria-label="{escape(self.what)}"></progress> ' if running else ""
         sign = "" if running else f"{pill(self.state, self.state.word)} "
-        return markup(f"<p>{sign}{bar}{escape(self.what)}: {escape(rest)}</p>")
+        return markup(f"<p>{sign}{bar}{escape(self.what)}: {escape(rest)}</p>", kind="opkit-bar")
 
 
 @asynccontextmanager
@@ -100,6 +104,7 @@ async def progress(
         show: shows it; the notebook, or one line at the end, unless given.
     """
     shown = show or _shower()
+    outermost = _WITHIN.set(True)
     bar = Bar(what, total=total, now_s=time.monotonic)
     shown(bar.bundle(), first=True)
     ticking = asyncio.create_task(_tick(bar, shown))
@@ -109,6 +114,7 @@ async def progress(
         bar_ended = State.DONE
     finally:
         ticking.cancel()
+        _WITHIN.reset(outermost)
         bar.state = bar_ended
         shown(bar.bundle(), first=False)
 
@@ -166,7 +172,13 @@ async def _tick(bar: Bar, show: Show) -> None:
 
 
 def _shower() -> Show:
+    if _WITHIN.get():
+        return _nothing
     return _line if in_notebook() is None else _Output()
+
+
+def _nothing(bundle: dict[str, str], *, first: bool) -> None:
+    """Show nothing: a bar around this one is shown."""
 
 
 def _line(bundle: dict[str, str], *, first: bool) -> None:

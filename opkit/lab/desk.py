@@ -18,7 +18,8 @@ from opkit.client import TaskResult
 from opkit.lab.bars import progress, together
 from opkit.lab.comparing import Comparison, compare
 from opkit.lab.formats import enable
-from opkit.lab.nodes import TASKS_MAX, NodeDesk
+from opkit.lab.listing import Journal, Listing
+from opkit.lab.nodes import TASKS_MAX, NodeDesk, modules_of, tasks_of
 from opkit.lab.people import MemberDesk
 from opkit.lab.shelf import Shelf
 from opkit.proof.checks import Verdict
@@ -27,8 +28,9 @@ from opkit.proof.receipt import verify_receipt
 from opkit.story.flow import Flow
 from opkit.story.hold import Held
 from opkit.story.world import World
-from opkit.views.reprdesk import Here, desk_html
+from opkit.views.reprdesk import NodeNow, desk_html
 from opkit.wire.compute import ModuleInfo, ReceiptBundle, TaskView
+from opkit.wire.network import Peers
 
 
 class Desk:
@@ -57,19 +59,27 @@ class Desk:
         """Where trust in this network starts, as this machine keeps it."""
         return self.world.genesis
 
-    async def status(self) -> tuple[Here, ...]:
+    async def status(self) -> tuple[NodeNow, ...]:
         """Return how each node is now, those that do not answer included."""
         return tuple([await node.status() for node in self.nodes.values()])
 
-    async def modules(self) -> tuple[ModuleInfo, ...]:
+    async def peers(self) -> dict[str, Peers]:
+        """Return whom each node is connected to, by organisation: `opkit.frame` makes one table."""
+        return {org: await node.peers() for org, node in self.nodes.items()}
+
+    async def events(self, last: int = 50, *, of: str = "") -> dict[str, Journal]:
+        """Return the last entries of each node's journal, by organisation: as `NodeDesk.events`."""
+        return {org: await node.events(last, of=of) for org, node in self.nodes.items()}
+
+    async def modules(self) -> Listing[ModuleInfo]:
         """Return every module that some node was given, oldest first, each once."""
         found: dict[str, ModuleInfo] = {}
         for node in self.nodes.values():
             for module in await node.modules():
                 found.setdefault(module.wasm_hash, module)
-        return tuple(sorted(found.values(), key=lambda module: module.deployed_at_ms))
+        return modules_of(sorted(found.values(), key=lambda module: module.deployed_at_ms))
 
-    async def tasks(self, last: int = TASKS_MAX) -> tuple[TaskView, ...]:
+    async def tasks(self, last: int = TASKS_MAX) -> Listing[TaskView]:
         """Return the last tasks of the whole network as their submitters' nodes know them.
 
         Args:
@@ -79,14 +89,16 @@ class Desk:
             "Asking the nodes for their tasks", (node.tasks(last) for node in self.nodes.values())
         )
         views = [view for found in gathered for view in found]
-        return tuple(sorted(views, key=lambda view: -view.accepted_at_ms)[:last])
+        return tasks_of(sorted(views, key=lambda view: -view.accepted_at_ms)[:last])
 
-    async def receipts(self, last: int = TASKS_MAX) -> tuple[ReceiptBundle, ...]:
+    async def receipts(self, last: int = TASKS_MAX) -> Listing[ReceiptBundle]:
         """Return the last receipts with what a third party needs to check them, newest first."""
-        return tuple(
-            ReceiptBundle(receipt=view.receipt, manifest=view.manifest, records=view.records)
-            for view in await self.tasks(last)
-            if view.receipt is not None
+        tasks = await self.tasks(last)
+        return Listing(
+            ReceiptBundle,
+            (bundle_of(view) for view in tasks if view.receipt is not None),
+            nothing="No receipt yet.",
+            what_to_do="A receipt appears when a task has been run: tell flow A, or member.run(…).",
         )
 
     def verify(self, receipt: ReceiptBundle | TaskResult | TaskView) -> Verdict:

@@ -30,4 +30,10 @@ def enable(ipython: Any = None) -> None:
         return
     formatter = shell.display_formatter.formatters[_HTML]
     for kind in (Wire, Verdict, GenesisView, Flow, TaskHandle, TaskResult, tuple, list):
-        formatter.for_type(kind, html_of)
+        formatter.for_type(kind, _draw)
+
+
+def _draw(value: Any) -> str | None:
+    """Return a value's own picture if it has one: that of its base must not hide it."""
+    own = getattr(value, "_repr_html_", None)
+    return html_of(value) if own is None else own()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opkit.lab.rows import Row, rows_of
+from opkit.lab.rows import Row, columns_of, rows_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -44,7 +44,8 @@ def frame(things: Any) -> DataFrame:
     except ModuleNotFoundError as missing:
         missing.add_note("hint: pip install 'opkit[lab]'")
         raise
-    table = DataFrame({name: _column(rows, name) for name in _names(rows)})
+    names = _names(rows) or columns_of(getattr(things, "kind", object))
+    table = DataFrame({name: _column(rows, name) for name in names})
     return table.rename(columns={n: n.removesuffix("_ms") for n in table if _is_time(table[n])})
 
 
@@ -59,9 +60,10 @@ def _column(rows: list[Row], name: str) -> Series[Any]:
 
     values = [row.get(name) for row in rows]
     known = [value for value in values if value is not None]
-    if not known or not all(type(value) is int for value in known):
+    dated = name == "at_ms" or name.endswith("_at_ms")
+    if not all(type(value) is int for value in known) or (not known and not dated):
         return Series(values, dtype=None if known else "object")
-    if name == "at_ms" or name.endswith("_at_ms") or _are_moments(name, known):
+    if dated or _are_moments(name, known):
         # 0 stands for "never" in figures.
         moments = Series([value or None for value in values], dtype="Int64")
         return to_datetime(moments, unit="ms", utc=True)

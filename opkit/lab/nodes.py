@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from opkit.client import NodeClient
+from opkit.lab.listing import Journal, Listing
 from opkit.story.world import World
-from opkit.views.reprdesk import Here, node_html
+from opkit.views.reprdesk import NodeNow, node_html
+from opkit.views.sentences import Names
 from opkit.wire.compute import GET_TASK, GetTask, ModuleInfo, TaskId, TaskView
 from opkit.wire.errors import CoopError
 from opkit.wire.events import JournalEntry
@@ -60,14 +63,14 @@ class NodeDesk:
         """Return whom it is connected to, and what it keeps."""
         return await self.client.call(PEERS, AskPeers())
 
-    async def status(self) -> Here:
+    async def status(self) -> NodeNow:
         """Return how it is now; a node that does not answer is down, and `why` says how that is."""
         try:
             info, peers = await self.info(), await self.peers()
         except CoopError as silent:
-            return Here(org=self.org, title=self.title, url=self.url, up=False, why=str(silent))
+            return NodeNow(org=self.org, title=self.title, url=self.url, up=False, why=str(silent))
         trips = [link.round_trip_us for link in peers.links]
-        return Here(
+        return NodeNow(
             org=self.org,
             title=self.title,
             url=self.url,
@@ -81,11 +84,11 @@ class NodeDesk:
             world_ms=info.world_ms,
         )
 
-    async def modules(self) -> tuple[ModuleInfo, ...]:
+    async def modules(self) -> Listing[ModuleInfo]:
         """Return the modules that it was given, oldest first."""
-        return tuple([module async for module in self.client.wasm.list()])
+        return modules_of([module async for module in self.client.wasm.list()])
 
-    async def members(self) -> tuple[Member, ...]:
+    async def members(self) -> Listing[Member]:
         """Return the members that it knows, by id."""
         found: list[Member] = []
         after = ""
@@ -95,19 +98,24 @@ class NodeDesk:
             if not page.next_after:
                 break
             after = page.next_after
-        return tuple(found)
+        return Listing(
+            Member,
+            found,
+            nothing="No member is known here.",
+            what_to_do="The operator adds one: opkit member add",
+        )
 
-    async def events(self, last: int = 50, *, type: str = "") -> tuple[JournalEntry, ...]:  # noqa: A002 - the field's name, at the prompt
+    async def events(self, last: int = 50, *, of: str = "") -> Journal:
         """Return the last entries of its journal, oldest first.
 
         Args:
             last: how many at most.
-            type: only those whose type begins so: `compute.`, `network.peer-lost`.
+            of: only those whose type begins so: `compute.`, `network.peer-lost`.
         """
         kept: deque[JournalEntry] = deque(maxlen=min(last, ENTRIES_MAX))
         async for page in self.client.journal():
-            kept.extend(entry for entry in page.entries if entry.type.startswith(type))
-        return tuple(kept)
+            kept.extend(entry for entry in page.entries if entry.type.startswith(of))
+        return Journal(self.org, kept, names=names_of(self._world))
 
     async def task(self, task_id: TaskId) -> TaskView:
         """Return a task that was submitted here, as this node knows it.
@@ -117,10 +125,38 @@ class NodeDesk:
         """
         return await self.client.call(GET_TASK, GetTask(task_id=task_id))
 
-    async def tasks(self, last: int = TASKS_MAX) -> tuple[TaskView, ...]:
+    async def tasks(self, last: int = TASKS_MAX) -> Listing[TaskView]:
         """Return the last tasks that were submitted here, newest first."""
-        accepted = await self.events(last, type=_ACCEPTED)
-        return tuple([await self.task(entry.body["task_id"]) for entry in reversed(accepted)])
+        accepted = await self.events(last, of=_ACCEPTED)
+        return tasks_of([await self.task(entry.body["task_id"]) for entry in reversed(accepted)])
 
     def _repr_html_(self) -> str:
         return node_html(title=self.title, org=self.org, did=self.did, url=self.url)
+
+
+def modules_of(found: Iterable[ModuleInfo]) -> Listing[ModuleInfo]:
+    """Return modules as a list that says how to get one."""
+    return Listing(
+        ModuleInfo,
+        found,
+        nothing="No module yet.",
+        what_to_do="A module appears when a member puts one on their node: member.deploy(…).",
+    )
+
+
+def tasks_of(found: Iterable[TaskView]) -> Listing[TaskView]:
+    """Return tasks as a list that says how to get one."""
+    return Listing(
+        TaskView,
+        found,
+        nothing="No task yet.",
+        what_to_do="A task appears when a member has a module run: tell flow A, or member.run(…).",
+    )
+
+
+def names_of(world: World) -> Names:
+    """Return what the ids of a network mean."""
+    nodes = world.genesis.genesis.nodes
+    return Names(
+        titles={node.org: node.title for node in nodes}, orgs={node.did: node.org for node in nodes}
+    )

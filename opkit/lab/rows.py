@@ -48,6 +48,24 @@ def rows_of(things: Any) -> list[Row]:
     return [_row(things)]
 
 
+def columns_of(kind: type) -> list[str]:
+    """Return the columns that rows of such values have, for a table without any."""
+    if issubclass(kind, JournalEntry):
+        return ["sequence", "type", "at_ms", "hash"]
+    if issubclass(kind, TaskView):
+        return list(dict.fromkeys([*_TASK_COLUMNS, *columns_of(Receipt)]))
+    if issubclass(kind, ReceiptBundle):
+        return columns_of(Receipt)
+    if not issubclass(kind, BaseModel):
+        return []
+    columns: list[str] = []
+    for name, field in kind.model_fields.items():
+        inner = field.annotation
+        nested = columns_of(inner) if isinstance(inner, type) else []
+        columns += [f"{name}_{each}" for each in nested] or [name]
+    return columns
+
+
 def _of_one(thing: Any) -> list[Row]:
     """Return the rows of an element of a list; a mapping is a row there."""
     return [_flat(thing)] if isinstance(thing, Mapping) else rows_of(thing)
@@ -149,6 +167,11 @@ def _steps(flow: Flow[Any]) -> list[Row]:
         for step in flow.steps
     ]
 
+
+_TASK_COLUMNS: Final = (
+    "task_id", "state", "member_id", "executor", "accepted_at_ms", "fetched_from", "fetched_bytes",
+    "problem",
+)  # fmt: skip
 
 _PARTS: Final[dict[type, Callable[[Any], list[Row]]]] = {
     Peers: lambda peers: rows_of(peers.links),

@@ -10,15 +10,25 @@ from typing import Final
 from opkit.story.states import State
 from opkit.views.amounts import counted, round_trip_text
 from opkit.views.cards import said_state
-from opkit.views.reprstyle import amount, card, facts, markup, moment, name_html, opened, rows_table
+from opkit.views.reprstyle import (
+    amount,
+    card,
+    facts,
+    hint,
+    markup,
+    moment,
+    name_html,
+    opened,
+    rows_table,
+)
 
-HERE_TITLES: Final = (
+NOW_TITLES: Final = (
     "node", "how it is", "peers#", "slowest round trip#", "blobs#", "journal#", "world time",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class Here:
+class NodeNow:
     """How a node is now. `round_trip_us` is that of its slowest link."""
 
     org: str
@@ -34,22 +44,20 @@ class Here:
     world_ms: int = 0
 
     def _repr_html_(self) -> str:
-        return markup(
-            f'<section class="card">{rows_table(HERE_TITLES, [here_row(self)])}</section>'
-        )
+        return markup(f'<section class="card">{rows_table(NOW_TITLES, [now_row(self)])}</section>')
 
 
-def here_row(here: Here) -> Sequence[str]:
+def now_row(now: NodeNow) -> Sequence[str]:
     """Return how a node is, in one row."""
-    how = said_state(State.DONE, "up") if here.up else said_state(State.FAILED, "silent")
+    how = said_state(State.DONE, "up") if now.up else said_state(State.FAILED, "silent")
     return (
-        escape(here.title),
-        how if here.up else f"{how}<br><small>{escape(here.why)}</small>",
-        amount(here.peers) if here.up else "",
-        round_trip_text(here.round_trip_us) if here.peers else "",
-        amount(here.blobs) if here.up else "",
-        amount(here.journal) if here.up else "",
-        moment(here.world_ms)[:19] if here.up else "",
+        escape(now.title),
+        how if now.up else f"{how}<br><small>{escape(now.why)}</small>",
+        amount(now.peers) if now.up else "",
+        round_trip_text(now.round_trip_us) if now.peers else "",
+        amount(now.blobs) if now.up else "",
+        amount(now.journal) if now.up else "",
+        moment(now.world_ms)[:19] if now.up else "",
     )
 
 
@@ -83,6 +91,13 @@ def desk_html(
         parts.append(opened(counted(len(flows), "flow"), rows_table(("flow", "type"), told)))
     parts.append(facts({"network": name_html(network)}))
     return markup(card(f"A network of {counted(len(nodes), 'node')}", "".join(parts)))
+
+
+def nothing_html(nothing: str, what_to_do: str) -> str:
+    """Return an empty list: that there is nothing, and how to change it."""
+    return markup(
+        f'<section class="card"><p><b>{escape(nothing)}</b></p>{hint(what_to_do)}</section>'
+    )
 
 
 def node_html(*, title: str, org: str, did: str, url: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from opkit.proof.genesis import GenesisView
 from opkit.story.states import State
 from opkit.views.amounts import counted, round_trip_text, size_text
-from opkit.views.cards import pill
+from opkit.views.cards import pill, said_state
 from opkit.views.reprstyle import (
     card,
     facts,
@@ -19,6 +19,7 @@ from opkit.views.reprstyle import (
     opened,
     rows_table,
 )
+from opkit.views.sentences import Names, event_told
 from opkit.wire.events import Event, JournalEntry
 from opkit.wire.membership import Member
 from opkit.wire.network import NodeInfo, PeerLink, Peers
@@ -26,7 +27,10 @@ from opkit.wire.network import NodeInfo, PeerLink, Peers
 NODE_TITLES: Final = ("node", "version", "engine", "history#", "started", "key")
 PEER_TITLES: Final = ("peer", "round trip#", "sent#", "received#", "since", "key")
 MEMBER_TITLES: Final = ("member", "name", "role", "active", "key")
-ENTRY_TITLES: Final = ("#", "when", "what", "about", "hash")
+ENTRY_TITLES: Final = ("#", "when", "what happened", "hash")
+
+THIS_NODE: Final = Names(titles={"": "This node"})
+"""What ids mean where nothing is known of the network; the node itself has no name then."""
 
 
 def node(info: NodeInfo) -> str:
@@ -169,15 +173,19 @@ def entry(said: JournalEntry) -> str:
     )
 
 
-def entry_row(said: JournalEntry) -> Sequence[str]:
-    """Return an entry of a journal in one row that opens."""
-    what, _, happened = said.type.partition(".")
-    words = escape((happened or what).replace("-", " "))
+def entry_row(said: JournalEntry, org: str = "", names: Names = THIS_NODE) -> Sequence[str]:
+    """Return an entry of a journal as a sentence that opens to what it says.
+
+    Args:
+        said: the entry.
+        org: whose node journalled it.
+        names: what ids mean.
+    """
+    told = event_told(said.type, said.body, org=org, names=names)
     return (
         f"{said.sequence:,}",
-        moment(said.at_ms)[11:23],
-        f"{words} <small class=soft>{escape(what)}</small>",
-        opened(_gist(said), json_html(said.body)),
+        f'<span class="when">{moment(said.at_ms)[11:23]}</span>',
+        said_state(told.tone, told.sentence) + opened(said.type, json_html(said.body)),
         name_html(said.hash),
     )
 
@@ -189,12 +197,3 @@ def event(said: Event) -> str:
 
 def _engine(info: NodeInfo) -> str:
     return escape(f"{info.engine.name} {info.engine.version}")
-
-
-def _gist(said: JournalEntry) -> str:
-    """Return the part of an entry by which one tells it from its neighbours."""
-    for field in ("member_id", "owner", "org", "outcome", "state", "peer", "executor", "version"):
-        value = said.body.get(field)
-        if isinstance(value, str) and value:
-            return value if len(value) <= 40 else f"{value[:13]}…{value[-5:]}"
-    return "open"

@@ -18,8 +18,9 @@ from opkit.story.report import MarkerRecord, Report
 from opkit.views import reprcompute as compute
 from opkit.views import reprnetwork as network
 from opkit.views import reprstory as story
-from opkit.views.reprdesk import HERE_TITLES, Here, here_row
+from opkit.views.reprdesk import NOW_TITLES, NodeNow, now_row
 from opkit.views.reprstyle import markup, rows_table
+from opkit.views.sentences import Names
 from opkit.wire.compute import Manifest, ModuleInfo, ModulePage, Receipt, ReceiptBundle, TaskView
 from opkit.wire.events import Event, JournalEntry, JournalPage
 from opkit.wire.membership import Member, MemberPage
@@ -58,7 +59,7 @@ _ROWS: Final[dict[type, tuple[Sequence[str], Callable[[Any], Sequence[str]]]]] =
     TaskView: (compute.TASK_TITLES, compute.task_row),
     ReceiptBundle: (compute.RECEIPT_TITLES, compute.bundle_row),
     Receipt: (compute.RECEIPT_TITLES, compute.receipt_row),
-    Here: (HERE_TITLES, here_row),
+    NodeNow: (NOW_TITLES, now_row),
 }
 
 _LISTS: Final[dict[type, str]] = {
@@ -97,6 +98,13 @@ def shelf_html(rows: Sequence[tuple[str, str]], *, noun: str) -> str:
 def comparison_html(one: str, other: str, rows: Sequence[tuple[str, bool, str, str]]) -> str:
     """Return two nodes side by side; see `reprstory.comparison`."""
     return markup(story.comparison(one, other, rows))
+
+
+def journal_html(entries: Sequence[JournalEntry], *, org: str, names: Names) -> str:
+    """Return a node's journal as sentences; see `reprnetwork.entry_row`."""
+    rows = [network.entry_row(entry, org, names) for entry in entries[:ROWS_MAX]]
+    drawn = rows_table(network.ENTRY_TITLES, rows, left_out=max(0, len(entries) - ROWS_MAX))
+    return markup(f'<section class="card">{drawn}</section>')
 
 
 def _table(values: Sequence[Any]) -> str | None:

@@ -42,9 +42,15 @@ def lab_css() -> str:
     )
 
 
-def markup(body: str) -> str:
-    """Return an output that stands by itself: its style, and what is drawn."""
-    return f'<div class="opkit-lab"><style>{lab_css()}</style>{body}</div>'
+def markup(body: str, *, kind: str = "") -> str:
+    """Return an output that stands by itself: its style, and what is drawn.
+
+    Args:
+        body: markup.
+        kind: a further class, by which others find it.
+    """
+    classes = f"opkit-lab {kind}".rstrip()
+    return f'<div class="{classes}"><style>{lab_css()}</style>{body}</div>'
 
 
 def card(headline: str, body: str, *, beside: str = "", below: str = "") -> str:
