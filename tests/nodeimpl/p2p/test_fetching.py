@@ -98,7 +98,7 @@ def test_the_load_is_spread_over_those_who_provide(network):
 
 
 def test_a_provider_that_stops_in_the_middle_is_passed_over_without_blame(network):
-    limits = PeersLimits(piece_ms_max=300)
+    limits = PeersLimits(piece_ms_max=1_000)
     data = os.urandom(MEBIBYTE)
     cid = cid_of(data)
 

@@ -158,7 +158,7 @@ def test_an_announced_length_beyond_the_limit_ends_the_stream_unread(scene):
             stream = await stranger.say(length, finish=False)
             assert isinstance(await said(stream), FrameMalformed)
             with pytest.raises(StreamEnded):
-                await asyncio.wait_for(send_for_ever(stream), 5)
+                await asyncio.wait_for(send_for_ever(stream), 30)
 
     asyncio.run(story())
 
@@ -187,7 +187,7 @@ def test_a_peer_of_another_network_is_refused_and_sent_away(scene, changes):
     async def story():
         async with scene(greeted=False, retire_ms=50) as stranger:
             assert isinstance(await stranger.greet(**changes), WrongNetwork)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert "another network" in await stranger.connection.ended()
 
     asyncio.run(story())
@@ -195,8 +195,8 @@ def test_a_peer_of_another_network_is_refused_and_sent_away(scene, changes):
 
 def test_who_says_no_hello_is_sent_away(scene):
     async def story():
-        async with scene(greeted=False, hello_ms_max=100) as stranger:
-            async with asyncio.timeout(5):
+        async with scene(greeted=False, hello_ms_max=1_000) as stranger:
+            async with asyncio.timeout(30):
                 assert "no hello" in await stranger.connection.ended()
 
     asyncio.run(story())
@@ -206,11 +206,11 @@ def test_a_request_that_dribbles_in_ends_when_its_time_is_up(scene):
     """The slow loris: a byte now and then must not hold a stream for ever."""
 
     async def story():
-        async with scene(request_ms_max=300) as stranger:
+        async with scene(request_ms_max=1_000) as stranger:
             whole = asking(LOAD.name, {"member_id": "x/y"})
             stream = await stranger.say(whole[:1], finish=False)
             with pytest.raises(StreamEnded):
-                await asyncio.wait_for(dribble(stream, whole[1:]), 5)
+                await asyncio.wait_for(dribble(stream, whole[1:]), 30)
 
     asyncio.run(story())
 
@@ -261,7 +261,7 @@ def test_a_peer_has_only_so_many_questions_under_way(scene):
             assert no.limit == 3
             for stream in waiting:
                 await stream.reset()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(stranger.ended) < 3:
                     await asyncio.sleep(0.01)
             assert len(stranger.started) == 3, "who gives a question up ends the work on it"
@@ -290,7 +290,7 @@ def test_requests_of_one_peer_fill_only_so_much_memory(scene):
 
 def test_who_does_not_read_the_answers_harms_only_itself(scene):
     async def story():
-        async with scene(request_ms_max=300) as stranger:
+        async with scene(request_ms_max=1_000) as stranger:
             request = asking(LOAD.name, {"member_id": "x/y"})
             for _ in range(200):
                 stream = await stranger.say(request)
