@@ -137,11 +137,13 @@ class Book:
 
     def name(self, org: str, info: ModuleInfo) -> None:
         """Merge what a node says about a module that was deployed there."""
-        module = self._module(info.wasm_hash, info.deployed_at_ms)
+        self.unnamed.discard((org, info.wasm_hash))
+        module = self.modules.get(info.wasm_hash)
+        if module is None:
+            return  # Newer ones took its place meanwhile.
         module.name, module.owner = info.name, info.owner
         module.size_bytes, module.deployed_ms = info.size_bytes, info.deployed_at_ms
         module.home = module.home or org
-        self.unnamed.discard((org, info.wasm_hash))
 
     def fetched_from(self, task: TaskFacts) -> str:
         """Return the organisation that the task's module was fetched from, or nothing."""

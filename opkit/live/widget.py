@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from opkit.live.live import Live
 from opkit.live.ports import Page
 from opkit.live.session import Session
 from opkit.views.assets import board_js
+from opkit.views.cards import error_card
 from opkit.views.style import board_css
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Board(anywidget.AnyWidget):
         self._esm = board_js()
         self._css = board_css()
         super().__init__()
+        self._failed: dict[str, Any] = {}
         self.session = Session(page, live=live, send=self._say)
         self.on_msg(self._take)
         self._task = asyncio.get_running_loop().create_task(self.session.run())
@@ -53,11 +56,20 @@ class Board(anywidget.AnyWidget):
 
     def _take(self, _: object, content: object, __: object) -> None:
         self.session.take(content)
+        if self._failed and isinstance(content, Mapping) and content.get("do") == "hello":
+            self._say(self._failed)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say on the screen what ended the board: a task that fails is silent in a notebook."""
-        if task.cancelled() or (failed := task.exception()) is None:
+        """Show what ended the board, also to who comes later: a notebook's tasks fail silently."""
+        if self._failed or task.cancelled() or (failed := task.exception()) is None:
             return
         _log.error("a board ended", exc_info=failed)
-        hint = getattr(failed, "hint", "") or "reload the page"
-        self._say({"flash": {"tone": "failed", "text": f"This view ended: {failed}", "hint": hint}})
+        self._task.cancel()
+        shown = error_card(
+            "This page is not live any more",
+            why=f"{type(failed).__name__}: {failed}",
+            since_ms=time.time_ns() // 1_000_000,
+            hint=getattr(failed, "hint", "") or "Load the page again, or run the cell again.",
+        )
+        self._failed = {"frame": shown, "cards": [], "rev": 0}
+        self._say(self._failed)
