@@ -11,7 +11,7 @@ from opkit.cli import anchors, out
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
-    from opkit.proof.checks import Check
+    from opkit.proof.checks import Check, Verdict
 
 app = out.group(
     """Check a run folder on any machine: signature, every file, every receipt, every proof.
@@ -19,6 +19,8 @@ app = out.group(
     Examples:
 
       opkit report verify runs/2026-01-05
+
+      opkit report verify replay.html
 
       opkit report verify DIR --genesis network.jws
     """
@@ -32,18 +34,29 @@ def _group() -> None:
 
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The run folder that `opkit demo` wrote.")],
+    what: Annotated[
+        Path,
+        typer.Argument(help="The run folder of `opkit demo`, or the replay of `opkit record`."),
+    ],
     genesis: anchors.GenesisOption = None,
     verbose: anchors.Verbose = False,
     as_json: out.Json = False,
 ) -> int:
-    """Check a run folder: the operator's signature, every file, every receipt, every proof.
+    """Check a run folder or a replay: the operator's signature, every file, every proof.
 
     What does not hold is printed first, then how many checks were made of what. Exit code 4 if it
     is consistent but no genesis says whose it is.
 
-    Example: opkit report verify DIR --genesis network.jws
+    Examples:
+      opkit report verify DIR --genesis network.jws
+
+      opkit report verify replay.html
     """
+    verdict = _verify_replay(what, genesis) if what.is_file() else _verify_folder(what, genesis)
+    return anchors.answer(verdict, as_json=as_json, verbose=verbose, group_of=_group_of)
+
+
+def _verify_folder(folder: Path, genesis: Path | None) -> Verdict:
     from opkit.runner.folder import SIGNATURE
     from opkit.runner.verify import verify_folder
 
@@ -53,9 +66,22 @@ def verify(
     network = ""
     if signature.is_file():
         network = anchors.claimed_network(signature.read_text("ascii", "replace").strip())
-    view = anchors.anchor(genesis, network=network)
-    verdict = verify_folder(folder, genesis=view)
-    return anchors.answer(verdict, as_json=as_json, verbose=verbose, group_of=_group_of)
+    return verify_folder(folder, genesis=anchors.anchor(genesis, network=network))
+
+
+def _verify_replay(path: Path, genesis: Path | None) -> Verdict:
+    from opkit.runner.replayed import read_replay, verify_replay
+    from opkit.views.replay import without_signature
+
+    try:
+        html = read_replay(path)
+        _, token = without_signature(html)
+    except ValueError as bad:
+        raise Mistake(
+            f"{path} is no replay: {bad}", hint="a run is checked as a whole folder"
+        ) from bad
+    network = anchors.claimed_network(token)
+    return verify_replay(html, genesis=anchors.anchor(genesis, network=network))
 
 
 def _group_of(check: Check) -> str:

@@ -42,7 +42,7 @@ def verify_folder(folder: Path, *, genesis: GenesisView | None) -> Verdict:
         return Verdict(subject=subject, checks=(failed,), anchored=genesis is not None)
     hashes = {name: (sha256_hex(data), len(data)) for name, data in files.items()}
     signed = verify_report(token, genesis=genesis, files=hashes)
-    checks = (*signed.checks, *_contents(files, genesis))
+    checks = (*signed.checks, *check_contents(files, genesis))
     return Verdict(subject=subject, checks=checks, anchored=genesis is not None)
 
 
@@ -53,7 +53,13 @@ def _signature(folder: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def _contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> Iterator[Check]:
+def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> Iterator[Check]:
+    """Yield the checks of what a run's files say, whoever signed them.
+
+    Args:
+        files: at least evidence and page, and every blob that a marker rests on, by path.
+        genesis: the network's genesis as the verifier keeps it; None if they have none.
+    """
     try:
         run = RunRecord.model_validate_json(files[EVIDENCE])
     except (KeyError, ValidationError) as bad:
