@@ -33,7 +33,8 @@ GROUPS = {
     "wasm": "Modules by their hash: deploy, get, list.",
     "compute": "Run a module as a task: submit, status, cancel.",
     "receipt": "Check what an executor signed: verify, replay.",
-    "report": "Check a whole run folder: verify.",
+    "record": "Tell a story without an audience; write one page that shows it again.",
+    "report": "Check a whole run folder, or a replay: verify.",
     "events": "Watch what a node does: tail.",
 }
 """Every command group by name, with its one-line help; `opkit.cli.<name>.app` is the group."""

@@ -31,6 +31,7 @@ COMMANDS = {
     "wasm": ("deploy", "get", "list"),
     "compute": ("submit", "status", "cancel"),
     "receipt": ("verify", "replay"),
+    "record": (),
     "report": ("verify",),
     "events": ("tail",),
 }
@@ -181,6 +182,7 @@ def make_devnet() -> None:
         ["devnet", "heal"],
         ["wasm", "list"],
         ["demo", "--devnet", "none"],
+        ["record", "--devnet", "none"],
         ["login"],
     ],
 )
