@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devnet.clients import Clients
+from devnet.company import Company
 from devnet.control import ask_supervisor
 from devnet.state import (
-    OPERATOR,
     DevnetError,
     DevnetState,
     NodeState,
@@ -48,7 +47,7 @@ class AttachedHostile:
         await self._world.stop_hostile(self._number)
 
 
-class AttachedWorld:
+class AttachedWorld(Company):
     """A running devnet as a story sees it. Satisfies `opkit.story.World`."""
 
     def __init__(
@@ -59,6 +58,7 @@ class AttachedWorld:
         Raises:
             ProofError: genesis or keystore do not verify.
         """
+        super().__init__(identities=load_identities(state))
         self.run_id = run_id
         self.seed = seed
         self.profile: str = state.profile
@@ -68,12 +68,9 @@ class AttachedWorld:
         self.capabilities = CAPABILITIES
         self._state = state
         self._token = token
-        self._identities = load_identities(state)
-        self._clients = Clients(identities=self._identities, make=self._make)
         self._hostile: set[int] = set()
-        self._notes: list[dict[str, Any]] = []
 
-    def _make(
+    def _make_client(
         self, org: str, identity: Identity | None, scopes: tuple[Scope, ...] | None
     ) -> NodeClient:
         node = self.node(org)
@@ -91,20 +88,6 @@ class AttachedWorld:
             if node.org == org:
                 return node
         raise KeyError(org)
-
-    def member(self, member_id: str) -> Identity:
-        """Return a member's own key; `KeyError` if it is not kept here."""
-        return self._identities[member_id]
-
-    def client(
-        self, org: str, member_id: str | None, *, scopes: tuple[Scope, ...] | None = None
-    ) -> NodeClient:
-        """Return a client of the organisation's node that speaks for a member, or for nobody."""
-        return self._clients.client(org, member_id, scopes)
-
-    def operator(self, org: str) -> NodeClient:
-        """Return a client of the organisation's node that speaks for the network's operator."""
-        return self._clients.client(org, OPERATOR, None)
 
     async def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Return the supervisor's answer to one ask.
@@ -151,14 +134,10 @@ class AttachedWorld:
         """Move the network's world time ahead."""
         await self._disturb("pass-time", days=days)
 
-    def disturbances(self) -> tuple[dict[str, Any], ...]:
-        """Return what was done to the network in this telling, in order."""
-        return tuple(self._notes)
-
     async def close(self) -> None:
         """Let go of the network: clients and hostile peers of this telling end, nodes stay."""
         await asyncio.gather(*(self.stop_hostile(number) for number in sorted(self._hostile)))
-        await self._clients.close()
+        await self.close_clients()
 
 
 async def open_world(

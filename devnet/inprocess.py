@@ -21,7 +21,7 @@ from typing import Any, TextIO, cast
 import httpx
 import structlog
 
-from devnet.clients import Clients
+from devnet.company import Company
 from devnet.genesis import MadeWorld, make_world
 from devnet.hostile import hostile_peer
 from devnet.spec import DAY_MS, ProfileName
@@ -119,7 +119,7 @@ class _Events:
             yield socket
 
 
-class InProcessWorld:
+class InProcessWorld(Company):
     """A network in this process as a story sees it. Satisfies `opkit.story.World`."""
 
     def __init__(
@@ -134,6 +134,7 @@ class InProcessWorld:
         stack: AsyncExitStack,
     ) -> None:
         """Prepare the nodes; nothing runs before `start`."""
+        super().__init__(identities={**made.members, OPERATOR: made.operator})
         self.run_id = run_id
         self.seed = seed
         self.profile: str = made.profile
@@ -146,10 +147,7 @@ class InProcessWorld:
         self._sandbox = sandbox
         self._store_url = store_url
         self._stack = stack
-        identities = {**made.members, OPERATOR: made.operator}
-        self._clients = Clients(identities=identities, make=self._make)
         self._time = Timekeeper(folder=folder, network=made.view.network, operator=made.operator)
-        self._notes: list[dict[str, Any]] = []
         self._hostile: list[InProcessHostile] = []
         self._tide: asyncio.Task[None] | None = None
         (folder / "genesis.jws").write_text(made.genesis, "ascii")
@@ -237,7 +235,7 @@ class InProcessWorld:
             last += passed_ms / 1000
             self.clock.advance(passed_ms)
 
-    def _make(
+    def _make_client(
         self, org: str, identity: Identity | None, scopes: tuple[Scope, ...] | None
     ) -> NodeClient:
         one = self.node(org)
@@ -255,20 +253,6 @@ class InProcessWorld:
     def node(self, org: str) -> InProcessNode:
         """Return the node of an organisation; `KeyError` if the network has none."""
         return self._nodes[org]
-
-    def member(self, member_id: str) -> Identity:
-        """Return a member's own key; `KeyError` if there is no such member."""
-        return self._made.members[member_id]
-
-    def client(
-        self, org: str, member_id: str | None, *, scopes: tuple[Scope, ...] | None = None
-    ) -> NodeClient:
-        """Return a client of the organisation's node that speaks for a member, or for nobody."""
-        return self._clients.client(org, member_id, scopes)
-
-    def operator(self, org: str) -> NodeClient:
-        """Return a client of the organisation's node that speaks for the network's operator."""
-        return self._clients.client(org, OPERATOR, None)
 
     async def hostile(self, kind: str, *, against: Sequence[str]) -> InProcessHostile:
         """Connect a hostile peer of this kind to the nodes of these organisations."""
@@ -345,15 +329,11 @@ class InProcessWorld:
     def _note(self, what: str, **facts: Any) -> None:
         self._notes.append({"at_ms": self.clock.now_ms(), "what": what, **facts})
 
-    def disturbances(self) -> tuple[dict[str, Any], ...]:
-        """Return what was done to the network in this telling, in order."""
-        return tuple(self._notes)
-
     async def close(self) -> None:
         """End clients, hostile peers and nodes."""
         for handle in self._hostile:
             await handle.stop()
-        await self._clients.close()
+        await self.close_clients()
         running = [one.node for one in self._nodes.values() if one.node is not None]
         await asyncio.gather(*(node.close() for node in running))
         if self._tide is not None:

@@ -93,6 +93,8 @@ def check_names(world: World) -> None:
         world.node("nobody")
     with pytest.raises(KeyError):
         world.member("nobody/at-all")
+    with pytest.raises(KeyError):
+        world.member("operator")
     assert world.disturbances() == ()
 
 
