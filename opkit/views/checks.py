@@ -21,6 +21,7 @@ def checks_table(checks: Iterable[CheckRecord]) -> str:
         for check in checks
     )
     return (
-        '<table class="checks"><thead><tr><th>check</th><th>expected</th><th>is</th><th></th></tr>'
+        '<table class="checks"><thead><tr><th>check</th><th>expected</th><th>is</th>'
+        '<th><span class="unseen">holds</span></th></tr>'
         f"</thead><tbody>{rows}</tbody></table>"
     )

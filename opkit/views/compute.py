@@ -67,7 +67,7 @@ def frame() -> str:
     """Return the markup around the compute page's cards."""
     ids = ("programs", "open", "done", "failed", "tasks", "modules", "task")
     return (
-        '<div class="board compute-board">'
+        '<div class="board compute-board"><h1 class="unseen">Compute</h1>'
         + "".join(f'<div class="at-{each}" data-card="{each}"></div>' for each in ids)
         + "</div>"
     )

@@ -45,7 +45,8 @@ _LINK_WORDS: Final = {"up": "up", "cut": "cut on purpose", "lost": "lost"}
 def frame() -> str:
     """Return the markup around the network's cards."""
     return (
-        f'<div class="board network-board">{_at("nodes-up", "links-up", "round-trip", "traffic")}'
+        f'<div class="board network-board"><h1 class="unseen">Network</h1>'
+        f"{_at('nodes-up', 'links-up', 'round-trip', 'traffic')}"
         f'{_at("map", "links")}<div class="network-aside">{_at("node", "happenings")}</div></div>'
     )
 

@@ -63,10 +63,10 @@ _POLICY = (
 
 
 def icon(state: State) -> str:
-    """Return a state's shape on its tint, hidden from readers, who get the word."""
+    """Return a state's shape on its tint; readers are told the word."""
     return (
-        f'<span class="state t-{state.value}"><svg viewBox="0 0 20 20" aria-hidden="true">'
-        f"{state.drawing}</svg></span><span hidden>{state.word}</span>"
+        f'<span class="state t-{state.value}" role="img" aria-label="{state.word}">'
+        f'<svg viewBox="0 0 20 20" aria-hidden="true">{state.drawing}</svg></span>'
     )
 
 
