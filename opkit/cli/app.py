@@ -33,6 +33,7 @@ GROUPS = {
     "wasm": "Modules by their hash: deploy, get, list.",
     "compute": "Run a module as a task: submit, status, cancel.",
     "receipt": "Check what an executor signed: verify, replay.",
+    "rehearse": "Say before a demo whether it will hold: go or no-go, with reasons.",
     "record": "Tell a story without an audience; write one page that shows it again.",
     "report": "Check a whole run folder, or a replay: verify.",
     "events": "Watch what a node does: tail.",

@@ -28,7 +28,7 @@ def kill(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> int:
 
     Example: opkit devnet kill harbor
     """
-    state = _running(devnet)
+    state = running_devnet(devnet)
     node = state.find(org)
     return _do(
         state,
@@ -47,7 +47,7 @@ def restart(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> in
 
     Example: opkit devnet restart harbor
     """
-    state = _running(devnet)
+    state = running_devnet(devnet)
     node = state.find(org)
     will = f"start {_named(node)} again and wait until it is ready"
     return _do(state, "restart", will=will, undo="", as_json=as_json, org=node.org)
@@ -66,7 +66,7 @@ def cut(
 
     Example: opkit devnet cut bright harbor
     """
-    state = _running(devnet)
+    state = running_devnet(devnet)
     one, other = state.find(a), state.find(b)
     return _do(
         state,
@@ -97,7 +97,7 @@ def heal(
     """
     if bool(a) != bool(b):
         raise Mistake("a link has two ends", hint="name both, or none to heal all that are cut")
-    state = _running(devnet)
+    state = running_devnet(devnet)
     if not a:
         return _heal_all(state, as_json=as_json)
     one, other = state.find(a), state.find(b)
@@ -139,7 +139,7 @@ def hostile(
         raise Mistake(
             f"no hostile peer is of kind {kind!r}", hint=f"kinds: {', '.join(HOSTILE_KINDS)}"
         )
-    state = _running(devnet)
+    state = running_devnet(devnet)
     nodes = [state.find(org) for org in dict.fromkeys(orgs)]
     return _do(
         state,
@@ -164,7 +164,7 @@ def stop_hostile(
 
     Example: opkit devnet stop-hostile 1
     """
-    state = _running(devnet)
+    state = running_devnet(devnet)
     will = f"end hostile peer {number}"
     return _do(state, "stop-hostile", will=will, undo="", as_json=as_json, number=number)
 
@@ -176,8 +176,12 @@ def add_to(app: typer.Typer) -> None:
     app.command("stop-hostile")(stop_hostile)
 
 
-def _running(name: str | None) -> DevnetState:
-    """Return the state of the devnet that is meant; it runs."""
+def running_devnet(name: str | None) -> DevnetState:
+    """Return the state of the devnet that is meant, named or the only one; it runs.
+
+    Raises:
+        DevnetError: it does not, or there is none.
+    """
     from devnet.state import DevnetError, is_running, load_state, the_running_one
 
     state = load_state(name if name is not None else the_running_one())

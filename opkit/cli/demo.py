@@ -81,6 +81,8 @@ def demo(
     if present:
         if to is not None or junit is not None or as_json:
             raise Mistake("presenting writes nothing", hint="leave --out, --junit and --json out")
+        if len(asked.names) > 1:
+            raise Mistake("one story is presented at a time", hint="name one flow")
         tell = partial(_present, pace=pace, autoplay=autoplay)
     elif autoplay:
         raise Mistake("--autoplay is for presenting", hint="opkit demo --present --autoplay")
@@ -145,7 +147,7 @@ def _tell(
 ) -> int:
     """Choose the flows, run them, say where the report is."""
     profile = profile or (state.profile if state is not None else "")
-    flows = _choose(asked.names, profile)
+    flows = choose_flows(asked.names, profile)
     from opkit.runner.progress import Progress
     from opkit.runner.run import run_flows
 
@@ -203,9 +205,7 @@ def _present(
 ) -> int:
     """Have one story led by whoever sits at this terminal."""
     profile = profile or (state.profile if state is not None else "")
-    chosen = _choose(asked.names, profile)
-    if len(asked.names) > 1:
-        raise Mistake("one story is presented at a time", hint=f"flows: {', '.join(asked.names)}")
+    chosen = choose_flows(asked.names, profile)
     from opkit.cli.present import present
     from opkit.story.pace import Pace
 
@@ -233,7 +233,7 @@ def _present(
     return exits.DONE if ended.ok else exits.FAILED
 
 
-def _choose(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
+def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     """Return the flows to tell: those named, or all that the profile can show.
 
     Raises:

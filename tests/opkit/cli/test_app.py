@@ -20,6 +20,7 @@ Run = Callable[..., Any]
 
 COMMANDS = {
     "demo": (),
+    "dash": (),
     "devnet": (
         *("up", "status", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
@@ -31,6 +32,7 @@ COMMANDS = {
     "wasm": ("deploy", "get", "list"),
     "compute": ("submit", "status", "cancel"),
     "receipt": ("verify", "replay"),
+    "rehearse": (),
     "record": (),
     "report": ("verify",),
     "events": ("tail",),
@@ -183,6 +185,7 @@ def make_devnet() -> None:
         ["wasm", "list"],
         ["demo", "--devnet", "none"],
         ["record", "--devnet", "none"],
+        ["rehearse"],
         ["login"],
     ],
 )
