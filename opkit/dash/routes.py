@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.base.handlers import FileFindHandler
 from jupyterlab_server.themes_handler import ThemesHandler
-from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
+from voila.static_file_handler import MultiStaticFileHandler
 
 from opkit.dash import handlers, presenter
 
@@ -50,7 +50,6 @@ def _libraries(server: ConsoleServer) -> list[Any]:
     }
     extensions = {"path": server.labextensions_path, "no_cache_paths": ["/"]}
     return [
-        ("voila/templates/(.*)", TemplateStaticFileHandler),
         ("voila/static/(.*)", MultiStaticFileHandler, {"paths": server.static_paths}),
         ("voila/api/themes/(.*)", ThemesHandler, themes),
         ("voila/labextensions/(.*)", FileFindHandler, extensions),

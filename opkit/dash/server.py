@@ -53,6 +53,7 @@ Denied and not allowed: Voila's allow list also drops the provider of widgets th
 
 TEMPLATE = "opkit"
 END_DEADLINE_MS = 10_000
+BACKLOG = 128
 PING_S = 20
 """How often a quiet WebSocket is asked whether anybody is there; no answer, and it is closed."""
 
@@ -148,15 +149,15 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             DashError: the port is taken, or may not be listened on.
         """
         self.prepare()
-        sockets = _listen(self.own.host, self.own.port)
-        self.port = sockets[0].getsockname()[1]
+        listening = _listen(self.own.host, self.own.port)
+        self.port = listening.getsockname()[1]
         self.desk.invitation = self.address(Role.VIEWER)
         self.connection_dir = _sockets_folder()
         settings = self.init_settings()
         self.app = Application(**settings, default_handler_class=Nowhere)
         self.app.add_handlers(".*$", self.init_handlers())
         self._server = HTTPServer(self.app, xheaders=bool(self.own.public))
-        self._server.add_sockets(sockets)
+        self._server.add_socket(listening)
 
     def init_settings(self) -> dict[str, Any]:
         """Return Voila's settings, with our door in place of its own."""
@@ -194,12 +195,13 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         return f"{where}?token={quote(self.keys.tokens[role])}"
 
     async def close(self) -> None:
-        """Stop listening, hang up on everybody, end every kernel."""
-        if self._server is not None:
-            self._server.stop()
-            for viewer in tuple(self.desk.viewers):
-                viewer.close(1001, "the server ends")
-            await self._server.close_all_connections()
+        """Stop listening, hang up on everybody, end every kernel. What never opened stays so."""
+        if self._server is None:
+            return
+        self._server.stop()
+        for viewer in tuple(self.desk.viewers):
+            viewer.close(1001, "the server ends")
+        await self._server.close_all_connections()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_DEADLINE_MS / 1000):
                 await ensure_async(self.kernel_manager.shutdown_all(now=True))
@@ -263,22 +265,23 @@ def _log_request(handler: RequestHandler) -> None:
         log.warning("%s %s %s: %d", handler.request.remote_ip, handler.request.method, path, status)
 
 
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen.
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
 
     Raises:
         DashError: the port is taken, or may not be listened on.
     """
-    from tornado.netutil import bind_sockets
-
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return bind_sockets(port, address=host)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as bad:
         taken = bad.errno == errno.EADDRINUSE
         raise DashError(
             f"port {port} of {host} is taken" if taken else f"cannot listen on {host}: {bad}",
             hint="choose another: --port 0 takes any free one",
         ) from bad
+    listening.setblocking(False)
+    return listening
 
 
 def _sockets_folder() -> str:
