@@ -155,9 +155,12 @@ class Recorder:
 
     async def run(self) -> None:
         """Take what changes, until cancelled or until there is too much."""
-        while self._chars_left > 0:
+        while True:
             seen = self._live.revision
             self.take()
+            if self._chars_left <= 0:
+                _log.warning("the recording is large: only the ends of steps are recorded now")
+                return
             await asyncio.sleep(TAKE_EVERY_MS / 1000)
             await self._live.wait_change(seen)
 
