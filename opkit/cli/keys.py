@@ -1,7 +1,8 @@
 """What a presenter types: single keys on a terminal, whole lines where there is none.
 
-Both become the same words: `next`, `back`, `play`, `repeat`, `again`, `go`, `evidence`, `help`,
-`quit`. Nothing here blocks the event loop, and the terminal is left as it was found.
+Both become the same words: `next`, `back`, `toggle`, `play`, `pause`, `repeat`, `again`, `go`,
+`evidence`, `help`, `quit`. Nothing here blocks the event loop, and a terminal is left as it was
+found.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import stat
 import termios
 import tty
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -47,7 +49,7 @@ _KEYS: Final = {
     "page-up": "back",
     "backspace": "back",
     "b": "back",
-    "p": "play",
+    "p": "toggle",
     "r": "repeat",
     "a": "again",
     "e": "evidence",
@@ -56,7 +58,7 @@ _KEYS: Final = {
     "q": "quit",
     "end": "quit",
 }
-_WORDS: Final = {"": "next", "pause": "play", **{word: word for word in _KEYS.values()}}
+_WORDS: Final = {"": "next", **{word: word for word in (*_KEYS.values(), "play", "pause")}}
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ class Input:
         """Stop reading and put the terminal back."""
         self._stop()
         if self._before is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+            with suppress(termios.error):  # A terminal that has gone wants nothing back.
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     async def next(self) -> str | None:
         """Return the next key or line; None once the input has ended, and ever after."""

@@ -37,6 +37,8 @@ from opkit.views.terminal_stage import (
 _PLAIN = {
     "next": Action.NEXT,
     "back": Action.BACK,
+    "play": Action.PLAY,
+    "pause": Action.PAUSE,
     "repeat": Action.REPEAT,
     "again": Action.AGAIN,
 }
@@ -267,7 +269,7 @@ class _Presenter:
                 self._screen.evidence()
             elif word.name == "go":
                 self._stage.do(Action.SKIP_TO, self._marker(word.rest))
-            elif word.name == "play":
+            elif word.name == "toggle":
                 playing = self._stage.view.mode in _GOES_ON
                 self._stage.do(Action.PAUSE if playing else Action.PLAY)
             else:
