@@ -10,8 +10,8 @@ from importlib.resources import files
 def board_js() -> str:
     """Return the board's script as one JavaScript module that fetches nothing.
 
-    It exports `render` (anywidget), `connect` (a page that speaks over a WebSocket) and `painter`
-    (whoever has the messages already). What is appended to the text may use them by name.
+    Its default export is for anywidget, `connect` for a page that speaks over a WebSocket, and
+    `painter` for whoever has the messages already. What is appended may use them by name.
     """
     here = files(__name__)
     morph = (here / "vendor" / "idiomorph.min.js").read_text(encoding="utf-8")

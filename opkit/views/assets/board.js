@@ -275,7 +275,7 @@ export function connect(el, url) {
 }
 
 // What anywidget calls. Source: anywidget front-end module specification.
-export function render({ model, el }) {
+function render({ model, el }) {
   return attend(model, el);
 }
 

@@ -25,7 +25,8 @@ def test_what_is_vendored_is_what_was_published() -> None:
 def test_the_script_is_one_module_that_fetches_nothing() -> None:
     script = board_js()
     assert "Idiomorph" in script
-    for name in ("render", "connect", "painter"):
+    assert "export default { render };" in script
+    for name in ("connect", "painter"):
         assert f"export function {name}(" in script
     assert not re.search(r"^\s*import\b", script, re.MULTILINE)
     assert not re.search(r"https?://", (FOLDER / "board.js").read_text(encoding="utf-8"))
