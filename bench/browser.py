@@ -142,6 +142,8 @@ def visit(
     try:
         yield Visit(page=context.new_page(), noted=noted)
     finally:
+        for page in context.pages:
+            page.close()  # As people do: a page that is closed says goodbye, a profile does not.
         context.close()
 
 

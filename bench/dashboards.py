@@ -20,7 +20,7 @@ from bench.browser import Visit, browser, visit
 from bench.console import Console, console
 from bench.load import events
 from bench.network import devnet, state_home
-from bench.pages import FIRST_DATA, enter, open_page, wait_data
+from bench.pages import FIRST_DATA, enter, open_page, wait_data, wait_until
 from bench.rows import Row, percentile, row
 from devnet.attach import open_world
 
@@ -188,7 +188,7 @@ def viewers() -> list[Row]:
             seen.page.evaluate("url => { setTimeout(() => location.assign(url)) }", address)
         taken = []
         for seen in come:
-            seen.page.wait_for_function(FIRST_DATA, timeout=60_000)
+            wait_until(seen, FIRST_DATA)
             taken.append(time.monotonic() - began)
         each_mb = (_size(here) - size) / VIEWERS
         opened_s = (_spent(here) - spent) / VIEWERS

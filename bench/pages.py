@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -9,23 +10,24 @@ from bench.browser import PATIENCE_MS, Visit
 from bench.console import Console
 
 NOTE_FIRST_DATA: Final = """(() => {
-  const filled = (kind) => {
+  const filled = () => {
     const health = document.querySelector("[data-card=health]");
     return /\\d+ of \\d+ nodes? up/.test(health?.textContent ?? "")
-      && [...document.querySelectorAll(`[${kind}]`)]
-        .some((card) => card !== health && card.textContent.trim().length > 40);
+      && [...document.querySelectorAll("main [data-card]")]
+        .some((card) => card.textContent.trim().length > 40);
   };
   const look = () => {
-    const now = performance.now();
-    if (window.opkitLive === undefined && filled("data-card")) window.opkitLive = now;
-    if (window.opkitFirst === undefined && (window.opkitLive || filled("data-first")))
-      window.opkitFirst = now;
+    if (filled()) {
+      const now = performance.now();
+      window.opkitFirst ??= now;
+      if (!document.getElementById("first")) window.opkitLive ??= now;
+    }
     if (window.opkitLive === undefined) setTimeout(look, 15);
   };
   look();
 })()"""
 """Notes, in a new page, when it first shows the network's health and a card with words in it, and
-when the cards are those that change by themselves."""
+when the cards are no longer those that the server drew until the page's kernel answers."""
 
 FIRST_DATA: Final = "window.opkitLive !== undefined"
 
@@ -49,9 +51,22 @@ def wait_data(seen: Visit) -> tuple[float, float]:
 
     Both in milliseconds after its request.
     """
-    seen.page.wait_for_function(FIRST_DATA, timeout=2 * PATIENCE_MS)
+    wait_until(seen, FIRST_DATA)
     first, live = seen.page.evaluate("[window.opkitFirst, window.opkitLive]")
     return float(first), float(live)
+
+
+def wait_until(seen: Visit, expression: str) -> None:
+    """Wait until an expression of the page is true; the page's own policy forbids it to look.
+
+    Raises:
+        TimeoutError: it stayed false for twice the patience that anything on a page gets.
+    """
+    limit = time.monotonic() + 2 * PATIENCE_MS / 1000
+    while not seen.page.evaluate(expression):
+        if time.monotonic() > limit:
+            raise TimeoutError(f"{seen.page.url}: not {expression}")
+        seen.page.wait_for_timeout(20)
 
 
 def path_of(seen: Visit) -> str:

@@ -28,9 +28,11 @@ def status_of(seen: Visit, path: str, *, method: str = "GET", base: str) -> int:
     return answer.status
 
 
-def channel_of(seen: Visit) -> str:
-    """Return the address of the kernel's channels that the page itself opened."""
-    return next(url for url in seen.noted.sockets if "/channels" in url)
+def socket_of(seen: Visit, part: str) -> str:
+    """Return the address of the WebSocket that the page itself opened."""
+    with seen.page.expect_websocket(lambda socket: part in socket.url) as opened:
+        seen.page.reload()
+    return opened.value.url.split("?")[0]
 
 
 def headers_of(seen: Visit, console: Console) -> dict[str, str]:
@@ -74,7 +76,6 @@ def test_a_kernel_runs_no_code_for_who_is_connected_to_it(
 
     async def say(kind: str, content: dict[str, Any]) -> str:
         """Return the kernel's reply, or why there is none."""
-        address = channel_of(seen).split("?")[0]
         async with websockets.connect(address, additional_headers=headers) as socket:
             await socket.send(message(kind, content))
             try:
@@ -92,7 +93,7 @@ def test_a_kernel_runs_no_code_for_who_is_connected_to_it(
         assert await say("shutdown_request", {"restart": False}) == "4403"
         assert await say("kernel_info_request", {}) == "kernel_info_reply"
 
-    headers = headers_of(seen, dash)
+    address, headers = socket_of(seen, "/channels"), headers_of(seen, dash)
     network.run(ask())
     assert not written.exists()
 
@@ -102,7 +103,7 @@ def test_a_viewer_reaches_no_kernel(visit, network, dash: Console):
     enter(presenter, dash)
     open_page(presenter, "Network")
     enter(viewer, dash, as_viewer=True)
-    address = channel_of(presenter).split("?")[0]
+    address = socket_of(presenter, "/channels")
     kernel = urlsplit(address).path.split("/")[-2]
     headers = headers_of(viewer, dash)
 
@@ -156,7 +157,7 @@ def test_a_viewer_may_not_act(visit, network, dash: Console):
     enter(viewer, dash, as_viewer=True)
     open_page(viewer, "Console")
     assert viewer.page.locator("[data-act=run]").count() == 0
-    address = next(url for url in viewer.noted.sockets if "/watch/" in url)
+    address = socket_of(viewer, "/watch/")
     headers = headers_of(viewer, dash)
 
     async def ask() -> dict[str, Any]:
@@ -178,7 +179,7 @@ def test_a_page_of_somebody_else_opens_no_socket(visit, network, dash: Console, 
     viewer = visit()
     enter(viewer, dash, as_viewer=True)
     open_page(viewer, "Network")
-    address = next(url for url in viewer.noted.sockets if "/watch/" in url)
+    address = socket_of(viewer, "/watch/")
     headers = {**headers_of(viewer, dash), "Origin": origin}
 
     async def connect() -> None:
