@@ -16,6 +16,9 @@ from opkit.story.states import State
 from opkit.views.amounts import clock_text
 from opkit.views.page import icon
 
+SPARK_MAX: Final = 24
+"""How many values a small line has."""
+
 LISTED_MAX: Final = 24
 """How many lines a figure opens to."""
 
@@ -215,11 +218,12 @@ def sparkline_svg(values: Sequence[int], *, words: str) -> str:
     """
     if len(values) < 2:
         return '<span class="spark"></span>'
+    values = values[-SPARK_MAX:]
     top = max(*values, 1)
     step = 100 / (len(values) - 1)
-    points = [(index * step, 30 - 28 * value / top) for index, value in enumerate(values)]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    last = points[-1][1] / 30 * 100
+    heights = [30 - 28 * value / top for value in values]
+    line = " ".join(f"{index * step:.0f},{y:.1f}" for index, y in enumerate(heights))
+    last = heights[-1] / 30 * 100
     return (
         f'<span class="spark" role="img" aria-label="{escape(words)}">'
         '<svg viewBox="0 0 100 30" preserveAspectRatio="none" aria-hidden="true">'

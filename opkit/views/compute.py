@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from html import escape
+from itertools import islice
 from typing import Final
 from urllib.parse import quote
 
@@ -33,7 +34,7 @@ from opkit.views.figures import (
     TaskFigure,
     Verification,
 )
-from opkit.views.values import member_html, text_html, took, values_table
+from opkit.views.values import member_html, sentence_html, text_html, took, values_table
 from opkit.wire.compute import FINAL, TaskState
 
 TASK_STATES: Final[dict[TaskState, State]] = {
@@ -214,9 +215,8 @@ def tasks(figures: ComputeFigures, *, selected: str = "", showing: str = "") -> 
         Column(title="Fuel", number=True),
         Column(title="Asked at", number=True),
     )
-    rows = [
-        _task(each, figures, selected=selected) for each in figures.tasks if each.state in wanted
-    ][:SHOWN_MAX]
+    shown_tasks = islice((each for each in figures.tasks if each.state in wanted), SHOWN_MAX)
+    rows = [_task(each, figures, selected=selected) for each in shown_tasks]
     shown = (
         scroll(table(columns, rows, name="Tasks"), name="Tasks")
         if rows
@@ -275,7 +275,7 @@ def _receipt(each: TaskFigure, verified: Verification | None) -> str:
     again = control("Verify again", "verify", task=each.task_id)
     facts = values_table(dict(verified.facts)) if verified.facts else ""
     return (
-        f"<p>{escape(verified.verdict)}</p>{checks_table(verified.checks)}{facts}"
+        f"<p>{sentence_html(verified.verdict)}</p>{checks_table(verified.checks)}{facts}"
         f'<div class="acts">{again}{_save(verified)}</div>'
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Final
 
@@ -35,7 +35,7 @@ from opkit.views.page import icon
 from opkit.views.topology import HEALTH_STATES, link_words, node_words, topology
 from opkit.views.values import text_html, values_table
 
-HAPPENINGS_SHOWN: Final = 40
+HAPPENINGS_SHOWN: Final = 30
 """How many happenings stand on the page; older ones are in the journals."""
 
 _LINK_STATES: Final = {"up": State.DONE, "cut": State.RUNNING, "lost": State.FAILED}
@@ -90,6 +90,7 @@ def nodes_up(figures: NetworkFigures) -> str:
 def links_up(figures: NetworkFigures) -> str:
     """Return how many links are up."""
     out = [each for each in figures.links if each.state != "up"]
+    titles = _titles(figures)
     lost = any(each.state == "lost" for each in out)
     tone = State.FAILED if lost else State.RUNNING if out else None
     return figure(
@@ -97,7 +98,7 @@ def links_up(figures: NetworkFigures) -> str:
         f"{len(figures.links) - len(out)}",
         f"of {counted(len(figures.links), 'link')} up",
         tone=tone,
-        opened=listed([(_pair(each, figures), _link_state(each)) for each in figures.links]),
+        opened=listed([(_pair(each, titles), _link_state(each)) for each in figures.links]),
     )
 
 
@@ -109,7 +110,8 @@ def round_trip(figures: NetworkFigures) -> str:
         if each.state == "up" and each.round_trip_us is not None
     ]
     known.sort(key=lambda pair: -pair[0])
-    opened = listed([(_pair(each, figures), round_trip_text(us)) for us, each in known])
+    titles = _titles(figures)
+    opened = listed([(_pair(each, titles), round_trip_text(us)) for us, each in known])
     if not known:
         return figure("How far apart are they?", "–", "no link is up")
     value, unit = round_trip_text(known[0][0]).split(" ")
@@ -121,7 +123,8 @@ def traffic(figures: NetworkFigures) -> str:
     total = sum(each.bytes_per_s for each in figures.links)
     value, unit = rate_text(total).split(" ")
     busiest = sorted(figures.links, key=lambda each: -each.bytes_per_s)
-    opened = listed([(_pair(each, figures), rate_text(each.bytes_per_s)) for each in busiest])
+    titles = _titles(figures)
+    opened = listed([(_pair(each, titles), rate_text(each.bytes_per_s)) for each in busiest])
     return figure("How much do they say?", value, f"{unit} on all links", opened=opened)
 
 
@@ -164,7 +167,8 @@ def links(figures: NetworkFigures, *, selected: str = "") -> str:
     ordered = sorted(
         figures.links, key=lambda each: (each.state == "up", selected not in _ends(each))
     )
-    rows = [_link_row(each, figures, selected=selected) for each in ordered]
+    titles = _titles(figures)
+    rows = [_link_row(each, titles, now_ms=figures.now_ms, selected=selected) for each in ordered]
     shown = scroll(table(columns, rows, name="Links"), name="Links")
     return card(question, shown)
 
@@ -250,7 +254,7 @@ def _facts(node: NodeFigure) -> dict[str, object]:
 def _its_links(node: NodeFigure, figures: NetworkFigures) -> str:
     if not node.links:
         return '<p class="soft">Nobody.</p>'
-    titles = {each.org: each.title for each in figures.nodes}
+    titles = _titles(figures)
     columns = (
         Column(title="Peer", grows=True),
         Column(title="Round trip", number=True),
@@ -274,7 +278,7 @@ def _its_links(node: NodeFigure, figures: NetworkFigures) -> str:
     return table(columns, rows, name=f"Links of {node.title}")
 
 
-def _link_row(link: LinkFigure, figures: NetworkFigures, *, selected: str) -> Row:
+def _link_row(link: LinkFigure, titles: Mapping[str, str], *, now_ms: int, selected: str) -> Row:
     up = link.state == "up"
     none = '<span class="soft">–</span>'
     words = f"Round trips lately, last {link_words(link)}"
@@ -282,14 +286,14 @@ def _link_row(link: LinkFigure, figures: NetworkFigures, *, selected: str) -> Ro
         key=f"row-{link.a}-{link.b}",
         selected=bool(selected) and selected in _ends(link),
         cells=(
-            escape(_pair(link, figures)),
+            escape(_pair(link, titles)),
             _link_state(link),
             round_trip_text(link.round_trip_us) if up else none,
             sparkline_svg(link.recent, words=words) if up else none,
             rate_text(link.bytes_per_s) if up else none,
             size_text(link.sent_bytes),
             size_text(link.received_bytes),
-            moment_html(link.since_ms, now_ms=figures.now_ms),
+            moment_html(link.since_ms, now_ms=now_ms),
         ),
     )
 
@@ -306,6 +310,9 @@ def _ends(link: LinkFigure) -> tuple[str, str]:
     return link.a, link.b
 
 
-def _pair(link: LinkFigure, figures: NetworkFigures) -> str:
-    titles = {each.org: each.title for each in figures.nodes}
+def _pair(link: LinkFigure, titles: Mapping[str, str]) -> str:
     return f"{titles.get(link.a, link.a)} and {titles.get(link.b, link.b)}"
+
+
+def _titles(figures: NetworkFigures) -> dict[str, str]:
+    return {each.org: each.title for each in figures.nodes}

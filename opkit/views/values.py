@@ -10,7 +10,9 @@ from typing import Any
 from opkit.story.record import FlowRecord
 from opkit.story.states import State
 
-_NAME = re.compile(r"^(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})$")
+_NAME = re.compile(
+    r"\b(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})\b"
+)
 _LONG = 88
 _YEAR_3000_MS = 32_503_680_000_000
 _EMPTY = '<span class="soft">none</span>'
@@ -33,12 +35,20 @@ def value_html(value: Any) -> str:
 
 def text_html(text: str) -> str:
     """Return text; a hash, a key or something very long is shortened and copied by a click."""
-    if _NAME.match(text):
-        head, tail = (13, 5) if text.startswith("did:") else (8, 5)
-        return _copyable(text, f"{text[:head]}…{text[-tail:]}")
+    if _NAME.fullmatch(text):
+        return _name_html(text)
     if len(text) > _LONG and " " not in text:
         return _copyable(text, f"{text[:16]}…{text[-8:]}")
     return escape(text)
+
+
+def sentence_html(text: str) -> str:
+    """Return a sentence in which hashes and keys are shortened and copied by a click."""
+    parts, end = [], 0
+    for name in _NAME.finditer(text):
+        parts += [escape(text[end : name.start()]), _name_html(name.group())]
+        end = name.end()
+    return "".join([*parts, escape(text[end:])])
 
 
 def member_html(member_id: str) -> str:
@@ -107,6 +117,11 @@ def _row(name: str, value: Any) -> str:
         shown = datetime.fromtimestamp(value / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         name, shown = name.removesuffix("_ms"), f"{shown} UTC"
     return f"<tr><th scope=row>{label(name)}</th><td>{shown}</td></tr>"
+
+
+def _name_html(name: str) -> str:
+    head, tail = (13, 5) if name.startswith("did:") else (8, 5)
+    return _copyable(name, f"{name[:head]}…{name[-tail:]}")
 
 
 def _copyable(whole: str, short: str) -> str:

@@ -93,10 +93,10 @@ def test_what_scrolls_is_within_reach_of_the_keyboard():
 def test_a_sparkline_stands_on_zero_and_ends_with_a_dot():
     html = cards.sparkline_svg([0, 5, 10], words="rising")
 
-    assert 'points="0.0,30.0 50.0,16.0 100.0,2.0"' in html
+    assert 'points="0,30.0 50,16.0 100,2.0"' in html
     assert '<i style="top:7%">' in html
     assert "<svg" not in cards.sparkline_svg([1], words="one look")
-    assert "0.0,30.0 100.0,30.0" in cards.sparkline_svg([0, 0], words="silence")
+    assert "0,30.0 100,30.0" in cards.sparkline_svg([0, 0], words="silence")
 
 
 def test_the_bar_marks_the_page_that_is_shown():

@@ -141,6 +141,17 @@ def test_a_verified_receipt_shows_each_check_with_both_sides(computing, verifica
     assert f'download="{done.task_id[:12]}.receipt.json"' in html
 
 
+def test_a_verdict_names_nobody_at_length(computing, verifications):
+    done = task_of(computing, TaskState.DONE)
+    did = "did:key:z6Mk" + "a" * 44
+    verified = replace(verifications(done.task_id, ok=True), verdict=f"receipt 6 by {did}: <ok>")
+
+    html = compute.task(computing, done.task_id, verified)
+
+    assert f'receipt 6 by <button type="button" class="hash" data-copy="{did}"' in html
+    assert "did:key:z6Mka…aaaaa</button>: &lt;ok&gt;" in html
+
+
 def test_a_receipt_that_does_not_hold_says_which_check(computing, verifications):
     done = task_of(computing, TaskState.DONE)
     verified = replace(verifications(done.task_id, ok=False), bundle=None)
