@@ -13,6 +13,7 @@ import typer
 
 from opkit import home
 from opkit.cli import exits, out
+from opkit.cli.demo import PROFILES
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
@@ -57,9 +58,12 @@ def record(
     target = to or home.runs_folder() / time.strftime("%Y%m%d-%H%M%S-replay.html")
     if target.exists():
         raise Mistake(f"{target} exists", hint="a replay is made new; name another file")
+    if profile not in PROFILES:
+        raise Mistake(f"there is no profile {profile!r}", hint=" or ".join(PROFILES))
+    running = _attached(devnet) if devnet is not None else None
+    chosen = _choose(flow, running.profile if running is not None else profile)
     with ExitStack() as held:
-        state = _attached(devnet) if devnet is not None else _own(held, profile, seed)
-        chosen = _choose(flow, state.profile)
+        state = running or _own(held, profile, seed)
         recorded = asyncio.run(_record(chosen, state, seed=seed, pace=pace, quiet=as_json))
         html = _signed(recorded, state)
     target.parent.mkdir(parents=True, exist_ok=True)
