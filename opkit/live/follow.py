@@ -166,6 +166,7 @@ class Follower:
             CoopError: as `NodeClient.call`.
         """
         client = await self._connected()
+        used = self._token
         try:
             async with asyncio.timeout(deadline_ms / 1000):
                 return await client.call(endpoint, ask)
@@ -173,7 +174,7 @@ class Follower:
             why = f"no answer to {endpoint.name} within {deadline_ms} ms"
             raise Unreachable(where=self.followed.at.url, why=why) from late
         except TokenRejected:
-            await self._renew()
+            await self._renew(used)
         client = await self._connected()
         return await client.call(endpoint, ask)
 
@@ -198,9 +199,11 @@ class Follower:
             )
         return self._client
 
-    async def _renew(self) -> None:
-        self._token = await self._source.token(self.followed.at.org, instead_of=self._token)
-        await self._drop_client()
+    async def _renew(self, used: str) -> None:
+        """Get a token instead of the one that was `used`, unless somebody else has done so."""
+        if used == self._token:
+            self._token = await self._source.token(self.followed.at.org, instead_of=used)
+            await self._drop_client()
 
     async def _drop_client(self) -> None:
         client, self._client = self._client, None
@@ -278,6 +281,7 @@ class Follower:
         """Take the node's events, for ever; rest while it is down."""
         while True:
             await self._up.wait()
+            used = self._token
             try:
                 await self._listen()
             except JournalDiverged:
@@ -285,7 +289,7 @@ class Follower:
                 self._on_reset(self.followed)
             except TokenRejected:
                 with suppress(ControlRefused, CoopError):  # The next look says what is wrong.
-                    await self._renew()
+                    await self._renew(used)
             except (CoopError, OSError, ControlRefused):
                 # A lost stream is the first sign of a node that died: look before trying again.
                 self._up.clear()

@@ -22,7 +22,7 @@ from opkit.live.picture import (
     network_figures,
     traffic_of,
 )
-from opkit.live.ports import ControlRefused, Source
+from opkit.live.ports import ControlRefused, NodeAt, Source
 from opkit.views.figures import ComputeFigures, Happening, NetworkFigures
 from opkit.wire.endpoint import Answer, Ask, Endpoint
 from opkit.wire.errors import CoopError
@@ -32,6 +32,9 @@ NAMES_AT_ONCE = 16
 """How many modules are asked for their names in one go."""
 
 CALL_DEADLINE_MS = 10_000
+
+NODES_EVERY_MS = 1_000
+"""How often a supervisor that does not answer is asked which nodes there are."""
 
 
 class Runs(Protocol):
@@ -79,6 +82,7 @@ class Live:
         self._shared: dict[type[Any], Any] = {}
         self._group: asyncio.TaskGroup | None = None
         self._nameless = asyncio.Event()
+        self._trouble = ""
 
     @property
     def revision(self) -> int:
@@ -132,12 +136,8 @@ class Live:
         return found
 
     async def run(self) -> None:
-        """Follow the network until cancelled.
-
-        Raises:
-            ControlRefused: it cannot even be said which nodes there are.
-        """
-        nodes = await self.source.nodes()
+        """Follow the network until cancelled."""
+        nodes = await self._nodes()
         self.book = Book(orgs={at.did: at.org for at in nodes})
         for at in nodes:
             self.followed[at.org] = Followed(at, now_ms=self.now_ms())
@@ -153,10 +153,24 @@ class Live:
         finally:
             self._group = None
 
+    async def _nodes(self) -> tuple[NodeAt, ...]:
+        """Return which nodes there are, as soon as the supervisor says so."""
+        while True:
+            try:
+                nodes = await self.source.nodes()
+            except ControlRefused as refused:
+                self._trouble = str(refused)
+                self.touch()
+                await asyncio.sleep(NODES_EVERY_MS / 1000)
+            else:
+                self._trouble = ""
+                return nodes
+
     def network_figures(self) -> NetworkFigures:
         """Return the network as it is now."""
         return network_figures(
             name=self.source.name,
+            trouble=self._trouble or self.disturbed.why,
             now_ms=self.now_ms(),
             followed=self.followed,
             cut=self.disturbed.cut,

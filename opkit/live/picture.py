@@ -84,10 +84,12 @@ def network_figures(
     followed: Mapping[str, Followed],
     cut: Mapping[frozenset[str], int],
     book: Book,
+    trouble: str = "",
 ) -> NetworkFigures:
     """Return the network as it is now."""
     return NetworkFigures(
         name=name,
+        trouble=trouble,
         now_ms=now_ms,
         nodes=tuple(_node(one, book) for one in followed.values()),
         links=tuple(

@@ -109,7 +109,11 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkFigures:
-    """The network now. Happenings are newest first."""
+    """The network now. Happenings are newest first.
+
+    Attributes:
+        trouble: why the supervisor's word is missing or old; empty if it is not.
+    """
 
     name: str
     now_ms: int
@@ -119,6 +123,7 @@ class NetworkFigures:
     traffic: tuple[Traffic, ...] = ()
     tasks: int = 0
     tasks_failed: int = 0
+    trouble: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

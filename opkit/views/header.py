@@ -48,8 +48,14 @@ def health(figures: NetworkFigures) -> str:
         state = State.FAILED if whole else State.WAITING
         nodes = f'<span class="pill t-{state.value}">{icon(state)}{escape(words)}</span>'
     tasks = f"{counted(figures.tasks, 'task')}, {figures.tasks_failed:,} failed"
+    trouble = (
+        f'<span class="pill t-running" title="{escape(figures.trouble)}">{icon(State.RUNNING)}'
+        "supervisor silent</span>"
+        if figures.trouble
+        else ""
+    )
     return (
-        f"{nodes}<span>{tasks}</span>"
+        f"{nodes}{trouble}<span>{tasks}</span>"
         f'<time title="{clock_text(figures.now_ms)} UTC">{clock_text(figures.now_ms)[:5]}'
         "<small> UTC</small></time>"
     )

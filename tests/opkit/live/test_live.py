@@ -11,7 +11,9 @@ import pytest
 
 from opkit.live import follow
 from opkit.live.book import Book
+from opkit.live.live import Live
 from opkit.story.states import State
+from opkit.wire.events import Cursor
 
 RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
@@ -175,7 +177,7 @@ def test_a_token_that_ended_is_renewed_and_the_stream_goes_on(tell: Any) -> None
 def test_a_supervisor_that_is_gone_takes_no_node_down_and_is_heard_again(tell: Any) -> None:
     async def story(held: Any) -> None:
         held.source.refusing = "the devnet does not answer"
-        await held.eventually(lambda: held.live.disturbed.why)
+        await held.eventually(lambda: held.live.network_figures().trouble)
         wasm_hash = await held.deploy("meanwhile")
         await held.eventually(lambda: wasm_hash in held.live.book.modules)
         assert {one.health for one in held.live.network_figures().nodes} == {"up"}
@@ -183,6 +185,41 @@ def test_a_supervisor_that_is_gone_takes_no_node_down_and_is_heard_again(tell: A
         await held.world.cut(RIVER, BRIGHT)
         await held.eventually(lambda: held.live.disturbed.cut)
         assert held.live.disturbed.why == ""
+
+    tell(story)
+
+
+def test_a_supervisor_that_is_late_is_waited_for(following: Any) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(55), following() as held:
+            held.source.refusing = "the devnet does not answer"
+            late = Live(held.source, make=held.source.make)
+            running = asyncio.get_running_loop().create_task(late.run())
+            await held.eventually(lambda: late.network_figures().trouble)
+            assert late.network_figures().nodes == ()
+            held.source.refusing = ""
+            await held.eventually(lambda: len(late.network_figures().nodes) == 3)
+            assert late.network_figures().trouble == ""
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_journal_that_is_another_one_is_read_from_its_beginning(tell: Any) -> None:
+    async def story(held: Any) -> None:
+        followed = held.live.followed[RIVER]
+        await held.eventually(lambda: followed.cursor is not None)
+        before = len(held.sentences())
+        await held.world.kill(RIVER)
+        await held.eventually(lambda: held.node(RIVER).health == "down")
+        followed.cursor = Cursor(generation=1, sequence=1, hash="0" * 64)
+        await held.world.restart(RIVER)
+        await held.eventually(lambda: len(held.sentences()) > before)
+        await held.eventually(lambda: followed.cursor.sequence > 1)
+        keys = [one.key for one in happenings(held)]
+        assert len(keys) == len(set(keys))
+        await held.eventually(lambda: f"{RIVER}/1" in [one.key for one in happenings(held)])
 
     tell(story)
 
