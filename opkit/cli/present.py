@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from opkit.views.terminal_stage import (
     skipped_line,
     stage_head,
     step_block,
+    stop_block,
     telling_line,
 )
 
@@ -111,6 +114,8 @@ class Screen:
             self._console.print(setup_line(record, ascii_only=self._ascii))
         if not self._show_told(before, view):
             self._show_moved(before, view)
+        if view.stopped is not None and (before is None or before.stopped is None):
+            self._console.print(stop_block(view))
 
     def _show_told(self, before: StageView | None, view: StageView) -> bool:
         """Print the steps that were told since; return whether there were any."""
@@ -186,6 +191,9 @@ async def present(
         pace: how fast it goes on by itself.
         autoplay: begin to play as soon as the network is open.
     """
+    if isinstance(console.file, io.TextIOWrapper):
+        # What a node says may have letters that this terminal lacks: the story goes on without.
+        console.file.reconfigure(errors="replace")
     keys = _has_keys(console, fd)
     screen = Screen(console, keys=keys)
     settled = asyncio.Event()
@@ -288,6 +296,4 @@ class _Presenter:
 
 
 def _has_keys(console: Console, fd: int) -> bool:
-    import os
-
     return os.isatty(fd) and console.is_terminal and not console.is_dumb_terminal

@@ -99,6 +99,14 @@ def step_block(view: StageView, index: int, *, ascii_only: bool = False) -> Rend
     return _block(*parts)
 
 
+def stop_block(view: StageView) -> RenderableType:
+    """Return why a story ended before its end; empty where the step that failed says it itself."""
+    told = any(step.state is State.FAILED for step in view.steps)
+    if view.stopped is None or told:
+        return Group()
+    return _block(Text(printable(view.stopped.why), style="fail"))
+
+
 def evidence_block(step: StageStep, *, ascii_only: bool = False) -> RenderableType:
     """Return all that a told step rests on: checks with both sides, facts, proofs."""
     record = step.record

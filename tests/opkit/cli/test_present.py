@@ -140,12 +140,13 @@ def lead(act: Callable[[Terminal], Any], **more: Any) -> tuple[Presented, str]:
     return asyncio.run(asyncio.wait_for(go(), LIMIT_S))
 
 
-def typed(lines: str, **more: Any) -> tuple[Presented, str]:
+def typed(lines: str, *, encoding: str = "utf-8", **more: Any) -> tuple[Presented, str]:
     """Present the recipe to somebody who types lines, or to a file of them."""
     ours, theirs = os.pipe()
     os.write(theirs, lines.encode())
     os.close(theirs)
-    console = Console(file=io.StringIO(), width=COLUMNS)
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=COLUMNS)
     settings = {"pace": Pace(factor=0.0), "autoplay": False, "open_world": open_kitchen}
     try:
         ended = asyncio.run(
@@ -155,7 +156,8 @@ def typed(lines: str, **more: Any) -> tuple[Presented, str]:
         )
     finally:
         os.close(ours)
-    return ended, console.file.getvalue()
+    file.flush()
+    return ended, file.buffer.getvalue().decode(encoding)
 
 
 def test_space_tells_a_step_with_what_to_say_and_its_checks():
@@ -309,6 +311,14 @@ def test_what_nodes_say_cannot_steer_the_terminal():
     assert "Evidence for BREAD_BAKED" in text
     assert "\N{REPLACEMENT CHARACTER}[31mred" in text
     assert "\x1b" not in text
+
+
+def test_a_terminal_that_lacks_letters_is_shown_the_others():
+    ended, text = typed("\nevidence\nhelp\nq\n", encoding="ascii")
+
+    assert ended.ok
+    assert "+ Ana makes the dough." in text
+    assert "?Watch her hands.?" in text
 
 
 def test_the_last_line_says_where_and_why_it_stopped():
