@@ -116,6 +116,8 @@ class Stage:
 
     Every telling is told in a world of its own and under a run id of its own: nothing that is
     shown is ever taken over from an earlier one.
+
+    Source: ADR 0018.
     """
 
     def __init__(
