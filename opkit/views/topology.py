@@ -192,7 +192,8 @@ class _Map:
 
     def _words(self, link: LinkFigure) -> str:
         if link.state == "cut":
-            return f'<span class="flag s-running">{_SCISSORS}cut on purpose</span>'
+            words = '<span>cut<span class="why"> on purpose</span></span>'
+            return f'<span class="flag s-running">{_SCISSORS}{words}</span>'
         if link.state == "lost":
             return f'<span class="flag s-failed">{icon(State.FAILED)}lost</span>'
         moved = self._on(link)

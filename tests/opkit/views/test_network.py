@@ -73,7 +73,7 @@ def test_a_dead_node_and_a_cut_link_are_said_in_words(broken):
 
     assert "down since 14:31:02, killed" in html
     assert "starting since 14:32:04, store" in html
-    assert "cut on purpose" in html
+    assert 'cut<span class="why"> on purpose</span>' in html
     assert html.count('class="lost"') == 4
     # That its links are lost is said by the dead node itself.
     assert "lost</span>" not in html
