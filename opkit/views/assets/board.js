@@ -34,7 +34,8 @@ function keepsOwn(attribute, element) {
 function morph(element, html) {
   Idiomorph.morph(element, html, {
     morphStyle: "innerHTML",
-    ignoreActiveValue: true,
+    // It also keeps an element's children, so it is only for those whose text the reader types.
+    ignoreActiveValue: document.activeElement !== null && isTyping(document.activeElement),
     callbacks: { beforeAttributeUpdated: keepsOwn },
   });
 }

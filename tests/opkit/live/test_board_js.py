@@ -166,6 +166,26 @@ def test_what_the_reader_did_stays_when_the_card_changes(slate: Any, ticker: Any
     tried(slate, ticker, story)
 
 
+def test_what_has_the_focus_changes_too_and_keeps_it(slate: Any, ticker: Any) -> None:
+    slate.written["two"] = (
+        '<div class="scroll" tabindex="0"><p>old</p></div>'
+        '<button id="play" data-act="play">Play</button>'
+    )
+
+    async def story(stand: Stand) -> None:
+        for wanted, tag in ((".scroll", "DIV"), ("#play", "BUTTON")):
+            await stand.page.locator(wanted).focus()
+            before = str(slate.written["two"])
+            stand.write(two=before.replace("old", "new").replace("Play", "Pause"))
+            await expect(stand.page.locator(".scroll p")).to_have_text("new")
+            await expect(stand.page.locator("#play")).to_have_text("Pause")
+            assert await stand.page.evaluate("document.activeElement.tagName") == tag
+            stand.write(two=before)
+            await expect(stand.page.locator("#play")).to_have_text("Play")
+
+    tried(slate, ticker, story)
+
+
 def test_controls_send_their_acts_and_are_busy_until_answered(slate: Any, ticker: Any) -> None:
     slate.written["two"] = (
         '<button data-act="long" data-org="river" data-key="x">Long</button>'
