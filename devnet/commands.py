@@ -104,7 +104,7 @@ class Commands:
         return await self._network.disturbances.since(after, wait_ms=wait_ms)
 
     async def _node_token(self, ask: Ask) -> Answer:
-        node = self._network.state.node(_text(ask, "org"))
+        node = self._network.check_runs(_text(ask, "org"))
         instead_of = ask.get("instead_of") or ""
         if not isinstance(instead_of, str) or len(instead_of) > TOKEN_CHARS_MAX:
             raise DevnetError("node-token needs a token in 'instead_of', if anything")

@@ -196,6 +196,16 @@ class Network:
             raise DevnetError("a link has two ends", hint="name two organisations")
         return self._links[self._pair(a, b)]
 
+    def check_runs(self, org: str) -> NodeState:
+        """Return the node of an organisation, whose process lives.
+
+        Raises:
+            DevnetError: there is no such node, or it does not run.
+        """
+        if not self._node(org).running:
+            raise DevnetError(f"the node of {org!r} does not run", hint="restart it")
+        return self.state.node(org)
+
     async def kill(self, org: str) -> dict[str, Any]:
         """Kill a node without warning and return when it is gone.
 
@@ -203,9 +213,9 @@ class Network:
             DevnetError: there is no such node, or it does not run.
         """
         async with self._turn:
+            self.check_runs(org)
             node = self._node(org)
-            if not node.running or node.child is None:
-                raise DevnetError(f"the node of {org!r} does not run", hint="restart it")
+            assert node.child is not None, "what runs has a process"
             node.state = "killed"
             note = self.disturbances.note("kill", org=org)
             node.child.send(signal.SIGKILL)

@@ -130,6 +130,7 @@ class StageDoor:
                     f"flow {self._view['flow']} is being told", hint="close the stage first"
                 )
             if self._teller is not None and self._teller.opened:
+                self._check_known(flow)
                 await self._dismiss()
             teller = await self._enter()
             ask = {"flow": flow, "seed": seed, "pace_percent": pace_percent}
@@ -166,6 +167,12 @@ class StageDoor:
         self._ending = True
         self._bell.close()
         await self.close()
+
+    def _check_known(self, flow: str) -> None:
+        """Refuse a flow that there is not, before a story that is over has to give way to it."""
+        names = [known["name"] for known in self._flows or ()]
+        if flow not in names:
+            raise DevnetError(f"there is no flow {flow!r}", hint=f"flows: {', '.join(names)}")
 
     def _said(self) -> dict[str, Any]:
         return {"view": self._view, "revision": self._revision}

@@ -188,6 +188,8 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
         on.print(f"cut links: {', '.join(cut)}", markup=False)
     for peer in said.get("hostile", []):
         on.print(f"hostile peer {peer['number']}: {peer['kind']}", markup=False)
+    if said.get("stage"):
+        on.print(f"on stage: flow {said['stage']['flow']}, {said['stage']['mode']}", markup=False)
     if said.get("world_offset_ms"):
         days = said["world_offset_ms"] / 86_400_000
         on.print(f"world time runs {days:g} days ahead", markup=False)

@@ -91,6 +91,7 @@ def test_a_flow_is_told_whole_as_it_is_led() -> None:
         seen = ask("stage")
         assert seen["view"] is None
         assert [(flow["name"], flow["lacking"]) for flow in seen["flows"]] == [("a", "")]
+        check_an_unknown_flow_is_refused()
         opened = StageView.model_validate(ask("stage-open", flow="a", pace_percent=0)["view"])
         assert (opened.mode, opened.told) == (Mode.OPENING, 0)
         check_a_second_is_refused()
@@ -135,13 +136,19 @@ def check_bad_asks() -> None:
 
 
 def check_one_that_is_over_gives_way(ended: StageView) -> None:
-    with pytest.raises(DevnetError, match="there is no flow 'zz'"):
-        ask("stage-open", flow="zz")
+    check_an_unknown_flow_is_refused()
+    assert ask("stage")["view"]["run_id"] == ended.run_id
     with pytest.raises(DevnetError, match="at most 1000 percent"):
         ask("stage-open", flow="a", pace_percent=1_001)
     again = StageView.model_validate(ask("stage-open", flow="a")["view"])
     assert again.run_id != ended.run_id
     assert again.revision > ended.revision
+
+
+def check_an_unknown_flow_is_refused() -> None:
+    with pytest.raises(DevnetError, match="there is no flow 'zz'") as refused:
+        ask("stage-open", flow="zz")
+    assert refused.value.hint == "flows: a"
 
 
 def check_closing(launched: Launched) -> None:

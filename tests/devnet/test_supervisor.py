@@ -156,8 +156,9 @@ def check_kill_and_restart() -> None:
     killed = node_of(ask("t", "status"), HARBOR)
     assert (killed["state"], killed["pid"]) == ("killed", None)
     assert killed["how"] == "killed by SIGKILL"
-    with pytest.raises(DevnetError, match="does not run"):
-        ask("t", "kill", org=HARBOR)
+    for do in ("kill", "node-token"):
+        with pytest.raises(DevnetError, match="does not run"):
+            ask("t", do, org=HARBOR)
     ask("t", "restart", org=HARBOR)
     after = node_of(ask("t", "status"), HARBOR)
     assert (after["state"], len(after["connected"])) == ("ready", 2)
