@@ -33,7 +33,7 @@ from opkit.views.cards import (
 from opkit.views.figures import Happening, LinkFigure, NetworkFigures, NodeFigure
 from opkit.views.page import icon
 from opkit.views.topology import HEALTH_STATES, link_words, node_words, topology
-from opkit.views.values import text_html, values_table
+from opkit.views.values import sentence_html, text_html, values_table
 
 HAPPENINGS_SHOWN: Final = 30
 """How many happenings stand on the page; older ones are in the journals."""
@@ -135,12 +135,7 @@ def node(figures: NetworkFigures, org: str) -> str:
         return _all_nodes(figures)
     back = control("All nodes", "select", kind="quiet", key="Escape", org="")
     state = pill(HEALTH_STATES[chosen.health], node_words(chosen))
-    old = (
-        ""
-        if chosen.health == "up"
-        else f'<p class="soft">What follows is what it said at '
-        f"{moment_html(chosen.seen_ms, now_ms=figures.now_ms)}.</p>"
-    )
+    old = "" if chosen.health == "up" else _old(chosen, figures)
     body = (
         f"{state}{old}{values_table(_facts(chosen))}"
         f"<h2>Whom does it say it is linked to?</h2>{_its_links(chosen, figures)}"
@@ -204,6 +199,13 @@ def _happening(each: Happening, figures: NetworkFigures, *, opened: bool) -> str
         f"{icon(each.tone)}<span>{escape(each.sentence)}{purpose}</span>"
         f"{moment_html(each.at_ms, now_ms=figures.now_ms)}</button>{rests}</li>"
     )
+
+
+def _old(node: NodeFigure, figures: NetworkFigures) -> str:
+    """Return why a node is not up, and how old its figures are."""
+    why = f"<p>{escape(node.why[:1].upper())}{sentence_html(node.why[1:])}.</p>" if node.why else ""
+    seen = moment_html(node.seen_ms, now_ms=figures.now_ms)
+    return f'{why}<p class="soft">What follows is what it said at {seen}.</p>'
 
 
 def _at(*ids: str) -> str:

@@ -224,11 +224,10 @@ def _node(node: NodeFigure, place: Place, *, selected: bool) -> str:
 
 
 def node_words(node: NodeFigure) -> str:
-    """Return how a node is, in a few words."""
+    """Return how a node is, in a few words; why it is not up stands on its own page."""
     if node.health == "up":
         return node.busy or "up"
-    since = f"{node.health} since {clock_text(node.since_ms)}"
-    return f"{since}, {node.why}" if node.why else since
+    return f"{node.health} since {clock_text(node.since_ms)}"
 
 
 def _badge(node: NodeFigure) -> str:
