@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any, Final
 
@@ -20,6 +21,22 @@ class ThisPython(KernelSpecManager):
         """Look into no folder."""
         super().__init__(**traits)
         self.kernel_dirs = []
+
+
+async def stop_preparing(manager: Any) -> None:
+    """Stop whatever renders pages ahead; it would wait for kernels that are about to end.
+
+    A kernel that is being started is waited for: only then is it known, and can be ended.
+    """
+    starting = [one for pool in getattr(manager, "_pools", {}).values() for one in pool]
+    for prepared in await asyncio.gather(*starting, return_exceptions=True):
+        if isinstance(prepared, BaseException):
+            continue  # It could not be started, so there is nothing to stop.
+        prepared["task"].cancel()
+        await asyncio.wait({prepared["task"]})
+        client = getattr(getattr(prepared["renderer"], "executor", None), "kc", None)
+        if client is not None:
+            client.stop_channels()
 
 
 class Kernels(AsyncMappingKernelManager):

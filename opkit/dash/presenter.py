@@ -14,25 +14,19 @@ from typing import Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
-from jupyter_server.services.kernels.connection import base as wire
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from opkit.dash import pages
+from opkit.dash import messages, pages
 from opkit.dash.access import Role, from_here
 from opkit.dash.desk import desk_of, role_of
 from opkit.dash.handlers import Guarded
 from opkit.dash.limits import Budget
 
-ALLOWED = frozenset(
-    {"comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request"}
-)
-"""What a page may say to its kernel: what widgets need. Nothing that runs code, nothing that ends
-the kernel (a page ends its kernel by leaving)."""
-
+NAME_CHARS_MAX = 64
 KERNEL_ID = re.compile(r'"kernelId": "([\w-]+)"')
 FAILED = (
     "<script>document.getElementById('first').remove();"
@@ -160,30 +154,10 @@ class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voil
         if not self._budget.spend(now_s=time.monotonic()):
             self.close(4429, "too many messages")
             return
-        kind = message_kind(ws_message, v1=self.selected_subprotocol is not None)
-        if kind not in ALLOWED:
-            self.log.warning("refused a message of kind %r for kernel %s", kind, self.kernel_id)
-            self.close(4403, f"{kind or 'this'} is not taken here"[:120])
+        said = messages.read(ws_message, v1=self.selected_subprotocol is not None)
+        if said is None or not messages.is_taken(said):
+            kind = "what is no message" if said is None else said.kind[:NAME_CHARS_MAX]
+            self.log.warning("kernel %s was not told: %r", self.kernel_id, kind)
+            self.close(4403, "a kernel is told widget messages only")
             return
         super().on_message(ws_message)
-
-
-def message_kind(message: str | bytes, *, v1: bool) -> str:
-    """Return a Jupyter message's type, or nothing for what is no such message.
-
-    Args:
-        message: as it came over the WebSocket.
-        v1: whether it is in the protocol with offsets, `v1.kernel.websocket.jupyter.org`.
-    """
-    reading: Any = wire  # Jupyter's functions come without types.
-    try:
-        if v1:
-            header = json.loads(reading.deserialize_msg_from_ws_v1(message)[1][0])
-        elif isinstance(message, bytes):
-            header = reading.deserialize_binary_message(message)["header"]
-        else:
-            header = json.loads(message)["header"]
-        kind = header["msg_type"]
-    except (ValueError, KeyError, IndexError, TypeError):
-        return ""
-    return kind if isinstance(kind, str) else ""

@@ -34,10 +34,10 @@ from voila.utils import get_voila_labextensions_path
 from opkit.dash.access import Door, Keys, PresentersOnly, Role
 from opkit.dash.desk import SETTING, Desk
 from opkit.dash.handlers import TITLES, Nowhere
-from opkit.dash.kernels import Kernels, ThisPython
+from opkit.dash.kernels import Kernels, ThisPython, stop_preparing
 from opkit.dash.limits import Limits
+from opkit.dash.messages import KINDS
 from opkit.dash.pages import Site
-from opkit.dash.presenter import ALLOWED
 from opkit.dash.routes import routes
 from opkit.dash.static import load_assets
 from opkit.live.ports import Page
@@ -162,7 +162,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
     def init_settings(self) -> dict[str, Any]:
         """Return Voila's settings, with our door in place of its own."""
         settings: dict[str, Any] = super().init_settings()
-        self.kernel_manager.allowed_message_types = sorted(ALLOWED)
+        self.kernel_manager.allowed_message_types = sorted(KINDS)
         self.identity_provider = Door(
             keys=self.keys,
             limits=self.own.limits,
@@ -204,6 +204,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         await self._server.close_all_connections()
         with suppress(TimeoutError):
             async with asyncio.timeout(END_DEADLINE_MS / 1000):
+                await stop_preparing(self.kernel_manager)
                 await ensure_async(self.kernel_manager.shutdown_all(now=True))
         shutil.rmtree(self.connection_dir, ignore_errors=True)
 

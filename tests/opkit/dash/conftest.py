@@ -135,6 +135,12 @@ class Served:
             **options,
         )
 
+    @asynccontextmanager
+    async def viewer(self, path: str = "watch/network/ws") -> AsyncIterator[Any]:
+        """Have a viewer's connection to a page."""
+        async with self.browser(Role.VIEWER) as client, self.socket(path, client=client) as socket:
+            yield socket
+
 
 @pytest.fixture
 def notebooks(tmp_path: Path) -> Path:

@@ -28,45 +28,39 @@ async def closing(socket):
 
 def test_a_viewer_gets_the_page_whole_and_then_what_changes(serving):
     async def talk(served):
-        async with served.browser(Role.VIEWER) as viewer:
-            async with served.socket("watch/network/ws", client=viewer) as socket:
-                await socket.send('{"do": "hello"}')
-                first = await said(socket, "rev")
-                assert 'data-card="number"' in first["frame"]
-                assert dict(first["cards"]) == {"number": "<b>0</b>", "health": "well"}
-                served.live.raise_()
-                second = await said(socket, "rev")
-                assert second["frame"] is None
-                assert second["cards"] == [["number", "<b>1</b>"]]
+        async with served.viewer() as socket:
+            await socket.send('{"do": "hello"}')
+            first = await said(socket, "rev")
+            assert 'data-card="number"' in first["frame"]
+            assert dict(first["cards"]) == {"number": "<b>0</b>", "health": "well"}
+            served.live.raise_()
+            second = await said(socket, "rev")
+            assert second["frame"] is None
+            assert second["cards"] == [["number", "<b>1</b>"]]
 
     serving(talk)
 
 
 def test_what_one_viewer_asks_for_is_done_on_a_page_of_its_own(serving):
     async def talk(served):
-        async with served.browser(Role.VIEWER) as viewer:
-            async with (
-                served.socket("watch/network/ws", client=viewer) as one,
-                served.socket("watch/compute/ws", client=viewer) as other,
-            ):
-                for socket in (one, other):
-                    await socket.send('{"do": "hello"}')
-                    await said(socket, "rev")
-                await one.send('{"do": "act", "n": 5, "act": "explode", "args": {}}')
-                assert "no explode here" in (await said(one, "flash"))["flash"]["text"]
-                assert (await said(one, "done")) == {"done": 5}
-                names = [page.name for page in served.pages]
-                assert sorted(names) == ["compute", "network"]
+        async with served.viewer() as one, served.viewer("watch/compute/ws") as other:
+            for socket in (one, other):
+                await socket.send('{"do": "hello"}')
+                await said(socket, "rev")
+            await one.send('{"do": "act", "n": 5, "act": "explode", "args": {}}')
+            assert "no explode here" in (await said(one, "flash"))["flash"]["text"]
+            assert (await said(one, "done")) == {"done": 5}
+            names = [page.name for page in served.pages]
+            assert sorted(names) == ["compute", "network"]
 
     serving(talk)
 
 
 def test_the_landing_page_is_live_too(serving):
     async def talk(served):
-        async with served.browser(Role.VIEWER) as viewer:
-            async with served.socket("watch/home/ws", client=viewer) as socket:
-                await socket.send('{"do": "hello"}')
-                assert dict((await said(socket, "rev"))["cards"])["health"] == "well"
+        async with served.viewer("watch/home/ws") as socket:
+            await socket.send('{"do": "hello"}')
+            assert dict((await said(socket, "rev"))["cards"])["health"] == "well"
 
     serving(talk)
 
@@ -110,11 +104,10 @@ def test_what_is_no_message_ends_the_connection(serving, sent, code):
 @pytest.mark.parametrize("sent", ["1", "[]", "null", "{}", '{"do": 1}', '{"do": "grant"}'])
 def test_a_message_that_means_nothing_is_ignored(serving, sent):
     async def talk(served):
-        async with served.browser(Role.VIEWER) as viewer:
-            async with served.socket("watch/network/ws", client=viewer) as socket:
-                await socket.send(sent)
-                await socket.send('{"do": "hello"}')
-                assert "cards" in await said(socket, "rev")
+        async with served.viewer() as socket:
+            await socket.send(sent)
+            await socket.send('{"do": "hello"}')
+            assert "cards" in await said(socket, "rev")
 
     serving(talk)
 
@@ -132,17 +125,17 @@ def test_too_many_messages_end_the_connection(serving):
 
 def test_viewers_are_counted_and_make_room_when_they_leave(serving, wait_until):
     async def talk(served):
-        async with served.browser(Role.VIEWER) as viewer:
-            async with served.socket("watch/network/ws", client=viewer) as socket:
-                await socket.send('{"do": "hello"}')
-                await said(socket, "rev")
-                with pytest.raises(websockets.InvalidStatus) as refused:
-                    await served.socket("watch/network/ws", client=viewer)
-                assert refused.value.response.status_code == 503
-            await wait_until(lambda: not served.server.desk.viewers)
-            async with served.socket("watch/network/ws", client=viewer) as socket:
-                await socket.send('{"do": "hello"}')
-                await said(socket, "rev")
+        async with served.viewer() as socket:
+            await socket.send('{"do": "hello"}')
+            await said(socket, "rev")
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                async with served.viewer():
+                    pass
+            assert refused.value.response.status_code == 503
+        await wait_until(lambda: not served.server.desk.viewers)
+        async with served.viewer() as socket:
+            await socket.send('{"do": "hello"}')
+            await said(socket, "rev")
 
     serving(talk, limits={"viewers_max": 1})
 
