@@ -52,7 +52,9 @@ WHERE_EVERY_MS = 1_000
 """How often it is asked anew where a node that is down listens."""
 
 STREAM_PAUSE_MS = 200
-"""How long a stream that broke rests before it is opened again, once the node is up."""
+STREAM_PAUSE_MS_MAX = 5_000
+"""How long a stream that broke rests before it is opened again, once the node is up; twice as long
+each time that nothing came of it."""
 
 HISTORY_ENTRIES_MAX = 20_000
 """A journal longer than this is followed from its end: what is older is not shown."""
@@ -62,23 +64,16 @@ RECENT_MAX = 60
 
 
 class MakeClient(Protocol):
-    """Makes a client that calls a node with a token and no key."""
+    """Makes a client that calls a node as nobody, without a key."""
 
-    def __call__(
-        self, at: NodeAt, *, network: NetworkId, token: str, deadline_ms: int
-    ) -> NodeClient:
+    def __call__(self, at: NodeAt, *, network: NetworkId) -> NodeClient:
         """Return the client; nothing is opened yet."""
 
 
-def over_tcp(at: NodeAt, *, network: NetworkId, token: str, deadline_ms: int) -> NodeClient:
+def over_tcp(at: NodeAt, *, network: NetworkId) -> NodeClient:
     """Make a client that travels over TCP and asks once: whoever follows asks again anyway."""
-    return NodeClient(
-        url=at.url,
-        node=at.did,
-        network=network,
-        deadline_ms=deadline_ms,
-        patience=Patience(attempts_max=1),
-    ).with_token(token)
+    patience = Patience(attempts_max=1)
+    return NodeClient(url=at.url, node=at.did, network=network, patience=patience)
 
 
 class Followed:
@@ -139,11 +134,13 @@ class Follower:
         self._on_change = on_change
         self._on_reset = on_reset
         self._now_ms = now_ms
-        self._client: NodeClient | None = None
+        self._nobody: NodeClient | None = None
+        self._reader: NodeClient | None = None
         self._token = ""
         self._look_now = asyncio.Event()
         self._up = asyncio.Event()
         self._asked_who = self._asked_where = -1e9
+        self._pause_ms = STREAM_PAUSE_MS
 
     async def run(self) -> None:
         """Follow the node until cancelled."""
@@ -152,7 +149,7 @@ class Follower:
                 group.create_task(self._keep_looking())
                 group.create_task(self._keep_listening())
         finally:
-            await self._drop_client()
+            await self._hang_up()
 
     def look(self) -> None:
         """Look at the node at once."""
@@ -165,18 +162,25 @@ class Follower:
             ControlRefused: there is no token to be had.
             CoopError: as `NodeClient.call`.
         """
-        client = await self._connected()
-        used = self._token
+        if endpoint.scope is None:
+            return await self._within(self._dialled(), endpoint, ask, deadline_ms=deadline_ms)
+        reader, used = await self._admitted(), self._token
+        try:
+            return await self._within(reader, endpoint, ask, deadline_ms=deadline_ms)
+        except TokenRejected:
+            await self._renew(used)
+        reader = await self._admitted()
+        return await self._within(reader, endpoint, ask, deadline_ms=deadline_ms)
+
+    async def _within(
+        self, client: NodeClient, endpoint: Endpoint[Ask, Answer], ask: Ask, *, deadline_ms: int
+    ) -> Answer:
         try:
             async with asyncio.timeout(deadline_ms / 1000):
                 return await client.call(endpoint, ask)
         except TimeoutError as late:
             why = f"no answer to {endpoint.name} within {deadline_ms} ms"
             raise Unreachable(where=self.followed.at.url, why=why) from late
-        except TokenRejected:
-            await self._renew(used)
-        client = await self._connected()
-        return await client.call(endpoint, ask)
 
     async def module(self, wasm_hash: str) -> ModuleInfo:
         """Return what the node says about a module.
@@ -187,26 +191,31 @@ class Follower:
         ask = GetModule(wasm_hash=wasm_hash)
         return await self.call(GET_MODULE, ask, deadline_ms=LOOK_DEADLINE_MS)
 
-    async def _connected(self) -> NodeClient:
-        if self._client is None:
+    def _dialled(self) -> NodeClient:
+        """Return a client that calls the node as nobody."""
+        if self._nobody is None:
             at = self.followed.at
             if not at.url:
                 raise Unreachable(where=at.org, why="it has not said yet where it listens")
-            if not self._token:
-                self._token = await self._source.token(at.org)
-            self._client = self._make(
-                at, network=self._source.network, token=self._token, deadline_ms=10_000
-            )
-        return self._client
+            self._nobody = self._make(at, network=self._source.network)
+        return self._nobody
+
+    async def _admitted(self) -> NodeClient:
+        """Return a client that reads; it shares its connections with the one that is nobody."""
+        if not self._token:
+            self._token = await self._source.token(self.followed.at.org)
+        if self._reader is None:
+            self._reader = self._dialled().with_token(self._token)
+        return self._reader
 
     async def _renew(self, used: str) -> None:
         """Get a token instead of the one that was `used`, unless somebody else has done so."""
         if used == self._token:
             self._token = await self._source.token(self.followed.at.org, instead_of=used)
-            await self._drop_client()
+            self._reader = None
 
-    async def _drop_client(self) -> None:
-        client, self._client = self._client, None
+    async def _hang_up(self) -> None:
+        client, self._nobody, self._reader = self._nobody, None, None
         if client is not None:
             await client.close()
 
@@ -275,7 +284,7 @@ class Follower:
         for at in nodes:
             if at.org == self.followed.at.org and at.url and at != self.followed.at:
                 self.followed.at = at
-                await self._drop_client()
+                await self._hang_up()
 
     async def _keep_listening(self) -> None:
         """Take the node's events, for ever; rest while it is down."""
@@ -294,11 +303,13 @@ class Follower:
                 # A lost stream is the first sign of a node that died: look before trying again.
                 self._up.clear()
                 self.look()
-            await asyncio.sleep(STREAM_PAUSE_MS / 1000)
+            await asyncio.sleep(self._pause_ms / 1000)
+            self._pause_ms = min(2 * self._pause_ms, STREAM_PAUSE_MS_MAX)
 
     async def _listen(self) -> None:
-        client = await self._connected()
-        async with aclosing(client.events(self.followed.cursor)) as pages:
+        reader = await self._admitted()
+        async with aclosing(reader.events(self.followed.cursor)) as pages:
             async for page in pages:
                 self.followed.cursor = page.cursor
+                self._pause_ms = STREAM_PAUSE_MS
                 self._on_page(self.followed, page)

@@ -175,7 +175,7 @@ class WorldSource:
     async def close(self) -> None:
         return
 
-    def make(self, at: NodeAt, *, network: NetworkId, token: str, deadline_ms: int) -> NodeClient:
+    def make(self, at: NodeAt, *, network: NetworkId) -> NodeClient:
         """Make a client that reaches a node of this process, and asks once."""
         known = self.world.client(at.org, None)
         return NodeClient(
@@ -184,9 +184,8 @@ class WorldSource:
             network=network,
             http=known._http,
             events=known._events,
-            deadline_ms=deadline_ms,
             patience=Patience(attempts_max=1),
-        ).with_token(token)
+        )
 
 
 @dataclass

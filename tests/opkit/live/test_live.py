@@ -164,8 +164,7 @@ def test_a_token_that_ended_is_renewed_and_the_stream_goes_on(tell: Any) -> None
     async def story(held: Any) -> None:
         before = len(held.source.tokens_given)
         for follower in held.live._followers.values():
-            follower._token = "ended"
-            await follower._drop_client()
+            follower._token, follower._reader = "ended", None
         await held.eventually(lambda: len(held.source.tokens_given) >= before + 3)
         wasm_hash = await held.deploy("after")
         await held.eventually(lambda: wasm_hash in held.live.book.modules)
@@ -187,6 +186,23 @@ def test_a_supervisor_that_is_gone_takes_no_node_down_and_is_heard_again(tell: A
         assert held.live.disturbed.why == ""
 
     tell(story)
+
+
+def test_a_node_that_was_dead_before_it_was_followed_is_down(following: Any) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(55), following() as held:
+            await held.world.kill(HARBOR)
+            late = Live(held.source, make=held.source.make)
+            running = asyncio.get_running_loop().create_task(late.run())
+            await held.eventually(
+                lambda: HARBOR in late.followed and late.followed[HARBOR].health == "down"
+            )
+            await held.world.restart(HARBOR)
+            await held.eventually(lambda: late.followed[HARBOR].health == "up")
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
 
 
 def test_a_supervisor_that_is_late_is_waited_for(following: Any) -> None:
