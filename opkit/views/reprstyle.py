@@ -36,7 +36,8 @@ def lab_css() -> str:
         f"@media (prefers-color-scheme:dark){{"
         f":root:not(:has([data-jp-theme-light])) .opkit-lab{{{dark}}}}}"
         f"{_DARK_LAB}{{{dark}}}"
-        ".opkit-lab{color:var(--opkit-ink);font:15px/1.45 system-ui,-apple-system,"
+        # Twice, so that it outweighs what the notebook says about tables of its own.
+        ".opkit-lab.opkit-lab{color:var(--opkit-ink);font:15px/1.45 system-ui,-apple-system,"
         '"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-variant-numeric:tabular-nums;'
         f"\n{asset}}}"
     )

@@ -1,0 +1,206 @@
+"""JupyterLab as `make lab` opens it: the start page, names by Tab, and a flow told in its notebook.
+
+It works on a copy of the notebooks, with the test's own network for the one that they name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from bench.network import ROOT
+from flows import FLOWS
+from opkit.story.notebook import MIME
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+TOKEN = "lab"
+START = "opkit: where to begin"
+START_S_MAX = 60
+END_S_MAX = 60
+PATIENCE_MS = 90_000
+"""How long whatever is awaited may take: a kernel starts, a network comes up, a story is told."""
+LAB = ROOT / "notebooks" / ".lab"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """A JupyterLab that serves: its address without a path, and the folder of its notebooks."""
+
+    origin: str
+    folder: Path
+
+    @property
+    def address(self) -> str:
+        """What somebody opens, as the server prints it."""
+        return f"{self.origin}/?token={TOKEN}"
+
+    @property
+    def anew(self) -> str:
+        """The start page without what an earlier visitor had open."""
+        return f"{self.origin}/lab/tree/start.ipynb?reset&token={TOKEN}"
+
+
+@pytest.fixture(scope="module")
+def lab(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Have a JupyterLab with the project's settings and nobody's own."""
+    top = tmp_path_factory.mktemp("lab")
+    folder = top / "notebooks"
+    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".*"))
+    for path in folder.rglob("*.ipynb"):
+        text = path.read_text("utf-8").replace('\\"default\\"', f'\\"{network.name}\\"')
+        path.write_text(text, "utf-8")
+    own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    environment = {**os.environ, **{name: str(top / name.lower()) for name in own}}
+    port = free_port()
+    command = [sys.executable, "-m", "jupyterlab", "--config", str(LAB / "config.json")]
+    command += [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={LAB}"]
+    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.port={port}"]
+    command += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
+    with (top / "lab.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        wait_listening(port, process, top / "lab.log")
+        yield Lab(origin=f"http://127.0.0.1:{port}", folder=folder)
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_S_MAX)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once somebody listens on the port."""
+    limit = time.monotonic() + START_S_MAX
+    while time.monotonic() < limit:
+        if process.poll() is not None:
+            pytest.fail(f"JupyterLab ended: {log.read_text('utf-8')[-2_000:]}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"JupyterLab did not listen within {START_S_MAX} s")
+
+
+def panel(page: Page, title: str) -> Locator:
+    """Return the notebook of this title, shown and with its kernel at rest."""
+    heading = page.get_by_role("heading", name=title)
+    expect(heading).to_be_visible(timeout=PATIENCE_MS)
+    shown = page.locator(".jp-NotebookPanel", has=heading)
+    at_rest(shown)
+    return shown
+
+
+def at_rest(shown: Locator) -> None:
+    """Return once the notebook's kernel has nothing to do."""
+    status = shown.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')
+    expect(status).to_be_attached(timeout=PATIENCE_MS)
+
+
+def choose(page: Page, menu: str, entry: str) -> None:
+    """Choose from a menu."""
+    page.get_by_role("menubar").get_by_role("menuitem", name=menu, exact=True).click()
+    page.get_by_role("menuitem", name=entry, exact=True).click()
+
+
+def markers_in(path: Path) -> dict[str, str]:
+    """Return the markers that a saved notebook shows, with their states, in order."""
+    try:
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+    except json.JSONDecodeError:
+        return {}  # It is being written.
+    said = [
+        output["data"][MIME]
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if MIME in output.get("data", {})
+    ]
+    return {each["marker"]: each["state"] for each in said if "marker" in each}
+
+
+def test_it_opens_on_the_start_page_and_asks_nobody_else(lab, visit, keep):
+    seen = visit()
+    page = seen.page
+    page.goto(lab.address)
+    panel(page, START)
+    assert page.url == f"{lab.origin}/lab/tree/start.ipynb"
+    assert page.get_by_text("Jupyter news").count() == 0
+    choose(page, "Run", "Run All Cells")
+    expect(page.get_by_text("A network of 3 nodes")).to_be_visible(timeout=PATIENCE_MS)
+    up = page.locator(".opkit-lab .said", has_text="up")
+    expect(up).to_have_count(3, timeout=PATIENCE_MS)
+    side = up.first.evaluate("cell => getComputedStyle(cell.closest('td')).textAlign")
+    assert side == "left", "our own style holds within the notebook's"
+    keep(seen, "lab start page")
+    assert seen.noted.outside(lab.origin, lab.origin.replace("http", "ws")) == []
+
+
+def test_tab_completes_the_names_of_members(lab, visit, eventually):
+    page = visit().page
+    page.goto(lab.anew)
+    start = panel(page, START)
+    choose(page, "Run", "Run All Cells")
+    expect(page.get_by_text("A network of 3 nodes")).to_be_visible(timeout=PATIENCE_MS)
+    at_rest(start)
+    editor = start.locator(".jp-CodeCell .jp-InputArea-editor .cm-content").last
+    expect(editor).to_have_text("net.members", timeout=PATIENCE_MS)
+    editor.click()
+    page.keyboard.press("End")
+    page.keyboard.type(".mar")
+
+    def completed() -> bool:
+        """Press Tab: the notebook waits one second for the kernel, and a busy one is slower."""
+        page.keyboard.press("Tab")
+        try:
+            expect(editor).to_have_text("net.members.mara")
+        except AssertionError:
+            return False
+        return True
+
+    eventually(completed, what="the name to be completed", within_s=PATIENCE_MS / 1000)
+
+
+def test_a_flow_is_told_cell_by_cell_and_then_to_its_end(lab, visit, eventually, keep):
+    seen, flow = visit(), FLOWS["a"]
+    page = seen.page
+    page.goto(lab.anew)
+    title = "Flow A: code that travels by its hash"
+    panel(page, START).get_by_role("link", name=title).click()
+    notebook = panel(page, title)
+    notebook.locator(".jp-Cell").first.click()
+    for _ in range(5):  # Title, parameters, opening, a text, and the first cell that tells.
+        page.keyboard.press("Shift+Enter")
+    told = notebook.locator(".opkit-marker.opkit-done")
+    expect(told).to_have_count(2, timeout=PATIENCE_MS)
+    at_rest(notebook)
+    keep(seen, "lab flow cell by cell")
+    choose(page, "Run", "Run Selected Cell and All Below")
+    whole = f"{len(flow.steps)} of {len(flow.steps)} markers shown"
+    expect(notebook.get_by_text(whole)).to_be_visible(timeout=PATIENCE_MS)
+    keep(seen, "lab flow told whole")
+    page.keyboard.press("Control+s")
+    saved = lab.folder / flow.notebook
+    planned = {step.marker: "done" if step.kind == "shown" else "refused" for step in flow.steps}
+    eventually(lambda: list(markers_in(saved)) == list(planned), what="the saved notebook")
+    assert markers_in(saved) == planned
+    assert seen.noted.outside(lab.origin, lab.origin.replace("http", "ws")) == []
