@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ from devnet.saying import say
 from devnet.state import DevnetError, DevnetState
 
 HELLO_DEADLINE_MS = 30_000
+REST_MS = 10_000
+"""How long those who only look are told of a teller that did not start before it is tried again."""
+
 ANSWER_DEADLINE_MS = 10_000
 LEAVE_GRACE_MS = 5_000
 """How long a teller may take to let go of the network when its stage is closed."""
@@ -86,6 +90,8 @@ class StageDoor:
         self._teller: _Teller | None = None
         self._reading: set[asyncio.Task[None]] = set()
         self._flows: list[dict[str, Any]] | None = None
+        self._failed: DevnetError | None = None
+        self._failed_until = 0.0
         self._view: View | None = None
         self._revision = 1
         self._asked = 0
@@ -109,8 +115,7 @@ class StageDoor:
         """
         if self._flows is None:
             async with self._turn:
-                if self._flows is None:
-                    await self._enter()
+                await self._learn_flows()
         if after == self._revision:
             await self._bell.wait(wait_ms)
         return {**self._said(), "flows": self._flows}
@@ -176,6 +181,23 @@ class StageDoor:
 
     def _said(self) -> dict[str, Any]:
         return {"view": self._view, "revision": self._revision}
+
+    async def _learn_flows(self) -> None:
+        """Have a teller say which flows there are; one that could not is not started at each look.
+
+        Raises:
+            DevnetError: it cannot be started, or could not a moment ago.
+        """
+        if self._flows is not None:
+            return
+        if self._failed is not None and time.monotonic() < self._failed_until:
+            raise self._failed
+        try:
+            await self._enter()
+        except DevnetError as failed:
+            self._failed = failed
+            self._failed_until = time.monotonic() + REST_MS / 1000
+            raise
 
     async def _enter(self) -> _Teller:
         """Return the teller, started if there is none, once it has said which flows there are."""
