@@ -1,4 +1,4 @@
-// A board: paints the cards that Python draws, keeps them the same as the page, tells what is clicked.
+// A board: paints the cards that Python draws, and tells Python what is clicked.
 // One script for dashboards, notebooks, viewers' pages and replays; it knows no page by name.
 // `Idiomorph` stands before it in the bundle. Source: ADR 0015.
 

@@ -149,15 +149,16 @@ class WorldSource:
         self._refuse()
         if do == "status":
             return {"links": [{"a": a, "b": b, "cut": True} for a, b in self.cut()]}
-        if arguments["wait_ms"]:
+        lines = self._lines(arguments["after"])
+        while arguments["wait_ms"] and not lines:
             await asyncio.sleep(0.02)
-        noted = self.world.disturbances()
-        lines = [
-            {**line, "number": number}
-            for number, line in enumerate(noted, start=1)
-            if number > arguments["after"]
-        ]
-        return {"lines": lines, "next": len(noted)}
+            self._refuse()
+            lines = self._lines(arguments["after"])
+        return {"lines": lines, "next": lines[-1]["number"] if lines else arguments["after"]}
+
+    def _lines(self, after: int) -> list[dict[str, Any]]:
+        noted = enumerate(self.world.disturbances(), start=1)
+        return [{**line, "number": number} for number, line in noted if number > after]
 
     def cut(self) -> set[tuple[str, str]]:
         cut: set[tuple[str, str]] = set()
