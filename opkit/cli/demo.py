@@ -206,31 +206,36 @@ def _present(
     """Have one story led by whoever sits at this terminal."""
     profile = profile or (state.profile if state is not None else "")
     chosen = choose_flows(asked.names, profile)
-    from opkit.cli.present import present
+    from opkit.cli.present import Presented, present
     from opkit.story.pace import Pace
-
-    opened: DevnetState | None = state
-
-    async def open_world(run_id: str) -> World:
-        nonlocal opened
-        from devnet import attach
-
-        opened = await _ready(opened, launched)
-        return await attach.open_world(opened.name, run_id=run_id, seed=asked.seed)
 
     screen = out.console()
     screen.soft_wrap = False
-    ended = asyncio.run(
-        present(
-            chosen[0],
-            open_world,
-            console=screen,
-            fd=sys.stdin.fileno(),
-            pace=Pace(factor=pace),
-            autoplay=autoplay,
-        )
-    )
-    return exits.DONE if ended.ok else exits.FAILED
+
+    async def lead() -> Presented:
+        # One task waits for the network, whatever becomes of the telling that wants it first.
+        ready = asyncio.create_task(_ready(state, launched))
+
+        async def open_world(run_id: str) -> World:
+            from devnet import attach
+
+            opened = await asyncio.shield(ready)
+            return await attach.open_world(opened.name, run_id=run_id, seed=asked.seed)
+
+        try:
+            return await present(
+                chosen[0],
+                open_world,
+                console=screen,
+                fd=sys.stdin.fileno(),
+                pace=Pace(factor=pace),
+                autoplay=autoplay,
+            )
+        finally:
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
+
+    return exits.DONE if asyncio.run(lead()).ok else exits.FAILED
 
 
 def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:

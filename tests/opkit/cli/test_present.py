@@ -363,6 +363,8 @@ def test_ctrl_c_while_presenting_leaves_neither_network_nor_a_spoilt_terminal(ow
     command = ["setsid", "--ctty", sys.executable, "-m", "opkit.cli", "demo", "a", "--present"]
 
     async def act(terminal: Terminal) -> None:
+        await terminal.until("the network is opened")
+        terminal.type("a")  # Beginning anew does not take down what is being started.
         await terminal.until("next: Mara puts", limit_s=NETWORK_LIMIT_S)
         terminal.type(" ")
         await terminal.until("MODULE_DEPLOYED  done")
@@ -383,4 +385,29 @@ def test_ctrl_c_while_presenting_leaves_neither_network_nor_a_spoilt_terminal(ow
             process.kill()
             process.wait()
         assert termios.tcgetattr(terminal.theirs) == before
+    assert list((own_home / "devnets").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(NETWORK_LIMIT_S)
+def test_a_presenter_may_quit_while_the_network_is_still_starting(own_home):
+    with a_terminal() as terminal:
+        stream = terminal.theirs
+        command = [sys.executable, "-m", "opkit.cli", "demo", "a", "--present"]
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        process = subprocess.Popen(
+            command, stdin=stream, stdout=stream, stderr=stream, env=environment
+        )
+
+        async def act() -> None:
+            await terminal.until("the network is opened")
+            terminal.type("q")
+            await terminal.until("left  0 of 14 markers")
+
+        try:
+            asyncio.run(act())
+            assert process.wait(LIMIT_S) == 0
+        finally:
+            process.kill()
+            process.wait()
     assert list((own_home / "devnets").iterdir()) == []
