@@ -110,7 +110,7 @@ class _Asked:
 
 def _place(base_url: str) -> tuple[str, str]:
     """Return the base path with a slash at both ends, and the whole address if one was given."""
-    found = re.fullmatch(r"(https?://[^/\s?#]+)?((?:/[\w.~-]+)*)/?", base_url)
+    found = re.fullmatch(r"(https?://[\w.:\[\]-]+)?((?:/[\w~-][\w.~-]*)*)/?", base_url, re.ASCII)
     if not base_url or found is None:
         raise Mistake(
             f"{base_url!r} is no place for a console",

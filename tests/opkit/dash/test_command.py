@@ -1,0 +1,177 @@
+"""`opkit dash` as a user runs it, on a real devnet: what it prints, keeps, and leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+import websockets
+
+from devnet.control import ask_supervisor
+from devnet.state import DevnetError, is_running, list_devnets, load_state
+from opkit import cli
+from opkit.cli import exits
+from opkit.cli.dash import _place
+from opkit.cli.failing import Mistake
+
+PASSWORD = "a password that no kernel may see"
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch):
+    """A state directory of one's own."""
+    monkeypatch.setenv("OPKIT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@contextmanager
+def dash(*options: str):
+    """Have a console running; yield its process and what it said once it was ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "opkit.cli", "dash", "--json", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPKIT_DASH_PASSWORD": PASSWORD},
+    )
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=60)
+
+
+def opkit(*arguments: str) -> int:
+    command = [sys.executable, "-m", "opkit.cli", *arguments, "--json"]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode
+
+
+def end(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == exits.DONE, errors
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_console_brings_its_network_and_takes_everything_along_when_it_ends(own_home):
+    with dash() as (process, said):
+        state = load_state("default")
+        assert is_running(state.folder)
+        asyncio.run(look(said))
+        asyncio.run(hold(own_home, state))
+        kernels = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "ipykernel_launcher" in child.cmdline()
+        ]
+        for kernel in kernels:
+            assert PASSWORD not in repr(kernel.environ())
+        end(process, signal.SIGINT)
+        assert not any(kernel.is_running() for kernel in kernels)
+    assert not is_running(state.folder)
+    assert not list((own_home / "dash").glob("*.json"))
+    assert said["url"].partition("token=")[2] not in Path(said["log"]).read_text()
+
+
+async def look(said):
+    """Look at the console as a viewer, with the address that was printed."""
+    base = said["viewer_url"].partition("?")[0]
+    async with httpx.AsyncClient(base_url=base, timeout=30, follow_redirects=True) as viewer:
+        landing = await viewer.get(said["viewer_url"])
+        assert landing.status_code == 200
+        assert "token" not in str(landing.url)
+        cookies = "; ".join(f"{name}={value}" for name, value in viewer.cookies.items())
+        async with asyncio.timeout(60):
+            async with websockets.connect(
+                base.replace("http", "ws", 1) + "watch/network/ws",
+                additional_headers={"Cookie": cookies},
+                origin=base.rstrip("/"),
+            ) as socket:
+                await socket.send('{"do": "hello"}')
+                shown = {}
+                while "3 of 3 nodes up" not in shown.get("health", ""):
+                    said_now = json.loads(await socket.recv())
+                    shown |= dict(said_now.get("cards", []))
+                await socket.send('{"do": "act", "n": 1, "act": "kill", "args": {"org": "x"}}')
+                while "flash" not in (answer := json.loads(await socket.recv())):
+                    assert "done" not in answer
+    async with httpx.AsyncClient(base_url=base, timeout=30) as somebody:
+        entered = await somebody.post("login", data={"secret": PASSWORD})
+        assert entered.status_code == 302
+
+
+async def hold(own_home, state):
+    """Check what a kernel is given: a file for the owner alone, with a token that cannot grant."""
+    (path,) = (own_home / "dash").glob("*.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    given = json.loads(path.read_text())
+    assert given["may_act"] is True
+    status = await ask_supervisor(state.socket, "status", token=given["token"])
+    assert status["state"] == "ready"
+    for forbidden in ("grant", "down", "pass-time"):
+        with pytest.raises(DevnetError, match="may not"):
+            await ask_supervisor(state.socket, forbidden, token=given["token"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_console_attaches_to_the_running_network_and_leaves_it_running(own_home):
+    assert opkit("devnet", "up", "mine") == exits.DONE
+    try:
+        with dash("--ready", "0", "--base-url", "/demo/") as (process, said):
+            assert said["devnet"] == "mine"
+            assert urlsplit(said["url"]).path == "/demo/"
+            end(process, signal.SIGTERM)
+        assert dict(list_devnets()) == {"mine": True}
+        with dash("--ready", "0") as (process, said):
+            taken = str(said["port"])
+            assert opkit("dash", "--port", taken) == exits.FAILED
+            end(process, signal.SIGTERM)
+    finally:
+        assert opkit("devnet", "reset", "mine") == exits.DONE
+
+
+@pytest.mark.parametrize(
+    ("given", "base", "public"),
+    [
+        ("/", "/", ""),
+        ("/demo", "/demo/", ""),
+        ("/demo/opkit/", "/demo/opkit/", ""),
+        ("https://demo.example", "/", "https://demo.example/"),
+        ("http://demo.example:8080/a.b/c~d", "/a.b/c~d/", "http://demo.example:8080/a.b/c~d/"),
+    ],
+)
+def test_a_place_is_a_path_or_a_whole_address(given, base, public):
+    assert _place(given) == (base, public)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "demo", "//demo", "/a b", "/a?b", "ftp://x/", "/a//b", "https://", "/ä/", "/<b>", "/../x"],
+)
+def test_a_place_that_cannot_be_is_a_mistake(given):
+    with pytest.raises(Mistake, match="no place for a console"):
+        _place(given)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [(["--profile", "two"], "no profile"), (["--devnet", "No Name"], "is no name for a devnet")],
+)
+def test_a_network_that_cannot_be_is_a_mistake(own_home, options, why, capsys):
+    assert cli.main(["dash", *options]) == exits.USAGE
+    assert why in capsys.readouterr().err
