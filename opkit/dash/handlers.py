@@ -223,7 +223,7 @@ class WatchSocket(WebSocketHandler, Guarded):
         if len(desk.viewers) >= desk.limits.viewers_max:
             raise HTTPError(503, "too many viewers")
 
-    def check_origin(self, origin: str) -> bool:  # type: ignore[override]  # Jupyter's takes the same argument under another name.
+    def check_origin(self, origin: str) -> bool:  # type: ignore[override]  # As Tornado has it.
         """Return whether the page that connects is one of ours."""
         return from_here(self, public_origin=desk_of(self).public_origin)
 

@@ -7,6 +7,7 @@ import os
 from typing import Any, Final
 
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server._tz import utcnow
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from traitlets import Int
 
@@ -44,7 +45,12 @@ class Kernels(AsyncMappingKernelManager):
 
     log_descriptor = Int(2, config=True, help="Where kernels write what is no message.")
 
-    async def start_kernel(self, **arguments: Any) -> str:  # type: ignore[override]  # Jupyter's own is this one, declared as if it did not wait.
+    def __init__(self, **traits: Any) -> None:
+        """Begin with no kernel."""
+        self._looked_at: set[str] = set()
+        super().__init__(**traits)
+
+    async def start_kernel(self, **arguments: Any) -> str:  # type: ignore[override]  # Jupyter declares less.
         """Start one and return its id."""
         arguments["extra_arguments"] = [*arguments.get("extra_arguments", ()), *ARGUMENTS]
         arguments["env"] = {**(arguments.get("env") or os.environ), "PYTHONUNBUFFERED": "1"}
@@ -52,3 +58,18 @@ class Kernels(AsyncMappingKernelManager):
             **arguments, stdout=self.log_descriptor, stderr=self.log_descriptor
         )
         return str(await begun)
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """End a kernel that nobody is connected to and that has been silent for too long.
+
+        Kernels that are kept ready do not come here. When one is looked at for the first time, a
+        page has just got it: however long it was ready before, its silence begins now, so that it
+        does not end while the page's browser is still on its way to it.
+        """
+        self._looked_at.intersection_update(self._kernels)
+        if kernel_id in self._looked_at:
+            await super().cull_kernel_if_idle(kernel_id)
+            return
+        self._looked_at.add(kernel_id)
+        kernel: Any = self._kernels[kernel_id]
+        kernel.last_activity = utcnow()

@@ -46,7 +46,7 @@ POLICY = (
 from a blob. Nothing outside this server is reached either way."""
 
 
-class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voila comes without types.
+class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voila has no types.
     """A page with a kernel of its own, rendered by Voila."""
 
     async def get(self, name: str) -> None:
@@ -91,7 +91,7 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
                 yield html
         finally:
             desk.opening -= 0 if known else 1
-            RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila keeps all of them for ever.
+            RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila lets none go.
 
     def _full(self, name: str) -> None:
         desk = desk_of(self)
@@ -136,7 +136,7 @@ class KernelEnd(Guarded):
         self.finish()
 
 
-class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voila comes without types.
+class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voila has no types.
     """A page's connection to its kernel: widget messages, so many a second, from our own pages."""
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
