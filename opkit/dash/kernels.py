@@ -48,9 +48,9 @@ class Kernels(AsyncMappingKernelManager):
     def __init__(self, **traits: Any) -> None:
         """Begin with no kernel."""
         self._looked_at: set[str] = set()
-        super().__init__(**traits)
+        super().__init__(**traits)  # type: ignore[no-untyped-call]  # Jupyter's has no types.
 
-    async def start_kernel(self, **arguments: Any) -> str:  # type: ignore[override]  # Jupyter declares less.
+    async def start_kernel(self, **arguments: Any) -> str:  # type: ignore[override]  # As it is.
         """Start one and return its id."""
         arguments["extra_arguments"] = [*arguments.get("extra_arguments", ()), *ARGUMENTS]
         arguments["env"] = {**(arguments.get("env") or os.environ), "PYTHONUNBUFFERED": "1"}
@@ -68,7 +68,7 @@ class Kernels(AsyncMappingKernelManager):
         """
         self._looked_at.intersection_update(self._kernels)
         if kernel_id in self._looked_at:
-            await super().cull_kernel_if_idle(kernel_id)
+            await super().cull_kernel_if_idle(kernel_id)  # type: ignore[no-untyped-call]  # As above.
             return
         self._looked_at.add(kernel_id)
         kernel: Any = self._kernels[kernel_id]
