@@ -90,6 +90,7 @@ LAYOUT: Final = """() => {
   }
   const small = [...document.querySelectorAll("button.act, [data-act], nav a, select")]
     .filter((e) => shown(e) && !e.closest("svg"))
+    .map((e) => e.classList.contains("opens") ? e.closest("tr") : e)  // Its whole row is pressed.
     .filter((e) => { const b = e.getBoundingClientRect(); return b.height && b.height < 43.5; });
   return {
     scrolls: root.scrollWidth - root.clientWidth,
