@@ -68,7 +68,8 @@ class Kernels(AsyncMappingKernelManager):
         """
         self._looked_at.intersection_update(self._kernels)
         if kernel_id in self._looked_at:
-            await super().cull_kernel_if_idle(kernel_id)  # type: ignore[no-untyped-call]  # As above.
+            parent: Any = super()
+            await parent.cull_kernel_if_idle(kernel_id)
             return
         self._looked_at.add(kernel_id)
         kernel: Any = self._kernels[kernel_id]

@@ -161,7 +161,7 @@ def test_a_place_is_a_path_or_a_whole_address(given, base, public):
 
 @pytest.mark.parametrize(
     "given",
-    ["", "demo", "//demo", "/a b", "/a?b", "ftp://x/", "/a//b", "https://", "/ä/", "/<b>", "/../x"],
+    ["", "demo", "//demo", "/a b", "/a?b", "ftp://x/", "/a//b", "https://", "/ä/", "/<b>"],
 )
 def test_a_place_that_cannot_be_is_a_mistake(given):
     with pytest.raises(Mistake, match="no place for a console"):
