@@ -76,6 +76,7 @@ def test_a_node_is_selected_and_let_go(tell: Any) -> None:
 def test_a_happening_opens_to_its_journal_entry(tell: Any) -> None:
     async def story(held: Any) -> None:
         page = NetworkPage(held.live)
+        await held.eventually(held.sentences)
         happening = held.live.network_figures().happenings[0]
         await page.act("open", {"entry": happening.key})
         assert str(happening.entry["hash"])[:8] in shown(page)["happenings"]
