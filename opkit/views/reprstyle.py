@@ -55,12 +55,13 @@ def markup(body: str, *, kind: str = "") -> str:
 
 
 def card(headline: str, body: str, *, beside: str = "", below: str = "") -> str:
-    """Return a card. `headline` is text; `beside` (a pill), `below` and `body` are markup."""
+    """Return a card. `headline` is text; `beside` (a pill), `below` and `body` are markup.
+
+    It is no heading, which JupyterLab would list among those of the notebook.
+    """
     soft = f'<p class="soft">{below}</p>' if below else ""
-    return (
-        f'<section class="card"><div class="top"><h3>{escape(headline)}</h3>{beside}</div>'
-        f"{soft}{body}</section>"
-    )
+    top = f'<div class="top"><b class="headline">{escape(headline)}</b>{beside}</div>'
+    return f'<section class="card">{top}{soft}{body}</section>'
 
 
 def facts(named: Mapping[str, str]) -> str:

@@ -146,7 +146,9 @@ def test_it_opens_on_the_start_page_and_asks_nobody_else(lab, visit, keep):
     assert page.url == f"{lab.origin}/lab/tree/start.ipynb"
     assert page.get_by_text("Jupyter news").count() == 0
     choose(page, "Run", "Run All Cells")
-    expect(page.get_by_text("A network of 3 nodes")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".opkit-lab .headline", has_text="A network of 3 nodes")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     up = page.locator(".opkit-lab .said", has_text="up")
     expect(up).to_have_count(3, timeout=PATIENCE_MS)
     side = up.first.evaluate("cell => getComputedStyle(cell.closest('td')).textAlign")
@@ -160,7 +162,9 @@ def test_tab_completes_the_names_of_members(lab, visit, eventually):
     page.goto(lab.anew)
     start = panel(page, START)
     choose(page, "Run", "Run All Cells")
-    expect(page.get_by_text("A network of 3 nodes")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".opkit-lab .headline", has_text="A network of 3 nodes")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     at_rest(start)
     editor = start.locator(".jp-CodeCell .jp-InputArea-editor .cm-content").last
     expect(editor).to_have_text("net.members", timeout=PATIENCE_MS)
@@ -196,11 +200,26 @@ def test_a_flow_is_told_cell_by_cell_and_then_to_its_end(lab, visit, eventually,
     keep(seen, "lab flow cell by cell")
     choose(page, "Run", "Run Selected Cell and All Below")
     whole = f"{len(flow.steps)} of {len(flow.steps)} markers shown"
-    expect(notebook.get_by_text(whole)).to_be_visible(timeout=PATIENCE_MS)
+    expect(notebook.locator(".opkit-marker", has_text=whole)).to_be_visible(timeout=PATIENCE_MS)
     keep(seen, "lab flow told whole")
     page.keyboard.press("Control+s")
     saved = lab.folder / flow.notebook
     planned = {step.marker: "done" if step.kind == "shown" else "refused" for step in flow.steps}
     eventually(lambda: list(markers_in(saved)) == list(planned), what="the saved notebook")
     assert markers_in(saved) == planned
+    assert seen.noted.outside(lab.origin, lab.origin.replace("http", "ws")) == []
+
+
+def test_the_consoles_page_lives_in_a_notebook(lab, visit, keep):
+    seen = visit()
+    page = seen.page
+    page.goto(lab.anew)
+    panel(page, START).get_by_role("link", name="Explore a running network").click()
+    notebook = panel(page, "Explore a running network")
+    choose(page, "Run", "Run All Cells")
+    board = notebook.locator(".jp-OutputArea-output .opkit")
+    expect(board.locator("[data-card]").first).to_be_attached(timeout=PATIENCE_MS)
+    expect(board).to_contain_text("Harbor Homes Cooperative", timeout=PATIENCE_MS)
+    board.scroll_into_view_if_needed()
+    keep(seen, "lab live board")
     assert seen.noted.outside(lab.origin, lab.origin.replace("http", "ws")) == []

@@ -78,9 +78,9 @@ def test_a_network_is_explored(started):
 def test_a_receipt_is_replayed_and_a_forged_one_found(started):
     shown = run(FOLDER / "explore" / "replay_a_receipt.ipynb")
     assert "hugo 879" in shown["run"][-1][HTML]
-    assert "<h3>verified</h3>" in shown["verify"][0][HTML]
-    assert "<h3>verified</h3>" in shown["replay"][-1][HTML]
-    assert "<h3>failed</h3>" in shown["forge"][-1][HTML]
+    assert ">verified</b>" in shown["verify"][0][HTML]
+    assert ">verified</b>" in shown["replay"][-1][HTML]
+    assert ">failed</b>" in shown["forge"][-1][HTML]
     assert "brightworks-cooperative/leila" in shown["older"][-1][HTML]
 
 
