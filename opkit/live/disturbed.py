@@ -40,6 +40,7 @@ class Disturbed:
         self._source = source
         self._on_change = on_change
         self._next = 0
+        self._cut_ms: dict[frozenset[str], int] = {}
 
     async def run(self, book: Book, titles: Mapping[str, str]) -> None:
         """Hear of disturbances until cancelled, and keep them in `book`."""
@@ -63,12 +64,9 @@ class Disturbed:
         """
         while await self._hear(book, titles, wait_ms=0):
             pass
-        status = await self._source.ask("status")
-        self.cut = {
-            frozenset((str(link["a"]), str(link["b"]))): 0
-            for link in status.get("links", ())
-            if link.get("cut")
-        }
+        status = await self._source.ask("status", look=False)
+        pairs = [_pair(link) for link in status.get("links", ()) if link.get("cut")]
+        self.cut = {pair: self._cut_ms.get(pair, 0) for pair in pairs}
         self._on_change()
 
     async def _hear(
@@ -78,17 +76,23 @@ class Disturbed:
         lines = list(said["lines"])[:LINES_MAX]
         for line in lines:
             book.add(_happening(line, titles))
+            if line.get("what") == "cut":
+                self._cut_ms[_pair(line)] = int(line.get("at_ms", 0))
         self._next = int(said["next"])
         if lines:
             self._on_change()
         return lines
 
     def _note(self, line: Mapping[str, Any]) -> None:
-        pair = frozenset((str(line.get("a")), str(line.get("b"))))
+        pair = _pair(line)
         if line.get("what") == "cut":
-            self.cut[pair] = int(line.get("at_ms", 0))
+            self.cut[pair] = self._cut_ms[pair]
         elif line.get("what") == "heal":
             self.cut.pop(pair, None)
+
+
+def _pair(said: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset((str(said.get("a")), str(said.get("b"))))
 
 
 def _happening(line: Mapping[str, Any], titles: Mapping[str, str]) -> Happening:

@@ -113,7 +113,8 @@ def test_a_cut_link_is_told_from_a_lost_one_and_heals(tell: Any) -> None:
 
         await held.world.cut(HARBOR, RIVER)
         await held.eventually(lambda: link().state == "cut")
-        assert link().since_ms > 0
+        await held.eventually(lambda: "cut" in [one.kind for one in happenings(held)])
+        await held.eventually(lambda: link().since_ms > 0)
         done = next(one for one in happenings(held) if one.kind == "cut")
         assert done.adversarial
         assert done.key == "supervisor/1"
@@ -121,6 +122,21 @@ def test_a_cut_link_is_told_from_a_lost_one_and_heals(tell: Any) -> None:
         await held.eventually(lambda: link().state == "up")
 
     tell(story)
+
+
+def test_a_link_that_was_cut_before_is_cut_since_then(following: Any) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(55), following() as held:
+            await held.world.cut(HARBOR, RIVER)
+            late = Live(held.source, make=held.source.make)
+            running = asyncio.get_running_loop().create_task(late.run())
+            await held.eventually(lambda: late.disturbed.cut)
+            (line,) = held.world.disturbances()
+            assert late.disturbed.cut == {frozenset((HARBOR, RIVER)): line["at_ms"]}
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
 
 
 def test_a_module_is_named_and_its_sentence_with_it(tell: Any) -> None:
