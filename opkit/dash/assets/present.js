@@ -22,3 +22,36 @@ async function heal() {
 }
 
 setInterval(heal, 5000);
+
+// JupyterLab's widgets sometimes miss the state that the kernel sends them when they come up: the
+// page is then loaded anew, a few times at most, while what the server drew stays in sight.
+const RELOADS_MAX = 2;
+const PATIENCE_MS = 30000;
+const kept = `opkit-reloads:${location.pathname}`;
+const began = Date.now();
+
+function startAgain() {
+  let reloads = RELOADS_MAX;
+  try {
+    reloads = Number(sessionStorage.getItem(kept));
+    sessionStorage.setItem(kept, String(reloads + 1));
+  } catch {
+    // Without storage nothing would end a row of reloads: there is none.
+  }
+  if (reloads < RELOADS_MAX) return location.reload();
+  document.getElementById("first").remove();
+  document.getElementById("failed").hidden = false;
+}
+
+const comingUp = setInterval(() => {
+  const waits = document.getElementById("first") !== null;
+  const broken = document.getElementById("board").textContent.includes("Error displaying widget");
+  if (waits && !broken && Date.now() - began < PATIENCE_MS) return;
+  clearInterval(comingUp);
+  if (waits) return startAgain();
+  try {
+    sessionStorage.removeItem(kept);
+  } catch {
+    // As above.
+  }
+}, 500);
