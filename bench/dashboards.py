@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,8 @@ def _lateness(here: Stand, seen: Visit) -> list[float]:
     """Return how long after its date each entry was on screen, in milliseconds."""
     arrived = seen.page.evaluate("window.opkitArrived")
     began = min(arrived.values())
-    dated = asyncio.run(_dates(here.devnet))
+    with ThreadPoolExecutor(1) as beside:  # This thread's loop is the browser's.
+        dated = beside.submit(lambda: asyncio.run(_dates(here.devnet))).result()
     late = [at - dated[key] for key, at in arrived.items() if key in dated and at > began]
     assert late, "no entry was shown"
     return late

@@ -92,7 +92,11 @@ LAYOUT: Final = """() => {
     .filter((e) => shown(e) && !e.closest("svg"))
     .map((e) => e.classList.contains("opens") ? e.closest("tr") : e)  // Its whole row is pressed.
     .filter((e) => { const b = e.getBoundingClientRect(); return b.height && b.height < 43.5; });
+  const spills = [...document.querySelectorAll("[data-card], .card")].filter((e) =>
+    shown(e) && getComputedStyle(e).overflowY === "visible" && !e.closest("header, .map")
+    && e.clientHeight && e.scrollHeight > e.clientHeight + 3);
   return {
+    spills: spills.slice(0, 8).map(name),
     scrolls: root.scrollWidth - root.clientWidth,
     wide: wide.slice(0, 8).map(name),
     small: small.slice(0, 8).map(name),
@@ -104,7 +108,8 @@ LAYOUT: Final = """() => {
 def layout(seen: Visit) -> dict[str, Any]:
     """Return what is wrong with how a page is laid out.
 
-    `scrolls`: by how many pixels it is wider than the screen; `wide`: what sticks out; `small`:
+    `scrolls`: by how many pixels it is wider than the screen; `wide`: what sticks out; `spills`:
+    cards whose content is higher than they are, so that it lies over what follows; `small`:
     controls less than 44 pixels high; `text`: the size of its text in pixels.
     """
     found: dict[str, Any] = seen.page.evaluate(LAYOUT)

@@ -16,6 +16,7 @@ IMAGES = ROOT / "docs" / "img"
 IN_FRONT = "TAMPERED_MODULE_REFUSED"
 """The step of flow A that the pictures of the console show: an attack that is refused."""
 STORY_MS_MAX = 120_000
+FADED_MS = 2_500
 
 
 def main() -> int:
@@ -68,7 +69,7 @@ def _verify(seen: Visit) -> None:
 def _keep(seen: Visit, name: str) -> None:
     """Keep a picture once what is new has faded."""
     seen.page.mouse.move(0, 0)
-    seen.page.locator("[data-new]").first.wait_for(state="detached")
+    seen.page.wait_for_timeout(FADED_MS)
     found = picture(seen, IMAGES / f"{name}.png")
     sys.stderr.write(f"{found.path.relative_to(ROOT)}: {found.path.stat().st_size // 1000} kB\n")
 

@@ -25,6 +25,7 @@ def check_page(seen: Visit, *, size: str, accessible, keep, name: str) -> None:
     laid = layout(seen)
     assert laid["scrolls"] <= 0, laid
     assert laid["wide"] == []
+    assert laid["spills"] == []
     assert laid["text"] >= TEXT_PX_MIN[size] - 0.5
     if size == "phone":
         assert laid["small"] == []

@@ -6,7 +6,7 @@ import pytest
 
 from bench.browser import Visit
 from bench.console import Console
-from bench.pages import enter, open_page
+from bench.pages import enter, layout, open_page
 from flows.a import flow
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -57,6 +57,7 @@ def test_a_flow_is_told_step_by_step_while_a_viewer_watches(
     presenter.page.locator(f"#step-{attack.marker}.is-refused").wait_for(timeout=60_000)
     assert "attack" in presenter.page.locator(f"#step-{attack.marker}").inner_text()
     accessible(presenter)
+    assert layout(presenter)["spills"] == []
     keep(presenter, "telling-attack")
     last = flow.steps[-1].marker
     press(presenter, "skip-to", marker=last)
