@@ -28,12 +28,14 @@ class Console:
     Attributes:
         presenter: the presenter's address, with its token.
         viewer: the viewer's address, with its token.
+        log: the file that it keeps its own log in, with that of its kernels.
         pid: the process that serves.
         started_s: how long it took from the command to the addresses.
     """
 
     presenter: str
     viewer: str
+    log: Path
     pid: int
     started_s: float
 
@@ -83,6 +85,7 @@ def console(devnet: str, *options: str, log: Path) -> Iterator[Console]:
         yield Console(
             presenter=told["url"],
             viewer=told["viewer_url"],
+            log=Path(told["log"]),
             pid=process.pid,
             started_s=time.monotonic() - began,
         )

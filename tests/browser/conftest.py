@@ -103,12 +103,14 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def dash(network: Network) -> Iterator[Console]:
-    """Have a console on the network."""
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    log = ARTEFACTS / "dash.log"
-    log.unlink(missing_ok=True)
-    with console(network.name, log=log) as serving:
-        yield serving
+    """Have a console on the network; its log is kept."""
+    shutil.rmtree(ARTEFACTS, ignore_errors=True)
+    ARTEFACTS.mkdir(parents=True)
+    with console(network.name, log=ARTEFACTS / "said.log") as serving:
+        try:
+            yield serving
+        finally:
+            shutil.copy(serving.log, ARTEFACTS / "console.log")
 
 
 @pytest.fixture(scope="module")

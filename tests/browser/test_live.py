@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -133,11 +134,10 @@ def test_a_lost_connection_is_said_and_heals(visit, dash: Console, network, even
     name = f"meanwhile-{secrets.token_hex(4)}"
     parts = urlsplit(dash.origin)
     with line(to_port=int(parts.port or 0)) as wire:
-        through = Console(
+        through = replace(
+            dash,
             presenter=dash.presenter.replace(f":{parts.port}", f":{wire.port}"),
             viewer=dash.viewer.replace(f":{parts.port}", f":{wire.port}"),
-            pid=dash.pid,
-            started_s=0,
         )
         seen = visit()
         enter(seen, through, as_viewer=role == "viewer")
