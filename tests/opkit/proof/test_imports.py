@@ -11,7 +11,7 @@ HEAVY = ("httpx", "fastapi", "starlette", "sqlalchemy", "iroh", "wasmtime", "nod
 
 
 @pytest.mark.parametrize(
-    "module", ["jws", "genesis", "membership", "receipt", "report", "keystore"]
+    "module", ["jws", "genesis", "membership", "merkle", "receipt", "report", "keystore"]
 )
 def test_a_proof_module_loads_nothing_heavy(module: str) -> None:
     script = (
