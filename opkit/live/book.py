@@ -193,8 +193,9 @@ class Book:
     def _accepted(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
         task = self._task(entry, body)
         task.home, task.member_id = org, str(body["member_id"])
+        # A journal that is another one than before is read again from its beginning.
+        self.tasks_total += not task.accepted_ms
         task.wasm_hash, task.accepted_ms = str(body["wasm_hash"]), entry.at_ms
-        self.tasks_total += 1
 
     def _placed(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
         task = self._task(entry, body)
@@ -216,6 +217,7 @@ class Book:
         task = self._task(entry, body)
         task.home, task.code = org, str(body.get("code", ""))
         task.ended_ms = entry.at_ms
+        was_open = task.state not in FINAL
         task.reach(TaskState(body["state"]))
         # Without a code it was a limit of its own that ended it, as its receipt says.
-        self.tasks_failed += task.state is TaskState.FAILED and bool(task.code)
+        self.tasks_failed += was_open and task.state is TaskState.FAILED and bool(task.code)

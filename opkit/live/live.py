@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from opkit.live.book import Book
 from opkit.live.disturbed import SUPERVISOR, Disturbed
 from opkit.live.follow import Followed, Follower, MakeClient, over_tcp
+from opkit.live.heard import is_sound
 from opkit.live.picture import (
     compute_figures,
     happening_of,
@@ -25,11 +26,14 @@ from opkit.live.picture import (
 from opkit.live.ports import ControlRefused, NodeAt, Source
 from opkit.views.figures import ComputeFigures, Happening, NetworkFigures
 from opkit.wire.endpoint import Answer, Ask, Endpoint
-from opkit.wire.errors import CoopError
+from opkit.wire.errors import CoopError, Unreachable
 from opkit.wire.events import JournalEntry, JournalPage
 
 NAMES_AT_ONCE = 16
 """How many modules are asked for their names in one go."""
+
+NAMES_PAUSE_MS = 1_000
+"""How long to rest before nodes that did not answer are asked for names again."""
 
 CALL_DEADLINE_MS = 10_000
 
@@ -77,7 +81,6 @@ class Live:
         self._followers: dict[str, Follower] = {}
         self._revision = 0
         self._changed = asyncio.Event()
-        self._listeners: list[Callable[[], None]] = []
         self._watching = 0
         self._shared: dict[type[Any], Any] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -94,19 +97,12 @@ class Live:
         self._revision += 1
         self._changed.set()
         self._changed = asyncio.Event()
-        for listener in list(self._listeners):
-            listener()
 
     async def wait_change(self, after: int) -> int:
         """Return the revision once it is greater than `after`."""
         while self._revision <= after:
             await self._changed.wait()
         return self._revision
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` at every change; return what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
@@ -208,12 +204,14 @@ class Live:
 
     def _take(self, followed: Followed, page: JournalPage) -> None:
         org = followed.at.org
-        self.book.take(org, page.entries)
+        sound = [entry for entry in page.entries if is_sound(entry)]
+        self.book.take(org, sound)
         names = names_of(self.book, self._titles())
         for entry in page.entries:
             happening = happening_of(org, entry, names=names)
             if happening is not None:
                 self.book.add(happening)
+        for entry in sound:
             moved = traffic_of(org, entry, book=self.book)
             if moved is not None:
                 self.book.traffic.append(moved)
@@ -226,17 +224,28 @@ class Live:
         while True:
             await self._nameless.wait()
             self._nameless.clear()
-            wanted = sorted(self.book.unnamed)[:NAMES_AT_ONCE]
-            for org, wasm_hash in wanted:
-                try:
-                    self.book.name(org, await self._followers[org].module(wasm_hash))
-                except (CoopError, ControlRefused, OSError):
-                    # It stays without a name; the next module of that node asks again.
-                    self.book.unnamed.discard((org, wasm_hash))
-            self._tell_again()
-            self.touch()
+            if await self._ask_names():
+                self._tell_again()
+                self.touch()
+            elif self.book.unnamed:
+                await asyncio.sleep(NAMES_PAUSE_MS / 1000)
             if self.book.unnamed:
                 self._nameless.set()
+
+    async def _ask_names(self) -> bool:
+        """Ask nodes that are up for some names; return whether fewer are unknown now."""
+        before = len(self.book.unnamed)
+        up = {org for org, one in self.followed.items() if one.health == "up"}
+        reachable = sorted(each for each in self.book.unnamed if each[0] in up)
+        for org, wasm_hash in reachable[:NAMES_AT_ONCE]:
+            try:
+                self.book.name(org, await self._followers[org].module(wasm_hash))
+            except (Unreachable, ControlRefused, OSError):
+                continue  # It is asked again.
+            except CoopError:
+                # The node has no such module any more, so it has no name for it either.
+                self.book.unnamed.discard((org, wasm_hash))
+        return len(self.book.unnamed) < before
 
     def _tell_again(self) -> None:
         """Tell every happening with the names that are known by now."""

@@ -104,6 +104,17 @@ def test_a_task_that_a_limit_ended_did_not_fail(book: Book, code: str, failed: i
     assert book.tasks_failed == failed
 
 
+def test_a_journal_that_is_read_again_counts_its_tasks_once(book: Book) -> None:
+    journal = [
+        of_task("task-accepted", 1, member_id="m/y", wasm_hash=CID),
+        of_task("task-ended", 2, state="failed", code="no-such-module"),
+    ]
+    for _ in range(2):
+        book.take(HOME, journal)
+        book.forget(HOME)
+    assert (book.tasks_total, book.tasks_failed) == (1, 1)
+
+
 def test_a_module_without_a_name_is_asked_for_until_it_has_one(book: Book) -> None:
     book.take(HOME, [entry("module-deployed", 1, wasm_hash=CID, owner="o/x", size_bytes=9)])
     assert book.unnamed == {(HOME, CID)}

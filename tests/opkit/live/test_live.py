@@ -11,9 +11,13 @@ import pytest
 
 from opkit.live import follow
 from opkit.live.book import Book
+from opkit.live.compute import ComputePage
+from opkit.live.console import ConsolePage
 from opkit.live.live import Live
+from opkit.live.network import NetworkPage
 from opkit.story.states import State
-from opkit.wire.events import Cursor
+from opkit.wire.errors import Unreachable
+from opkit.wire.events import EVENTS, Cursor, JournalEntry, JournalPage
 
 RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
@@ -146,6 +150,28 @@ def test_a_module_is_named_and_its_sentence_with_it(tell: Any) -> None:
         (module,) = held.live.compute_figures().modules
         assert module.name == "surplus"
         assert module.holders == ("River City Tool Library",)
+
+    tell(story)
+
+
+def test_a_module_whose_node_did_not_say_its_name_is_named_later(
+    tell: Any, monkeypatch: Any
+) -> None:
+    ask, silent = follow.Follower.module, []
+
+    async def silent_at_first(self: Any, wasm_hash: str) -> Any:
+        if not silent:
+            silent.append(wasm_hash)
+            raise Unreachable(where="there", why="it is busy")
+        return await ask(self, wasm_hash)
+
+    monkeypatch.setattr(follow.Follower, "module", silent_at_first)
+
+    async def story(held: Any) -> None:
+        wasm_hash = await held.deploy("late")
+        await held.eventually(lambda: any("late" in one for one in held.sentences()))
+        assert silent == [wasm_hash]
+        assert held.live.book.modules[wasm_hash].name == "late"
 
     tell(story)
 
@@ -288,15 +314,51 @@ def test_a_part_that_pages_share_runs_once_within_the_live(tell: Any) -> None:
     tell(story)
 
 
-def test_whoever_subscribed_hears_of_every_change_until_they_leave(tell: Any) -> None:
+EVIL = '"><img src=x onerror=alert(1)>'
+NONSENSE: tuple[dict[str, Any], ...] = (
+    {},
+    {"task_id": EVIL, "manifest_hash": EVIL, "member_id": EVIL, "wasm_hash": EVIL},
+    {"task_id": [], "manifest_hash": {}, "executor": None, "peer": 1.5, "size_bytes": "x"},
+    {"wasm_hash": None, "owner": [EVIL], "size_bytes": EVIL, "offset_ms": {}, "org": 7},
+    {"state": "ok", "outcome": EVIL, "fuel_used": "1e9", "receipt_hash": 1, "code": []},
+)
+
+
+def nonsense_page() -> JournalPage:
+    """Return what a lying node may send: entries of every type, in no form that they have."""
+    types = [*EVENTS, f"no.such{EVIL}"]
+    bodies = [(type_, body) for type_ in types for body in NONSENSE]
+    entries = tuple(
+        JournalEntry(
+            sequence=10_000 + number,
+            type=type_,
+            at_ms=2**53 - 1 - number,
+            body=body,
+            previous="0" * 64,
+            hash="1" * 64,
+        )
+        for number, (type_, body) in enumerate(bodies)
+    )
+    cursor = Cursor(generation=1, sequence=20_000, hash="1" * 64)
+    return JournalPage(entries=entries, passed_through=0, cursor=cursor)
+
+
+def test_a_node_that_journals_nonsense_ends_and_bends_nothing(tell: Any) -> None:
     async def story(held: Any) -> None:
-        heard: list[int] = []
-        leave = held.live.subscribe(lambda: heard.append(held.live.revision))
-        await held.eventually(lambda: len(heard) > 2)
-        assert heard == sorted(set(heard))
-        leave()
-        count, revision = len(heard), held.live.revision
-        await held.live.wait_change(revision)
-        assert len(heard) == count
+        await held.run_task(await held.deploy())
+        await held.eventually(lambda: any(t.outcome for t in held.live.compute_figures().tasks))
+        before = held.live.compute_figures()
+        held.live._take(held.live.followed[HARBOR], nonsense_page())
+        after = held.live.compute_figures()
+        assert (after.tasks, after.modules) == (before.tasks, before.modules)
+        assert all("evil" not in t.task_id for t in after.tasks)
+        for page in (NetworkPage(held.live), ComputePage(held.live), ConsolePage(held.live)):
+            for card, draw in page.cards().items():
+                html = draw()
+                assert "<img" not in html, card
+        assert any("in no form that this has" in said for said in held.sentences())
+        held.live._tell_again()
+        await held.run_task(await held.deploy("lower"))
+        await held.eventually(lambda: len(held.live.compute_figures().tasks) == 2)
 
     tell(story)
