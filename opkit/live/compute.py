@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from opkit.live.live import Live
-from opkit.live.once import once
 from opkit.live.ports import Draw, PageRefused
 from opkit.live.verify import verify_task
 from opkit.views import compute
@@ -32,8 +32,8 @@ class ComputePage:
     def cards(self) -> Mapping[str, Draw]:
         """Return what draws each card; all of one drawing show one moment."""
         return compute.cards(
-            once(self._live.compute_figures),
-            once(self._live.network_figures),
+            cache(self._live.compute_figures),
+            cache(self._live.network_figures),
             selected=self._selected,
             showing=self._showing,
             verification=self._verification,

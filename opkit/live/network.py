@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from opkit.live.live import Live
-from opkit.live.once import once
 from opkit.live.ports import Draw, PageRefused
 from opkit.views import network
 
@@ -28,7 +28,7 @@ class NetworkPage:
 
     def cards(self) -> Mapping[str, Draw]:
         """Return what draws each card; all of one drawing show one moment."""
-        figures = once(self._live.network_figures)
+        figures = cache(self._live.network_figures)
         return network.cards(figures, selected=self._selected, opened=self._opened)
 
     async def act(self, act: str, arguments: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ class PageEntry(NamedTuple):
     """A page as the navigation and the landing page name it.
 
     Attributes:
-        name: its notebook's name, its module in `opkit.live` and `opkit.views`, its address.
+        name: its notebook's name, its module in `opkit.live` and `opkit.views`, its address; the
+            style sheet of that name, if there is one, belongs to it.
         title: what stands in the navigation.
         question: what it answers, for people.
     """

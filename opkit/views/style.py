@@ -12,6 +12,8 @@ from importlib.resources import files
 from opkit.views.nav import PAGES
 from opkit.views.tokens import DARK, LIGHT, css_tokens, css_variables
 
+_ASSETS = files("opkit.views") / "assets"
+
 
 @cache
 def common_css() -> str:
@@ -22,7 +24,8 @@ def common_css() -> str:
 @cache
 def board_css() -> str:
     """Return the style of a board, wherever it stands; a notebook's own theme is followed."""
-    pages = "".join(_asset(f"{each.name}.css") for each in PAGES)
+    own = [f"{each.name}.css" for each in PAGES]
+    pages = "".join(_asset(name) for name in own if _is_asset(name))
     parts = f"{common_css()}{_asset('board.css')}{_asset('parts.css')}{pages}"
     return f"{css_tokens()}{_notebook_tokens()}.opkit{{\n{parts}}}\n"
 
@@ -43,4 +46,9 @@ def _notebook_tokens() -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("opkit.views") / "assets" / name).read_text(encoding="utf-8")
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+def _is_asset(name: str) -> bool:
+    """Return whether there is such a file: most pages need no rules of their own."""
+    return (_ASSETS / name).is_file()

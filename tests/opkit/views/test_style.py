@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from opkit.views.nav import PAGES
+from opkit.views import style
+from opkit.views.nav import PAGES, PageEntry
 from opkit.views.page import CSS
 from opkit.views.style import board_css, chrome_css, common_css
 from opkit.views.tokens import DARK, LIGHT
@@ -48,11 +49,15 @@ def test_reports_and_boards_share_their_parts():
     assert common_css() in board_css()
 
 
-def test_every_page_has_a_style_and_a_question():
-    assert [each.name for each in PAGES] == ["console", "network", "compute"]
-    for each in PAGES:
-        assert each.question.endswith("?")
-        assert f".{each.name}" in board_css()
+def test_every_page_answers_a_question():
+    assert all(each.question.endswith("?") for each in PAGES)
+
+
+def test_a_page_may_have_a_style_of_its_own_and_need_not(monkeypatch):
+    assert ".network-board" in board_css()
+    toy = (*PAGES, PageEntry("toy", "Toy", "Is a style sheet missing?"))
+    monkeypatch.setattr(style, "PAGES", toy)
+    assert style.board_css.__wrapped__() == board_css()
 
 
 def test_a_notebooks_own_theme_is_followed():
