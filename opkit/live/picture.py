@@ -7,6 +7,7 @@ from itertools import combinations
 
 from opkit.live.book import Book, TaskFacts
 from opkit.live.follow import Followed
+from opkit.live.heard import is_sound
 from opkit.proof.membership import OPERATOR_ID
 from opkit.story.states import State
 from opkit.views.amounts import size_text
@@ -21,7 +22,7 @@ from opkit.views.figures import (
     TaskFigure,
     Traffic,
 )
-from opkit.views.sentences import Names, event_told
+from opkit.views.sentences import Names, event_told, odd_told
 from opkit.wire.events import JournalEntry
 from opkit.wire.network import PeerLink, Peers
 
@@ -44,7 +45,10 @@ def happening_of(org: str, entry: JournalEntry, *, names: Names) -> Happening | 
     """Return a journal entry as a happening; None for those that only this console caused."""
     if entry.type == _OWN_LOGINS and entry.body.get("member_id") == OPERATOR_ID:
         return None
-    told = event_told(entry.type, entry.body, org=org, names=names)
+    if is_sound(entry):
+        told = event_told(entry.type, entry.body, org=org, names=names)
+    else:
+        told = odd_told(entry.type, org=org, names=names)
     return Happening(
         key=f"{org}/{entry.sequence}",
         at_ms=entry.at_ms,

@@ -9,6 +9,10 @@ _BYTES: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _COUNTS: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
+_LAST_MS: Final = 253_402_300_799_000
+"""The last second that has a date here: a node may say any time that is a number."""
+
+
 def size_text(size_bytes: int) -> str:
     """Return a number of bytes: `812 B`, `23 kB`, `3.1 MB`."""
     return _scaled(size_bytes, _BYTES, unit="B")
@@ -88,4 +92,4 @@ def _three(value: float) -> str:
 
 
 def _utc(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1_000, UTC)

@@ -287,7 +287,7 @@ def _save(verified: Verification) -> str:
     said = json.dumps(verified.bundle.model_dump(mode="json"), indent=2)
     return (
         f'<button type="button" class="act" data-copy="{escape(said)}">Copy the receipt</button>'
-        f'<a class="act" download="{verified.task_id[:12]}.receipt.json" '
+        f'<a class="act" download="{escape(verified.task_id[:12])}.receipt.json" '
         f'href="data:application/json,{quote(said)}">Save proof</a>'
     )
 
@@ -340,7 +340,7 @@ def _task(each: TaskFigure, figures: ComputeFigures, *, selected: str) -> Row:
     chosen = each.task_id == selected
     act = "close" if chosen else "open"
     opens = (
-        f'<button type="button" class="opens" data-act="{act}" data-task="{each.task_id}" '
+        f'<button type="button" class="opens" data-act="{act}" data-task="{escape(each.task_id)}" '
         f'aria-expanded="{"true" if chosen else "false"}">'
         f"<b>{escape(each.module or each.wasm_hash[:12])}</b></button>"
     )

@@ -128,7 +128,7 @@ def _proofs(told: MarkerRecord) -> str:
 def _receipt(told: MarkerRecord, proof: ReceiptRecord, number: int) -> str:
     said = json.dumps(proof.bundle.model_dump(mode="json"), indent=2)
     return (
-        f'<a class="act" download="{told.name.lower()}-{number}.receipt.json" '
+        f'<a class="act" download="{escape(told.name.lower())}-{number}.receipt.json" '
         f'href="data:application/json,{quote(said)}">Save proof</a>'
     )
 

@@ -75,6 +75,12 @@ def event_told(type_: str, body: Body, *, org: str, names: Names) -> Told:
     return tell(body, org, names)
 
 
+def odd_told(type_: str, *, org: str, names: Names) -> Told:
+    """Return that a node journalled, or says so, what has not the form of an event of its type."""
+    what = type_.replace(".", ": ").replace("-", " ")
+    return Told(f"{names.org(org)} notes {what}, in no form that this has", State.REFUSED)
+
+
 def deed_told(deed: Body, *, titles: Mapping[str, str]) -> Told:
     """Return one disturbance as a sentence: what was done on purpose, and is undone later.
 

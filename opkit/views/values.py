@@ -15,6 +15,7 @@ _NAME = re.compile(
 )
 _LONG = 88
 _YEAR_3000_MS = 32_503_680_000_000
+_NUMBER_MAX = 2**64
 _EMPTY = '<span class="soft">none</span>'
 
 
@@ -24,8 +25,8 @@ def value_html(value: Any) -> str:
         return _EMPTY
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int | float):
+        return f"{value:,}" if abs(value) < _NUMBER_MAX else "a number too large to be shown"
     if isinstance(value, str):
         return text_html(value)
     if isinstance(value, dict):
