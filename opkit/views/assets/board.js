@@ -8,8 +8,11 @@ const LOST_MS = 9500; // After how long without an answer the connection counts 
 const RELOAD_MS = 30000; // After how long a lost connection offers to load the page anew.
 const FLASH_MS = 10000;
 const RETRY_MS = [250, 500, 1000, 2000, 4000, 5000];
+const SAME_KEY = { PageDown: "ArrowRight", PageUp: "ArrowLeft" }; // What a clicker sends.
 const THEME = "opkit-theme";
-const NOT_ARGUMENTS = new Set(["act", "key", "copy", "from", "new", "follow", "card", "label"]);
+const NOT_ARGUMENTS = new Set(
+  ["act", "key", "copy", "from", "new", "follow", "card", "label", "bring", "begins"],
+);
 
 const root = document.documentElement;
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -52,6 +55,8 @@ export function painter(el) {
   el.replaceChildren(lostBar, flashes, stage);
   let framed = null;
   let followed = null;
+  let brought = null;
+  const begun = new WeakMap();
 
   function place(id) {
     const wanted = `[data-card="${CSS.escape(id)}"]`;
@@ -69,6 +74,35 @@ export function painter(el) {
     region.scrollTo({ top, behavior: calm() ? "auto" : "smooth" });
   }
 
+  // What glides away under the pointer would be missed by the click.
+  function halt(event) {
+    const region = event.target.closest?.(".scroll");
+    region?.scrollTo({ top: region.scrollTop, behavior: "instant" });
+  }
+
+  // On a phone what a click has opened may lie below the screen.
+  function bring() {
+    const opened = stage.querySelector("[data-bring]");
+    const which = opened?.dataset.bring ?? "";
+    const isNew = brought !== null && which !== brought;
+    brought = which;
+    if (!opened || !isNew) return;
+    const { top } = opened.getBoundingClientRect();
+    if (top >= 0 && top < innerHeight * 0.75) return;
+    opened.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+  }
+
+  // What is now of something else begins at its top.
+  function rewind() {
+    for (const first of stage.querySelectorAll("[data-begins]")) {
+      const region = first.closest(".scroll");
+      if (!region || begun.get(region) === first.dataset.begins) continue;
+      begun.set(region, first.dataset.begins);
+      region.scrollTop = 0;
+    }
+  }
+
+  stage.addEventListener("pointerdown", halt);
   return {
     el,
     apply({ frame = null, cards = [] }) {
@@ -81,6 +115,8 @@ export function painter(el) {
         if (element) morph(element, html);
       }
       follow();
+      rewind();
+      bring();
     },
     flash({ tone = "", text, hint = "" }) {
       const flash = made("div", `board-flash t-${tone === "failed" ? "failed" : "done"}`);
@@ -129,6 +165,9 @@ function controls(el, act) {
     if (!control || !el.contains(control) || !kinds(control)) return;
     event.preventDefault();
     if (!control.disabled && control.getAttribute("aria-busy") !== "true") act(control);
+    // After a click by hand a space bar that the page has bound is the page's again.
+    const byHand = event.detail > 0 && control.tagName === "BUTTON";
+    if (byHand && el.querySelector(`[data-key=" "]`)) control.blur();
   };
   const isField = (control) => control.matches("input,select,textarea");
   listen(el, "click", (event) => used(event, (one) => !isField(one) && one.tagName !== "FORM"));
@@ -141,7 +180,9 @@ function controls(el, act) {
     if (presses && target.closest?.("a,button,summary")) return;
     if (presses && target.matches?.("[data-act]")) return used(event, () => true);
     if (target !== document.body && !el.contains(target)) return;
-    const bound = el.querySelector(`[data-key="${CSS.escape(key)}"]:not([disabled])`);
+    if (key in SAME_KEY && target.matches?.(".scroll")) return; // There it turns the page.
+    const wanted = CSS.escape(SAME_KEY[key] ?? key);
+    const bound = el.querySelector(`[data-key="${wanted}"]:not([disabled])`);
     if (!bound) return;
     event.preventDefault();
     bound.click();

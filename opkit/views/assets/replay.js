@@ -109,7 +109,7 @@ document.addEventListener("keydown", (event) => {
   const typing = target.closest?.("input,select,a,summary");
   if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
   if (key === " " && target.closest?.("button")) return;
-  const bound = document.querySelector(`#player [data-key="${CSS.escape(key)}"]`);
+  const bound = document.querySelector(`#player [data-key="${CSS.escape(SAME_KEY[key] ?? key)}"]`);
   if (!bound) return;
   event.preventDefault();
   bound.click();

@@ -216,6 +216,118 @@ def test_controls_send_their_acts_and_are_busy_until_answered(slate: Any, ticker
     tried(slate, ticker, story)
 
 
+def test_a_clicker_turns_the_story_and_a_list_that_has_the_focus(slate: Any, ticker: Any) -> None:
+    slate.written["two"] = (
+        '<button data-act="back" data-key="ArrowLeft">b</button>'
+        '<button data-act="next" data-key="ArrowRight">n</button>'
+        '<div class="scroll" tabindex="0">list</div>'
+    )
+
+    async def story(stand: Stand) -> None:
+        await expect(stand.page.locator("[data-act=next]")).to_be_visible()
+        await stand.page.keyboard.press("PageDown")
+        await stand.eventually(lambda: slate.acts == [("next", {})])
+        await stand.page.keyboard.press("PageUp")
+        await stand.eventually(lambda: slate.acts[1:] == [("back", {})])
+        await stand.page.locator(".scroll").focus()
+        await stand.page.keyboard.press("PageDown")
+        await stand.page.keyboard.press("ArrowLeft")
+        await stand.eventually(lambda: slate.acts[2:] == [("back", {})])
+
+    tried(slate, ticker, story)
+
+
+def test_after_a_click_the_space_bar_is_the_pages_again(slate: Any, ticker: Any) -> None:
+    slate.written["two"] = (
+        '<button data-act="select" data-marker="m">m</button>'
+        '<button data-act="play" data-key=" ">Play</button>'
+    )
+
+    async def story(stand: Stand) -> None:
+        await stand.page.locator("[data-act=select]").click()
+        await stand.eventually(lambda: slate.acts == [("select", {"marker": "m"})])
+        await stand.page.keyboard.press(" ")
+        await stand.eventually(lambda: slate.acts[1:] == [("play", {})])
+
+    tried(slate, ticker, story)
+
+
+def test_a_list_stands_still_under_the_pointer(slate: Any, ticker: Any) -> None:
+    rows = "".join(f'<li style="height:40px">{number}</li>' for number in range(400))
+    slate.written["two"] = (
+        f'<ul class="scroll" style="height:200px;max-height:200px;overflow:auto">{rows}</ul>'
+    )
+
+    async def story(stand: Stand) -> None:
+        region = stand.page.locator(".scroll")
+        await expect(region.locator("li")).to_have_count(400)
+        # The policy of the page allows no styles within markup.
+        await region.evaluate("e => { e.style.cssText = 'height:200px;overflow:auto' }")
+        moved = await region.evaluate(
+            """async (list) => {
+              const frames = async (count) => {
+                while (count--) await new Promise(requestAnimationFrame);
+              };
+              list.scrollTo({top: 9000, behavior: "smooth"});
+              await frames(2);
+              const row = list.querySelector("li");
+              row.dispatchEvent(new PointerEvent("pointerdown", {bubbles: true}));
+              await frames(1);
+              const held = list.scrollTop;
+              await frames(30);
+              return list.scrollTop - held;
+            }"""
+        )
+        assert moved == 0
+
+    tried(slate, ticker, story)
+
+
+def test_a_region_begins_at_its_top_when_it_shows_something_else(slate: Any, ticker: Any) -> None:
+    def about(what: str, note: str) -> str:
+        rows = "".join(f"<li>{number}</li>" for number in range(200))
+        return f'<h2 data-begins="{what}">{note}</h2><ul>{rows}</ul>'
+
+    slate.around = (
+        '<div class="board"><div data-card="one"></div>'
+        '<div class="scroll" data-card="two"></div></div>'
+    )
+    slate.written["two"] = about("bread", "old")
+
+    async def story(stand: Stand) -> None:
+        region = stand.page.locator(".scroll")
+        await expect(region.locator("h2")).to_have_text("old")
+        await region.evaluate("e => { e.style.cssText = 'height:80px;overflow:auto' }")
+        await region.evaluate("e => { e.scrollTop = 300 }")
+        stand.write(two=about("bread", "new"))
+        await expect(region.locator("h2")).to_have_text("new")
+        assert await region.evaluate("e => e.scrollTop") == 300
+        stand.write(two=about("butter", "newer"))
+        await expect(region.locator("h2")).to_have_text("newer")
+        assert await region.evaluate("e => e.scrollTop") == 0
+
+    tried(slate, ticker, story)
+
+
+def test_what_a_click_has_opened_below_the_screen_comes_into_view(slate: Any, ticker: Any) -> None:
+    slate.around = '<div data-card="one"></div><div id="much"></div><div data-card="two"></div>'
+    slate.written["two"] = "<p>nothing is open</p>"
+
+    async def story(stand: Stand) -> None:
+        await stand.page.locator("#much").evaluate("e => { e.style.height = '5000px' }")
+        card = stand.page.locator("[data-card=two]")
+        await expect(card).not_to_be_in_viewport()
+        stand.write(two='<p data-bring="task">it is open</p>')
+        await expect(card).to_be_in_viewport()
+        await stand.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+        await expect(card).not_to_be_in_viewport()
+        stand.write(two='<p data-bring="task">it goes on</p>')
+        await expect(card.locator("p")).to_have_text("it goes on")
+        await expect(card).not_to_be_in_viewport()
+
+    tried(slate, ticker, story)
+
+
 def test_a_refusal_is_shown_with_its_hint(slate: Any, ticker: Any) -> None:
     slate.written["two"] = '<button data-act="control-refused">No</button>'
 
