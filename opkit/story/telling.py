@@ -26,6 +26,7 @@ from opkit.story.report import (
 )
 from opkit.story.states import State
 from opkit.story.world import World
+from opkit.wire.errors import Refusal
 
 S = TypeVar("S")
 
@@ -257,6 +258,8 @@ def _say(raised: BaseException) -> str:
         return str(raised)
     if isinstance(raised, TimeoutError) and not str(raised):
         return "it took too long"
+    if isinstance(raised, Refusal):
+        return f"{raised.problem()['title']} {raised}"
     return f"{type(raised).__name__}: {raised}"
 
 

@@ -13,7 +13,7 @@ from opkit.story.stage import Mode, StageStep, StageView
 from opkit.story.states import State
 from opkit.views.amounts import clock_text
 from opkit.views.cards import card, control, empty, scroll
-from opkit.views.figures import ConsoleFigures, FlowChoice
+from opkit.views.figures import ConsoleFigures, FlowChoice, NetworkFigures
 from opkit.views.page import icon
 from opkit.views.values import took
 
@@ -80,6 +80,13 @@ def opened(figures: ConsoleFigures) -> StageStep | None:
     return told[-1] if told else None
 
 
+def in_words(why: str, network: NetworkFigures) -> str:
+    """Return a reason with each node called by its organisation's name, as plain text."""
+    for node in network.nodes:
+        why = why.replace(node.did, node.title)
+    return why
+
+
 def _choices(figures: ConsoleFigures, silent: str) -> str:
     if not figures.flows:
         return card("Which story shall be told?", silent + _NO_STORY)
@@ -120,19 +127,20 @@ def _told(figures: ConsoleFigures, stage: StageView, silent: str) -> str:
     steps = "".join(_step(figures, stage, index) for index in range(len(stage.steps)))
     listed = scroll(f'<ol class="tell-steps">{steps}</ol>', name="Sentences")
     return (
-        f'<section class="card">{silent}{_trouble(stage)}<h1>{escape(title)}</h1>'
+        f'<section class="card">{silent}{_trouble(figures, stage)}<h1>{escape(title)}</h1>'
         f"{_about(stage)}{listed}</section>"
     )
 
 
-def _trouble(stage: StageView) -> str:
+def _trouble(figures: ConsoleFigures, stage: StageView) -> str:
     """Return why the story ended before its end: the first thing seen, if there is something."""
     if stage.stopped is None:
         return ""
     at = f"at {escape(stage.stopped.at)}" if stage.stopped.at else "before its first step"
+    why = in_words(stage.stopped.why, figures.network)
     return (
         f'<div class="tell-trouble" role="alert">{icon(State.FAILED)}'
-        f"<div><strong>The story stopped {at}</strong><p>{escape(stage.stopped.why)}</p></div>"
+        f"<div><strong>The story stopped {at}</strong><p>{escape(why)}</p></div>"
         "</div>"
     )
 

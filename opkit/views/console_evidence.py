@@ -9,16 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
+from typing import Final
 from urllib.parse import quote
 
 from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.story.stage import Mode, StageView
 from opkit.story.states import State
+from opkit.views.amounts import clock_text
 from opkit.views.cards import control
-from opkit.views.console import in_front, opened
+from opkit.views.console import in_front, in_words, opened
 from opkit.views.figures import ConsoleFigures, Verification
 from opkit.views.page import icon
 from opkit.views.values import text_html, values_table
+
+_FAILED: Final = "“That did not hold, and nothing here hides it. The reason stands below.”"
+"""Said in place of a step's own narration, which tells what would have been shown."""
 
 EVIDENCE_ID = "console-evidence"
 """The element that holds the open evidence as JSON, to be copied."""
@@ -41,6 +46,8 @@ def _words(stage: StageView) -> str:
     step = in_front(stage)
     if step is None or stage.mode is Mode.OPENING:
         return escape(stage.story)
+    if step.state is State.FAILED:
+        return _FAILED
     return f"“{escape(step.say or step.sentence)}”"
 
 
@@ -57,11 +64,15 @@ def evidence(figures: ConsoleFigures) -> str:
         )
     told = step.record
     again = figures.again if figures.again and figures.again.task_id == step.marker else None
-    follow = control("Follow the story", "follow") if figures.selected == step.marker else ""
+    chosen = figures.selected == step.marker
+    follow = control("Follow the story", "follow") if chosen else ""
+    place = f' data-begins="{escape(step.marker)}"'
+    if chosen:
+        place += f' data-bring="{escape(step.marker)}"'
     return (
-        f"<h2>Evidence for {escape(told.name)}</h2>{follow}"
-        f"{_verdict(told)}{_problem(told)}{check_rows(told.checks)}"
-        f"{_values(told)}{_proofs(told)}{_again(again)}"
+        f"<h2{place}>Evidence for {escape(told.name)}</h2>{follow}"
+        f"{_verdict(told)}{_problem(told, figures)}{_proofs(told)}{_again(again)}"
+        f"{check_rows(told.checks)}{_values(told)}{_blobs(told)}"
     )
 
 
@@ -95,8 +106,11 @@ def _verdict(told: MarkerRecord) -> str:
     return f'<p><span class="pill t-{tone}">holds: {held} of {len(told.checks)} checks</span></p>'
 
 
-def _problem(told: MarkerRecord) -> str:
-    return f'<pre class="tell-problem">{escape(told.problem)}</pre>' if told.problem else ""
+def _problem(told: MarkerRecord, figures: ConsoleFigures) -> str:
+    if not told.problem:
+        return ""
+    why = in_words(told.problem, figures.network)
+    return f'<pre class="tell-problem">{escape(why)}</pre>'
 
 
 def _values(told: MarkerRecord) -> str:
@@ -111,18 +125,17 @@ def _values(told: MarkerRecord) -> str:
 def _proofs(told: MarkerRecord) -> str:
     said = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False)
     kept = said.replace("<", "\\u003c")
-    parts = [
-        f'<button type="button" class="act" data-from="{EVIDENCE_ID}">Copy evidence</button>',
-        f'<script type="application/json" id="{EVIDENCE_ID}">{kept}</script>',
-    ]
-    if told.proofs:
-        parts.append(control("Verify again", "verify", marker=told.name))
+    parts = [control("Verify again", "verify", marker=told.name)] if told.proofs else []
     parts += [
         _receipt(told, proof, number)
         for number, proof in enumerate(told.proofs)
         if isinstance(proof, ReceiptRecord)
     ]
-    return f'<div class="tell-acts">{"".join(parts)}</div>{_blobs(told)}'
+    parts += [
+        f'<button type="button" class="act" data-from="{EVIDENCE_ID}">Copy evidence</button>',
+        f'<script type="application/json" id="{EVIDENCE_ID}">{kept}</script>',
+    ]
+    return f'<div class="tell-acts">{"".join(parts)}</div>'
 
 
 def _receipt(told: MarkerRecord, proof: ReceiptRecord, number: int) -> str:
@@ -146,8 +159,12 @@ def _again(again: Verification | None) -> str:
         return ""
     held = sum(check.ok for check in again.checks)
     tone = "done" if again.ok else "failed"
+    shown = "" if again.ok else " open"
     return (
-        '<section class="tell-again" aria-live="polite"><h2>Verified again, here</h2>'
+        '<section class="tell-again" aria-live="polite">'
+        f"<h2>Verified again, here, at {clock_text(again.at_ms)} UTC</h2>"
         f'<p><span class="pill t-{tone}">{escape(again.verdict)}: {held} of {len(again.checks)} '
-        f"checks hold</span></p>{check_rows(again.checks)}</section>"
+        f'checks hold</span></p><details id="again-{escape(again.task_id)}"{shown}>'
+        f'<summary class="act">Show what was checked</summary>{check_rows(again.checks)}</details>'
+        "</section>"
     )

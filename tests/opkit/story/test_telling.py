@@ -8,6 +8,7 @@ import pytest
 
 from opkit.story import Flow, NotApplicable, NotShown, State, expect
 from opkit.story.report import Report
+from opkit.wire.compute import ExecutorUnavailable
 
 PINNED = ("DOUGH_MADE", "THIEF_REFUSED", "BREAD_BAKED")
 
@@ -110,6 +111,21 @@ def test_an_error_of_any_kind_fails_the_step_and_says_what(tiny_world):
     report = asyncio.run(flow.tell(tiny_world()).run())
 
     assert report.markers[0].problem == "KeyError: 'lathe'"
+
+
+def test_a_refusal_that_nobody_expected_is_said_in_words_and_by_its_code(tiny_world):
+    flow = Flow(name="r", title="Refused", story="", memory=dict)
+
+    @flow.step("NEVER_SHOWN")
+    async def ask(world, memory):
+        """Somebody asks in vain."""
+        raise ExecutorUnavailable(executor="did:key:z6Mk")
+
+    report = asyncio.run(flow.tell(tiny_world()).run())
+
+    why = report.markers[0].problem
+    assert why.startswith("The named executor is not connected")
+    assert "executor-unavailable: executor='did:key:z6Mk' (hint: try again" in why
 
 
 def test_a_cancelled_step_is_recorded_and_stays_cancelled(tiny_world):

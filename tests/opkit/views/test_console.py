@@ -315,8 +315,43 @@ def test_a_verification_shows_beside_the_marker_that_it_is_of():
         checks=record("DOUGH_MADE").checks,
         bundle=None,
     )
-    assert "Verified again, here" in console_evidence.evidence(figures(view(1), again=found))
+    shown = console_evidence.evidence(figures(view(1), again=found))
+    assert "Verified again, here, at 00:00:00 UTC" in shown
+    assert "<details" in shown
+    assert " open>" not in shown
     assert "Verified again" not in console_evidence.evidence(figures(view(2), again=found))
+
+
+def test_what_can_be_done_with_evidence_and_what_that_found_stand_before_the_long_list_of_checks():
+    found = Verification(
+        task_id="DOUGH_MADE", at_ms=1, ok=False, verdict="failed", checks=(), bundle=None
+    )
+    shown = console_evidence.evidence(figures(view(1), again=found))
+    places = [shown.index(each) for each in ("Verify again", "Verified again", "tell-checks")]
+    assert places == sorted(places)
+    assert "<details" in shown
+    assert " open>" in shown  # What a verification finds wrong is not folded away.
+
+
+def test_a_failed_step_is_not_narrated_as_if_it_had_been_shown():
+    stage = view(1, ok=False)
+    assert stage.steps[0].state is State.FAILED
+    said = console_evidence.say(figures(stage))
+    assert "Say &lt;this&gt;." not in said
+    assert "did not hold" in said
+
+
+def test_why_a_story_stopped_names_organisations_not_keys():
+    stage = view(1, ok=False, stopped=Stop(at="DOUGH_MADE", why=f"executor={DID!r}"))
+    told = console.story(figures(stage))
+    assert DID not in told
+    assert "The &lt;mill&gt;" in told
+
+
+def test_evidence_that_somebody_chose_is_brought_into_view_and_no_other():
+    assert "data-bring" not in console_evidence.evidence(figures(view(2)))
+    chosen = console_evidence.evidence(figures(view(2), selected="DOUGH_MADE"))
+    assert 'data-bring="DOUGH_MADE"' in chosen
 
 
 def test_the_transport_offers_what_makes_sense():
