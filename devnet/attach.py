@@ -14,12 +14,10 @@ from typing import Any
 from devnet.company import Company
 from devnet.control import ask_supervisor
 from devnet.state import (
-    DevnetError,
     DevnetState,
     NodeState,
-    is_running,
     load_identities,
-    load_state,
+    load_running,
 )
 from opkit import home
 from opkit.client import NodeClient
@@ -155,7 +153,4 @@ async def open_world(
         DevnetError: there is no such devnet, or it does not run.
         ProofError: its genesis or keystore do not verify.
     """
-    state = load_state(name)
-    if not is_running(state.folder):
-        raise DevnetError(f"devnet {name!r} is stopped", hint=f"start it: opkit devnet up {name}")
-    return AttachedWorld(state=state, run_id=run_id, seed=seed, token=token)
+    return AttachedWorld(state=load_running(name), run_id=run_id, seed=seed, token=token)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from devnet.state import DevnetState, NodeState
 from opkit.client import NodeClient
+from opkit.story.record import NodeRecord
 from opkit.wire.errors import CoopError
 from opkit.wire.network import NODE, AskNode, NodeInfo
 
@@ -22,6 +24,16 @@ async def network_facts(
     )
     moved_ms = max((info.world_ms - info.now_ms for _, info in answered), default=0)
     return answered, moved_ms
+
+
+def node_records(answered: Iterable[tuple[NodeState, NodeInfo]]) -> tuple[NodeRecord, ...]:
+    """Return what a report keeps of each node that answered."""
+    return tuple(
+        NodeRecord(
+            org=node.org, title=node.title, did=info.did, version=info.version, engine=info.engine
+        )
+        for node, info in answered
+    )
 
 
 async def _info(state: DevnetState, node: NodeState) -> NodeInfo | None:

@@ -26,7 +26,9 @@ ProfileName = Literal["three", "federation"]
 Amount = Annotated[int, Field(ge=1, le=SAFE_INT_MAX)]
 """A positive number of a unit's smallest step."""
 
-DevnetName = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$")]
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$"
+
+DevnetName = Annotated[str, Field(pattern=NAME)]
 """A devnet's name: it becomes a folder's."""
 
 

@@ -234,6 +234,18 @@ def load_state(name: str) -> DevnetState:
     return load_state_of(home.devnet_folder(name))
 
 
+def load_running(name: str) -> DevnetState:
+    """Return what the state file of the devnet `name` says, if it runs.
+
+    Raises:
+        DevnetError: there is no such devnet, its state file cannot be read, or it does not run.
+    """
+    state = load_state(name)
+    if not is_running(state.folder):
+        raise DevnetError(f"devnet {name!r} is stopped", hint=f"start it: opkit devnet up {name}")
+    return state
+
+
 def load_state_of(folder: Path) -> DevnetState:
     """Return what the state file in `folder` says.
 

@@ -126,18 +126,9 @@ def addressed(command: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def _of_devnet(address: Address, default_speaker: str | None) -> Target:
-    from devnet.state import (
-        OPERATOR,
-        DevnetError,
-        is_running,
-        load_identities,
-        load_state,
-        the_running_one,
-    )
+    from devnet.state import OPERATOR, DevnetError, load_identities, load_running, the_running_one
 
-    state = load_state(address.devnet or the_running_one())
-    if not is_running(state.folder):
-        raise DevnetError(f"devnet {state.name!r} is stopped", hint=f"opkit devnet up {state.name}")
+    state = load_running(address.devnet or the_running_one())
     speaker = address.speaker or default_speaker
     org = address.org
     if speaker is None:

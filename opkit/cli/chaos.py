@@ -182,14 +182,9 @@ def running_devnet(name: str | None) -> DevnetState:
     Raises:
         DevnetError: it does not, or there is none.
     """
-    from devnet.state import DevnetError, is_running, load_state, the_running_one
+    from devnet.state import load_running, the_running_one
 
-    state = load_state(name if name is not None else the_running_one())
-    if not is_running(state.folder):
-        raise DevnetError(
-            f"devnet {state.name!r} is stopped", hint=f"start it: opkit devnet up {state.name}"
-        )
-    return state
+    return load_running(name if name is not None else the_running_one())
 
 
 def _named(node: NodeState) -> str:

@@ -18,6 +18,7 @@ import typer
 from opkit import home
 from opkit.cli import exits, out
 from opkit.cli.failing import Mistake
+from opkit.cli.stories import check_profile, choose_flows, notebooks_folder
 
 if TYPE_CHECKING:
     from devnet.launch import Launched
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
     from opkit.proof.genesis import GenesisView
     from opkit.proof.keys import Identity
     from opkit.runner.network import NetworkFacts, RunResult
-    from opkit.story import Flow, World
+    from opkit.story import World
 
 app = out.group()
-
-PROFILES = ("three", "federation")
 
 
 @app.command()
@@ -86,13 +85,12 @@ def demo(
         tell = partial(_present, pace=pace, autoplay=autoplay)
     elif autoplay:
         raise Mistake("--autoplay is for presenting", hint="opkit demo --present --autoplay")
-    if profile not in ("", *PROFILES):
-        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    check_profile(profile)
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} is not empty", hint="a run folder is made new")
     if devnet is not None:
         return tell(asked, _attach(devnet, profile), None)
-    return _on_own_network(asked, profile or PROFILES[0], tell)
+    return _on_own_network(asked, profile or "three", tell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +105,9 @@ class _Asked:
 
 def _attach(name: str, profile: str) -> DevnetState:
     """Return the state of a running devnet."""
-    from devnet.state import DevnetError, is_running, load_state
+    from devnet.state import load_running
 
-    state = load_state(name)
-    if not is_running(state.folder):
-        raise DevnetError(f"devnet {name!r} is stopped", hint=f"opkit devnet up {name}")
+    state = load_running(name)
     if profile and state.profile != profile:
         raise Mistake(f"{name!r} is of profile {state.profile!r}", hint="leave --profile out")
     return state
@@ -238,52 +234,6 @@ def _present(
     return exits.DONE if asyncio.run(lead()).ok else exits.FAILED
 
 
-def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
-    """Return the flows to tell: those named, or all that the profile can show.
-
-    Raises:
-        Mistake: there is no such flow, or it does not apply to this network (exit code 3).
-    """
-    from devnet.attach import CAPABILITIES
-    from flows import FLOWS
-    from opkit.story import NotApplicable
-
-    unknown = [name for name in names if name not in FLOWS]
-    if unknown:
-        raise Mistake(f"there is no flow {', '.join(unknown)}", hint=f"flows: {', '.join(FLOWS)}")
-    chosen = []
-    for name in dict.fromkeys(names or FLOWS):
-        try:
-            FLOWS[name].check_applies(profile=profile, capabilities=CAPABILITIES)
-        except NotApplicable as lacking:
-            if names:
-                raise Mistake(str(lacking), code=exits.NOT_APPLICABLE) from lacking
-            continue
-        chosen.append(FLOWS[name])
-    if not chosen:
-        raise Mistake(f"no flow applies to profile {profile!r}", code=exits.NOT_APPLICABLE)
-    return chosen
-
-
-def notebooks_folder() -> Path:
-    """Return the folder of story notebooks: beside the packages, as in a checkout.
-
-    Raises:
-        Mistake: it is not there.
-    """
-    import flows
-
-    assert flows.__file__ is not None, "a package of the project has a file"
-    folder = Path(flows.__file__).resolve().parent.parent / "notebooks"
-    if not folder.is_dir():
-        raise Mistake(
-            f"there is no folder {folder}",
-            hint="the notebooks lie in a checkout of the project: run opkit from there",
-            code=exits.NOT_APPLICABLE,
-        )
-    return folder
-
-
 class _Network:
     """A devnet as the runner sees it."""
 
@@ -298,23 +248,12 @@ class _Network:
 
     async def facts(self) -> NetworkFacts:
         """Ask the nodes who they are; one that does not answer is left out."""
-        from devnet.facts import network_facts
+        from devnet.facts import network_facts, node_records
         from devnet.state import load_state_of
         from opkit.runner.network import NetworkFacts
-        from opkit.story.record import NodeRecord
 
         infos, moved_ms = await network_facts(load_state_of(self._folder))
-        nodes = tuple(
-            NodeRecord(
-                org=node.org,
-                title=node.title,
-                did=info.did,
-                version=info.version,
-                engine=info.engine,
-            )
-            for node, info in infos
-        )
-        return NetworkFacts(nodes=nodes, clock_moved_ms=moved_ms)
+        return NetworkFacts(nodes=node_records(infos), clock_moved_ms=moved_ms)
 
 
 def _conclude(result: RunResult, *, as_json: bool) -> None:

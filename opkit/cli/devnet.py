@@ -11,6 +11,7 @@ import typer
 from opkit import home
 from opkit.cli import chaos, exits, out
 from opkit.cli.failing import Mistake
+from opkit.cli.stories import check_name, check_profile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,12 +78,8 @@ def up(
 
 def _check(name: str, profile: str) -> str:
     """Return the profile to start, or say why this cannot be started."""
-    import re
-
-    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", name):
-        raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
-    if profile not in ("", "three", "federation"):
-        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    check_name(name)
+    check_profile(profile)
     folder = home.devnet_folder(name)
     if not (folder / "state.json").exists():
         return profile or "three"

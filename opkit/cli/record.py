@@ -13,8 +13,8 @@ import typer
 
 from opkit import home
 from opkit.cli import exits, out
-from opkit.cli.demo import PROFILES
 from opkit.cli.failing import Mistake
+from opkit.cli.stories import check_profile, choose_flows
 
 if TYPE_CHECKING:
     from devnet.state import DevnetState
@@ -35,7 +35,7 @@ def record(
     ] = "",
     to: Annotated[Path | None, typer.Option("--out", help="The page; must be new.")] = None,
     devnet: Annotated[str | None, typer.Option(help="Tell on this running devnet.")] = None,
-    profile: Annotated[str, typer.Option(help="The network to start.")] = "three",
+    profile: Annotated[str, typer.Option(help="The network to start: three or federation.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
     pace: Annotated[
         float, typer.Option(min=0.0, max=10.0, help="Time to read: 2 is slow, 0 adds none.")
@@ -58,10 +58,12 @@ def record(
     target = to or home.runs_folder() / time.strftime("%Y%m%d-%H%M%S-replay.html")
     if target.exists():
         raise Mistake(f"{target} exists", hint="a replay is made new; name another file")
-    if profile not in PROFILES:
-        raise Mistake(f"there is no profile {profile!r}", hint=" or ".join(PROFILES))
-    running = _attached(devnet) if devnet is not None else None
-    chosen = _choose(flow, running.profile if running is not None else profile)
+    check_profile(profile)
+    from devnet.state import load_running
+
+    running = load_running(devnet) if devnet is not None else None
+    profile = running.profile if running is not None else profile or "three"
+    chosen, *_ = choose_flows((flow,) if flow else (), profile)
     with ExitStack() as held:
         state = running or _own(held, profile, seed)
         recorded = asyncio.run(_record(chosen, state, seed=seed, pace=pace, quiet=as_json))
@@ -81,15 +83,6 @@ class _Recorded:
     blobs: dict[str, bytes]
 
 
-def _attached(name: str) -> DevnetState:
-    from devnet.state import DevnetError, is_running, load_state
-
-    state = load_state(name)
-    if not is_running(state.folder):
-        raise DevnetError(f"devnet {name!r} is stopped", hint=f"opkit devnet up {name}")
-    return state
-
-
 def _own(held: ExitStack, profile: str, seed: int) -> DevnetState:
     """Start a network that ends when `held` is closed."""
     from devnet.launch import launch, temporary_name
@@ -99,29 +92,6 @@ def _own(held: ExitStack, profile: str, seed: int) -> DevnetState:
     held.callback(launched.down)
     launched.wait_ready()
     return load_state_of(launched.folder)
-
-
-def _choose(name: str, profile: str) -> Flow[Any]:
-    """Return the story to tell.
-
-    Raises:
-        Mistake: there is no such story, or none applies to this network (exit code 3).
-    """
-    from devnet.attach import CAPABILITIES
-    from flows import FLOWS
-    from opkit.story import NotApplicable
-
-    if name and name not in FLOWS:
-        raise Mistake(f"there is no flow {name}", hint=f"flows: {', '.join(FLOWS)}")
-    lacking = ""
-    for each in [FLOWS[name]] if name else FLOWS.values():
-        try:
-            each.check_applies(profile=profile, capabilities=CAPABILITIES)
-        except NotApplicable as no:
-            lacking = str(no)
-        else:
-            return each
-    raise Mistake(lacking, code=exits.NOT_APPLICABLE)
 
 
 async def _record(
@@ -181,9 +151,9 @@ async def _run_record(
     Raises:
         Mistake: the network could not even be opened.
     """
-    from devnet.facts import network_facts
+    from devnet.facts import network_facts, node_records
     from opkit.runner.run import versions
-    from opkit.story.record import FlowRecord, NodeRecord, RunRecord
+    from opkit.story.record import FlowRecord, RunRecord
     from opkit.story.stage import StageRefused
 
     try:
@@ -204,16 +174,7 @@ async def _run_record(
         created_ms=created_ms,
         took_ms=took_ms,
         versions=versions(),
-        nodes=tuple(
-            NodeRecord(
-                org=node.org,
-                title=node.title,
-                did=info.did,
-                version=info.version,
-                engine=info.engine,
-            )
-            for node, info in infos
-        ),
+        nodes=node_records(infos),
         flows=(FlowRecord(**report.model_dump(), took_ms=took_ms),),
     )
 

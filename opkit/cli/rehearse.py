@@ -51,7 +51,7 @@ def rehearse(
     """
     from devnet.checkup import look_over
     from opkit.cli.chaos import running_devnet
-    from opkit.cli.demo import choose_flows
+    from opkit.cli.stories import choose_flows
 
     state = running_devnet(devnet)
     flows = choose_flows(tuple(flow or ()), state.profile)

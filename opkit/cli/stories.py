@@ -1,0 +1,83 @@
+"""What the commands that tell stories share: which there are, where they lie, on what network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opkit.cli import exits
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from opkit.story import Flow
+
+
+def check_profile(profile: str) -> None:
+    """Refuse a profile that there is not; an empty one is left to choose.
+
+    Raises:
+        Mistake: there is none of this name.
+    """
+    from devnet.spec import PROFILES
+
+    if profile not in ("", *PROFILES):
+        raise Mistake(f"there is no profile {profile!r}", hint=" or ".join(PROFILES))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no devnet can have: it becomes a folder's.
+
+    Raises:
+        Mistake: it is none.
+    """
+    from devnet.spec import NAME
+
+    if not re.fullmatch(NAME, name):
+        raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
+
+
+def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
+    """Return the flows to tell: those named, or all that the profile can show.
+
+    Raises:
+        Mistake: there is no such flow, or it does not apply to this network (exit code 3).
+    """
+    from devnet.attach import CAPABILITIES
+    from flows import FLOWS
+    from opkit.story import NotApplicable
+
+    unknown = [name for name in names if name not in FLOWS]
+    if unknown:
+        raise Mistake(f"there is no flow {', '.join(unknown)}", hint=f"flows: {', '.join(FLOWS)}")
+    chosen = []
+    for name in dict.fromkeys(names or FLOWS):
+        try:
+            FLOWS[name].check_applies(profile=profile, capabilities=CAPABILITIES)
+        except NotApplicable as lacking:
+            if names:
+                raise Mistake(str(lacking), code=exits.NOT_APPLICABLE) from lacking
+            continue
+        chosen.append(FLOWS[name])
+    if not chosen:
+        raise Mistake(f"no flow applies to profile {profile!r}", code=exits.NOT_APPLICABLE)
+    return chosen
+
+
+def notebooks_folder() -> Path:
+    """Return the folder of story notebooks: beside the packages, as in a checkout.
+
+    Raises:
+        Mistake: it is not there.
+    """
+    import flows
+
+    assert flows.__file__ is not None, "a package of the project has a file"
+    folder = Path(flows.__file__).resolve().parent.parent / "notebooks"
+    if not folder.is_dir():
+        raise Mistake(
+            f"there is no folder {folder}",
+            hint="the notebooks lie in a checkout of the project: run opkit from there",
+            code=exits.NOT_APPLICABLE,
+        )
+    return folder
