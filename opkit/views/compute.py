@@ -199,7 +199,7 @@ def tasks(figures: ComputeFigures, *, selected: str = "", showing: str = "") -> 
     """
     question = "What was asked, and how did it end?"
     if not figures.tasks:
-        hint = "A task appears when a member submits one: opkit run FILE, or run flow A."
+        hint = "A task appears when a member submits one: opkit compute submit HASH, or run flow A."
         return card(question, empty("No task yet.", hint))
     chosen = showing if showing in FILTERS else ""
     wanted = FILTERS[chosen][1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import errno
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -320,3 +322,70 @@ def test_what_nobody_can_mend_keeps_its_trace(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(identity, "identity_file", breaks)
     with pytest.raises(RuntimeError, match="a bug"):
         run("identity", "show", "x")
+
+
+INTERRUPTED_WITHIN_EXEC = """
+import runpy
+from opkit.cli import app
+
+def main():
+    try:
+        exec("import os, signal; os.kill(os.getpid(), signal.SIGINT)\\nwhile True: pass")
+    except KeyboardInterrupt:
+        return 130
+
+app.main = main
+runpy.run_module("opkit.cli", run_name="__main__")
+"""
+
+
+def test_an_interrupt_while_a_class_is_made_ends_with_its_exit_code_too(tmp_path: Path) -> None:
+    (tmp_path / "early.py").write_text(INTERRUPTED_WITHIN_EXEC, encoding="utf-8")
+    # A shell's background job ignores SIGINT, and so would what it starts.
+    default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    (tmp_path / "sitecustomize.py").write_text(default, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "early"], env={"PYTHONPATH": str(tmp_path)}, timeout=30, check=False
+    )
+    assert ended.returncode == 130
+
+
+COMMAND = re.compile(r"(?<![\w./-])opkit ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
+NO_COMMANDS = {"bar", "challenge", "from", "import", "itself", "journal", "landing", "replay-bar"}
+NO_COMMANDS |= {"store", "task"}
+"""What follows the word `opkit` in texts that name no command: classes, domains, prose."""
+
+
+def commands() -> dict[str, set[str]]:
+    """Return every group with the names of its commands; one that is a command itself has none."""
+    found = {}
+    for name in GROUPS:
+        group = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
+        found[name] = set(group.commands) if isinstance(group, core.TyperGroup) else set()
+    return found
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Return all that the source says in strings, and the documents in code, with its place."""
+    root = Path(__file__).resolve().parents[3]
+    for folder in ("opkit", "devnet", "flows", "nodeimpl"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield f"{path.relative_to(root)}:{node.lineno}", node.value
+    for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
+        for code in re.findall(r"```.*?```|`[^`]+`", path.read_text("utf-8"), re.DOTALL):
+            yield str(path.relative_to(root)), code
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    known = commands()
+    wrong = []
+    for place, text in texts():
+        for group, command in COMMAND.findall(text):
+            if group in NO_COMMANDS or (group == "node" and not command):
+                continue
+            one_of = known.get(group)
+            if one_of is None or (one_of and command and command not in one_of):
+                wrong.append(f"{place}: opkit {group} {command}")
+    assert not wrong, "\n".join(wrong)
