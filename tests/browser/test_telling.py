@@ -74,8 +74,11 @@ def test_a_flow_is_told_step_by_step_while_a_viewer_watches(
     settled(viewer, dash)
 
 
-def test_a_run_plays_by_itself_and_can_be_paused_and_ended(presenter: Visit):
+def test_a_run_can_be_hurried_paused_and_ended(presenter: Visit):
+    """It begins with time to read the story; who has read it goes on."""
     press(presenter, "run", flow="a")
+    presenter.page.locator("[data-act=pause]").wait_for()
+    press(presenter, "next")
     presenter.page.locator(f"#step-{flow.steps[0].marker}.is-done").wait_for()
     press(presenter, "pause")
     presenter.page.locator("[data-act=play]").wait_for()
