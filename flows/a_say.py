@@ -57,7 +57,7 @@ SAY: Final[dict[str, str]] = {
         " journal, and River City is asked instead. Hugo still gets the right result."
     ),
     "LOOP_STOPPED": (
-        "A program that never ends. Harbor gave it a limited amount of work, stops it there, signs"
+        "A program that never ends. Harbor gives it a limited amount of work, stops it there, signs"
         " that it was stopped, and the next ordinary task runs as if nothing had happened."
     ),
     "MEMORY_BOUNDED": (

@@ -244,7 +244,9 @@ def task(figures: ComputeFigures, task_id: str, verification: Verification | Non
         return card(question, empty("No task is chosen.", hint))
     verified = verification if verification and verification.task_id == task_id else None
     back = control("Close", "close", kind="quiet", key="Escape")
+    opened = escape(task_id)
     body = (
+        f'<div data-begins="{opened}" data-bring="{opened}"></div>'
         f"{_verdict(chosen, verified, figures)}{_receipt(chosen, verified)}"
         f"<h2>What is known of it?</h2>{values_table(_facts(chosen))}"
     )
@@ -276,8 +278,9 @@ def _receipt(each: TaskFigure, verified: Verification | None) -> str:
     again = control("Verify again", "verify", task=each.task_id)
     facts = values_table(dict(verified.facts)) if verified.facts else ""
     return (
-        f"<p>{sentence_html(verified.verdict)}</p>{checks_table(verified.checks)}{facts}"
+        f"<p>{sentence_html(verified.verdict)}</p>"
         f'<div class="acts">{again}{_save(verified)}</div>'
+        f"{checks_table(verified.checks)}{facts}"
     )
 
 

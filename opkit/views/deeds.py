@@ -13,7 +13,7 @@ _HOSTILE: Final[dict[str, str]] = {
 }
 
 _DEEDS: Final[dict[str, str]] = {
-    "stop-hostile": "It left again",
+    "stop-hostile": "The stranger left again",
     "kill": "The node of {org} was killed",
     "restart": "The node of {org} was started again",
     "cut": "The link between {a} and {b} was cut",

@@ -49,8 +49,9 @@ class Names:
         return "a stranger" if org is None else self.org(org)
 
     def module(self, wasm_hash: Any) -> str:
-        """Return a module's name."""
-        return self.modules.get(str(wasm_hash), "") or "a program"
+        """Return a module's name in quotes: its owner chose it, and it may be any words."""
+        name = self.modules.get(str(wasm_hash), "")
+        return f"“{name}”" if name else "a program"
 
     def member(self, member_id: Any, *, at: str) -> str:
         """Return a member's name: `Hugo` at home, elsewhere `Hugo of BrightWorks`."""

@@ -128,7 +128,7 @@ def test_what_was_done_to_the_network_is_shown(run):
             {"what": "hostile", "kind": "silent", "against": ["bakery", "mill"]},
             "A peer joined Bakery and mill and never answered",
         ),
-        ({"what": "stop-hostile", "number": 1}, "It left again"),
+        ({"what": "stop-hostile", "number": 1}, "The stranger left again"),
         ({"what": "kill", "org": "bakery"}, "The node of Bakery was killed"),
         ({"what": "cut", "a": "bakery", "b": "mill"}, "The link between Bakery and mill was cut"),
         ({"what": "pass-time", "days": 1}, "World time was moved ahead by one day"),

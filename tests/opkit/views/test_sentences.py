@@ -47,12 +47,12 @@ BODIES = {
     ),
     "compute.module-deployed": (
         {"wasm_hash": CID, "owner": "bakery/mara", "size_bytes": 22_985},
-        "Mara put patronage on Bakery’s node, 23 kB",
+        "Mara put “patronage” on Bakery’s node, 23 kB",
         State.DONE,
     ),
     "compute.module-fetched": (
         {"wasm_hash": CID, "peer": DID, "size_bytes": 22_985, "took_us": 1, "manifest_hash": "0"},
-        "Bakery fetched patronage from Harbor Homes and checked it, 23 kB",
+        "Bakery fetched “patronage” from Harbor Homes and checked it, 23 kB",
         State.DONE,
     ),
     "compute.task-accepted": (
