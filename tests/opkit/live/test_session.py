@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from opkit.live import session as sessions
-from opkit.live.session import Cards, Session
+from opkit.live.session import PATCH_EVERY_MS, Cards, Session
 
 
 class Browser:
@@ -185,6 +186,13 @@ def test_a_browser_that_does_not_draw_holds_back_what_is_sent(
     browser: Browser, slate: Any, ticker: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(sessions, "UNDRAWN_MAX", 3)
+    has_room, asked = Session._has_room, []
+
+    def looking(session: Session) -> bool:
+        asked.append(session)
+        return has_room(session)
+
+    monkeypatch.setattr(Session, "_has_room", looking)
 
     async def story() -> None:
         browser.session.take({"do": "hello"})
@@ -193,11 +201,10 @@ def test_a_browser_that_does_not_draw_holds_back_what_is_sent(
             slate.written["one"] = f"<p>n{number}</p>"
             ticker.touch()
             await browser.until(lambda number=number: len(browser.patches) == number)
-        drawn = slate.draws
+        drawn, before = slate.draws, len(asked)
         slate.written["one"] = "<p>last</p>"
         ticker.touch()
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await browser.until(lambda: len(asked) > before)
         assert len(browser.patches) == 3
         assert slate.draws == drawn, "what has no room is not even drawn"
         browser.session.take({"do": "have", "rev": 3})
@@ -320,6 +327,25 @@ def test_a_count_that_is_none_is_taken_for_zero(browser: Browser) -> None:
         assert browser.messages == [{"here": 0}] * 5
 
     tell(browser, story)
+
+
+@pytest.mark.parametrize(("works_s", "pause_ms"), [(0.0, PATCH_EVERY_MS), (0.1, 300)])
+def test_only_what_drawing_itself_takes_holds_back_the_next_patch(
+    slate: Any, ticker: Any, monkeypatch: pytest.MonkeyPatch, works_s: float, pause_ms: float
+) -> None:
+    """A machine that is busy with something else makes drawing late, not rare."""
+    clocks = {"monotonic": 7.0, "thread_time": 1.0}
+
+    def draw() -> str:
+        clocks["monotonic"] += 0.5
+        clocks["thread_time"] += works_s
+        return "drawn"
+
+    slate.cards = lambda: {"one": draw}
+    read = {name: lambda name=name: clocks[name] for name in clocks}
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(**read))
+    session = Session(slate, live=ticker, send=lambda _: None)
+    assert session._send_patch() == pytest.approx(pause_ms)
 
 
 def test_cards_alone_give_patches_without_a_browser(slate: Any) -> None:
