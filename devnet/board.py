@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from devnet.control import ask_supervisor
-from devnet.state import DevnetError, is_running, load_state
+from devnet.state import DevnetError, load_running
 from opkit import home
 from opkit.live.live import Live
 from opkit.live.ports import ControlRefused, NodeAt
@@ -52,6 +54,13 @@ class RunFile(TypedDict):
     may_act: bool
 
 
+class Access(TypedDict):
+    """Where a supervisor listens, and what it is asked with."""
+
+    socket: Path
+    token: str
+
+
 class DevnetSource:
     """A devnet by its supervisor's socket. Satisfies `Source`."""
 
@@ -63,6 +72,7 @@ class DevnetSource:
         socket: Path,
         token: str | None,
         may_act: bool,
+        again: Callable[[], Access] | None = None,
     ) -> None:
         """Keep how to ask; nothing is asked yet.
 
@@ -72,7 +82,10 @@ class DevnetSource:
             socket: where the supervisor listens.
             token: what it is asked with; None reads the owner's, which lies beside the socket.
             may_act: whether that token may do more than read.
+            again: says after a refusal how to ask from then on: a supervisor that was started
+                again knows none of the tokens that it gave before.
         """
+        self._again = again
         self.name = name
         self.genesis = genesis
         self.may_act = may_act
@@ -117,7 +130,16 @@ class DevnetSource:
                 self._socket, do, token=self._token, deadline_ms=deadline_ms, **arguments
             )
         except DevnetError as refused:
+            self._look_again()
             raise ControlRefused(str(refused), hint=refused.hint) from refused
+
+    def _look_again(self) -> None:
+        """Find out how to ask from now on; what was refused is not asked again here."""
+        if self._again is None:
+            return
+        with suppress(DevnetError):  # The refusal in hand is what is told.
+            access = self._again()
+            self._socket, self._token = access["socket"], access["token"]
 
     async def close(self) -> None:
         """Let go of nothing: every ask has a connection of its own."""
@@ -130,9 +152,7 @@ def attached_source(name: str = DEFAULT) -> DevnetSource:
         DevnetError: there is no such devnet, or it does not run.
         ProofError: its genesis does not verify.
     """
-    state = load_state(name)
-    if not is_running(state.folder):
-        raise DevnetError(f"devnet {name!r} is stopped", hint=f"start it: opkit devnet up {name}")
+    state = load_running(name)
     genesis = read_genesis(home.genesis_file(state.network).read_text("ascii"))
     return DevnetSource(
         name=state.name, genesis=genesis, socket=state.socket, token=None, may_act=True
@@ -146,14 +166,34 @@ def served_source(path: Path) -> DevnetSource:
         DevnetError: the file cannot be read.
         ProofError: the genesis in it does not verify.
     """
+    said = _read_run_file(path)
+
+    def again() -> Access:
+        now = _read_run_file(path)
+        if now["network"] != said["network"]:
+            raise DevnetError(f"{path} names another network now", hint="load the page anew")
+        return Access(socket=Path(now["socket"]), token=now["token"])
+
+    return DevnetSource(
+        name=said["devnet"],
+        genesis=read_genesis(said["genesis"]),
+        socket=Path(said["socket"]),
+        token=said["token"],
+        may_act=said["may_act"],
+        again=again,
+    )
+
+
+def _read_run_file(path: Path) -> RunFile:
     try:
         if path.stat().st_size > RUN_FILE_BYTES_MAX:
             raise DevnetError(f"{path} is too large to be a run file")
-        said: RunFile = json.loads(path.read_bytes())
-        return DevnetSource(
-            name=str(said["devnet"]),
-            genesis=read_genesis(said["genesis"]),
-            socket=Path(said["socket"]),
+        said = json.loads(path.read_bytes())
+        return RunFile(
+            devnet=str(said["devnet"]),
+            network=str(said["network"]),
+            genesis=str(said["genesis"]),
+            socket=str(said["socket"]),
             token=str(said["token"]),
             may_act=bool(said["may_act"]),
         )

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opkit import home
-from opkit.cli import exits, out
+from opkit.cli import exits, out, stories
 from opkit.cli.dashing import browser_at, followed, granted, logged, run_file
 from opkit.cli.failing import Mistake
+from opkit.cli.stories import check_name, check_profile
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from devnet.launch import Launched
     from devnet.state import DevnetState
+    from opkit.dash.limits import Limits
     from opkit.dash.server import ConsoleServer
 
 app = out.group()
@@ -55,7 +57,7 @@ def dash(
     password: Annotated[
         bool, typer.Option("--password", help="Also let in who knows a password; asks for it.")
     ] = False,
-    ready: Annotated[int, typer.Option(min=0, max=8, help="Kernels kept ready for each page.")] = 1,
+    ready: Annotated[int, typer.Option(min=0, help="Kernels kept ready for each page.")] = 1,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Only print the address.")
     ] = False,
@@ -75,6 +77,7 @@ def dash(
       opkit dash --base-url https://demo.example/opkit/
     """
     base, public = _place(base_url)
+    limits = _limits(ready)
     passwords = _passwords(ask=password)
     screen = out.console(errors=True)
     state, launched = _network(devnet, profile, screen, quiet=as_json)
@@ -85,7 +88,7 @@ def dash(
             base=base,
             public=public,
             passwords=passwords,
-            ready=ready,
+            limits=limits,
             browser=not no_browser and not as_json,
             as_json=as_json,
         )
@@ -103,7 +106,7 @@ class _Asked:
     base: str
     public: str
     passwords: dict[str, str]
-    ready: int
+    limits: Limits
     browser: bool
     as_json: bool
 
@@ -118,6 +121,17 @@ def _place(base_url: str) -> tuple[str, str]:
         )
     base = f"{found[2]}/"
     return base, f"{found[1]}{base}" if found[1] else ""
+
+
+def _limits(ready: int) -> Limits:
+    """Return the limits of a console that keeps so many kernels ready for each page."""
+    from opkit.dash.limits import limits_for, ready_max
+    from opkit.views.nav import PAGES
+
+    try:
+        return limits_for(ready=ready, pages=len(PAGES))
+    except ValueError as bad:
+        raise Mistake(str(bad), hint=f"--ready {ready_max(pages=len(PAGES))}") from bad
 
 
 def _passwords(*, ask: bool) -> dict[str, str]:
@@ -147,8 +161,7 @@ def _network(
     """Return a running devnet, and what ends it if it was started here."""
     from devnet.state import is_running, list_devnets, load_state_of
 
-    if profile not in ("", "three", "federation"):
-        raise Mistake(f"there is no profile {profile!r}", hint="three or federation")
+    check_profile(profile)
     running = [each for each, runs in list_devnets() if runs]
     chosen = name or (running[0] if len(running) == 1 else DEFAULT_DEVNET)
     folder = home.devnet_folder(chosen)
@@ -166,8 +179,7 @@ def _launch(name: str, profile: str, screen: Console, *, quiet: bool) -> Launche
     """Start a devnet, and load the server's modules while it comes up."""
     from devnet.launch import launch
 
-    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", name):
-        raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
+    check_name(name)
     if not quiet:
         screen.print(f"starting devnet {name} ({profile}); it ends with the console", markup=False)
     launched = launch(name=name, profile=profile, seed=7)
@@ -200,14 +212,13 @@ async def _serve(asked: _Asked, state: DevnetState) -> None:
 async def _console(asked: _Asked, state: DevnetState, log: int) -> AsyncIterator[ConsoleServer]:
     """Open tokens, live state and server, and close them in the other order."""
     from opkit.dash.access import Keys, Role
-    from opkit.dash.limits import Limits
     from opkit.dash.server import ConsoleServer, Settings
     from opkit.live.pages import open_page
 
     async with (
-        granted(state, PRESENTERS_MAY) as token,
-        granted(state, VIEWERS_MAY) as viewers_token,
-        followed(state, viewers_token) as live,
+        granted(state, PRESENTERS_MAY) as presenters,
+        granted(state, VIEWERS_MAY) as viewers,
+        followed(state, viewers) as live,
     ):
         server = ConsoleServer(
             Settings(
@@ -217,14 +228,14 @@ async def _console(asked: _Asked, state: DevnetState, log: int) -> AsyncIterator
                 port=asked.port,
                 base=asked.base,
                 public=asked.public,
-                limits=Limits(ready_per_page=asked.ready),
+                limits=asked.limits,
                 log=log,
             ),
             keys=Keys(passwords={Role(name): word for name, word in asked.passwords.items()}),
             live=live,
             make_page=lambda name: open_page(name, live),
         )
-        with run_file(state, token):
+        with run_file(state, presenters):
             await server.open()
             try:
                 yield server
@@ -238,9 +249,7 @@ def notebooks_folder() -> Path:
     Raises:
         Mistake: it is not there.
     """
-    from opkit.cli.demo import notebooks_folder as stories
-
-    folder = stories() / "dashboards"
+    folder = stories.notebooks_folder() / "dashboards"
     if not folder.is_dir():
         raise Mistake(f"there is no folder {folder}", code=exits.NOT_APPLICABLE)
     return folder

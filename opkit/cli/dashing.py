@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import webbrowser
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from html import escape
 from pathlib import Path
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 TOKEN_TTL_MS = 7 * 86_400_000
 """How long the supervisor's tokens last: the longest there is. They are revoked at the end."""
 
+TOKEN_LOOK_MS = 2_000
+"""How often it is looked whether the supervisor still knows the tokens."""
+
 LOGS_KEPT = 4
-RUN_FILE = "OPKIT_DASH"
-"""Names the file from which kernels read where the network is, and their token."""
+
+_log = logging.getLogger(__name__)
 
 
 def dash_folder() -> Path:
@@ -32,28 +35,94 @@ def dash_folder() -> Path:
     return home.private_folder(home.state_home() / "dash")
 
 
-@asynccontextmanager
-async def granted(state: DevnetState, scopes: Sequence[str]) -> AsyncIterator[str]:
-    """Have the supervisor make a token with these rights; it is revoked at the end."""
-    from devnet.control import ask_supervisor
-    from devnet.state import DevnetError
+class Granted:
+    """A token of the supervisor's with these rights, and the next one when it has forgotten it.
 
-    said = await ask_supervisor(state.socket, "grant", scopes=list(scopes), ttl_ms=TOKEN_TTL_MS)
-    try:
-        yield said["token"]
-    finally:
+    A supervisor that was started again knows none of the tokens that it gave before. Whoever reads
+    it from here, or from the run file, goes on with the new one.
+    """
+
+    def __init__(self, state: DevnetState, scopes: Sequence[str]) -> None:
+        """Prepare; nothing is asked for before `renew`."""
+        self.token = ""
+        self.on_new: Callable[[], None] = lambda: None
+        self._state = state
+        self._scopes = list(scopes)
+
+    async def renew(self) -> None:
+        """Get a token in place of the one in hand.
+
+        Raises:
+            DevnetError: the supervisor does not answer, or gives none.
+        """
+        from devnet.control import ask_supervisor
+
+        said = await ask_supervisor(
+            self._state.socket, "grant", scopes=self._scopes, ttl_ms=TOKEN_TTL_MS
+        )
+        await self.revoke()
+        self.token = said["token"]
+        self.on_new()
+
+    async def revoke(self) -> None:
+        """Give the token back."""
+        from devnet.control import ask_supervisor
+        from devnet.state import DevnetError
+
         with suppress(DevnetError):  # A network that has ended has forgotten its tokens.
-            await ask_supervisor(state.socket, "revoke", granted=said["token"])
+            await ask_supervisor(self._state.socket, "revoke", granted=self.token)
+
+    async def keep(self) -> None:
+        """Renew the token whenever the supervisor of the same network refuses it; for ever."""
+        from devnet.state import DevnetError, load_state_of
+
+        while True:
+            await asyncio.sleep(TOKEN_LOOK_MS / 1000)
+            if await self._holds():
+                continue
+            with suppress(DevnetError):  # Nobody listens there yet: it is asked again.
+                if load_state_of(self._state.folder).network == self._state.network:
+                    await self.renew()
+                    _log.info("the supervisor gave a new token: it was started again")
+
+    async def _holds(self) -> bool:
+        from devnet.control import ask_supervisor
+        from devnet.state import DevnetError
+
+        try:
+            await ask_supervisor(self._state.socket, "status", token=self.token, look=False)
+        except DevnetError:
+            return False
+        return True
 
 
 @asynccontextmanager
-async def followed(state: DevnetState, token: str) -> AsyncIterator[Live]:
+async def granted(state: DevnetState, scopes: Sequence[str]) -> AsyncIterator[Granted]:
+    """Have a token with these rights, renewed when need be; it is revoked at the end."""
+    held = Granted(state, scopes)
+    await held.renew()
+    keeping = asyncio.create_task(held.keep())
+    try:
+        yield held
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await held.revoke()
+
+
+@asynccontextmanager
+async def followed(state: DevnetState, held: Granted) -> AsyncIterator[Live]:
     """Follow the network for all viewers at once, with a token that only reads."""
-    from devnet.board import DevnetSource
+    from devnet.board import Access, DevnetSource
     from opkit.live.live import Live
 
     source = DevnetSource(
-        name=state.name, genesis=state.view(), socket=state.socket, token=token, may_act=False
+        name=state.name,
+        genesis=state.view(),
+        socket=state.socket,
+        token=held.token,
+        may_act=False,
+        again=lambda: Access(socket=state.socket, token=held.token),
     )
     live = Live(source)
     await source.nodes()  # What cannot be followed is said here, where somebody reads it.
@@ -67,8 +136,10 @@ async def followed(state: DevnetState, token: str) -> AsyncIterator[Live]:
 
 
 @contextmanager
-def run_file(state: DevnetState, token: str) -> Iterator[None]:
+def run_file(state: DevnetState, held: Granted) -> Iterator[None]:
     """Tell kernels where the network is, in a file for the owner alone that they find by name."""
+    from devnet.board import RUN_FILE_VARIABLE
+
     folder = dash_folder()
     _sweep(folder)
     path = folder / f"{os.getpid()}.json"
@@ -77,15 +148,20 @@ def run_file(state: DevnetState, token: str) -> Iterator[None]:
         "network": state.network,
         "genesis": state.genesis.read_text("ascii"),
         "socket": str(state.socket),
-        "token": token,
         "may_act": True,
     }
-    home.write_private(path, json.dumps(said).encode("utf-8"))
-    os.environ[RUN_FILE] = str(path)
+
+    def write() -> None:
+        home.write_private(path, json.dumps({**said, "token": held.token}).encode("utf-8"))
+
+    write()
+    held.on_new = write
+    os.environ[RUN_FILE_VARIABLE] = str(path)
     try:
         yield
     finally:
-        del os.environ[RUN_FILE]
+        held.on_new = lambda: None
+        del os.environ[RUN_FILE_VARIABLE]
         path.unlink(missing_ok=True)
 
 

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+FOLLOWERS_MAX: Final = 14
+"""How many processes of one console may follow a node at once: every kernel does, in use or ready,
+and the server itself. All of them read as the operator, who may have sixteen event streams open at
+a node; two are left for notebooks and commands."""
+
+PRESENTERS_MAX: Final = 8
+
+
+def ready_max(*, pages: int) -> int:
+    """Return how many kernels may be kept ready for each page: two places are left for people."""
+    return (FOLLOWERS_MAX - 3) // pages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +36,7 @@ class Limits:
         idle_look_ms: how often idle kernels are looked for.
     """
 
-    presenters_max: int = 8
+    presenters_max: int = PRESENTERS_MAX
     ready_per_page: int = 1
     viewers_max: int = 64
     message_bytes_max: int = 65_536
@@ -39,6 +52,21 @@ class Limits:
         """Each limit is a positive number; `ready_per_page` may be zero."""
         for name, value in vars(self).items():
             assert value > 0 or name == "ready_per_page", f"{name} must be positive"
+
+
+def limits_for(*, ready: int, pages: int) -> Limits:
+    """Return the limits of a console with `pages` pages that keeps `ready` kernels for each.
+
+    The more are kept ready, the fewer presenters' pages may be open: all of them follow the nodes.
+
+    Raises:
+        ValueError: so many kernels cannot be kept ready.
+    """
+    most = ready_max(pages=pages)
+    if ready > most:
+        raise ValueError(f"at most {most} kernels can be kept ready for each page")
+    left = FOLLOWERS_MAX - 1 - ready * pages
+    return Limits(ready_per_page=ready, presenters_max=min(PRESENTERS_MAX, left))
 
 
 class Budget:

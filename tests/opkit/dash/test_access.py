@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from tornado.httputil import HTTPHeaders
 
+from nodeimpl.gateway.limits import GatewayLimits
 from opkit.dash.access import Keys, Role, from_here
-from opkit.dash.limits import Budget, Limits
+from opkit.dash.limits import FOLLOWERS_MAX, Budget, Limits, limits_for, ready_max
 
 
 def test_each_role_has_a_long_token_of_its_own():
@@ -63,6 +64,18 @@ def test_limits_are_positive():
     assert Limits(ready_per_page=0).ready_per_page == 0
     with pytest.raises(AssertionError, match="viewers_max"):
         Limits(viewers_max=0)
+
+
+@pytest.mark.parametrize("pages", [1, 3, 9, 11])
+def test_no_more_kernels_than_a_node_has_event_streams_for_its_operator(pages):
+    streams = GatewayLimits().streams_per_principal_max
+    for ready in range(ready_max(pages=pages) + 1):
+        limits = limits_for(ready=ready, pages=pages)
+        following = 1 + ready * pages + limits.presenters_max
+        assert following <= FOLLOWERS_MAX < streams
+        assert limits.presenters_max >= 2
+    with pytest.raises(ValueError, match="at most"):
+        limits_for(ready=ready_max(pages=pages) + 1, pages=pages)
 
 
 class Asked:

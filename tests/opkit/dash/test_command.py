@@ -17,12 +17,14 @@ import psutil
 import pytest
 import websockets
 
+from devnet.board import served_source
 from devnet.control import ask_supervisor
 from devnet.state import DevnetError, is_running, list_devnets, load_state
 from opkit import cli
 from opkit.cli import exits
 from opkit.cli.dash import _place
 from opkit.cli.failing import Mistake
+from opkit.live.ports import ControlRefused
 
 PASSWORD = "a password that no kernel may see"
 
@@ -145,6 +147,44 @@ def test_a_console_attaches_to_the_running_network_and_leaves_it_running(own_hom
         assert opkit("devnet", "reset", "mine") == exits.DONE
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_console_goes_on_when_its_network_was_started_again(own_home):
+    assert opkit("devnet", "up", "again") == exits.DONE
+    try:
+        with dash("--ready", "0") as (process, said):
+            (path,) = (own_home / "dash").glob("*.json")
+            kernels = served_source(path)
+            before = json.loads(path.read_text())["token"]
+            assert opkit("devnet", "down", "again") == exits.DONE
+            assert opkit("devnet", "up", "again") == exits.DONE
+            asyncio.run(go_on(kernels, said, path, before))
+            end(process, signal.SIGTERM)
+    finally:
+        assert opkit("devnet", "reset", "again") == exits.DONE
+
+
+async def go_on(kernels, said, path, before):
+    """Wait until a kernel may ask again, and what viewers look at is heard from again."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                await kernels.ask("stage", after=0, wait_ms=0)
+                break
+            except ControlRefused:
+                await asyncio.sleep(0.05)
+        assert json.loads(path.read_text())["token"] != before
+        assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(ControlRefused, match="may not down"):
+            await kernels.ask("down")
+        async with httpx.AsyncClient(timeout=30, follow_redirects=True) as viewer:
+            page = await viewer.get(said["viewer_url"])
+            base = said["viewer_url"].partition("?")[0]
+            while "3 of 3 nodes up" not in page.text or "supervisor" in page.text:
+                page = await viewer.get(f"{base}watch/network")
+                await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     ("given", "base", "public"),
     [
@@ -170,7 +210,11 @@ def test_a_place_that_cannot_be_is_a_mistake(given):
 
 @pytest.mark.parametrize(
     ("options", "why"),
-    [(["--profile", "two"], "no profile"), (["--devnet", "No Name"], "is no name for a devnet")],
+    [
+        (["--profile", "two"], "no profile"),
+        (["--devnet", "No Name"], "is no name for a devnet"),
+        (["--ready", "4"], "at most 3 kernels can be kept ready"),
+    ],
 )
 def test_a_network_that_cannot_be_is_a_mistake(own_home, options, why, capsys):
     assert cli.main(["dash", *options]) == exits.USAGE
