@@ -88,7 +88,7 @@ class ControlServer:
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
             ask = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"error": "an ask is one JSON object on one line", "hint": ""}
         if not isinstance(ask, dict):
             return {"error": "an ask is a JSON object", "hint": ""}

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
@@ -34,7 +34,13 @@ class Guarded(JupyterHandler):
     """
 
     async def prepare(self, *, _redirect_to_login: bool = True) -> None:
-        """Find out who asks; take the token out of the address."""
+        """Find out who asks; take the token out of the address.
+
+        What a page of another site embeds is refused, for even to show a page costs something: a
+        presenter's starts a kernel. A link from there to here is none of that.
+        """
+        if _is_embedded(self):
+            raise HTTPError(403, "another site's page may lead here, and embed nothing")
         then = await super().prepare(_redirect_to_login=_redirect_to_login)
         if then is not None:
             await then
@@ -79,11 +85,22 @@ _WORDS = {
 }
 
 
+def _is_embedded(handler: JupyterHandler) -> bool:
+    """Return whether a browser asks because of another site's page, and not to go here itself.
+
+    Other ports of this host count as the same site, and are sent our cookies.
+    Source: W3C, Fetch Metadata Request Headers.
+    """
+    headers = handler.request.headers
+    foreign = headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site")
+    return foreign and headers.get("Sec-Fetch-Dest", "document") != "document"
+
+
 def _without_token(uri: str) -> str:
     """Return the same address without the token, and without a host."""
-    parts = urlsplit(uri)
-    kept = [pair for pair in parts.query.split("&") if pair and not pair.startswith("token=")]
-    path = "/" + parts.path.lstrip("/")
+    before, _, query = uri.partition("?")
+    kept = [pair for pair in query.split("&") if pair and not pair.startswith("token=")]
+    path = "/" + before.lstrip("/\\")
     return path + (f"?{'&'.join(kept)}" if kept else "")
 
 
@@ -141,9 +158,14 @@ class Login(Guarded):
     def _after(self) -> str:
         """Return where to go afterwards: a path of this server, whatever was asked for."""
         base = desk_of(self).site.base
-        parts = urlsplit(self.get_argument("next", base))
+        try:
+            parts = urlsplit(self.get_argument("next", base))
+        except ValueError:
+            return base  # It is no address at all.
         path = "/" + parts.path.lstrip("/\\")
         if not path.startswith(base) or path.startswith(f"{base}login"):
+            return base
+        if ".." in unquote(path).replace("\\", "/").split("/"):
             return base
         query = _without_token(f"{path}?{parts.query}" if parts.query else path)
         return quote(query, safe="/?=&%")
@@ -246,7 +268,9 @@ class WatchSocket(WebSocketHandler, Guarded):
         if behind > desk_of(self).limits.unsent_bytes_max:
             self.close(4408, "too slow")
             return
-        sent = self.write_message(json.dumps(message, ensure_ascii=False))
+        # A viewer may say what is no text, such as half a pair of UTF-16, and be answered with it.
+        said = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+        sent = self.write_message(said)
         asyncio.ensure_future(sent).add_done_callback(_gone)
 
     def on_message(self, message: str | bytes) -> None:

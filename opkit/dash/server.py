@@ -24,7 +24,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_core.utils import ensure_async
-from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
@@ -33,11 +32,13 @@ from voila.utils import get_voila_labextensions_path
 
 from opkit.dash.access import Door, Keys, PresentersOnly, Role
 from opkit.dash.desk import SETTING, Desk
+from opkit.dash.front import Front
 from opkit.dash.handlers import TITLES, Nowhere
 from opkit.dash.kernels import Kernels, ThisPython, stop_preparing
 from opkit.dash.limits import Limits
 from opkit.dash.messages import KINDS
 from opkit.dash.pages import Site
+from opkit.dash.quiet import Quiet
 from opkit.dash.routes import routes
 from opkit.dash.static import load_assets
 from opkit.live.ports import Page
@@ -119,7 +120,8 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         self.own = settings
         self.keys = keys
         self.assets = load_assets()
-        self._server: HTTPServer | None = None
+        self._server: Front | None = None
+        self._quiet = Quiet(keys.tokens.values())
         site = Site(base=settings.base, network=settings.network, version=self.assets.version)
         self.desk = Desk(
             site=site,
@@ -156,7 +158,8 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         settings = self.init_settings()
         self.app = Application(**settings, default_handler_class=Nowhere)
         self.app.add_handlers(".*$", self.init_handlers())
-        self._server = HTTPServer(self.app, xheaders=bool(self.own.public))
+        self._server = Front(self.app, xheaders=bool(self.own.public))
+        self._quiet.put_on()
         self._server.add_socket(listening)
 
     def init_settings(self) -> dict[str, Any]:
@@ -207,6 +210,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
                 await stop_preparing(self.kernel_manager)
                 await ensure_async(self.kernel_manager.shutdown_all(now=True))
         shutil.rmtree(self.connection_dir, ignore_errors=True)
+        self._quiet.take_off()
 
 
 def _config(settings: Settings, site: Site) -> Config:
@@ -261,7 +265,7 @@ def _log_request(handler: RequestHandler) -> None:
     """Log what failed, by its path alone: a query may hold a token."""
     status = handler.get_status()
     if status >= HTTPStatus.BAD_REQUEST:
-        path = urlsplit(handler.request.uri or "").path
+        path = (handler.request.uri or "").partition("?")[0]
         log = logging.getLogger("opkit.dash")
         log.warning("%s %s %s: %d", handler.request.remote_ip, handler.request.method, path, status)
 

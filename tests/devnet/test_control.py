@@ -60,7 +60,11 @@ def test_the_socket_goes_with_the_server(short_folder: Path) -> None:
     assert not (short_folder / "s").exists()
 
 
-@pytest.mark.parametrize("line", [b"nonsense\n", b"[1]\n", b"\xff\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"nonsense\n", b"[1]\n", b"\xff\n", b"[" * 500_000 + b"\n"],
+    ids=["nonsense", "a-list", "not-text", "too-deep"],
+)
 def test_what_is_no_ask_is_told_so_and_the_next_is_answered(
     short_folder: Path, line: bytes
 ) -> None:
