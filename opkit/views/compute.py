@@ -34,23 +34,9 @@ from opkit.views.figures import (
     TaskFigure,
     Verification,
 )
+from opkit.views.outcomes import task_state
 from opkit.views.values import member_html, sentence_html, text_html, took, values_table
 from opkit.wire.compute import FINAL, TaskState
-
-TASK_STATES: Final[dict[TaskState, State]] = {
-    TaskState.ACCEPTED: State.WAITING,
-    TaskState.PLACED: State.WAITING,
-    TaskState.FETCHING: State.RUNNING,
-    TaskState.RUNNING: State.RUNNING,
-    TaskState.DONE: State.DONE,
-    TaskState.FAILED: State.FAILED,
-    TaskState.CANCELLED: State.WAITING,
-    TaskState.REFUSED: State.REFUSED,
-}
-"""The state whose shape and colour a task has. See `task_state` for those that a limit ended."""
-
-LIMITS: Final = frozenset({"fuel", "time", "memory", "stack"})
-"""Outcomes of tasks that their executor stopped at a limit: the sandbox held."""
 
 SHOWN_MAX: Final = 50
 """How many modules, and how many tasks, stand on the page."""
@@ -103,18 +89,6 @@ def cards(
     }
 
 
-def task_state(each: TaskFigure) -> tuple[State, str]:
-    """Return the state that a task is drawn in, and the word for it.
-
-    A task that was stopped at a limit or at a trap did not fail the network: the sandbox held.
-    """
-    if each.state is TaskState.FAILED and each.outcome in LIMITS:
-        return State.REFUSED, f"stopped at {each.outcome} limit"
-    if each.state is TaskState.FAILED and each.outcome == "trap":
-        return State.REFUSED, "stopped by a trap"
-    return TASK_STATES[each.state], each.state.value
-
-
 def programs(figures: ComputeFigures) -> str:
     """Return how many modules are known."""
     total = sum(each.size_bytes for each in figures.modules)
@@ -134,7 +108,7 @@ def open_tasks(figures: ComputeFigures) -> str:
         "What is under way?",
         count_text(len(waiting)),
         f"tasks, {running} running",
-        opened=listed([(_named(each), said_state(*task_state(each))) for each in waiting]),
+        opened=listed([(_named(each), said_state(*_state(each))) for each in waiting]),
     )
 
 
@@ -155,8 +129,8 @@ def failed_tasks(figures: ComputeFigures) -> str:
     """Return how many tasks failed, and in which ways all others ended without a result."""
     over = [each for each in figures.tasks if each.state in FINAL]
     ended = [each for each in over if each.state is not TaskState.DONE]
-    ways = Counter((*task_state(each), each.code) for each in ended)
-    failed = sum(task_state(each)[0] is State.FAILED for each in ended)
+    ways = Counter((*_state(each), each.code) for each in ended)
+    failed = sum(_state(each)[0] is State.FAILED for each in ended)
     rows = [
         (f"{counted(count, 'task')}{_because(code)}", said_state(state, words))
         for (state, words, code), count in ways.most_common()
@@ -254,7 +228,7 @@ def task(figures: ComputeFigures, task_id: str, verification: Verification | Non
 
 
 def _verdict(each: TaskFigure, verified: Verification | None, figures: ComputeFigures) -> str:
-    state = pill(*task_state(each))
+    state = pill(*_state(each))
     if verified is None:
         return f'<p class="verdict">{state}</p>'
     held = sum(check.ok for check in verified.checks)
@@ -314,6 +288,10 @@ def _facts(each: TaskFigure) -> dict[str, object]:
     return facts
 
 
+def _state(each: TaskFigure) -> tuple[State, str]:
+    return task_state(each.state, each.outcome)
+
+
 def _named(each: TaskFigure) -> str:
     return f"{each.module or each.wasm_hash[:12]}, {each.member_id}"
 
@@ -338,7 +316,7 @@ def _module(each: ModuleFigure, figures: ComputeFigures) -> Row:
 
 
 def _task(each: TaskFigure, figures: ComputeFigures, *, selected: str) -> Row:
-    state, words = task_state(each)
+    state, words = _state(each)
     none = '<span class="soft">–</span>'
     chosen = each.task_id == selected
     act = "close" if chosen else "open"

@@ -12,6 +12,7 @@ from opkit.proof.receipt import verify_receipt
 from opkit.story.states import State
 from opkit.views.amounts import size_text
 from opkit.views.cards import pill, said_state
+from opkit.views.outcomes import outcome_state, task_state
 from opkit.views.reprstyle import (
     amount,
     bytes_html,
@@ -30,24 +31,12 @@ from opkit.wire.compute import (
     Outcome,
     Receipt,
     ReceiptBundle,
-    TaskState,
     TaskView,
 )
 
 MODULE_TITLES: Final = ("module", "size#", "owner", "deployed", "hash")
 TASK_TITLES: Final = ("task", "state", "member", "outcome", "fuel#", "accepted", "executor")
 RECEIPT_TITLES: Final = ("receipt#", "outcome", "member", "fuel#", "took#", "ended", "executor")
-
-_TONES: Final[dict[TaskState, State]] = {
-    TaskState.ACCEPTED: State.WAITING,
-    TaskState.PLACED: State.WAITING,
-    TaskState.FETCHING: State.RUNNING,
-    TaskState.RUNNING: State.RUNNING,
-    TaskState.DONE: State.DONE,
-    TaskState.FAILED: State.FAILED,
-    TaskState.CANCELLED: State.WAITING,
-    TaskState.REFUSED: State.FAILED,
-}
 
 
 def module(info: ModuleInfo) -> str:
@@ -84,6 +73,7 @@ def handle(task: TaskHandle) -> str:
 def task(view: TaskView) -> str:
     """Return a task as its node knows it, with what its receipt claims."""
     fetched = view.fetched
+    outcome = _claims(view.receipt).outcome if view.receipt else ""
     named = {
         "task": name_html(view.task_id),
         "for": f"<code>{escape(view.member_id)}</code>",
@@ -105,7 +95,9 @@ def task(view: TaskView) -> str:
     if view.receipt:
         kept = ReceiptBundle(receipt=view.receipt, manifest=view.manifest, records=view.records)
         parts.append(opened("Its receipt, and each check of it", _bundle(kept)))
-    return card(f"Task {view.task_id[:8]}", "".join(parts), beside=_state(view.state))
+    return card(
+        f"Task {view.task_id[:8]}", "".join(parts), beside=pill(*task_state(view.state, outcome))
+    )
 
 
 def task_row(view: TaskView) -> Sequence[str]:
@@ -113,7 +105,7 @@ def task_row(view: TaskView) -> Sequence[str]:
     claimed = _claims(view.receipt) if view.receipt else None
     return (
         name_html(view.task_id),
-        said_state(_TONES[view.state], view.state.value),
+        said_state(*task_state(view.state, claimed.outcome if claimed else "")),
         f"<code>{escape(view.member_id)}</code>",
         _outcome_words(claimed) if claimed else "",
         amount(claimed.fuel_used) if claimed else "",
@@ -241,8 +233,4 @@ def _outcome_words(said: Receipt) -> str:
 
 
 def _outcome(outcome: Outcome) -> str:
-    return pill(State.DONE if outcome is Outcome.OK else State.FAILED, outcome.value)
-
-
-def _state(state: TaskState) -> str:
-    return pill(_TONES[state], state.value)
+    return pill(outcome_state(outcome), outcome.value)
