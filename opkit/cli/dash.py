@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,9 @@ def dash(
     limits = _limits(ready)
     passwords = _passwords(ask=password)
     screen = out.console(errors=True)
-    state, launched = _network(devnet, profile, screen, quiet=as_json)
+    state, launched = _network(
+        devnet, profile, screen, quiet=as_json, check=lambda: _check_free(host, port)
+    )
     try:
         asked = _Asked(
             host=host,
@@ -155,22 +159,47 @@ def _passwords(*, ask: bool) -> dict[str, str]:
     return {role: word for role, word in found.items() if word}
 
 
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that is taken before a network is started for nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as bad:
+        taken = bad.errno == errno.EADDRINUSE
+        raise Mistake(
+            f"port {port} of {host} is taken" if taken else f"cannot listen on {host}: {bad}",
+            hint="choose another: --port 0 takes any free one",
+            code=exits.FAILED,
+        ) from bad
+
+
 def _network(
-    name: str, profile: str, screen: Console, *, quiet: bool
+    name: str, profile: str, screen: Console, *, quiet: bool, check: Callable[[], None]
 ) -> tuple[DevnetState, Launched | None]:
     """Return a running devnet, and what ends it if it was started here."""
     from devnet.state import is_running, list_devnets, load_state_of
 
     check_profile(profile)
     running = [each for each, runs in list_devnets() if runs]
-    chosen = name or (running[0] if len(running) == 1 else DEFAULT_DEVNET)
+    if not name and len(running) > 1:
+        among = ", ".join(running)
+        raise Mistake(f"several devnets run: {among}", hint="say which one: --devnet NAME")
+    chosen = name or (running[0] if running else DEFAULT_DEVNET)
+    check_name(chosen)
     folder = home.devnet_folder(chosen)
     known = (folder / "state.json").exists()
+    if running and not known and not profile:
+        # Most likely a slip of the pen: nobody wants another network without saying of what kind.
+        raise Mistake(
+            f"there is no devnet {chosen!r}; running: {', '.join(running)}",
+            hint=f"to start one: --devnet {chosen} --profile three",
+        )
     kept = load_state_of(folder).profile if known else ""
     if profile and kept and profile != kept:
         raise Mistake(f"devnet {chosen!r} is of profile {kept!r}", hint="leave --profile out")
     if known and is_running(folder):
         return load_state_of(folder), None
+    check()
     launched = _launch(chosen, kept or profile or "three", screen, quiet=quiet)
     return load_state_of(launched.folder), launched
 
@@ -179,7 +208,6 @@ def _launch(name: str, profile: str, screen: Console, *, quiet: bool) -> Launche
     """Start a devnet, and load the server's modules while it comes up."""
     from devnet.launch import launch
 
-    check_name(name)
     if not quiet:
         screen.print(f"starting devnet {name} ({profile}); it ends with the console", markup=False)
     launched = launch(name=name, profile=profile, seed=7)

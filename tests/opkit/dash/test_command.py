@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -142,6 +143,9 @@ def test_a_console_attaches_to_the_running_network_and_leaves_it_running(own_hom
         with dash("--ready", "0") as (process, said):
             taken = str(said["port"])
             assert opkit("dash", "--port", taken) == exits.FAILED
+            # A slip of the pen starts no second network while one runs.
+            assert opkit("dash", "--port", "0", "--devnet", "mime") == exits.USAGE
+            assert dict(list_devnets()) == {"mine": True}
             end(process, signal.SIGTERM)
     finally:
         assert opkit("devnet", "reset", "mine") == exits.DONE
@@ -206,6 +210,22 @@ def test_a_place_is_a_path_or_a_whole_address(given, base, public):
 def test_a_place_that_cannot_be_is_a_mistake(given):
     with pytest.raises(Mistake, match="no place for a console"):
         _place(given)
+
+
+def test_a_port_that_is_taken_is_said_before_a_network_is_started(own_home, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert cli.main(["dash", "--no-browser", "--port", port]) == exits.FAILED
+    said = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1 is taken" in said
+    assert "starting" not in said
+    assert not list_devnets()
+
+
+def test_of_several_running_networks_one_must_be_named(own_home, monkeypatch, capsys):
+    monkeypatch.setattr("devnet.state.list_devnets", lambda: [("a", True), ("b", True)])
+    assert cli.main(["dash", "--no-browser", "--port", "0"]) == exits.USAGE
+    assert "several devnets run: a, b" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
