@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -251,3 +251,19 @@ def following() -> Callable[[], AbstractAsyncContextManager[Following]]:
                 await asyncio.gather(running, return_exceptions=True)
 
     return hold
+
+
+@pytest.fixture
+def tell(
+    following: Callable[[], AbstractAsyncContextManager[Following]],
+) -> Callable[[Callable[[Following], Awaitable[None]]], None]:
+    """Follow a network in this process and tell a story on it."""
+
+    def go(story: Callable[[Following], Awaitable[None]]) -> None:
+        async def within() -> None:
+            async with asyncio.timeout(55), following() as held:
+                await story(held)
+
+        asyncio.run(within())
+
+    return go

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
-
-import pytest
 
 from opkit.live import follow
 from opkit.live.book import Book
@@ -19,22 +16,6 @@ from opkit.wire.events import Cursor
 RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
 HARBOR = "harbor-homes-cooperative"
-
-Story = Callable[[Any], Awaitable[None]]
-
-
-@pytest.fixture
-def tell(following: Any) -> Callable[[Story], None]:
-    """Follow a network and tell a story on it."""
-
-    def go(story: Story) -> None:
-        async def within() -> None:
-            async with asyncio.timeout(55), following() as held:
-                await story(held)
-
-        asyncio.run(within())
-
-    return go
 
 
 def test_all_nodes_and_links_are_seen_with_figures_of_the_transport(tell: Any) -> None:

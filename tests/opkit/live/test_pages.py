@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from opkit.live.again import verify_again
 from opkit.live.compute import ComputePage
 from opkit.live.network import NetworkPage
 from opkit.live.pages import PAGES, open_page
 from opkit.live.ports import PageRefused
 from opkit.live.session import Cards
 from opkit.live.verify import verify_bundle
+from opkit.proof.cid import cid_of
+from opkit.story.report import BlobRecord, MarkerRecord
 from opkit.views import nav
 from opkit.wire.compute import GET_TASK, GetTask, ReceiptBundle
 
 RIVER = "river-city-tool-library"
 HARBOR = "harbor-homes-cooperative"
-
-Story = Callable[[Any], Awaitable[None]]
-
-
-@pytest.fixture
-def tell(following: Any) -> Callable[[Story], None]:
-    """Follow a network and tell a story on it."""
-
-    def go(story: Story) -> None:
-        async def within() -> None:
-            async with asyncio.timeout(55), following() as held:
-                await story(held)
-
-        asyncio.run(within())
-
-    return go
 
 
 def shown(page: Any) -> dict[str, str]:
@@ -162,6 +147,32 @@ def test_what_cannot_be_verified_says_why(tell: Any) -> None:
         await held.world.kill(held.live.book.tasks[task_id].home)
         with pytest.raises(PageRefused, match="does not answer"):
             await page.act("verify", {"task": task_id})
+
+    tell(story)
+
+
+def test_bytes_that_nobody_hands_over_fail_their_check_which_names_each_node(tell: Any) -> None:
+    cid = cid_of(b"in no store")
+    told = MarkerRecord(
+        name="BREAD",
+        ok=True,
+        kind="shown",
+        sentence="Bread is there.",
+        evidence={},
+        checks=(),
+        proofs=(BlobRecord(cid=cid, path=f"blobs/{cid}"),),
+        at_ms=1,
+        took_ms=1,
+    )
+
+    async def story(held: Any) -> None:
+        await held.world.kill(HARBOR)
+        await held.eventually(lambda: held.node(HARBOR).health == "down")
+        again = await verify_again(held.live, told)
+        (check,) = again.checks
+        assert not again.ok and not check.ok
+        assert all(one.at.title in check.actual for one in held.live.followed.values())
+        assert "blob-unknown" in check.actual
 
     tell(story)
 
