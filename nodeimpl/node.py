@@ -21,6 +21,8 @@ from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
 from nodeimpl.gateway.limits import GatewayLimits, Rate
+from nodeimpl.history.routes import routes as history_routes
+from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.metrics import Metrics
@@ -142,6 +144,9 @@ class Node:
             limits=network_rules.Limits(),
         )
         await network.restore()
+        history = History(
+            store=store, identity=given.identity, network=given.genesis.network, clock=clock
+        )
         metrics = Metrics()
         metrics.watch_store(store)
         metrics.watch_blobs(blobs)
@@ -150,6 +155,7 @@ class Node:
                 *network_routes(network),
                 *membership_routes(membership),
                 *compute_routes(compute),
+                *history_routes(history),
             ],
             store=store,
             membership=membership,

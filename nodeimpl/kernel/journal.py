@@ -8,15 +8,17 @@ in this journal is refused, never resumed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, select
 
+from nodeimpl.kernel import tree
 from nodeimpl.kernel.schema import journal, store_meta
 from nodeimpl.kernel.statements import sql
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.canonical import canonical
-from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
+from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.base import RecordId
 from opkit.wire.events import EVENTS_PER_PAGE_MAX, Cursor, Event, JournalDiverged
 
@@ -68,22 +70,15 @@ class StoredEntry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last entry: its sequence number (0 before the first) and hash."""
+    """Where the journal ends: the hash of its last entry, and the tree over all of them."""
 
-    sequence: int
-    hash: RecordId
+    hash: RecordId = JOURNAL_START
+    tree: Frontier = field(default_factory=Frontier)
 
-
-def stored_bytes(*, sequence: int, type_name: str, at_ms: int, body: bytes) -> bytes:
-    """Return the canonical JSON that an entry's hash covers.
-
-    Args:
-        type_name: the event's type, lower-case ASCII by its own rule.
-        body: canonical JSON already; it is put in its place as it is.
-    """
-    head = f'{{"at_ms":{at_ms},"body":'.encode("ascii")
-    tail = f',"sequence":{sequence},"type":"{type_name}"}}'.encode("ascii")
-    return head + body + tail
+    @property
+    def sequence(self) -> int:
+        """The last entry's sequence number; 0 before the first."""
+        return self.tree.size
 
 
 def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
@@ -103,14 +98,20 @@ def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
             previous=head.hash,
             hash=digest,
         )
-        head = Head(sequence, digest)
+        frontier, completed = head.tree.append(leaf_hash(stored))
+        tree.keep(tx, size=sequence, completed=completed)
+        head = Head(digest, frontier)
     return head
 
 
 def read_head(tx: Tx) -> Head:
-    """Return the last entry that is committed."""
+    """Return where the journal ends, as it is committed.
+
+    Raises:
+        SchemaBroken: entries or parts of the tree are missing.
+    """
     row = tx.one(_LAST)
-    return Head(row[0], row[1]) if row else Head(0, JOURNAL_START)
+    return Head(row[1], tree.read_frontier(tx, size=row[0])) if row else Head()
 
 
 def read_generation(tx: Tx) -> int:
@@ -153,6 +154,6 @@ def _check_place(tx: Tx, cursor: Cursor, *, generation: int) -> None:
         row = tx.one(_HASH_AT, at=cursor.sequence)
         found = row[0] if row else None
     if cursor.generation != generation or found != cursor.hash:
-        head = read_head(tx)
-        standing = Cursor(generation=generation, sequence=head.sequence, hash=head.hash)
+        last = tx.one(_LAST) or (0, JOURNAL_START)
+        standing = Cursor(generation=generation, sequence=last[0], hash=last[1])
         raise JournalDiverged(cursor=str(cursor), head=str(standing))

@@ -53,6 +53,15 @@ journal = Table(
 )
 """The events, in order, each linked to the one before by its hash."""
 
+journal_tree = Table(
+    "journal_tree",
+    metadata,
+    Column("level", Int64, primary_key=True, autoincrement=False),
+    Column("position", Int64, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+"""Nodes of the journal's Merkle tree: complete subtrees, of every eighth level but the leaves'."""
+
 journal_listener = Table(
     "journal_listener",
     metadata,

@@ -31,6 +31,7 @@ from nodeimpl.kernel.sqlite import SqliteEngine
 from nodeimpl.kernel.statements import Statement, insert_new, sql, upsert
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.kernel.writer import Ended, Job, Writer
+from opkit.proof.merkle import Frontier
 from opkit.wire.events import Cursor
 from opkit.wire.gateway import StoreBusy
 
@@ -138,7 +139,7 @@ class Store:
         Raises:
             StoreLocked: another process owns it.
             SchemaNewer: a newer version has written it.
-            SchemaBroken: it is not what its revision says.
+            SchemaBroken: it is not what its revision says, or parts of the journal are missing.
             ValueError: the URL names no engine that there is.
         """
         limits = limits or StoreLimits()
@@ -146,7 +147,11 @@ class Store:
         session = await asyncio.to_thread(_own, chosen, url)
         try:
             reads = _reads(chosen, clock=clock, readers=limits.readers)
-            return cls(engine=chosen, session=session, reads=reads, clock=clock, limits=limits)
+            try:
+                return cls(engine=chosen, session=session, reads=reads, clock=clock, limits=limits)
+            except Exception:
+                reads.close()
+                raise
         except Exception:
             session.close()
             chosen.disown()
@@ -190,6 +195,10 @@ class Store:
         """Return the place after the last committed entry."""
         head = self._head
         return Cursor(generation=self.generation, sequence=head.sequence, hash=head.hash)
+
+    def tree(self) -> Frontier:
+        """Return the Merkle tree's right edge over all committed entries, those up to `head`."""
+        return self._head.tree
 
     async def read_journal(self, *, after: Cursor | None, entries_max: int) -> list[StoredEntry]:
         """Return at most `entries_max` (1 to 1000) entries after `after`, or from the first.

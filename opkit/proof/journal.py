@@ -26,3 +26,15 @@ def entry_hash(*, previous: RecordId, stored: bytes) -> RecordId:
         stored: exactly the bytes that the store keeps.
     """
     return hashlib.sha256(_DOMAIN + bytes.fromhex(previous) + stored).hexdigest()
+
+
+def stored_bytes(*, sequence: int, type_name: str, at_ms: int, body: bytes) -> bytes:
+    """Return the canonical JSON that an entry's hash covers.
+
+    Args:
+        type_name: the event's type, lower-case ASCII by its own rule.
+        body: canonical JSON already; it is put in its place as it is.
+    """
+    head = f'{{"at_ms":{at_ms},"body":'.encode("ascii")
+    tail = f',"sequence":{sequence},"type":"{type_name}"}}'.encode("ascii")
+    return head + body + tail

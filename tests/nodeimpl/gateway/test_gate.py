@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 import opkit.wire.compute
+import opkit.wire.journal
 import opkit.wire.network  # noqa: F401 - registers its endpoints
 from nodeimpl.gateway.limits import GatewayLimits, Rate
 from nodeimpl.kernel.binding import Route
@@ -33,6 +34,10 @@ EXAMPLES = {
     "task_id": "0" * 32,
     "wasm_hash": "any",
     "cid": "any",
+    "sequence": "1",
+    "size": "1",
+    "first": "1",
+    "second": "1",
 }
 
 EVERY = [each for each in ENDPOINTS.values() if each is not READ_JOURNAL]

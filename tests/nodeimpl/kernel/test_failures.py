@@ -15,6 +15,7 @@ from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.kernel.engine import Cursor, Session
 from nodeimpl.kernel.sqlite import SqliteEngine, SqliteSession
 from nodeimpl.kernel.store import Store, StoreFailed, Tx
+from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import NodeStarted
 
@@ -142,6 +143,10 @@ def test_a_failure_at_any_step_leaves_nothing_and_every_caller_of_the_group_hear
         assert await store.write(lambda tx: (notes.add(tx, 99), tx.announce(STARTED))[0]) == 99
         entries = await store.read_journal(after=None, entries_max=100)
         assert [entry.sequence for entry in entries] == list(range(1, len(kept) + 3))
+        whole = Frontier()
+        for entry in entries:
+            whole, _ = whole.append(leaf_hash(entry.stored))
+        assert store.tree() == whole, "what was lost is no leaf of the journal's tree"
         await store.close()
 
     for at in range(1, total + 1):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from nodeimpl.kernel import follow as follow_module
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.journal import StoredEntry, stored_bytes
+from nodeimpl.kernel.journal import StoredEntry
 from nodeimpl.kernel.store import Store, StoreClosed, Tx
 from opkit.proof.canonical import canonical
-from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.wire.endpoint import Scope
 from opkit.wire.events import Cursor, JournalDiverged
 from opkit.wire.network import ClockFixed, NodeStarted, PeerLost

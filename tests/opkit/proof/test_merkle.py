@@ -229,6 +229,7 @@ def test_a_rewritten_history_is_not_consistent(one: int, other: int, changed: in
         (0, 2, [], "not shown to begin"),
         (2, 2, [EMPTY_ROOT], "longer"),
         (3, 8, [b"short"], "has 32 bytes"),
+        (1, 2, [EMPTY_ROOT, EMPTY_ROOT], "longer"),
         (3, 8, [], "ends below"),
         (4, 8, [], "ends below"),
     ],
@@ -256,6 +257,14 @@ def test_a_leaf_never_passes_for_an_inner_node() -> None:
         verify_inclusion(
             leaf=leaf_hash(left + right), index=0, size=1, path=[], root=node_hash(left, right)
         )
+
+
+def test_a_leaf_is_not_shown_in_a_smaller_tree_by_a_longer_path() -> None:
+    left, right = leaf_hash(b"left"), leaf_hash(b"right")
+    root = node_hash(left, right)
+    verify_inclusion(leaf=right, index=1, size=2, path=[left], root=root)
+    with pytest.raises(ProofError, match="longer than the tree is high"):
+        verify_inclusion(leaf=right, index=0, size=1, path=[left], root=root)
 
 
 def test_a_frontier_of_another_size_is_a_programmers_mistake() -> None:

@@ -18,11 +18,13 @@ from opkit.proof.report import ReportStatement, read_report, sign_report
 from opkit.wire.base import Jws
 from opkit.wire.compute import RECEIPT_TYP, Receipt
 from opkit.wire.genesis import CHARTER_TYP, Charter
+from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
 from opkit.wire.network import CLOCK_TYP, ClockRecord
 
 Reader = Callable[[Any, Jws], object]
-KINDS = ["charter", "clock", "genesis", "login", "manifest", "member", "receipt", "report", "token"]
+KINDS = ["charter", "clock", "genesis", "journal-head", "login", "manifest", "member", "receipt"]
+KINDS += ["report", "token"]
 
 
 def objects_of(network: Any) -> dict[str, Jws]:
@@ -42,12 +44,23 @@ def objects_of(network: Any) -> dict[str, Jws]:
         expires_at_ms=2,
         token_id="0" * 32,
     )
+    head = JournalHead(
+        network=network.name,
+        aud="journal",
+        node=operator.did,
+        generation=1,
+        size=0,
+        root="0" * 64,
+        hash="0" * 64,
+        issued_at_ms=1,
+    )
     charter = network.view.charter("tool-library")
     report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
     return {
         "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
         "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
         "genesis": network.view.token,
+        "journal-head": jws.sign(head, typ=JOURNAL_HEAD_TYP, identity=operator),
         "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
         "manifest": manifest,
         "member": network.record("-/pilar", did=node.did),
@@ -68,6 +81,7 @@ READERS: dict[str, Reader] = {
     "charter": by_operator(CHARTER_TYP, Charter),
     "clock": by_operator(CLOCK_TYP, ClockRecord),
     "genesis": lambda network, token: (network, read_genesis(token)),
+    "journal-head": by_operator(JOURNAL_HEAD_TYP, JournalHead),
     "login": by_operator(LOGIN_TYP, Login),
     "manifest": lambda network, token: verify_manifest(
         token, genesis=network.view, member=founding_members(network.view)["-/operator"]

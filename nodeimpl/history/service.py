@@ -1,0 +1,79 @@
+"""The history domain: signs where the journal stands, and shows what is in it.
+
+A head is read from what the store has committed, so no signature is ever ahead of the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nodeimpl.history.rules import judge_place
+from nodeimpl.kernel import tree
+from nodeimpl.kernel.binding import Caller
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.store import Store
+from opkit.proof import jws
+from opkit.proof.keys import Identity
+from opkit.wire import journal as wire
+from opkit.wire.base import NetworkId, RecordId
+
+
+class History:
+    """Answers for the journal of one store, under the node's key."""
+
+    def __init__(
+        self, *, store: Store, identity: Identity, network: NetworkId, clock: Clock
+    ) -> None:
+        """Keep the parts; `identity` is the node's own."""
+        self._store = store
+        self._identity = identity
+        self._network = network
+        self._clock = clock
+
+    async def head(self, ask: wire.AskJournalHead, caller: Caller | None) -> wire.SignedJournalHead:
+        """Sign where the journal stands."""
+        cursor, frontier = self._store.head(), self._store.tree()
+        head = wire.JournalHead(
+            network=self._network,
+            aud="journal",
+            node=self._identity.did,
+            generation=cursor.generation,
+            size=frontier.size,
+            root=frontier.root().hex(),
+            hash=cursor.hash,
+            issued_at_ms=self._clock.now_ms(),
+        )
+        token = jws.sign(head, typ=wire.JOURNAL_HEAD_TYP, identity=self._identity)
+        return wire.SignedJournalHead(head=token)
+
+    async def inclusion(self, ask: wire.AskInclusion, caller: Caller | None) -> wire.InclusionProof:
+        """Show that an entry is among the first so many; refuses as `judge_place` does."""
+        judge_place(shown=ask.sequence, tree=ask.size, size=self._store.tree().size)
+        path = await self._store.read(
+            lambda tx: tree.inclusion_path(tx, index=ask.sequence - 1, size=ask.size)
+        )
+        return wire.InclusionProof(
+            generation=self._store.generation,
+            sequence=ask.sequence,
+            size=ask.size,
+            path=_hex(path),
+        )
+
+    async def consistency(
+        self, ask: wire.AskConsistency, caller: Caller | None
+    ) -> wire.ConsistencyProof:
+        """Show that one tree begins another; refuses as `judge_place` does."""
+        judge_place(shown=ask.first, tree=ask.second, size=self._store.tree().size)
+        path = await self._store.read(
+            lambda tx: tree.consistency_path(tx, first=ask.first, second=ask.second)
+        )
+        return wire.ConsistencyProof(
+            generation=self._store.generation,
+            first=ask.first,
+            second=ask.second,
+            path=_hex(path),
+        )
+
+
+def _hex(path: Sequence[bytes]) -> tuple[RecordId, ...]:
+    return tuple(each.hex() for each in path)
