@@ -35,6 +35,10 @@ _BOW: Final = 26
 """How far the ends of a bow lie below its middle, in hundredths of the map's height."""
 
 
+_NAMED_ABOVE: Final = 49
+"""Nodes that stand higher than this have their names above them, the others below."""
+
+
 class Place(NamedTuple):
     """A place on the map, in hundredths of its width and height."""
 
@@ -177,7 +181,8 @@ class _Map:
     def _label_place(self, link: LinkFigure) -> Place:
         """Return the middle of a side; on a diagonal a place near its first end, clockwise.
 
-        Diagonals meet in the middle of the map, where their labels would cover each other. Those
+        A side that comes down to a node whose name stands above it is labelled near its upper end,
+        clear of the name. Diagonals meet in the middle of the map, where their labels would cover each other. Those
         of a selected node stand near the others' ends for the same reason.
         """
         count = len(self._nodes)
@@ -188,6 +193,8 @@ class _Map:
         if self.crowded and self._selected in (first, second):
             along = 0.7 if first == self._selected else 0.3
         one, other = self._places[first], self._places[second]
+        if side and not self.crowded and one.y != other.y and max(one.y, other.y) < _NAMED_ABOVE:
+            along = 0.34 if one.y < other.y else 0.66
         return Place(one.x + (other.x - one.x) * along, one.y + (other.y - one.y) * along)
 
     def _words(self, link: LinkFigure) -> str:
@@ -210,7 +217,7 @@ class _Map:
 
 def _node(node: NodeFigure, place: Place, *, selected: bool) -> str:
     kind = "busy" if node.health == "up" and node.busy else node.health
-    side = "above" if place.y < 49 else "below"
+    side = "above" if place.y < _NAMED_ABOVE else "below"
     return (
         f'<div id="node-{escape(node.org)}" class="node {kind} {side}" '
         f'style="left:{place.x}%;top:{place.y}%">'

@@ -88,6 +88,24 @@ def test_a_link_that_is_lost_between_two_living_nodes_says_so(networks):
     assert link_words(replace(lost, state="cut")) == "cut on purpose"
 
 
+def test_the_line_down_to_a_node_is_labelled_clear_of_the_name_above_that_node(networks):
+    figures = networks(5)
+    places = dict(zip((node.org for node in figures.nodes), ring(5), strict=True))
+    tops = {
+        frozenset((link.a, link.b)): re.search(
+            rf'id="link-{link.a}-{link.b}" class="on-line" style="left:[\d.]+%;top:([\d.]+)%"',
+            topology(figures),
+        )
+        for link in figures.links
+    }
+    top = min(places, key=lambda org: places[org].y)
+    sides = {org: tops[frozenset((top, org))] for org in places if 0 < places[org].y < 49}
+    assert len(sides) == 2
+    for org, found in sides.items():
+        assert found is not None
+        assert float(found[1]) < places[org].y * 0.4
+
+
 def test_a_crowded_map_labels_only_what_has_something_to_say(networks):
     figures = networks(12)
 
