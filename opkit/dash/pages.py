@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import urlsplit
 
 from opkit.views.header import bar
 from opkit.views.nav import PAGES
@@ -18,6 +19,9 @@ VIEWER_POLICY = (
     "frame-ancestors 'none'"
 )
 """What a page without Jupyter's scripts may do. Inline styles place things; they run nothing."""
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts whose addresses lead other machines to themselves."""
 
 LIVE = ("first.js", "board.js")
 """The scripts of a page with a live part."""
@@ -102,6 +106,11 @@ def fill(frame: str, cards: dict[str, str]) -> str:
     return frame
 
 
+def broken_off(site: Site) -> str:
+    """Return what ends a page whose kernel failed after the page had begun: it is not live."""
+    return f'<i data-failed></i><script type="module" src="{site.asset("first.js")}"></script>'
+
+
 def landing(site: Site, *, viewer: bool, state: str, health: str, invitation: str) -> str:
     """Return the landing page: what each page answers, how the network is, whom to invite.
 
@@ -129,10 +138,16 @@ def landing(site: Site, *, viewer: bool, state: str, health: str, invitation: st
 
 
 def _invitation(address: str) -> str:
+    here = (
+        '<p class="soft">It opens on this machine alone. For other screens in the room: '
+        "<code>opkit dash --host ADDRESS</code>, or a reverse proxy.</p>"
+        if urlsplit(address).hostname in LOOPBACK
+        else ""
+    )
     return (
         '<section class="card"><h2>Who may look on?</h2>'
         "<p>Whoever has this address sees every page, live, and can change nothing.</p>"
-        f'<p><code id="invitation">{escape(address)}</code></p>'
+        f'<p><code id="invitation">{escape(address)}</code></p>{here}'
         f'<button class="act" type="button" data-copy="{escape(address)}">'
         "Copy the viewers' address</button></section>"
     )

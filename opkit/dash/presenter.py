@@ -28,22 +28,7 @@ from opkit.dash.limits import Budget
 
 NAME_CHARS_MAX = 64
 KERNEL_ID = re.compile(r'"kernelId": "([\w-]+)"')
-FAILED = (
-    "<script>document.getElementById('first').remove();"
-    "document.getElementById('failed').hidden=false</script>"
-)
-"""Ends a page whose kernel failed after the page had begun: what was drawn is not live."""
-
 BAR, FIRST = "<!--opkit:bar-->", "<!--opkit:first-->"
-
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-"""As narrow as JupyterLab's scripts allow: they compile schemas, and anywidget imports a module
-from a blob. Nothing outside this server is reached either way."""
 
 
 class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voila has no types.
@@ -59,7 +44,7 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
         if desk.opening + len(desk.taken) >= desk.limits.presenters_max:
             self._full(name)
             return
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", pages.VIEWER_POLICY)
         frame, cards = desk.first_cards(name)
         bar = pages.fill(desk.site.bar(current=name, viewer=False), cards)
         first = pages.fill(frame, cards)
@@ -73,7 +58,7 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
             self.log.exception("the page %s could not be started", name)
             if not self._headers_written:
                 raise
-            self.write(FAILED)
+            self.write(pages.broken_off(desk.site))
         self.finish()
 
     async def _rendered(self, name: str) -> AsyncIterator[str]:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_server.base.handlers import FileFindHandler
-from jupyterlab_server.themes_handler import ThemesHandler
-from voila.static_file_handler import MultiStaticFileHandler
-
 from opkit.dash import handlers, presenter
 
 if TYPE_CHECKING:
@@ -37,20 +33,4 @@ def routes(server: ConsoleServer) -> list[Any]:
         (f"api/kernels/{KERNEL}/channels", presenter.KernelChannels),
         (f"voila/api/shutdown/{KERNEL}", presenter.KernelEnd),
     ]
-    return [(base + path, *rest) for path, *rest in [*ours, *_libraries(server)]]
-
-
-def _libraries(server: ConsoleServer) -> list[Any]:
-    """Return where a presenter's page finds JupyterLab's scripts; none of them is a secret."""
-    themes = {
-        "themes_url": "/voila/api/themes",
-        "path": server.themes_dir,
-        "labextensions_path": server.labextensions_path,
-        "no_cache_paths": ["/"],
-    }
-    extensions = {"path": server.labextensions_path, "no_cache_paths": ["/"]}
-    return [
-        ("voila/static/(.*)", MultiStaticFileHandler, {"paths": server.static_paths}),
-        ("voila/api/themes/(.*)", ThemesHandler, themes),
-        ("voila/labextensions/(.*)", FileFindHandler, extensions),
-    ]
+    return [(base + path, *rest) for path, *rest in ours]

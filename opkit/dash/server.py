@@ -28,7 +28,6 @@ from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
 from voila.configuration import VoilaConfiguration
-from voila.utils import get_voila_labextensions_path
 
 from opkit.dash.access import Door, Keys, PresentersOnly, Role
 from opkit.dash.desk import SETTING, Desk
@@ -43,14 +42,6 @@ from opkit.dash.routes import routes
 from opkit.dash.static import load_assets
 from opkit.live.ports import Page
 from opkit.live.session import Changes
-
-WIDGETS = frozenset(
-    {"anywidget", "@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"}
-)
-"""The extensions of JupyterLab that a page needs; every other one that is installed is left out.
-
-Denied and not allowed: Voila's allow list also drops the provider of widgets that it ships itself.
-"""
 
 TEMPLATE = "opkit"
 END_DEADLINE_MS = 10_000
@@ -228,7 +219,6 @@ def _config(settings: Settings, site: Site) -> Config:
                 "kernel_spec_manager_class": ThisPython,
                 "preheat_kernel": limits.ready_per_page > 0,
                 "default_pool_size": limits.ready_per_page,
-                "extension_denylist": _needless_extensions(),
                 "resources": {
                     "opkit": {"assets": site.asset(""), "titles": dict(TITLES)},
                 },
@@ -244,13 +234,6 @@ def _config(settings: Settings, site: Site) -> Config:
             },
         }
     )
-
-
-def _needless_extensions() -> list[str]:
-    """Return the installed extensions of JupyterLab that no page needs."""
-    from jupyterlab_server.config import get_federated_extensions
-
-    return sorted(set(get_federated_extensions(get_voila_labextensions_path())) - WIDGETS)
 
 
 def _show_template_folder() -> None:

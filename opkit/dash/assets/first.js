@@ -5,7 +5,7 @@ const failed = document.getElementById("failed");
 
 function look() {
   const drawn = board.querySelector("[data-card]:not(:empty)");
-  const broken = !drawn && failed && board.querySelector("[data-mime-type$=error]");
+  const broken = !drawn && failed && board.querySelector("[data-failed]");
   if (!drawn && !broken) return;
   watching.disconnect();
   if (broken) failed.hidden = false;

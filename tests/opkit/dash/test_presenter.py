@@ -137,13 +137,37 @@ def test_a_page_shows_no_source_and_talks_to_its_widget(serving):
         served.live.raise_()
         async with presenting(served) as (_, __, socket, page):
             assert '<div data-card="number"><b>1</b></div>' in page, "what stands now, at once"
-            assert "widget-view+json" in page
             for source in ("import asyncio", "class Page", "from opkit.live"):
                 assert source not in page
             asked = message("comm_info_request", {"target_name": "jupyter.widget"})
             await socket.send(json.dumps(asked))
             comms = (await answer_to(socket, "comm_info_reply"))["content"]["comms"]
-            assert comms
+            widget = re.search(r'data-widget="(\w+)"', page)[1]
+            assert widget in comms
+            hello = {"method": "custom", "content": {"do": "hello"}}
+            await socket.send(json.dumps(message("comm_msg", {"comm_id": widget, "data": hello})))
+            said = (await answer_to(socket, "comm_msg"))["content"]
+            assert said["comm_id"] == widget
+            assert said["data"]["content"]["cards"] == [["number", "<b>from the kernel</b>"]]
+
+    serving(talk)
+
+
+def test_a_presenters_page_loads_our_own_scripts_and_no_other(serving):
+    async def talk(served):
+        async with served.browser(Role.PRESENTER) as presenter:
+            page = await presenter.get("network")
+            files = re.findall(r'(?:src|href)="(/[^"]+\.\w+)"', page.text)
+            assert any(path.endswith("/present.js") for path in files)
+            for path in files:
+                assert path.startswith("/assets/"), path
+                assert (await presenter.get(path)).status_code == 200
+            assert re.findall(r"<script(?![^>]* src=)[^>]*>", page.text) == [
+                '<script id="kernel" type="application/json">'
+            ], "it names the kernel, and runs nothing"
+            policy = page.headers["Content-Security-Policy"]
+            assert "script-src 'self';" in policy
+            assert "unsafe-eval" not in policy
 
     serving(talk)
 
@@ -226,7 +250,8 @@ def test_a_page_whose_cell_fails_says_so_and_tells_nothing_of_why(serving):
         async with served.browser(Role.PRESENTER) as presenter:
             page = (await presenter.get("network")).text
             assert "4711" not in page
-            assert '"output_type": "error"' in page
+            assert "data-failed" in page
+            assert "data-widget" not in page
             assert 'id="failed"' in page
 
     serving(talk)
