@@ -158,7 +158,7 @@ def test_questions_run_beside_each_other(network):
 
     async def story():
         async with network(prepare=prepare) as (ana, ben):
-            asks = [ana.peers.ask(ben.did, LOAD, ASK) for _ in range(50)]
+            asks = [ana.peers.ask(ben.did, LOAD, ASK, deadline_ms=30_000) for _ in range(50)]
             assert await asyncio.gather(*asks) == [load()] * 50
 
     asyncio.run(story())
