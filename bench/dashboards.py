@@ -74,11 +74,11 @@ class Stand:
 
 
 @contextmanager
-def stand(*options: str) -> Iterator[Stand]:
+def stand(*options: str, profile: str = "three") -> Iterator[Stand]:
     """Have all of it meanwhile; `options` are for `opkit dash`."""
     with ExitStack() as stack:
         stack.enter_context(state_home())
-        name = stack.enter_context(devnet())
+        name = stack.enter_context(devnet(profile))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="opkit-bench-")))
         serving = stack.enter_context(console(name, *options, log=folder / "dash.log"))
         yield Stand(devnet=name, console=serving, browser=stack.enter_context(browser()))
@@ -154,8 +154,11 @@ async def _dates(name: str) -> dict[str, int]:
 
 
 def plots() -> list[Row]:
-    """What a page costs whose plots move four times a second: its kernel, and its frames."""
-    with stand() as here, visit(here.browser) as seen:
+    """What a page costs while it draws ten plots, one for each link of five nodes, twice a second.
+
+    That is more than four plots at 4 Hz; events come at 4 Hz beside it.
+    """
+    with stand(profile="federation") as here, visit(here.browser) as seen:
         enter(seen, here.console)
         open_page(seen, "Network")
         with events(here.devnet, per_s=4):
@@ -169,9 +172,9 @@ def plots() -> list[Row]:
             ]
             sizes = [_pss(each) for each in kernels]
     return [
-        row("live page at 4 Hz, kernel", max(shares), "% core", target="<= 5", of=shares),
-        row("live page at 4 Hz, memory (PSS)", max(sizes), "MB", target="<= 90", of=sizes),
-        row("live page at 4 Hz, frames", median(frames), "1/s", target=">= 30", of=frames),
+        row("page with ten live plots, kernel", max(shares), "% core", target="<= 5", of=shares),
+        row("page with ten live plots, memory (PSS)", max(sizes), "MB", target="<= 90", of=sizes),
+        row("page with ten live plots, frames", median(frames), "1/s", target=">= 30", of=frames),
     ]
 
 

@@ -34,9 +34,9 @@ def state_home() -> Iterator[None]:
 
 
 @contextmanager
-def devnet() -> Iterator[str]:
-    """Have a devnet of three nodes running meanwhile; yield its name."""
-    opkit("devnet", "up", NAME)
+def devnet(profile: str = "three") -> Iterator[str]:
+    """Have a devnet running meanwhile, of three nodes unless said otherwise; yield its name."""
+    opkit("devnet", "up", NAME, "--profile", profile)
     try:
         yield NAME
     finally:
