@@ -84,6 +84,7 @@ def in_words(why: str, network: NetworkFigures) -> str:
     """Return a reason with each node called by its organisation's name, as plain text."""
     for node in network.nodes:
         why = why.replace(node.did, node.title)
+        why = why.replace(node.url, node.title) if node.url else why
     return why
 
 

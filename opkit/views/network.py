@@ -203,7 +203,9 @@ def _happening(each: Happening, figures: NetworkFigures, *, opened: bool) -> str
 
 def _old(node: NodeFigure, figures: NetworkFigures) -> str:
     """Return why a node is not up, and how old its figures are."""
-    why = f"<p>{escape(node.why[:1].upper())}{sentence_html(node.why[1:])}.</p>" if node.why else ""
+    said = node.why[:1].lower() + node.why[1:]
+    silent = f"It does not answer: {said}" if node.health == "down" else f"It is not ready: {said}"
+    why = f"<p>{sentence_html(silent)}.</p>" if said else ""
     seen = moment_html(node.seen_ms, now_ms=figures.now_ms)
     return f'{why}<p class="soft">What follows is what it said at {seen}.</p>'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as markup
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -308,7 +309,7 @@ def receipt_record():
 
 def test_a_verification_shows_beside_the_marker_that_it_is_of():
     found = Verification(
-        task_id="DOUGH_MADE",
+        subject="DOUGH_MADE",
         at_ms=1,
         ok=True,
         verdict="verified",
@@ -324,7 +325,7 @@ def test_a_verification_shows_beside_the_marker_that_it_is_of():
 
 def test_what_can_be_done_with_evidence_and_what_that_found_stand_before_the_long_list_of_checks():
     found = Verification(
-        task_id="DOUGH_MADE", at_ms=1, ok=False, verdict="failed", checks=(), bundle=None
+        subject="DOUGH_MADE", at_ms=1, ok=False, verdict="failed", checks=(), bundle=None
     )
     shown = console_evidence.evidence(figures(view(1), again=found))
     places = [shown.index(each) for each in ("Verify again", "Verified again", "tell-checks")]
@@ -346,6 +347,11 @@ def test_why_a_story_stopped_names_organisations_not_keys():
     told = console.story(figures(stage))
     assert DID not in told
     assert "The &lt;mill&gt;" in told
+    silent = replace(node("mill"), url="http://127.0.0.1:4")
+    why = "no answer from http://127.0.0.1:4: all attempts failed"
+    assert console.in_words(why, replace(network(), nodes=(node("bakery"), silent))) == (
+        "no answer from The <mill>: all attempts failed"
+    )
 
 
 def test_evidence_that_somebody_chose_is_brought_into_view_and_no_other():

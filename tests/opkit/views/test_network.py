@@ -164,7 +164,7 @@ def test_a_nodes_page_shows_what_it_says_of_itself(networks):
 def test_a_dead_nodes_figures_are_called_old(broken):
     html = network.node(broken, broken.nodes[1].org)
 
-    assert "<p>Killed.</p>" in html
+    assert "<p>It does not answer: killed.</p>" in html
     assert "What follows is what it said at" in html
     assert "Nobody." in html
 
