@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from bench.browser import PATIENCE_MS, Visit
 from bench.console import Console
@@ -67,11 +66,6 @@ def wait_until(seen: Visit, expression: str) -> None:
         if time.monotonic() > limit:
             raise TimeoutError(f"{seen.page.url}: not {expression}")
         seen.page.wait_for_timeout(20)
-
-
-def path_of(seen: Visit) -> str:
-    """Return the path of the page's address."""
-    return urlsplit(seen.page.url).path
 
 
 LAYOUT: Final = """() => {

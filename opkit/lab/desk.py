@@ -10,8 +10,7 @@ await net.close()
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from opkit.client import TaskResult
@@ -26,7 +25,7 @@ from opkit.proof.checks import Verdict
 from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import verify_receipt
 from opkit.story.flow import Flow
-from opkit.story.hold import Held
+from opkit.story.hold import Held, opened
 from opkit.story.world import World
 from opkit.views.reprdesk import NodeNow, desk_html
 from opkit.wire.compute import ModuleInfo, ReceiptBundle, TaskView
@@ -167,14 +166,5 @@ async def open_desk(
         flows: what can be told in it, by name.
     """
     enable()
-    held = Held(_opened(opening))
+    held = Held(opened(opening))
     return Desk(await held.open(), held, flows or {})
-
-
-@asynccontextmanager
-async def _opened(opening: Awaitable[World]) -> AsyncIterator[World]:
-    world = await opening
-    try:
-        yield world
-    finally:
-        await world.close()

@@ -37,7 +37,7 @@ async def verify_again(live: Live, told: MarkerRecord) -> Verification:
             checks.append(await _named_anew(live, proof, number))
     ok = bool(checks) and all(check.ok for check in checks)
     return Verification(
-        task_id=told.name,
+        subject=told.name,
         at_ms=live.now_ms(),
         ok=ok,
         verdict="verified" if ok else FAILED,

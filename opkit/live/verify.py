@@ -36,7 +36,7 @@ def verify_bundle(live: Live, task_id: str, bundle: ReceiptBundle) -> Verificati
     """Return a receipt with every check, whoever handed it over."""
     verdict, receipt = examine_receipt(bundle, genesis=live.source.genesis)
     return Verification(
-        task_id=task_id,
+        subject=task_id,
         at_ms=live.now_ms(),
         ok=verdict.ok and verdict.anchored,
         verdict=f"{verdict.subject}: {verdict.status}",

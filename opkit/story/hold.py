@@ -7,8 +7,11 @@ opened it. So one task owns the context manager from open to close; cells only s
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeVar
+
+from opkit.story.world import World
 
 T = TypeVar("T")
 
@@ -62,3 +65,13 @@ class Held(Generic[T]):
                 raise
             # Whoever waits in `open` gets the failure; raising it here too would report it twice.
             ready.set_exception(early)
+
+
+@asynccontextmanager
+async def opened(opening: Awaitable[World]) -> AsyncIterator[World]:
+    """Hold a world, from awaiting what opens it to closing it."""
+    world = await opening
+    try:
+        yield world
+    finally:
+        await world.close()

@@ -6,15 +6,14 @@ It is shown as running when the step begins and changes in place when it ends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from html import escape
 from typing import Any, TypeVar
 
 from opkit.proof.cid import cid_of
 from opkit.story.evidence import NotShown
 from opkit.story.flow import Flow
-from opkit.story.hold import Held
+from opkit.story.hold import Held, opened
 from opkit.story.report import Report
 from opkit.story.states import State
 from opkit.story.telling import Telling, Told
@@ -63,7 +62,7 @@ async def tell(flow: Flow[S], opening: Awaitable[World]) -> NotebookStory:
         opening: the coroutine that opens the world, not awaited yet: one task will own the world
             from here to `close`.
     """
-    held = Held(_opened(opening))
+    held = Held(opened(opening))
     world = await held.open()
     try:
         telling = flow.tell(world, on_told=show)
@@ -131,15 +130,6 @@ def _html(state: State, sentence: str, name: str, problem: str) -> str:
         f'<small style="color:{colour}">{escape(state.word)}</small><br>'
         f"<code>{escape(name)}</code>{more}</div>"
     )
-
-
-@asynccontextmanager
-async def _opened(opening: Awaitable[World]) -> AsyncIterator[World]:
-    world = await opening
-    try:
-        yield world
-    finally:
-        await world.close()
 
 
 def _show(bundle: dict[str, Any], *, display_id: str, first: bool) -> None:

@@ -1,8 +1,8 @@
 """The parts that every page is made of. What is passed as markup says so; all else is escaped.
 
 A control carries `data-act` and its arguments as `data-…`; whoever shows the page sends both to the
-page's `act`. `data-key` binds a key to it, `data-copy` copies, and
-what carries `data-new` is tinted when it comes.
+page's `act`. `data-key` binds a key to it, `data-copy` copies, and what carries `data-new` is
+tinted when it comes.
 """
 
 from __future__ import annotations

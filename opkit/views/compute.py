@@ -216,7 +216,7 @@ def task(figures: ComputeFigures, task_id: str, verification: Verification | Non
             "here, with both of its sides."
         )
         return card(question, empty("No task is chosen.", hint))
-    verified = verification if verification and verification.task_id == task_id else None
+    verified = verification if verification and verification.subject == task_id else None
     back = control("Close", "close", kind="quiet", key="Escape")
     opened = escape(task_id)
     body = (
@@ -264,7 +264,7 @@ def _save(verified: Verification) -> str:
     said = json.dumps(verified.bundle.model_dump(mode="json"), indent=2)
     return (
         f'<button type="button" class="act" data-copy="{escape(said)}">Copy the receipt</button>'
-        f'<a class="act" download="{escape(verified.task_id[:12])}.receipt.json" '
+        f'<a class="act" download="{escape(verified.subject[:12])}.receipt.json" '
         f'href="data:application/json,{quote(said)}">Save proof</a>'
     )
 

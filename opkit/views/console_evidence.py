@@ -63,7 +63,7 @@ def evidence(figures: ConsoleFigures) -> str:
             "stand here as soon as it is.</p>"
         )
     told = step.record
-    again = figures.again if figures.again and figures.again.task_id == step.marker else None
+    again = figures.again if figures.again and figures.again.subject == step.marker else None
     chosen = figures.selected == step.marker
     follow = control("Follow the story", "follow") if chosen else ""
     place = f' data-begins="{escape(step.marker)}"'
@@ -164,7 +164,7 @@ def _again(again: Verification | None) -> str:
         '<section class="tell-again" aria-live="polite">'
         f"<h2>Verified again, here, at {clock_text(again.at_ms)} UTC</h2>"
         f'<p><span class="pill t-{tone}">{escape(again.verdict)}: {held} of {len(again.checks)} '
-        f'checks hold</span></p><details id="again-{escape(again.task_id)}"{shown}>'
+        f'checks hold</span></p><details id="again-{escape(again.subject)}"{shown}>'
         f'<summary class="act">Show what was checked</summary>{check_rows(again.checks)}</details>'
         "</section>"
     )

@@ -161,9 +161,15 @@ class TaskFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """A receipt that was verified here, with each check and both of its sides."""
+    """What was verified here, with each check and both of its sides.
 
-    task_id: str
+    Attributes:
+        subject: a task by its id, or a sentence of a story by its marker.
+        bundle: the receipt that was looked at, if it was one.
+        facts: what the receipt says beyond its checks, in words.
+    """
+
+    subject: str
     at_ms: int
     ok: bool
     verdict: str

@@ -307,7 +307,7 @@ def verification_of(task_id: str, *, ok: bool) -> Verification:
         ),
     )
     return Verification(
-        task_id=task_id,
+        subject=task_id,
         at_ms=NOW - 5_000,
         ok=ok,
         verdict="The receipt is verified from the genesis that this machine keeps."

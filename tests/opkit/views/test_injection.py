@@ -151,7 +151,7 @@ def stage_of(told: tuple[MarkerRecord, ...]) -> StageView:
 
 
 SETTINGS = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -177,7 +177,7 @@ def test_no_text_on_the_compute_page_becomes_markup(computing, networks, verific
             lambda: evil,
             lambda: around,
             selected=chosen.task_id,
-            verification=replace(verified, task_id=chosen.task_id),
+            verification=replace(verified, subject=chosen.task_id),
         )
         for draw in drawn.values():
             Drawn(draw())
