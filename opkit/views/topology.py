@@ -182,8 +182,8 @@ class _Map:
         """Return the middle of a side; on a diagonal a place near its first end, clockwise.
 
         A side that comes down to a node whose name stands above it is labelled near its upper end,
-        clear of the name. Diagonals meet in the middle of the map, where their labels would cover each other. Those
-        of a selected node stand near the others' ends for the same reason.
+        clear of the name. Diagonals meet in the middle of the map, where their labels would cover
+        each other. Those of a selected node stand near the others' ends for the same reason.
         """
         count = len(self._nodes)
         ahead = (self._order[link.b] - self._order[link.a]) % count
