@@ -57,8 +57,8 @@ def test_no_token_is_logged_whatever_goes_wrong(serving, caplog):
     async def talk(served):
         for path in ASKED:
             for query in ("token={}", "a=%ff&token={}", "token={}&token=%ff"):
-                for method in ("GET", "POST", "PUT", "HEAD"):
-                    for token in ("presenters-token", "viewers-token", "a-wrong-one"):
+                for method in ("GET", "POST"):
+                    for token in ("presenters-token", "a-wrong-one"):
                         address = f"{path}?{query.format(token)}"
                         answer = await sent(served, head(method, address, "Content-Length: 0"))
                         assert b" 500 " not in answer.split(b"\r\n")[0], (method, address)
