@@ -37,6 +37,7 @@ GROUPS = {
     "record": "Tell a story without an audience; write one page that shows it again.",
     "report": "Check a whole run folder, or a replay: verify.",
     "events": "Watch what a node does: tail.",
+    "journal": "Check a node's whole journal, keep proofs of its entries: verify, prove.",
 }
 """Every command group by name, with its one-line help; `opkit.cli.<name>.app` is the group."""
 

@@ -6,8 +6,11 @@ best it can say is that a thing is consistent with itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
 
 Status = Literal["verified", "consistent, signer unknown", "failed"]
 
@@ -80,3 +83,12 @@ class Verdict:
 def equal(name: str, *, expected: object, actual: object) -> Check:
     """Return the check that two values are the same."""
     return Check(name=name, ok=expected == actual, expected=str(expected), actual=str(actual))
+
+
+def attempt(name: str, read: Callable[[], T]) -> tuple[T | None, Check]:
+    """Return what `read` gives, if it does not raise a `ProofError`, and the check that says so."""
+    try:
+        value = read()
+    except ProofError as bad:
+        return None, Check(name=name, ok=False, expected="verifies", actual=bad.why)
+    return value, Check(name=name, ok=True, expected="verifies", actual="verifies")

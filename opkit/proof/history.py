@@ -6,17 +6,18 @@ takes others who compare heads. Source: ADR 0019; RFC 9162.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from functools import partial
 
-from opkit.proof import jws
+from opkit.proof import jws, merkle
+from opkit.proof.canonical import canonical
+from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.genesis import GenesisView
-from opkit.wire.base import Jws
-from opkit.wire.journal import (
-    JOURNAL_HEAD_TYP,
-    JournalHead,
-)
-
-T = TypeVar("T")
+from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.proof.merkle import Frontier, leaf_hash
+from opkit.wire.base import Jws, RecordId
+from opkit.wire.events import JournalEntry
+from opkit.wire.journal import JOURNAL_HEAD_TYP, EntryProof, JournalHead, ProvenEntry
 
 
 def read_head(token: Jws, *, genesis: GenesisView | None) -> JournalHead:
@@ -33,3 +34,142 @@ def read_head(token: Jws, *, genesis: GenesisView | None) -> JournalHead:
     network = genesis.network if genesis else str(claimed.get("network"))
     issuer = str(claimed.get("node"))
     return jws.verify(token, typ=JOURNAL_HEAD_TYP, issuer=issuer, network=network, of=JournalHead)
+
+
+class Rebuilding:
+    """A journal hashed anew from its entries, one after another, in bounded memory.
+
+    Attributes:
+        hash: the last entry's hash, as it comes out.
+        tree: the tree over the entries so far.
+    """
+
+    def __init__(self) -> None:
+        """Begin before the first entry."""
+        self.hash: RecordId = JOURNAL_START
+        self.tree = Frontier()
+
+    def add(self, entry: JournalEntry) -> None:
+        """Add the next entry.
+
+        Raises:
+            ProofError: it is not the next one, does not cite the one before, or its hash is not
+                that of what it says, in this order.
+        """
+        if entry.sequence != self.tree.size + 1:
+            raise ProofError(f"entry {entry.sequence} comes after {self.tree.size}")
+        if entry.previous != self.hash:
+            raise ProofError(f"entry {entry.sequence} does not cite the one before")
+        stored = _stored(entry)
+        if entry_hash(previous=self.hash, stored=stored) != entry.hash:
+            raise ProofError(f"entry {entry.sequence} is not what its hash covers")
+        self.hash = entry.hash
+        self.tree, _ = self.tree.append(leaf_hash(stored))
+
+
+def examine_head(
+    name: str, token: Jws, *, genesis: GenesisView | None
+) -> tuple[JournalHead | None, list[Check]]:
+    """Return a head if it is well signed, and the checks that say so.
+
+    Without a genesis the signature is checked against the key that the head names itself.
+
+    Args:
+        name: what the checks call it.
+    """
+    head, signed = attempt(f"{name}-signature", partial(read_head, token, genesis=genesis))
+    if head is None or genesis is None:
+        return head, [signed]
+    node = genesis.node(head.node)
+    known = Check(
+        name=f"{name}-node-known",
+        ok=node is not None,
+        expected="a node of the network",
+        actual=node.title if node else f"{head.node} is none",
+    )
+    return head, [signed, known]
+
+
+def check_rebuilt(head: JournalHead, rebuilt: Rebuilding) -> list[Check]:
+    """Return the checks that a journal's entries are those that its head was signed over."""
+    return [
+        equal("size", expected=head.size, actual=rebuilt.tree.size),
+        equal("root", expected=head.root, actual=rebuilt.tree.root().hex()),
+        equal("last-hash", expected=head.hash, actual=rebuilt.hash),
+    ]
+
+
+def check_same_journal(early: JournalHead, late: JournalHead) -> list[Check]:
+    """Return the checks that two heads can be of one journal, the second not before the first."""
+    return [
+        equal("same-network", expected=early.network, actual=late.network),
+        equal("same-node", expected=early.node, actual=late.node),
+        equal("same-generation", expected=early.generation, actual=late.generation),
+        Check(
+            name="not-shorter",
+            ok=late.size >= early.size,
+            expected=f"at least {early.size} entries",
+            actual=f"{late.size} entries",
+        ),
+    ]
+
+
+def check_growth(early: JournalHead, late: JournalHead, path: Sequence[RecordId]) -> Check:
+    """Return the check that a journal only grew from one head to the next.
+
+    Args:
+        path: the node's consistency proof; not read if the earlier journal was empty.
+    """
+    if early.size == 0:
+        return equal("only-grew", expected=merkle.EMPTY_ROOT.hex(), actual=early.root)
+    _, grew = attempt(
+        "only-grew",
+        lambda: merkle.verify_consistency(
+            first=early.size,
+            first_root=bytes.fromhex(early.root),
+            second=late.size,
+            second_root=bytes.fromhex(late.root),
+            path=_bytes(path),
+        ),
+    )
+    return grew
+
+
+def verify_entry(proof: EntryProof, *, genesis: GenesisView | None) -> Verdict:
+    """Check that an entry is in a journal whose head its node signed; never raises for a bad one.
+
+    Args:
+        proof: the entry, the head and the path between them.
+        genesis: the network's genesis as the verifier keeps it; None if they have none.
+    """
+    head, checks = examine_head("head", proof.head, genesis=genesis)
+    subject = f"journal entry {proof.entry.sequence}"
+    if head is not None:
+        subject = f"{subject} of generation {head.generation} by {head.node}"
+        entry, size, root = proof.entry, head.size, bytes.fromhex(head.root)
+        _, included = attempt(
+            "entry-included",
+            lambda: merkle.verify_inclusion(
+                leaf=leaf_hash(_stored(entry)),
+                index=entry.sequence - 1,
+                size=size,
+                path=_bytes(proof.path),
+                root=root,
+            ),
+        )
+        checks.append(included)
+    return Verdict(subject=subject, checks=tuple(checks), anchored=genesis is not None)
+
+
+def _stored(entry: JournalEntry | ProvenEntry) -> bytes:
+    """Return the stored bytes of an entry as it travels.
+
+    Raises:
+        ProofError: its body or type has no canonical spelling.
+    """
+    members = {"at_ms": entry.at_ms, "body": entry.body}
+    return canonical({**members, "sequence": entry.sequence, "type": entry.type})
+
+
+def _bytes(path: Sequence[RecordId]) -> list[bytes]:
+    return [bytes.fromhex(each) for each in path]

@@ -6,12 +6,11 @@ again (`opkit receipt replay`). Source: ADR 0008.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from opkit.proof import jws
-from opkit.proof.checks import Check, ProofError, Verdict, equal
+from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.cid import sha256_of_cid
 from opkit.proof.genesis import GenesisView
 from opkit.proof.membership import member_history
@@ -31,8 +30,6 @@ ANY_EXECUTOR = "any"
 
 CHAIN_MAX = 100_000
 """The longest piece of a chain that is verified at once."""
-
-T = TypeVar("T")
 
 
 def verify_manifest(token: Jws, *, genesis: GenesisView, member: Member) -> Manifest:
@@ -88,7 +85,7 @@ def examine_receipt(
         genesis: the network's genesis as the verifier keeps it; None if they have none.
     """
     anchored = genesis is not None
-    receipt, signed = _try(
+    receipt, signed = attempt(
         "receipt-signature", partial(read_receipt, bundle.receipt, genesis=genesis)
     )
     if receipt is None:
@@ -96,7 +93,7 @@ def examine_receipt(
     checks = [signed]
     if genesis is not None:
         checks.append(_executor_known(receipt, genesis))
-    manifest, submitted = _try("manifest-signature", partial(_read_manifest, bundle, genesis))
+    manifest, submitted = attempt("manifest-signature", partial(_read_manifest, bundle, genesis))
     checks += [submitted, _cites(bundle, receipt)]
     if manifest is not None:
         checks += _agreement(receipt, manifest)
@@ -124,7 +121,7 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
     checks = [length]
     before: tuple[Receipt, str] | None = None
     for place, token in enumerate(receipts, start=1):
-        receipt, signed = _try(
+        receipt, signed = attempt(
             f"receipt {place} signature", partial(read_receipt, token, genesis=genesis)
         )
         checks.append(signed)
@@ -135,15 +132,6 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
         checks.append(_link(place, receipt, before))
         before = receipt, jws.record_id(token)
     return Verdict(subject="receipt chain", checks=tuple(checks), anchored=anchored)
-
-
-def _try(name: str, read: Callable[[], T]) -> tuple[T | None, Check]:
-    """Return what `read` gives, if it does, and the check that says so."""
-    try:
-        value = read()
-    except ProofError as bad:
-        return None, Check(name=name, ok=False, expected="verifies", actual=bad.why)
-    return value, Check(name=name, ok=True, expected="verifies", actual="verifies")
 
 
 def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> Manifest:
@@ -180,7 +168,7 @@ def _executor_known(receipt: Receipt, genesis: GenesisView) -> Check:
 
 def _cites(bundle: ReceiptBundle, receipt: Receipt) -> Check:
     name = "manifest-cited"
-    hashed, tried = _try(name, partial(jws.record_id, bundle.manifest))
+    hashed, tried = attempt(name, partial(jws.record_id, bundle.manifest))
     return tried if hashed is None else equal(name, expected=receipt.manifest_hash, actual=hashed)
 
 
@@ -229,7 +217,7 @@ def _names(receipt: Receipt) -> Check:
     names = [receipt.wasm_hash, receipt.input_hash]
     if receipt.output_hash is not None:
         names.append(receipt.output_hash)
-    _, tried = _try("hashes-well-formed", lambda: [sha256_of_cid(name) for name in names])
+    _, tried = attempt("hashes-well-formed", lambda: [sha256_of_cid(name) for name in names])
     return tried
 
 

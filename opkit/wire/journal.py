@@ -8,7 +8,7 @@ whoever is shown one entry for a proof that it is in there. Entry `sequence` is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -83,6 +83,23 @@ class ConsistencyProof(Wire):
     generation: Count
     first: Place
     second: Place
+    path: Path
+
+
+class ProvenEntry(Wire):
+    """What an entry's leaf holds: all that its hash covers, and nothing else."""
+
+    sequence: Place
+    type: str
+    at_ms: TimeMs
+    body: dict[str, Any]
+
+
+class EntryProof(Wire):
+    """One entry with all that shows that it is in a journal, to be kept and checked offline."""
+
+    head: Jws
+    entry: ProvenEntry
     path: Path
 
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "record": (),
     "report": ("verify",),
     "events": ("tail",),
+    "journal": ("verify", "prove"),
 }
 
 

@@ -1,16 +1,29 @@
-"""Signed heads: by the node that they name, for the network that the reader holds."""
+"""Signed heads, entries shown offline, journals hashed anew, growth told from rewriting."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from opkit.proof import jws
-from opkit.proof.checks import ProofError
-from opkit.proof.history import read_head
+from opkit.proof.canonical import canonical
+from opkit.proof.checks import Check, ProofError
+from opkit.proof.history import (
+    Rebuilding,
+    check_growth,
+    check_rebuilt,
+    check_same_journal,
+    read_head,
+    verify_entry,
+)
+from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
+from opkit.proof.keys import Identity
+from opkit.proof.merkle import Frontier, consistency_path, inclusion_path, leaf_hash
 from opkit.wire.base import Jws
-from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
+from opkit.wire.events import JournalEntry
+from opkit.wire.journal import JOURNAL_HEAD_TYP, EntryProof, JournalHead, ProvenEntry
 
 
 def head_of(network: Any, *, signer: Any = None, **changes: Any) -> Jws:
@@ -41,3 +54,149 @@ def test_a_head_that_another_signed_or_of_another_network_is_not_read(
         read_head(head_of(network, signer=network.operator), genesis=network.view)
     with pytest.raises(ProofError, match="another network"):
         read_head(head_of(rebuilt), genesis=network.view)
+
+
+class Written:
+    """A journal of some entries, as a node that signs heads over it would have it."""
+
+    def __init__(self, network: Any, count: int, *, changed: int = 0) -> None:
+        self.network = network
+        self.entries: list[JournalEntry] = []
+        self.trees = [Frontier()]
+        previous = JOURNAL_START
+        for at in range(1, count + 1):
+            body = {"what": "rewritten" if at == changed else f"entry {at}"}
+            stored = stored_bytes(sequence=at, type_name="a.b", at_ms=at, body=canonical(body))
+            digest = entry_hash(previous=previous, stored=stored)
+            fields = {"sequence": at, "type": "a.b", "at_ms": at, "body": body}
+            self.entries.append(JournalEntry(**fields, previous=previous, hash=digest))
+            self.trees.append(self.trees[-1].append(leaf_hash(stored))[0])
+            previous = digest
+        self.leaves = [leaf_hash(canonical(each)) for each in map(self._leaf, self.entries)]
+
+    def _leaf(self, entry: JournalEntry) -> dict[str, Any]:
+        return entry.model_dump(include={"sequence", "type", "at_ms", "body"})
+
+    def _subtree(self, level: int, position: int) -> bytes:
+        tree = Frontier()
+        for leaf in self.leaves[position << level : (position + 1) << level]:
+            tree, _ = tree.append(leaf)
+        return tree.root()
+
+    def signed(self, size: int, **changes: Any) -> Jws:
+        last = self.entries[size - 1].hash if size else JOURNAL_START
+        root = self.trees[size].root().hex()
+        return head_of(self.network, **{"size": size, "root": root, "hash": last, **changes})
+
+    def head(self, size: int, **changes: Any) -> JournalHead:
+        return read_head(self.signed(size, **changes), genesis=self.network.view)
+
+    def growth(self, first: int, second: int) -> list[str]:
+        path = consistency_path(first=first, second=second, subtree=self._subtree)
+        return [each.hex() for each in path]
+
+    def proof(self, sequence: int, size: int, **changes: Any) -> EntryProof:
+        path = inclusion_path(index=sequence - 1, size=size, subtree=self._subtree)
+        entry = ProvenEntry(**self._leaf(self.entries[sequence - 1]))
+        fields = {"head": self.signed(size), "entry": entry, "path": [each.hex() for each in path]}
+        return EntryProof(**{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def written(network: Any) -> Written:
+    return Written(network, 13)
+
+
+def failed(checks: Sequence[Check]) -> list[str]:
+    return [check.name for check in checks if not check.ok]
+
+
+@pytest.mark.parametrize("sequence", [1, 7, 13])
+def test_an_entry_is_verified_offline_with_the_genesis_and_consistent_without(
+    written: Written, network: Any, sequence: int
+) -> None:
+    proof = written.proof(sequence, 13)
+    assert verify_entry(proof, genesis=network.view).status == "verified"
+    unknown = verify_entry(proof, genesis=None)
+    assert unknown.status == "consistent, signer unknown"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sequence": 6},
+        {"type": "a.c"},
+        {"at_ms": 8},
+        {"body": {"what": "other"}},
+        {"body": {"what": 1.5}},
+    ],
+)
+def test_a_changed_entry_is_not_in_the_journal(
+    written: Written, network: Any, changes: dict[str, Any]
+) -> None:
+    good = written.proof(7, 13)
+    bad = good.model_copy(update={"entry": good.entry.model_copy(update=changes)})
+    verdict = verify_entry(bad, genesis=network.view)
+    assert [check.name for check in verdict.failures] == ["entry-included"]
+
+
+def test_a_head_by_a_stranger_or_of_another_tree_proves_no_entry(
+    written: Written, network: Any
+) -> None:
+    stranger = Identity.generate()
+    forged = written.signed(13, node=stranger.did, signer=stranger)
+    verdict = verify_entry(written.proof(7, 13, head=forged), genesis=network.view)
+    assert failed(verdict.checks) == ["head-node-known"]
+    other = verify_entry(written.proof(7, 13, head=written.signed(12)), genesis=network.view)
+    assert failed(other.checks) == ["entry-included"]
+    unsigned = written.proof(7, 13, head=written.signed(13)[:-4] + "AAAA")
+    assert failed(verify_entry(unsigned, genesis=network.view).checks) == ["head-signature"]
+
+
+def test_entries_hash_to_the_head_that_was_signed_over_them(written: Written) -> None:
+    rebuilt = Rebuilding()
+    for entry in written.entries:
+        rebuilt.add(entry)
+    assert failed(check_rebuilt(written.head(13), rebuilt)) == []
+    assert failed(check_rebuilt(written.head(12), rebuilt)) == ["size", "root", "last-hash"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"sequence": 3}, "comes after"),
+        ({"previous": "f" * 64}, "does not cite"),
+        ({"body": {"what": "other"}}, "is not what its hash covers"),
+    ],
+)
+def test_an_entry_out_of_place_ends_the_rebuilding(
+    written: Written, changes: dict[str, Any], why: str
+) -> None:
+    rebuilt = Rebuilding()
+    rebuilt.add(written.entries[0])
+    with pytest.raises(ProofError, match=why):
+        rebuilt.add(written.entries[1].model_copy(update=changes))
+
+
+def test_a_journal_that_grew_is_the_same_and_a_rewritten_one_is_not(
+    written: Written, network: Any
+) -> None:
+    late = written.head(13)
+    for size in (1, 8, 12, 13):
+        early = written.head(size)
+        assert failed(check_same_journal(early, late)) == []
+        assert check_growth(early, late, written.growth(size, 13)).ok
+        rewritten = Written(network, 13, changed=size)
+        grown = check_growth(early, rewritten.head(13), rewritten.growth(size, 13))
+        assert not grown.ok
+    assert check_growth(written.head(0), late, []).ok
+    assert not check_growth(written.head(0, root="f" * 64), late, []).ok
+
+
+def test_heads_of_other_journals_are_told_apart(written: Written) -> None:
+    late = written.head(12)
+    assert failed(check_same_journal(written.head(13), late)) == ["not-shorter"]
+    assert failed(check_same_journal(written.head(12, generation=2), late)) == ["same-generation"]
+    other = written.network.nodes["building-yard"]
+    elsewhere = written.head(12, node=other.did, signer=other)
+    assert failed(check_same_journal(elsewhere, late)) == ["same-node"]

@@ -1,0 +1,232 @@
+"""`opkit journal`: check a node's whole journal; keep proofs of it that hold without the node."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from opkit.cli import anchors, exits, out
+from opkit.cli.address import Address, Target, addressed
+from opkit.cli.failing import Mistake
+
+if TYPE_CHECKING:
+    from opkit.client import NodeClient
+    from opkit.proof.checks import Check, Verdict
+    from opkit.proof.genesis import GenesisView
+    from opkit.proof.history import Rebuilding
+    from opkit.wire.base import Jws, Wire
+    from opkit.wire.journal import EntryProof, JournalHead
+
+W = TypeVar("W", bound="Wire")
+
+FILE_BYTES_MAX = 4 * 2**20
+
+app = out.group(
+    """Check a node's journal, and keep proofs of it. A head proves what the node said of itself.
+
+    Examples:
+
+      opkit journal verify --keep head.json
+
+      opkit journal verify --earlier head.json
+
+      opkit journal prove 42 --out entry.json
+
+      opkit journal verify entry.json --genesis network.jws
+    """
+)
+
+
+@app.command()
+@addressed
+def verify(
+    address: Address,
+    file: Annotated[
+        Path | None, typer.Argument(help="A proof of `journal prove`: checked offline.")
+    ] = None,
+    earlier: Annotated[
+        Path | None, typer.Option(help="A head that was kept: the journal must have grown from it.")
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Write the head that was verified.")] = None,
+    verbose: anchors.Verbose = False,
+    as_json: out.Json = False,
+) -> int:
+    """Read a node's whole journal, hash it anew, and compare with its signed head.
+
+    With --earlier also against a head that an earlier --keep wrote. With FILE nothing is asked of
+    any node. Exit code 4 if it is consistent but no genesis says whose it is.
+
+    Example: opkit journal verify --earlier head.json --keep head.json
+    """
+    if file is not None:
+        if earlier is not None or keep is not None:
+            raise Mistake("--earlier and --keep go with a node, not with a file", hint="leave out")
+        return _verify_file(file, address.genesis, verbose=verbose, as_json=as_json)
+    kept = _read_head_file(earlier) if earlier is not None else None
+    target = address.resolve(default_speaker="operator")
+    view = anchors.anchor(address.genesis, network=target.network)
+    verdict, head = asyncio.run(_verify_node(target, view, kept))
+    code = anchors.answer(verdict, as_json=as_json, verbose=verbose)
+    if keep is not None and code != exits.FAILED:
+        from opkit.wire.journal import SignedJournalHead
+
+        keep.write_text(SignedJournalHead(head=head).model_dump_json() + "\n", "ascii")
+    return code
+
+
+@app.command()
+@addressed
+def prove(
+    address: Address,
+    sequence: Annotated[int, typer.Argument(min=1, help="Which entry, as `events tail` counts.")],
+    to: Annotated[Path, typer.Option("--out", help="Where to write the proof.")],
+    as_json: out.Json = False,
+) -> int:
+    """Write one journal entry with the proof that it is in the node's journal.
+
+    What is written is checked first, and `opkit journal verify FILE` checks it without the node.
+
+    Example: opkit journal prove 42 --out entry.json
+    """
+    from opkit.proof.history import verify_entry
+
+    target = address.resolve(default_speaker="operator")
+    proof = asyncio.run(_prove(target, sequence))
+    view = anchors.anchor(address.genesis, network=target.network)
+    verdict = verify_entry(proof, genesis=view)
+    if verdict.ok:
+        to.write_text(proof.model_dump_json() + "\n", "utf-8")
+    about = {"entry": proof.entry.type, "written to": str(to)} if verdict.ok else {}
+    return anchors.answer(verdict, as_json=as_json, about=dict(about))
+
+
+def _verify_file(file: Path, genesis: Path | None, *, verbose: bool, as_json: bool) -> int:
+    from opkit.proof.history import verify_entry
+    from opkit.wire.journal import EntryProof
+
+    proof = _read(file, EntryProof, "`opkit journal prove … --out FILE` writes one")
+    view = anchors.anchor(genesis, network=anchors.claimed_network(proof.head))
+    verdict = verify_entry(proof, genesis=view)
+    about: dict[str, object] = {}
+    if verdict.ok:
+        about = {"entry": out.plain(proof.entry.type), "at": out.moment(proof.entry.at_ms)}
+    return anchors.answer(verdict, as_json=as_json, verbose=verbose, about=about)
+
+
+def _read_head_file(file: Path) -> Jws:
+    from opkit.wire.journal import SignedJournalHead
+
+    return _read(file, SignedJournalHead, "`opkit journal verify --keep FILE` writes one").head
+
+
+def _read(file: Path, of: type[W], hint: str) -> W:
+    from pydantic import ValidationError
+
+    if file.stat().st_size > FILE_BYTES_MAX:
+        raise Mistake(f"{file} is too large to be a {of.__name__}")
+    try:
+        return of.model_validate_json(file.read_bytes())
+    except ValidationError as bad:
+        why = bad.errors()[0]["msg"]
+        raise Mistake(f"{file} is no {of.__name__}: {why}", hint=hint) from bad
+
+
+async def _verify_node(
+    target: Target, view: GenesisView | None, kept: Jws | None
+) -> tuple[Verdict, Jws]:
+    """Return the verdict on a node's journal, and the head that it is about."""
+    from opkit.proof.checks import Verdict, equal
+    from opkit.proof.history import check_rebuilt, examine_head
+    from opkit.wire.journal import HEAD, AskJournalHead
+
+    subject = f"journal of {target.did}"
+    async with target.client() as client:
+        token = (await client.call(HEAD, AskJournalHead())).head
+        head, checks = examine_head("head", token, genesis=view)
+        if head is not None:
+            checks.append(equal("node-asked", expected=target.did, actual=head.node))
+            rebuilt, read = await _rebuild(client, head)
+            checks += [*read, *check_rebuilt(head, rebuilt)]
+            if kept is not None:
+                checks += await _check_earlier(client, view, kept, head)
+            subject = f"{subject}, generation {head.generation}, {head.size:,} entries"
+    return Verdict(subject=subject, checks=tuple(checks), anchored=view is not None), token
+
+
+async def _rebuild(client: NodeClient, head: JournalHead) -> tuple[Rebuilding, list[Check]]:
+    """Read the entries up to a head; return what they hash to, and whether all could be read."""
+    from opkit.proof.checks import Check, ProofError, equal
+    from opkit.proof.history import Rebuilding
+
+    rebuilt, hidden = Rebuilding(), 0
+    try:
+        async with aclosing(client.journal()) as pages:
+            async for page in pages:
+                hidden += page.passed_through
+                for entry in page.entries:
+                    if rebuilt.tree.size < head.size:
+                        rebuilt.add(entry)
+                if hidden or rebuilt.tree.size >= head.size:
+                    break
+    except ProofError as bad:
+        broken = Check(name="entries", ok=False, expected="linked by hash", actual=bad.why)
+        return rebuilt, [broken]
+    return rebuilt, [equal("entries", expected="all readable", actual=_readable(hidden))]
+
+
+def _readable(hidden: int) -> str:
+    return f"{hidden} hidden from these scopes" if hidden else "all readable"
+
+
+async def _check_earlier(
+    client: NodeClient, view: GenesisView | None, kept: Jws, head: JournalHead
+) -> list[Check]:
+    """Return the checks that a journal grew from a head that was kept."""
+    from opkit.proof.history import check_growth, check_same_journal, examine_head
+    from opkit.wire.journal import CONSISTENCY, AskConsistency
+
+    early, checks = examine_head("earlier-head", kept, genesis=view)
+    if early is None:
+        return checks
+    checks += check_same_journal(early, head)
+    if not all(check.ok for check in checks):
+        return checks
+    path: tuple[str, ...] = ()
+    if early.size:
+        ask = AskConsistency(first=early.size, second=head.size)
+        path = (await client.call(CONSISTENCY, ask)).path
+    return [*checks, check_growth(early, head, path)]
+
+
+async def _prove(target: Target, sequence: int) -> EntryProof:
+    """Ask for a head, the entry and the path between them."""
+    from opkit.proof.history import read_head
+    from opkit.wire.journal import (
+        HEAD,
+        INCLUSION,
+        AskInclusion,
+        AskJournalHead,
+        EntryProof,
+        ProvenEntry,
+    )
+
+    async with target.client() as client:
+        token = (await client.call(HEAD, AskJournalHead())).head
+        size = read_head(token, genesis=None).size
+        shown = await client.call(INCLUSION, AskInclusion(sequence=sequence, size=size))
+        async with aclosing(client.journal()) as pages:
+            async for page in pages:
+                for entry in page.entries:
+                    if entry.sequence == sequence:
+                        fields = entry.model_dump(include=set(ProvenEntry.model_fields))
+                        return EntryProof(head=token, entry=ProvenEntry(**fields), path=shown.path)
+                if page.cursor.sequence >= sequence:
+                    break
+    raise Mistake(
+        f"entry {sequence} is hidden from these scopes",
+        hint="speak as somebody who may read it: --as operator",
+    )
