@@ -104,7 +104,7 @@ def test_the_other_pages_were_recorded_beside_it(watch):
     seen = watch()
     seen.page.locator(f"#step-{FOURTH}").click()
     seen.page.locator("nav a", has_text="Network").click()
-    seen.page.locator("[data-card=happenings]").get_by_text("fetched patronage").wait_for()
+    seen.page.locator("[data-card=happenings]").get_by_text("fetched “patronage”").wait_for()
     seen.page.locator("nav a", has_text="Compute").click()
     seen.page.locator("[data-card=tasks] tr").first.wait_for()
     assert seen.noted.errors == []
