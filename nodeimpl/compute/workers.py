@@ -18,7 +18,7 @@ from typing import Any
 
 from nodeimpl.compute import framing, spawner
 
-_ENDED_WAIT_S = 2.0
+_ENDED_WAIT_S = 10.0
 
 
 class WorkerDied(Exception):

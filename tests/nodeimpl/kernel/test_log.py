@@ -17,15 +17,21 @@ from opkit.proof.keys import Identity
 TOKEN = "eyJhbGciOiJFZDI1NTE5In0.eyJzdWIiOiJjb29wL2FubiJ9.c2lnbmF0dXJlc2lnbmF0dXJlc2lnbmF0dXJl"
 
 
-@pytest.fixture
-def lines() -> Iterator[Any]:
-    stream = io.StringIO()
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Take back what a test configures for the whole process."""
     root = logging.getLogger()
-    before = (list(root.handlers), root.level)
-    configure(level="debug", stream=stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    handlers, level = list(root.handlers), root.level
+    yield
     structlog.reset_defaults()
-    root.handlers[:], root.level = before[0], before[1]
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def lines() -> Any:
+    stream = io.StringIO()
+    configure(level="debug", stream=stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_a_line_is_one_json_object_with_the_request_it_belongs_to(lines) -> None:
@@ -77,7 +83,6 @@ def test_below_the_level_nothing_is_logged_and_a_wrong_level_is_refused() -> Non
     assert stream.getvalue() == ""
     with pytest.raises(ValueError, match="loud"):
         configure(level="loud")
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(

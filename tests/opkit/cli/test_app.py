@@ -357,7 +357,7 @@ NO_COMMANDS |= {"store", "task"}
 """What follows the word `opkit` in texts that name no command: classes, domains, prose."""
 
 
-def commands() -> dict[str, set[str]]:
+def names_of_commands() -> dict[str, set[str]]:
     """Return every group with the names of its commands; one that is a command itself has none."""
     found = {}
     for name in GROUPS:
@@ -380,7 +380,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_every_command_that_a_text_names_exists() -> None:
-    known = commands()
+    known = names_of_commands()
     wrong = []
     for place, text in texts():
         for group, command in COMMAND.findall(text):

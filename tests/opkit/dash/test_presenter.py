@@ -143,7 +143,7 @@ def test_a_page_shows_no_source_and_talks_to_its_widget(serving):
             asked = message("comm_info_request", {"target_name": "jupyter.widget"})
             await socket.send(json.dumps(asked))
             comms = (await answer_to(socket, "comm_info_reply"))["content"]["comms"]
-            widget = re.search(r'data-widget="(\w+)"', page)[1]
+            (widget,) = re.findall(r'data-widget="(\w+)"', page)
             assert widget in comms
             hello = {"method": "custom", "content": {"do": "hello"}}
             await socket.send(json.dumps(message("comm_msg", {"comm_id": widget, "data": hello})))
