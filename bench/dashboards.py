@@ -218,7 +218,7 @@ def memory() -> list[Row]:
         open_page(seen, "Network")
         with events(here.devnet, per_s=5):
             _wait_quiet(here, but=0.5)
-            seen.page.wait_for_timeout(30_000)
+            seen.page.wait_for_timeout(120_000)
             limit = time.monotonic() + minutes * 60
             while time.monotonic() < limit:
                 sizes.append(_size(here))
