@@ -229,6 +229,7 @@ def test_a_clicker_turns_the_story_and_a_list_that_has_the_focus(slate: Any, tic
         await stand.eventually(lambda: slate.acts == [("next", {})])
         await stand.page.keyboard.press("PageUp")
         await stand.eventually(lambda: slate.acts[1:] == [("back", {})])
+        await expect(stand.page.locator("[aria-busy=true]")).to_have_count(0)
         await stand.page.locator(".scroll").focus()
         await stand.page.keyboard.press("PageDown")
         await stand.page.keyboard.press("ArrowLeft")
