@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from devnet.channels import fork_with_channel
 from devnet.forks import ForkServer
 from devnet.layout import last_line
 from devnet.reaper import Child, Reaper
@@ -72,14 +71,13 @@ class Lair:
             ],
             "title": f"hostile {kind}",
         }
-        ours, theirs = socket.socketpair()
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            child = self._reaper.know(await self._forks.fork(ask, files=(log, theirs.fileno())))
-        finally:
-            os.close(log)
-            theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES_MAX)
+        child, reader, writer = await fork_with_channel(
+            ask,
+            forks=self._forks,
+            reaper=self._reaper,
+            log=self._log,
+            line_bytes_max=LINE_BYTES_MAX,
+        )
         peer = _Hostile(
             number=next(self._numbers),
             kind=kind,

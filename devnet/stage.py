@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devnet.bell import Bell
+from devnet.channels import fork_with_channel
 from devnet.forks import ForkServer
 from devnet.grants import TTL_MS_MAX, Grants, Right
 from devnet.layout import last_line
@@ -218,20 +217,19 @@ class StageDoor:
     async def _start(self) -> _Teller:
         token = self._grants.grant([Right.OWN], ttl_ms=TTL_MS_MAX)
         grant = await self._grants.admit(token, do="stage", right=None)
-        ours, theirs = socket.socketpair()
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         ask = {
             "module": self._state.spec.teller_module,
             "call": "run",
             "arguments": [self._state.name, self._state.profile],
             "title": "opkit-teller",
         }
-        try:
-            child = self._reaper.know(await self._forks.fork(ask, files=(log, theirs.fileno())))
-        finally:
-            os.close(log)
-            theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=LINE_BYTES_MAX)
+        child, reader, writer = await fork_with_channel(
+            ask,
+            forks=self._forks,
+            reaper=self._reaper,
+            log=self._log,
+            line_bytes_max=LINE_BYTES_MAX,
+        )
         loop = asyncio.get_running_loop()
         teller = _Teller(
             child=child,
