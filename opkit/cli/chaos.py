@@ -66,17 +66,7 @@ def cut(
 
     Example: opkit devnet cut bright harbor
     """
-    state = running_devnet(devnet)
-    one, other = state.find(a), state.find(b)
-    return _do(
-        state,
-        "cut",
-        will=f"cut the link between {_named(one)} and {_named(other)}",
-        undo=f"opkit devnet heal {one.org} {other.org}",
-        as_json=as_json,
-        a=one.org,
-        b=other.org,
-    )
+    return _on_link(running_devnet(devnet), "cut", "heal", a, b, as_json=as_json)
 
 
 def heal(
@@ -100,16 +90,7 @@ def heal(
     state = running_devnet(devnet)
     if not a:
         return _heal_all(state, as_json=as_json)
-    one, other = state.find(a), state.find(b)
-    return _do(
-        state,
-        "heal",
-        will=f"heal the link between {_named(one)} and {_named(other)}",
-        undo=f"opkit devnet cut {one.org} {other.org}",
-        as_json=as_json,
-        a=one.org,
-        b=other.org,
-    )
+    return _on_link(state, "heal", "cut", a, b, as_json=as_json)
 
 
 def hostile(
@@ -209,6 +190,20 @@ def _do(
         ),
     )
     return exits.DONE
+
+
+def _on_link(state: DevnetState, do: str, undone_by: str, a: str, b: str, *, as_json: bool) -> int:
+    """Do something to the link between two nodes; `undone_by` is the command that undoes it."""
+    one, other = state.find(a), state.find(b)
+    return _do(
+        state,
+        do,
+        will=f"{do} the link between {_named(one)} and {_named(other)}",
+        undo=f"opkit devnet {undone_by} {one.org} {other.org}",
+        as_json=as_json,
+        a=one.org,
+        b=other.org,
+    )
 
 
 def _heal_all(state: DevnetState, *, as_json: bool) -> int:
