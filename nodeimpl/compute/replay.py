@@ -13,6 +13,7 @@ from nodeimpl.compute.sandbox import Job, Sandbox
 from opkit.proof import jws
 from opkit.proof.checks import Check, ProofError, Verdict
 from opkit.proof.cid import cid_of
+from opkit.proof.receipt import claimed_receipt
 from opkit.wire.compute import (
     REPRODUCIBLE,
     Manifest,
@@ -29,7 +30,7 @@ async def replay(bundle: ReceiptBundle, *, module: bytes, input_bytes: bytes) ->
     What the signatures are worth is not judged here (`opkit.proof.receipt.verify_receipt`).
     """
     try:
-        receipt = Receipt.model_validate(jws.peek(bundle.receipt).payload)
+        receipt = claimed_receipt(bundle.receipt)
         manifest = Manifest.model_validate(jws.peek(bundle.manifest).payload)
     except (ProofError, ValueError) as bad:
         broken = Check(name="readable", ok=False, expected="receipt and manifest", actual=str(bad))

@@ -117,11 +117,10 @@ def _claims(bundle: ReceiptBundle) -> Receipt:
     """Return what the receipt claims, unverified: names of bytes to fetch, which are hashed."""
     from pydantic import ValidationError
 
-    from opkit.proof import jws
-    from opkit.wire.compute import Receipt
+    from opkit.proof.receipt import claimed_receipt
 
     try:
-        return Receipt.model_validate(jws.peek(bundle.receipt).payload)
+        return claimed_receipt(bundle.receipt)
     except ValidationError as bad:
         raise Mistake("the receipt is not of the shape of one") from bad
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from opkit.client import TaskResult
-from opkit.proof import jws
 from opkit.proof.checks import Verdict
 from opkit.proof.genesis import GenesisView
+from opkit.proof.receipt import claimed_receipt
 from opkit.story.flow import Flow
 from opkit.story.record import RunRecord
 from opkit.story.report import Report
@@ -141,7 +141,7 @@ def _task(view: TaskView) -> Row:
 
 
 def _claims(receipt: str) -> Row:
-    return _flat(_fields(Receipt.model_validate(jws.peek(receipt).payload)) or {})
+    return _flat(_fields(claimed_receipt(receipt)) or {})
 
 
 def _markers(report: Report) -> list[Row]:

@@ -30,10 +30,10 @@ def read_head(token: Jws, *, genesis: GenesisView | None) -> JournalHead:
     Raises:
         ProofError: signature, type, network or shape.
     """
-    claimed = jws.peek(token).payload
-    network = genesis.network if genesis else str(claimed.get("network"))
-    issuer = str(claimed.get("node"))
-    return jws.verify(token, typ=JOURNAL_HEAD_TYP, issuer=issuer, network=network, of=JournalHead)
+    network = None if genesis is None else genesis.network
+    return jws.verify_by_author(
+        token, typ=JOURNAL_HEAD_TYP, author="node", network=network, of=JournalHead
+    )
 
 
 class Rebuilding:

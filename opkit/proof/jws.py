@@ -93,6 +93,25 @@ def peek(token: str) -> Peek:
     return Peek(typ=claimed["typ"], kid=claimed["kid"], payload=parse_canonical(_bytes(body)))
 
 
+def verify_by_author(token: str, *, typ: str, author: str, network: str | None, of: type[W]) -> W:
+    """Return the payload of a token that is signed by the very author it names.
+
+    Args:
+        token: what to verify.
+        typ: its type.
+        author: the field of the payload in which the author's DID stands.
+        network: the network it must be for; None takes the one that it names.
+        of: the payload's class.
+
+    Raises:
+        ProofError: signature, type, network or shape, as `verify`.
+    """
+    claimed = peek(token).payload
+    for_network = str(claimed.get("network")) if network is None else network
+    issuer = str(claimed.get(author))
+    return verify(token, typ=typ, issuer=issuer, network=for_network, of=of)
+
+
 def record_id(token: str) -> RecordId:
     """Return the identity of a signed object: SHA-256 of its signing input, in hex.
 

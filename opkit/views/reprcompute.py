@@ -7,8 +7,7 @@ from html import escape
 from typing import Any, Final
 
 from opkit.client import TaskHandle, TaskResult
-from opkit.proof import jws
-from opkit.proof.receipt import verify_receipt
+from opkit.proof.receipt import claimed_receipt, verify_receipt
 from opkit.story.states import State
 from opkit.views.amounts import size_text
 from opkit.views.cards import pill, said_state
@@ -73,7 +72,7 @@ def handle(task: TaskHandle) -> str:
 def task(view: TaskView) -> str:
     """Return a task as its node knows it, with what its receipt claims."""
     fetched = view.fetched
-    outcome = _claims(view.receipt).outcome if view.receipt else ""
+    outcome = claimed_receipt(view.receipt).outcome if view.receipt else ""
     named = {
         "task": name_html(view.task_id),
         "for": f"<code>{escape(view.member_id)}</code>",
@@ -102,7 +101,7 @@ def task(view: TaskView) -> str:
 
 def task_row(view: TaskView) -> Sequence[str]:
     """Return a task in one row."""
-    claimed = _claims(view.receipt) if view.receipt else None
+    claimed = claimed_receipt(view.receipt) if view.receipt else None
     return (
         name_html(view.task_id),
         said_state(*task_state(view.state, claimed.outcome if claimed else "")),
@@ -169,7 +168,7 @@ def receipt_row(said: Receipt) -> Sequence[str]:
 
 def bundle(kept: ReceiptBundle) -> str:
     """Return a receipt with each check that needs no genesis."""
-    said = _claims(kept.receipt)
+    said = claimed_receipt(kept.receipt)
     return card(
         f"Receipt {said.sequence:,}: {_outcome_words(said)}",
         _bundle(kept),
@@ -179,7 +178,7 @@ def bundle(kept: ReceiptBundle) -> str:
 
 def bundle_row(kept: ReceiptBundle) -> Sequence[str]:
     """Return a receipt with its manifest in one row."""
-    return receipt_row(_claims(kept.receipt))
+    return receipt_row(claimed_receipt(kept.receipt))
 
 
 def _bundle(kept: ReceiptBundle) -> str:
@@ -188,7 +187,7 @@ def _bundle(kept: ReceiptBundle) -> str:
     held = sum(check.ok for check in verdict.checks)
     tone = State.DONE if verdict.ok else State.FAILED
     return (
-        facts(_receipt_facts(_claims(kept.receipt)))
+        facts(_receipt_facts(claimed_receipt(kept.receipt)))
         + pill(tone, f"{held} of {len(verdict.checks)} checks hold: {verdict.status}")
         + checks_table(verdict.checks)
         + hint("Whose signatures these are says the genesis that you keep:", "net.verify(receipt)")
@@ -213,11 +212,6 @@ def _receipt_facts(said: Receipt) -> Mapping[str, str]:
         "in its chain": f"receipt {said.sequence:,} of generation {said.generation}, "
         + (f"after {name_html(said.previous)}" if said.previous else "the first"),
     }
-
-
-def _claims(token: str) -> Receipt:
-    """Return what a receipt claims, UNVERIFIED: to be looked at, beside the checks."""
-    return Receipt.model_validate(jws.peek(token).payload)
 
 
 def _limits(limits: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,12 @@ from opkit.proof.checks import ProofError, Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members
-from opkit.proof.receipt import verify_chain, verify_manifest, verify_receipt
+from opkit.proof.receipt import (
+    claimed_receipt,
+    verify_chain,
+    verify_manifest,
+    verify_receipt,
+)
 from opkit.wire.base import Jws
 from opkit.wire.compute import Outcome, ReceiptBundle, TaskLimits
 from opkit.wire.network import EngineId
@@ -280,3 +285,12 @@ def test_a_strangers_chain_or_a_broken_signature_is_caught(network: Any) -> None
 
 def test_no_receipts_are_no_chain(network: Any) -> None:
     assert failed(verify_chain([], genesis=network.view)) == {"length"}
+
+
+def test_what_a_receipt_claims_is_read_without_believing_it(network: Any) -> None:
+    token = network.bundle().receipt
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB")
+    assert claimed_receipt(forged) == claimed_receipt(token)
+    assert claimed_receipt(token).executor == network.nodes["building-yard"].did
+    with pytest.raises(ProofError):
+        claimed_receipt("no.token")
