@@ -8,6 +8,7 @@ import pytest
 
 from devnet.channels import fork_with_channel
 from devnet.forks import ForkFailed
+from devnet.reaper import Reaper
 
 
 class Refusing:
@@ -23,7 +24,7 @@ def test_what_is_not_forked_leaves_nothing_open(tmp_path):
         for _ in range(3):
             with pytest.raises(ForkFailed):
                 await fork_with_channel(
-                    {}, forks=Refusing(), reaper=None, log=tmp_path / "log", line_bytes_max=10
+                    {}, forks=Refusing(), reaper=Reaper(), log=tmp_path / "log", line_bytes_max=10
                 )
         assert len(os.listdir("/proc/self/fd")) == len(before)
 
