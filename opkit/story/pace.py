@@ -15,6 +15,8 @@ CHECK_MS = 350
 """A glance at one check that holds."""
 PAUSE_MS_MIN = 2_500
 PAUSE_MS_MAX = 45_000
+OPENING_MS_MAX = 6_000
+"""Whoever presses play wants to see something happen; the story's text stays beside its steps."""
 FACTOR_MAX = 10.0
 
 
@@ -49,3 +51,7 @@ class Pace:
         speaking_ms = len(spoken.split()) * SPOKEN_WORD_MS
         pause_ms = min(PAUSE_MS_MAX, max(PAUSE_MS_MIN, reading_ms, speaking_ms))
         return round(pause_ms * self.factor)
+
+    def opening_ms(self, story: str) -> int:
+        """Return how long the text of a whole story stays before its first step."""
+        return min(self.pause_ms(read=story), round(OPENING_MS_MAX * self.factor))

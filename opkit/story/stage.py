@@ -352,7 +352,7 @@ class Stage:
 
     def _pace_ms(self) -> int:
         if self._lead.told == 0:
-            return self._pace.pause_ms(read=self._flow.story)
+            return self._pace.opening_ms(self._flow.story)
         step = self._steps[self._lead.shown]
         checks = len(step.record.checks) if step.record is not None else 0
         return self._pace.pause_ms(read=step.sentence, spoken=step.say, checks=checks)

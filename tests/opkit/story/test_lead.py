@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opkit.story.lead import Lead, Mode, StageRefused
-from opkit.story.pace import PAUSE_MS_MAX, PAUSE_MS_MIN, Pace
+from opkit.story.pace import OPENING_MS_MAX, PAUSE_MS_MAX, PAUSE_MS_MIN, Pace
 
 STEPS = 4
 ASKS = ["next", "back", "play", "pause", "again", *(f"skip {index}" for index in range(STEPS))]
@@ -170,6 +170,13 @@ def test_a_pause_is_bounded_and_never_shorter_for_more_to_read(words, said, chec
         read="word " * words
     )
     assert Pace(factor=0).pause_ms(read="word " * words) == 0
+
+
+def test_a_long_story_does_not_hold_up_its_first_step_and_a_short_one_is_not_stretched():
+    assert Pace().opening_ms("word " * 400) == OPENING_MS_MAX
+    assert Pace(factor=2).opening_ms("word " * 400) == 2 * OPENING_MS_MAX
+    assert Pace().opening_ms("word " * 3) == PAUSE_MS_MIN
+    assert Pace(factor=0).opening_ms("word " * 400) == 0
 
 
 @pytest.mark.parametrize("factor", [-0.1, 10.1, float("nan"), float("inf")])
