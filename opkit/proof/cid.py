@@ -9,12 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 from opkit.proof.checks import ProofError
 from opkit.wire.base import CID_PATTERN, Cid
 
 _PREFIX = b"\x01\x55\x12\x20"
 _SHAPE = re.compile(CID_PATTERN)
+
+_READ_MAX = 4_096
+"""How many names that were read are remembered: a task's few are asked for again and again."""
 
 
 def cid_of(data: bytes) -> Cid:
@@ -54,6 +58,12 @@ def sha256_of_cid(cid: str) -> str:
     """
     if not _SHAPE.fullmatch(cid):
         raise ProofError("not a CIDv1 of raw bytes by sha2-256 in base32")
+    return _read(cid)
+
+
+@lru_cache(maxsize=_READ_MAX)
+def _read(cid: str) -> str:
+    """Return the SHA-256 in a name of the right shape; what is refused is not remembered."""
     data = base64.b32decode(cid[1:].upper() + "======")
     if _named(data[len(_PREFIX) :]) != cid:
         raise ProofError("not the canonical spelling of a CID")

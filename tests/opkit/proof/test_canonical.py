@@ -7,7 +7,8 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from opkit.proof.canonical import (
@@ -40,6 +41,22 @@ def test_any_other_spelling_of_a_value_is_refused(value: dict[str, Any]) -> None
     assert parse_object(spaced) == value
     with pytest.raises(ProofError, match="canonical spelling"):
         parse_canonical(spaced)
+
+
+EVERY = st.recursive(
+    VALUES | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(EVERY)
+@example("".join(map(chr, range(0x300))))
+@example({chr(code): code for code in range(0x300)})
+@example({"\ue000": 1, "\U00010000": 2, "z": [True, False, None, 2**53 - 1, -(2**53) + 1]})
+@example({"both": ({}, [], ()), "": "\u2028\u2029\u007f\u0085\ufeff\uffff\U0010ffff"})
+def test_the_quick_way_spells_as_the_thorough_one_does(value: Any) -> None:
+    assert canonical(value) == rfc8785.dumps(value)
 
 
 def test_the_sample_of_the_rfc_comes_out_as_printed_there() -> None:
