@@ -1,4 +1,4 @@
-"""One node as a process of its own, with a configuration of one's choice, to be loaded or killed."""
+"""One node as a process of its own, configured at will, to be loaded or killed."""
 
 from __future__ import annotations
 
@@ -70,20 +70,23 @@ class SingleNode:
             RuntimeError: it ended instead; its log is in the message.
             TimeoutError: it does neither.
         """
+        self._process = process = self._spawn()
+        ready = self.folder / "data" / "ready.json"
+        async with asyncio.timeout(START_S_MAX):
+            while not ready.exists() or json.loads(ready.read_text())["pid"] != self.pid:
+                if process.poll() is not None:
+                    raise RuntimeError(self.log.read_text())
+                await asyncio.sleep(0.02)
+        self.url = json.loads(ready.read_text())["url"]
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "nodeimpl", str(self.folder / "node.toml")],
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
             )
-        ready = self.folder / "data" / "ready.json"
-        async with asyncio.timeout(START_S_MAX):
-            while not ready.exists() or json.loads(ready.read_text())["pid"] != self.pid:
-                if self._process.poll() is not None:
-                    raise RuntimeError(self.log.read_text())
-                await asyncio.sleep(0.02)
-        self.url = json.loads(ready.read_text())["url"]
 
     def kill(self) -> None:
         """End the process as a power switch would; once it has ended this does nothing."""
