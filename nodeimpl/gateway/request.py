@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from nodeimpl.gateway.replies import Scope
-from nodeimpl.kernel.ids import incident_id
+from nodeimpl.kernel.ids import request_id
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """The names by which this door may be called: it listens on loopback, and a web page that had its
@@ -50,7 +50,7 @@ def read_head(scope: Scope) -> Head:
             head.idempotency_key = value
         elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             head.request_id = value.decode("ascii")
-    head.request_id = head.request_id or incident_id()
+    head.request_id = head.request_id or request_id()
     client = scope.get("client")
     head.address = str(client[0]) if client else ""
     return head

@@ -2,7 +2,8 @@
 
 SQLite is read on the event loop itself: a read takes tens of microseconds, less than handing it to
 a thread and back, and in WAL mode it never waits for the writer. PostgreSQL is read from threads,
-for there the answer travels (ADR 0004).
+for there the answer travels; reads that wait for a thread share its next snapshot, as changes share
+a commit (ADR 0004, ADR 0027).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any, Protocol, TypeVar
 
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.engine import Engine, Session, Trouble
@@ -19,6 +21,9 @@ from nodeimpl.kernel.tx import Tx
 from opkit.wire.gateway import StoreBusy
 
 T = TypeVar("T")
+
+GROUP_MAX = 32
+"""The most reads that share a snapshot: a slow one holds up no more than these."""
 
 
 class Reads(Protocol):
@@ -40,60 +45,152 @@ class DirectReads:
         self._clock = clock
 
     async def run(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` on one snapshot, at once."""
-        return _read(self._session, self._clock, work)
+        """Run `work` on one snapshot, at once, and undo the transaction.
+
+        Raises:
+            StoreBusy: the engine could not; what else `work` raised is raised as it is.
+        """
+        try:
+            self._session.begin()
+            return _run(self._session, self._clock, work)
+        except Exception as error:
+            if self._session.trouble(error, committing=False) is Trouble.NONE:
+                raise
+            raise StoreBusy(why=str(error)) from error
+        finally:
+            self._session.rollback()
 
     def close(self) -> None:
         """Close the session."""
         self._session.close()
 
 
+@dataclass(eq=False, slots=True)
+class _Asked:
+    """One function that only reads, on its way."""
+
+    work: Callable[[Tx], Any]
+    waiting: asyncio.Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+
 class ThreadedReads:
-    """As many sessions as threads; when all are taken, who comes waits for the first free one."""
+    """As many sessions as threads; what waits when one is free is read from one snapshot together.
+
+    The snapshot is taken after the last of them was asked for, so that each sees every change that
+    was answered before. Handing work to a thread and opening a transaction cost more than a small
+    read itself; so many share it.
+    """
 
     def __init__(self, engine: Engine, *, clock: Clock, readers: int) -> None:
         """Open `readers` sessions."""
         self._clock = clock
-        self._sessions = [engine.reader() for _ in range(readers)]
-        self._free: queue.SimpleQueue[Session] = queue.SimpleQueue()
-        for session in self._sessions:
-            self._free.put(session)
-        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
+        self._loop = asyncio.get_running_loop()
+        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._threads = [
+            Thread(target=self._run, args=(engine.reader(),), name=f"store-reader-{n}", daemon=True)
+            for n in range(readers)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` on one snapshot, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._one, work)
+        """Run `work` on one snapshot, in a thread; raises as `DirectReads.run`."""
+        waiting: asyncio.Future[T] = self._loop.create_future()
+        self._asked.put(_Asked(work, waiting))
+        return await waiting
 
     def close(self) -> None:
-        """Wait for the reads that run, then close the sessions."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for session in self._sessions:
-            session.close()
+        """Finish what was asked for, then close the sessions."""
+        for _ in self._threads:
+            self._asked.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _one(self, work: Callable[[Tx], T]) -> T:
-        session = self._free.get_nowait()
+    def _run(self, session: Session) -> None:
+        """Read for one group after another, until told to end."""
+        ending = False
+        while not ending:
+            group, ending = self._gather()
+            left = [one for one in group if not one.waiting.cancelled()]
+            while left:
+                left = left[_read_some(session, self._clock, left) :]
+            self._answer(group)
+        session.close()
+
+    def _gather(self) -> tuple[list[_Asked], bool]:
+        """Return what is asked for, once anything is, and whether this thread has to end."""
+        group: list[_Asked] = []
+        one = self._asked.get()
+        while one is not None:
+            group.append(one)
+            if len(group) == GROUP_MAX:
+                return group, False
+            try:
+                one = self._asked.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _answer(self, group: list[_Asked]) -> None:
         try:
-            return _read(session, self._clock, work)
-        finally:
-            self._free.put(session)
+            self._loop.call_soon_threadsafe(_tell, group)
+        except RuntimeError:
+            # The loop was closed without closing the store: nobody is left to be told.
+            return
 
 
-def _read(session: Session, clock: Clock, work: Callable[[Tx], T]) -> T:
-    """Run `work` in a transaction that is undone.
+def _tell(group: list[_Asked]) -> None:
+    """On the event loop: answer those who still wait."""
+    for one in group:
+        if one.waiting.done():
+            continue
+        if one.error is None:
+            one.waiting.set_result(one.result)
+        else:
+            one.waiting.set_exception(one.error)
 
-    Raises:
-        StoreBusy: the engine could not; what else `work` raised is raised as it is.
+
+def _read_some(session: Session, clock: Clock, group: list[_Asked]) -> int:
+    """Run functions on one snapshot until one of them fails; return how many were run.
+
+    What fails may have taken the snapshot along, so whatever it was, the rest gets a new one.
     """
+    done, one = 1, group[0]
+    try:
+        try:
+            _begin(session)
+            for done, one in enumerate(group, start=1):  # noqa: B007 - read after the loop
+                one.result = _run(session, clock, one.work)
+        finally:
+            session.rollback()
+    except Exception as error:  # noqa: BLE001 - whatever it is goes to who asked
+        one.error = _told(session, error)
+    return done
+
+
+def _begin(session: Session) -> None:
+    """Begin a transaction; one whose connection turns out to be lost is begun again on another."""
     try:
         session.begin()
-        tx = Tx(session, clock=clock, writes=False)
-        result = work(tx)
-        tx.finish()
     except Exception as error:
-        trouble = session.trouble(error, committing=False)
-        if trouble is Trouble.NONE:
+        if session.trouble(error, committing=False) is not Trouble.BUSY:
             raise
-        raise StoreBusy(why=str(error)) from error
-    finally:
-        session.rollback()
+        session.begin()
+
+
+def _run(session: Session, clock: Clock, work: Callable[[Tx], T]) -> T:
+    tx = Tx(session, clock=clock, writes=False)
+    result = work(tx)
+    tx.finish()
     return result
+
+
+def _told(session: Session, error: Exception) -> Exception:
+    """Return what the caller is told: that the engine could not, or what the function raised."""
+    if session.trouble(error, committing=False) is Trouble.NONE:
+        return error
+    busy = StoreBusy(why=str(error))
+    busy.__cause__ = error
+    return busy
