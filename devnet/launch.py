@@ -23,6 +23,8 @@ from opkit import home
 READY_DEADLINE_MS = 90_000
 END_DEADLINE_MS = 15_000
 LINE_BYTES_MAX = 65_536
+FOLDER_VARIABLE = "OPKIT_DEVNET_FOLDER"
+"""Names the devnet's folder in the environment of each of its processes."""
 
 
 class LaunchFailed(Exception):
@@ -135,7 +137,7 @@ def launch(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_environment(),
+            env={**_environment(), FOLDER_VARIABLE: str(folder)},
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
         )

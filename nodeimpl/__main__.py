@@ -28,80 +28,18 @@ from nodeimpl.gateway.server import bind_loopback, run_server
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import StoreError
+from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_identity
 from nodeimpl.node import Node
 from nodeimpl.p2p.iroh_transport import IrohTransport
-from opkit.proof.checks import ProofError
-from opkit.proof.genesis import GenesisView, read_genesis
-from opkit.proof.keys import Identity
-from opkit.proof.keystore import unseal
+from opkit.proof.genesis import GenesisView
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-FILE_BYTES_MAX = 16 * 2**20
-KEY_NAME = "node"
 
 SWITCH_INTERVAL_S = 0.000_5
 """How long one thread may hold the interpreter while another waits. The store's writer is a thread
 beside a busy event loop; at the default of 5 ms it waits for most of the time (ADR 0004)."""
 
 _log = structlog.get_logger("node")
-
-
-def _read(path: Path, *, key: str) -> bytes:
-    """Return a file's bytes, or say by which key of the configuration it cannot be had."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-    except OSError as bad:
-        raise ConfigError(str(path), ((key, str(bad)),)) from bad
-    if len(data) > FILE_BYTES_MAX:
-        raise ConfigError(str(path), ((key, f"larger than {FILE_BYTES_MAX} bytes"),))
-    return data
-
-
-def open_genesis(config: NodeConfig) -> GenesisView:
-    """Return the genesis that the configuration names.
-
-    Raises:
-        ConfigError: it cannot be read, or does not verify.
-    """
-    data = _read(config.node.genesis, key="node.genesis")
-    try:
-        return read_genesis(data.decode("ascii", "replace").strip())
-    except ProofError as bad:
-        raise ConfigError(str(config.node.genesis), (("node.genesis", str(bad)),)) from bad
-
-
-def open_identity(config: NodeConfig) -> Identity:
-    """Return the node's identity from its sealed keystore.
-
-    Raises:
-        ConfigError: keystore or key file cannot be read or opened, others may read the key file,
-            or there is no node's key.
-    """
-    sealed = _read(config.node.keystore, key="node.keystore")
-    secret = _read(config.node.key_file, key="node.key_file")
-    if config.node.key_file.stat().st_mode & 0o077:
-        why = "others may read it: chmod 600"
-        raise ConfigError(str(config.node.key_file), (("node.key_file", why),))
-    try:
-        seeds = unseal(sealed, secret=secret)
-    except ProofError as bad:
-        raise ConfigError(str(config.node.keystore), (("node.keystore", str(bad)),)) from bad
-    if KEY_NAME not in seeds:
-        why = f"holds no key named {KEY_NAME!r}"
-        raise ConfigError(str(config.node.keystore), (("node.keystore", why),))
-    return Identity.from_seed(seeds[KEY_NAME])
-
-
-def check_member_of_network(config: NodeConfig, genesis: GenesisView, identity: Identity) -> None:
-    """Raise `ConfigError` unless the genesis names this organisation with this node's key."""
-    node = genesis.node_of(config.node.org)
-    if node is None:
-        why = "the genesis names no such organisation"
-        raise ConfigError(str(config.node.genesis), (("node.org", why),))
-    if node.did != identity.did:
-        why = "the keystore's key is not the one that the genesis names for this organisation"
-        raise ConfigError(str(config.node.keystore), (("node.keystore", why),))
 
 
 def _write_ready(folder: Path, *, url: str, node: Node) -> Path:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "demo": "Tell the demo's stories on a network of real nodes and write a signed report.",
+    "doctor": "Say what is wrong on this machine, and what to do about it.",
     "dash": "Serve the console in a browser: live pages of a network, presenting, looking on.",
     "devnet": "Run a network of real nodes on this machine, look at it, do it harm, mend it.",
     "node": "Set up and run a single node: init, run.",

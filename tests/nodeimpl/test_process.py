@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from devnet.genesis import make_world
-from nodeimpl.__main__ import open_identity
 from nodeimpl.config import ConfigError, load_config
 from nodeimpl.kernel.clock import RealClock
+from nodeimpl.kernel.opening import open_identity
 from opkit.client.node import NodeClient
 from opkit.proof import keystore
 from opkit.proof.receipt import verify_receipt

@@ -22,6 +22,7 @@ Run = Callable[..., Any]
 
 COMMANDS = {
     "demo": (),
+    "doctor": (),
     "dash": (),
     "devnet": (
         *("up", "status", "logs", "down", "reset"),
