@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboards test test-browser check lab bench wasm lock clean
+.PHONY: help install demo dashboards test test-browser check lab bench wheel wasm lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,6 +21,7 @@ demo: ## Tell the flows on a temporary network; ends with the path of the report
 test: ## Run the checks, then every group of tests
 	@$(PYTHON) scripts/setup --quiet test
 	@$(PYTHON) scripts/setup --quiet interop
+	@$(PYTHON) scripts/wheelhouse --quiet
 	@scripts/offline $(VENV)/python scripts/test $(ARGS)
 
 test-browser: ## The console in a real browser, alone
@@ -43,6 +44,10 @@ dashboards: ## Serve the console; prints one address with its token
 bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench $(ARGS)
+
+wheel: ## Build the one wheel that installs everything, in dist
+	@$(PYTHON) scripts/setup --quiet test
+	@$(VENV)/python scripts/wheel $(ARGS)
 
 wasm: ## Compile the demo's modules from their source
 	@$(PYTHON) scripts/setup --quiet wasm

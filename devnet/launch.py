@@ -137,7 +137,7 @@ def launch(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**_environment(), FOLDER_VARIABLE: str(folder)},
+            env={**home.importable(os.environ), FOLDER_VARIABLE: str(folder)},
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
         )
@@ -145,13 +145,6 @@ def launch(
         os.close(log)
         theirs.close()
     return Launched(name=name, folder=folder, process=process, tie=ours)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment with this package importable from any working directory."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def temporary_name() -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from flows.files import folder_of
 from opkit.proof.wasm import add_custom_section
 
-FOLDER = Path(__file__).resolve().parent.parent / "wasm"
 SECTION = "opkit.run"
 
 
@@ -16,7 +14,7 @@ def module(name: str) -> bytes:
     Raises:
         FileNotFoundError: it was not built.
     """
-    return (FOLDER / f"{name}.wasm").read_bytes()
+    return (folder_of("wasm") / f"{name}.wasm").read_bytes()
 
 
 def stamped(name: str, mark: str) -> bytes:

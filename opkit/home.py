@@ -7,6 +7,7 @@ Depends on the standard library and platformdirs only, for the command line impo
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from platformdirs import user_state_dir
@@ -52,6 +53,20 @@ def tokens_folder() -> Path:
 def runs_folder() -> Path:
     """Return the folder under which `opkit demo` writes a run unless told another place."""
     return private_folder(state_home() / "runs")
+
+
+def importable(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `environ` with the packages importable by a Python started from any folder.
+
+    An installation is that by itself, and its folder must not be searched before the standard
+    library's; a checkout, or a folder that was installed into by hand, has to be named.
+    """
+    root = Path(__file__).resolve().parent.parent
+    named = environ.get("PYTHONPATH", "")
+    if root.name in {"site-packages", "dist-packages"}:
+        return dict(environ)
+    paths = [str(root), *filter(None, named.split(os.pathsep))]
+    return {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def private_folder(path: Path) -> Path:

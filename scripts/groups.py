@@ -83,11 +83,20 @@ def find_chromium() -> Found | Absent:
     return Absent(why="Chromium is missing: scripts/install-debian browser")
 
 
+def find_wheelhouse() -> Found | Absent:
+    """Find the wheels for an installation without a network, fetching them if there is one."""
+    command = [sys.executable, "scripts/wheelhouse", "--quiet"]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        return Absent(why="the wheelhouse could not be filled: scripts/wheelhouse")
+    return Found()
+
+
 MARKED = (
     Group(name="slow"),
     Group(name="postgres", probe=find_postgres),
     Group(name="interop", probe=find_node),
     Group(name="browser", probe=find_chromium),
+    Group(name="package", probe=find_wheelhouse),
 )
 """The groups beyond the unit tests, in the order in which they run."""
 

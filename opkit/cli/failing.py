@@ -78,7 +78,7 @@ def explain(error: BaseException) -> Explained | None:
         missing = error.name.partition(".")[0]
         return Explained(
             why=f"{missing} is not installed here",
-            hint="this command needs the whole set-up: make install",
+            hint="it needs the whole set-up: make install, or pip install 'opkit[demo]'",
             code=exits.NOT_APPLICABLE,
         )
     if isinstance(error, OSError) and error.errno is not None:

@@ -65,19 +65,18 @@ def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
 
 
 def notebooks_folder() -> Path:
-    """Return the folder of story notebooks: beside the packages, as in a checkout.
+    """Return the folder of story notebooks, in a checkout or an installation.
 
     Raises:
         Mistake: it is not there.
     """
-    import flows
+    from flows.files import folder_of
 
-    assert flows.__file__ is not None, "a package of the project has a file"
-    folder = Path(flows.__file__).resolve().parent.parent / "notebooks"
-    if not folder.is_dir():
+    try:
+        return folder_of("notebooks")
+    except FileNotFoundError as missing:
         raise Mistake(
-            f"there is no folder {folder}",
-            hint="the notebooks lie in a checkout of the project: run opkit from there",
+            str(missing),
+            hint="install the wheel again, or run from a checkout",
             code=exits.NOT_APPLICABLE,
-        )
-    return folder
+        ) from missing

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from opkit.home import importable
+
 KERNELS_MAX = 16
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 class KernelPool:
@@ -37,8 +38,7 @@ class KernelPool:
         Args:
             preload: modules that each kernel imports while it boots; they bind no name.
         """
-        path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._env = {**os.environ, "PYTHONPATH": path, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        self._env = {**importable(os.environ), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         self._preload = preload
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._all: list[Any] = []

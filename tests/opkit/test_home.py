@@ -61,3 +61,17 @@ def test_importing_it_imports_nothing_of_the_kit() -> None:
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_checkout_is_named_to_the_pythons_it_starts_and_an_installation_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named, an installation's folder would be searched before the standard library."""
+    root = str(Path(home.__file__).resolve().parents[1])
+    assert home.importable({"A": "1"}) == {"A": "1", "PYTHONPATH": root}
+    both = os.pathsep.join([root, "/other"])
+    assert home.importable({"PYTHONPATH": "/other"})["PYTHONPATH"] == both
+    assert home.importable({"PYTHONPATH": both})["PYTHONPATH"] == both
+    installed = tmp_path / "site-packages/opkit/home.py"
+    monkeypatch.setattr(home, "__file__", str(installed))
+    assert home.importable({"PYTHONPATH": "/other"}) == {"PYTHONPATH": "/other"}
