@@ -21,6 +21,7 @@ from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
 from nodeimpl.gateway.limits import GatewayLimits, Rate
+from nodeimpl.history.keeper import Keeper
 from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
@@ -67,6 +68,7 @@ class Node:
         *,
         given: _Given,
         store: Store,
+        keeper: Keeper,
         blobs: BlobStore,
         peers: Peers,
         compute: Compute,
@@ -77,6 +79,7 @@ class Node:
         self.store = store
         self.peers = peers
         self.app = app
+        self._keeper = keeper
         self._blobs = blobs
         self._transport = given.transport
         self._compute = compute
@@ -101,7 +104,8 @@ class Node:
             sandbox: launched before keys were loaded; closed by the caller after `close`.
 
         Raises:
-            StoreError: the database cannot be owned, read or migrated.
+            StoreError: the database cannot be owned, read or migrated, or is not the newest of this
+                node's history.
         """
         given = _Given(
             config=config,
@@ -115,13 +119,15 @@ class Node:
         await sandbox.start()
         store = await Store.open(url=config.store_url(), clock=clock)
         try:
-            return await cls._join(given, store)
+            # Before anything is written or signed.
+            keeper = await Keeper.start(store, folder=config.node.folder)
+            return await cls._join(given, store, keeper)
         except BaseException:
             await store.close()
             raise
 
     @classmethod
-    async def _join(cls, given: _Given, store: Store) -> Node:
+    async def _join(cls, given: _Given, store: Store, keeper: Keeper) -> Node:
         config, clock = given.config, given.clock
         blobs = BlobStore(config.node.folder / "blobs", config.store.blob_bytes_max)
         membership = Membership(
@@ -165,7 +171,15 @@ class Node:
         )
         started = NodeStarted(version=opkit.__version__, generation=store.generation)
         await store.write(lambda tx: tx.announce(started))
-        node = cls(given=given, store=store, blobs=blobs, peers=peers, compute=compute, app=app)
+        node = cls(
+            given=given,
+            store=store,
+            keeper=keeper,
+            blobs=blobs,
+            peers=peers,
+            compute=compute,
+            app=app,
+        )
         return node
 
     def peer_addresses(self) -> tuple[str, ...]:
@@ -200,12 +214,15 @@ class Node:
         with contextlib.suppress(asyncio.CancelledError):
             await self._work
         await self.store.close()
+        if not self.store.has_failed:
+            await self._keeper.keep()
 
     async def _run(self) -> None:
         """Own everything that runs by itself."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
             tasks.create_task(self._compute.run())
+            tasks.create_task(self._keeper.run())
 
 
 async def _make_peers(given: _Given, store: Store) -> Peers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nodeimpl.history.service import History
-from nodeimpl.kernel.binding import Route, answer
+from nodeimpl.kernel.binding import Route, answer, serve
 from opkit.wire import journal as wire
 
 
@@ -13,4 +13,5 @@ def routes(history: History) -> list[Route]:
         answer(wire.HEAD, history.head),
         answer(wire.INCLUSION, history.inclusion),
         answer(wire.CONSISTENCY, history.consistency),
+        serve(wire.ORIGIN, history.origin),
     ]

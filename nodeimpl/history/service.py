@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nodeimpl.history.rules import judge_place
-from nodeimpl.kernel import tree
+from nodeimpl.kernel import generations, tree
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.tx import Tx
 from opkit.proof import jws
 from opkit.proof.keys import Identity
 from opkit.wire import journal as wire
@@ -72,6 +73,14 @@ class History:
             first=ask.first,
             second=ask.second,
             path=_hex(path),
+        )
+
+    def origin(
+        self, tx: Tx, ask: wire.AskJournalOrigin, caller: Caller | None, _: None
+    ) -> wire.JournalOrigin:
+        """Tell which histories the journal went through."""
+        return wire.JournalOrigin(
+            generation=self._store.generation, openings=generations.openings(tx)
         )
 
 

@@ -34,6 +34,15 @@ class SchemaBroken(StoreError):
     hint = "restore a backup; the file was changed by something else"
 
 
+class HistoryLost(StoreError):
+    """The database is not the newest of this node's history: signing would contradict it."""
+
+    hint = (
+        "put back the newest database; if it is lost for good: "
+        "opkit node new-generation CONFIG, with the node's configuration file"
+    )
+
+
 class StoreFailed(StoreError):
     """The store broke while it ran: what the last group of changes did is not known.
 

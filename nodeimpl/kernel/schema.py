@@ -29,7 +29,7 @@ store_meta = Table(
     Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
-"""Facts about the store itself: `generation`."""
+"""Facts about the store itself: its `generation`, and whether it is `marked` (ADR 0021)."""
 
 store_writer = Table(
     "store_writer",
@@ -61,6 +61,15 @@ journal_tree = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 """Nodes of the journal's Merkle tree: complete subtrees, of every eighth level but the leaves'."""
+
+journal_generation = Table(
+    "journal_generation",
+    metadata,
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""Every generation but the first: the event that opened it, as it was journalled."""
 
 journal_listener = Table(
     "journal_listener",

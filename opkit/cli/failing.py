@@ -42,6 +42,7 @@ _EXPLAINED = {
     "devnet.launch.LaunchFailed": exits.FAILED,
     "devnet.spec.WorldError": exits.FAILED,
     "nodeimpl.config.ConfigError": exits.USAGE,
+    "nodeimpl.kernel.errors.StoreError": exits.FAILED,
     "opkit.dash.server.DashError": exits.FAILED,
     "opkit.live.ports.ControlRefused": exits.FAILED,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from opkit.proof.genesis import GenesisView
     from opkit.proof.history import Rebuilding
     from opkit.wire.base import Jws, Wire
-    from opkit.wire.journal import EntryProof, JournalHead
+    from opkit.wire.journal import EntryProof, GenerationOpened, JournalHead
 
 W = TypeVar("W", bound="Wire")
 
@@ -69,8 +70,8 @@ def verify(
     kept = _read_head_file(earlier) if earlier is not None else None
     target = address.resolve(default_speaker="operator")
     view = anchors.anchor(address.genesis, network=target.network)
-    verdict, head = asyncio.run(_verify_node(target, view, kept))
-    code = anchors.answer(verdict, as_json=as_json, verbose=verbose)
+    verdict, head, about = asyncio.run(_verify_node(target, view, kept))
+    code = anchors.answer(verdict, as_json=as_json, verbose=verbose, about=about)
     if keep is not None and code != exits.FAILED:
         from opkit.wire.journal import SignedJournalHead
 
@@ -137,13 +138,13 @@ def _read(file: Path, of: type[W], hint: str) -> W:
 
 async def _verify_node(
     target: Target, view: GenesisView | None, kept: Jws | None
-) -> tuple[Verdict, Jws]:
-    """Return the verdict on a node's journal, and the head that it is about."""
+) -> tuple[Verdict, Jws, dict[str, object]]:
+    """Return the verdict on a node's journal, the head that it is about, and what became of it."""
     from opkit.proof.checks import Verdict, equal
     from opkit.proof.history import check_rebuilt, examine_head
     from opkit.wire.journal import HEAD, AskJournalHead
 
-    subject = f"journal of {target.did}"
+    subject, about = f"journal of {target.did}", dict[str, object]()
     async with target.client() as client:
         token = (await client.call(HEAD, AskJournalHead())).head
         head, checks = examine_head("head", token, genesis=view)
@@ -152,9 +153,20 @@ async def _verify_node(
             rebuilt, read = await _rebuild(client, head)
             checks += [*read, *check_rebuilt(head, rebuilt)]
             if kept is not None:
-                checks += await _check_earlier(client, view, kept, head)
+                checks += await _check_earlier(client, view, kept, head, rebuilt.openings)
+            about = {f"generation {each.generation}": _opened(each) for each in rebuilt.openings}
             subject = f"{subject}, generation {head.generation}, {head.size:,} entries"
-    return Verdict(subject=subject, checks=tuple(checks), anchored=view is not None), token
+    verdict = Verdict(subject=subject, checks=tuple(checks), anchored=view is not None)
+    return verdict, token, about
+
+
+def _opened(opened: GenerationOpened) -> str:
+    """Return how a generation came to be, for people."""
+    said = f"opened by the operator after {opened.after.size:,} entries"
+    if opened.lost is not None:
+        said = f"{said}; the node knew of {opened.lost.size:,} in generation "
+        said = f"{said}{opened.lost.generation}"
+    return f"{said}: {out.plain(opened.reason)}" if opened.reason else said
 
 
 async def _rebuild(client: NodeClient, head: JournalHead) -> tuple[Rebuilding, list[Check]]:
@@ -183,7 +195,11 @@ def _readable(hidden: int) -> str:
 
 
 async def _check_earlier(
-    client: NodeClient, view: GenesisView | None, kept: Jws, head: JournalHead
+    client: NodeClient,
+    view: GenesisView | None,
+    kept: Jws,
+    head: JournalHead,
+    openings: Sequence[GenerationOpened],
 ) -> list[Check]:
     """Return the checks that a journal grew from a head that was kept."""
     from opkit.proof.history import check_growth, check_same_journal, examine_head
@@ -192,7 +208,7 @@ async def _check_earlier(
     early, checks = examine_head("earlier-head", kept, genesis=view)
     if early is None:
         return checks
-    checks += check_same_journal(early, head)
+    checks += check_same_journal(early, head, openings=openings)
     if not all(check.ok for check in checks):
         return checks
     path: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
     from opkit.proof.keys import Identity
+    from opkit.wire.journal import HistoryPlace
 
 app = out.group(
     """Set up and run a single node.
@@ -28,6 +29,10 @@ app = out.group(
       opkit node init ~/node --org our-coop --genesis network.jws
 
       opkit node run ~/node/config.toml
+
+    A node that was given an old database does not start until it may go on as another history:
+
+      opkit node new-generation ~/node/config.toml
     """
 )
 
@@ -85,6 +90,50 @@ def run(
     from nodeimpl.config import load_config
 
     return serve(load_config(config))
+
+
+@app.command()
+def new_generation(
+    config: Annotated[Path, typer.Argument(help="The node's configuration file.")],
+    reason: Annotated[
+        str, typer.Option(help="Why, in a few words; it stands in the journal for ever.")
+    ] = "",
+    as_json: out.Json = False,
+) -> int:
+    """Let a node go on with an older database than it had, as another history that says so.
+
+    A node that finds itself behind its own mark signs nothing and does not start. First look for
+    the newest database: what was signed since cannot be taken back, and stays with others. The
+    node must not run. Old heads, proofs and receipts go on to verify.
+
+    Example: opkit node new-generation ~/node/config.toml --reason "disk lost, backup of Monday"
+    """
+    import asyncio
+
+    import nodeimpl.node  # noqa: F401 - every domain declares its tables
+    from nodeimpl.config import load_config
+    from nodeimpl.history.renewal import open_generation
+    from nodeimpl.kernel.clock import RealClock
+
+    loaded = load_config(config)
+    opened = asyncio.run(
+        open_generation(
+            url=loaded.store_url(), folder=loaded.node.folder, clock=RealClock(), reason=reason
+        )
+    )
+    told = {**opened.model_dump(mode="json"), "next": f"opkit node run {config}"}
+    said = {
+        "generation": str(opened.generation),
+        "after": _place(opened.after),
+        "lost": _place(opened.lost) if opened.lost else "nothing that this node knows of",
+        "next": f"opkit node run {config}",
+    }
+    out.show(told, as_json=as_json, human=lambda on: out.facts(on, said))
+    return exits.DONE
+
+
+def _place(place: HistoryPlace) -> str:
+    return f"{place.size:,} entries of generation {place.generation}, root {place.root}"
 
 
 def _key(folder: Path, source: Path | None) -> Identity:

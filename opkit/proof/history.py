@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from pydantic import ValidationError
+
 from opkit.proof import jws, merkle
 from opkit.proof.canonical import canonical
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
@@ -17,7 +19,17 @@ from opkit.proof.journal import JOURNAL_START, entry_hash
 from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.base import Jws, RecordId
 from opkit.wire.events import JournalEntry
-from opkit.wire.journal import JOURNAL_HEAD_TYP, EntryProof, JournalHead, ProvenEntry
+from opkit.wire.journal import (
+    JOURNAL_HEAD_TYP,
+    EntryProof,
+    GenerationOpened,
+    HistoryPlace,
+    JournalHead,
+    ProvenEntry,
+)
+
+FIRST_GENERATION = 1
+"""The generation that nobody opened."""
 
 
 def read_head(token: Jws, *, genesis: GenesisView | None) -> JournalHead:
@@ -42,19 +54,28 @@ class Rebuilding:
     Attributes:
         hash: the last entry's hash, as it comes out.
         tree: the tree over the entries so far.
+        openings: how each later generation was opened, in order.
     """
 
     def __init__(self) -> None:
         """Begin before the first entry."""
         self.hash: RecordId = JOURNAL_START
         self.tree = Frontier()
+        self.openings: list[GenerationOpened] = []
+
+    @property
+    def place(self) -> HistoryPlace:
+        """Where the journal stands after the entries so far."""
+        generation = self.openings[-1].generation if self.openings else FIRST_GENERATION
+        root = self.tree.root().hex()
+        return HistoryPlace(generation=generation, size=self.tree.size, root=root, hash=self.hash)
 
     def add(self, entry: JournalEntry) -> None:
         """Add the next entry.
 
         Raises:
-            ProofError: it is not the next one, does not cite the one before, or its hash is not
-                that of what it says, in this order.
+            ProofError: it is not the next one, does not cite the one before, its hash is not that
+                of what it says, or it opens a generation and cites another place, in this order.
         """
         if entry.sequence != self.tree.size + 1:
             raise ProofError(f"entry {entry.sequence} comes after {self.tree.size}")
@@ -63,8 +84,20 @@ class Rebuilding:
         stored = _stored(entry)
         if entry_hash(previous=self.hash, stored=stored) != entry.hash:
             raise ProofError(f"entry {entry.sequence} is not what its hash covers")
+        if entry.type == GenerationOpened.type:
+            self._open(entry)
         self.hash = entry.hash
         self.tree, _ = self.tree.append(leaf_hash(stored))
+
+    def _open(self, entry: JournalEntry) -> None:
+        """Go on in the generation that an entry opens."""
+        try:
+            opened = GenerationOpened.model_validate(entry.body)
+        except ValidationError as bad:
+            raise ProofError(f"entry {entry.sequence} opens no generation") from bad
+        if opened.after != self.place or opened.generation <= opened.after.generation:
+            raise ProofError(f"entry {entry.sequence} opens a generation after another history")
+        self.openings.append(opened)
 
 
 def examine_head(
@@ -93,17 +126,31 @@ def examine_head(
 def check_rebuilt(head: JournalHead, rebuilt: Rebuilding) -> list[Check]:
     """Return the checks that a journal's entries are those that its head was signed over."""
     return [
+        equal("generation", expected=head.generation, actual=rebuilt.place.generation),
         equal("size", expected=head.size, actual=rebuilt.tree.size),
         equal("root", expected=head.root, actual=rebuilt.tree.root().hex()),
         equal("last-hash", expected=head.hash, actual=rebuilt.hash),
     ]
 
 
-def check_same_journal(early: JournalHead, late: JournalHead) -> list[Check]:
-    """Return the checks that two heads can be of one journal, the second not before the first."""
-    return [
+def check_same_journal(
+    early: JournalHead, late: JournalHead, *, openings: Sequence[GenerationOpened] = ()
+) -> list[Check]:
+    """Return the checks that two heads can be of one journal, the second not before the first.
+
+    Args:
+        openings: how the journal's later generations were opened: the earlier head may be of a
+            generation that ended, and then must not reach beyond its end.
+    """
+    checks = [
         equal("same-network", expected=early.network, actual=late.network),
         equal("same-node", expected=early.node, actual=late.node),
+    ]
+    ended = [each for each in openings if each.after.generation == early.generation]
+    if ended and early.generation != late.generation:
+        return [*checks, _check_kept(early, ended[0])]
+    return [
+        *checks,
         equal("same-generation", expected=early.generation, actual=late.generation),
         Check(
             name="not-shorter",
@@ -112,6 +159,18 @@ def check_same_journal(early: JournalHead, late: JournalHead) -> list[Check]:
             actual=f"{late.size} entries",
         ),
     ]
+
+
+def _check_kept(early: JournalHead, opened: GenerationOpened) -> Check:
+    """Return the check that a generation, when it ended, still had what a head of it counts."""
+    kept = opened.after.size
+    lost = max(early.size - kept, 0)
+    return Check(
+        name="kept-when-generation-ended",
+        ok=lost == 0,
+        expected=f"all {early.size:,} entries of generation {early.generation}'s head",
+        actual=f"{kept:,} when generation {opened.generation} was opened: {lost:,} were lost",
+    )
 
 
 def check_growth(early: JournalHead, late: JournalHead, path: Sequence[RecordId]) -> Check:

@@ -100,6 +100,10 @@ def _node_started(_: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} came up", State.DONE)
 
 
+def _generation_opened(_: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} goes on as another history", State.WAITING)
+
+
 def _peer_connected(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} is linked to {_peer(body, names)}", State.DONE)
 
@@ -212,6 +216,7 @@ _STOPPED: Final[dict[str, str]] = {
 
 _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "node.started": _node_started,
+    "journal.generation-opened": _generation_opened,
     "network.peer-connected": _peer_connected,
     "network.peer-lost": _peer_lost,
     "network.provider-lied": _provider_lied,

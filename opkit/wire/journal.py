@@ -12,11 +12,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from opkit.wire.base import SAFE_INT_MAX, Count, Did, Jws, NetworkId, RecordId, TimeMs, Wire
+from opkit.wire.base import PLAIN, SAFE_INT_MAX, Count, Did, Jws, NetworkId, RecordId, TimeMs, Wire
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.errors import Invalid, Missing
+from opkit.wire.events import Event
 
 JOURNAL_HEAD_TYP = "opkit-journal-head+jws"
+
+OPENINGS_MAX = 1_000
+"""The most generations that one answer names: each is opened by hand."""
 
 PATH_MAX = 64
 """The most hashes in a proof: a tree of 2^53 entries needs 54."""
@@ -42,6 +46,53 @@ class JournalHead(Wire):
     root: RecordId
     hash: RecordId
     issued_at_ms: TimeMs
+
+
+class HistoryPlace(Wire):
+    """A place in a node's history: the generation that stood there, and all up to it in two hashes.
+
+    `root` is that of the tree over the first `size` entries, `hash` the last one's own.
+    """
+
+    generation: Count
+    size: Count
+    root: RecordId
+    hash: RecordId
+
+
+class GenerationOpened(Event):
+    """The node goes on as another history, by its operator's order: the first entry of it.
+
+    The entries before it stay, and so do their places in the tree.
+
+    Attributes:
+        generation: what the history is called from here on.
+        after: where the database stood when it was opened.
+        lost: the last place that the node knew to be its own and that the database does not have;
+            None if nothing is known to be missing.
+        reason: what the operator said.
+    """
+
+    type = "journal.generation-opened"
+
+    generation: Count
+    after: HistoryPlace
+    lost: HistoryPlace | None = None
+    reason: Annotated[str, Field(max_length=200, pattern=PLAIN)] = ""
+
+
+class AskJournalOrigin(Wire):
+    """Ask which histories this journal went through."""
+
+
+class JournalOrigin(Wire):
+    """How the journal came to be what it is; generation 1 was opened by nobody.
+
+    `openings` are the last ones, oldest first.
+    """
+
+    generation: Count
+    openings: Annotated[tuple[GenerationOpened, ...], Field(max_length=OPENINGS_MAX)]
 
 
 class AskJournalHead(Wire):
@@ -150,4 +201,13 @@ CONSISTENCY = Endpoint(
     answer=ConsistencyProof,
     scope=Scope.EVENTS_READ,
     refuses=(ProofMisplaced, JournalShort),
+)
+
+ORIGIN = Endpoint(
+    name="journal.origin",
+    method="GET",
+    path="/v1/journal/origin",
+    ask=AskJournalOrigin,
+    answer=JournalOrigin,
+    scope=Scope.EVENTS_READ,
 )

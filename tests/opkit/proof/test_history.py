@@ -23,7 +23,14 @@ from opkit.proof.keys import Identity
 from opkit.proof.merkle import Frontier, consistency_path, inclusion_path, leaf_hash
 from opkit.wire.base import Jws
 from opkit.wire.events import JournalEntry
-from opkit.wire.journal import JOURNAL_HEAD_TYP, EntryProof, JournalHead, ProvenEntry
+from opkit.wire.journal import (
+    JOURNAL_HEAD_TYP,
+    EntryProof,
+    GenerationOpened,
+    HistoryPlace,
+    JournalHead,
+    ProvenEntry,
+)
 
 
 def head_of(network: Any, *, signer: Any = None, **changes: Any) -> Jws:
@@ -59,20 +66,31 @@ def test_a_head_that_another_signed_or_of_another_network_is_not_read(
 class Written:
     """A journal of some entries, as a node that signs heads over it would have it."""
 
-    def __init__(self, network: Any, count: int, *, changed: int = 0) -> None:
+    def __init__(
+        self, network: Any, count: int, *, changed: int = 0, opens: dict[int, Any] | None = None
+    ) -> None:
         self.network = network
         self.entries: list[JournalEntry] = []
         self.trees = [Frontier()]
         previous = JOURNAL_START
         for at in range(1, count + 1):
-            body = {"what": "rewritten" if at == changed else f"entry {at}"}
-            stored = stored_bytes(sequence=at, type_name="a.b", at_ms=at, body=canonical(body))
+            body: dict[str, Any] = {"what": "rewritten" if at == changed else f"entry {at}"}
+            name = "a.b"
+            if opens and at in opens:
+                name, body = GenerationOpened.type, self._opening(opens[at], previous)
+            stored = stored_bytes(sequence=at, type_name=name, at_ms=at, body=canonical(body))
             digest = entry_hash(previous=previous, stored=stored)
-            fields = {"sequence": at, "type": "a.b", "at_ms": at, "body": body}
+            fields = {"sequence": at, "type": name, "at_ms": at, "body": body}
             self.entries.append(JournalEntry(**fields, previous=previous, hash=digest))
             self.trees.append(self.trees[-1].append(leaf_hash(stored))[0])
             previous = digest
         self.leaves = [leaf_hash(canonical(each)) for each in map(self._leaf, self.entries)]
+
+    def _opening(self, changes: dict[str, Any], previous: str) -> dict[str, Any]:
+        size, root = self.trees[-1].size, self.trees[-1].root().hex()
+        after = HistoryPlace(generation=1, size=size, root=root, hash=previous)
+        opened = GenerationOpened(generation=5, after=after.model_copy(update=changes))
+        return {**opened.model_dump(mode="json"), "generation": changes.get("to", 5)}
 
     def _leaf(self, entry: JournalEntry) -> dict[str, Any]:
         return entry.model_dump(include={"sequence", "type", "at_ms", "body"})
@@ -159,6 +177,8 @@ def test_entries_hash_to_the_head_that_was_signed_over_them(written: Written) ->
         rebuilt.add(entry)
     assert failed(check_rebuilt(written.head(13), rebuilt)) == []
     assert failed(check_rebuilt(written.head(12), rebuilt)) == ["size", "root", "last-hash"]
+    other = written.head(13, generation=2)
+    assert failed(check_rebuilt(other, rebuilt)) == ["generation"]
 
 
 @pytest.mark.parametrize(
@@ -200,3 +220,45 @@ def test_heads_of_other_journals_are_told_apart(written: Written) -> None:
     other = written.network.nodes["building-yard"]
     elsewhere = written.head(12, node=other.did, signer=other)
     assert failed(check_same_journal(elsewhere, late)) == ["same-node"]
+
+
+def test_a_head_of_a_generation_that_ended_counts_as_far_as_it_was_kept(network: Any) -> None:
+    written = Written(network, 13, opens={8: {}})
+    rebuilt = Rebuilding()
+    for entry in written.entries:
+        rebuilt.add(entry)
+    late = written.head(13, generation=5)
+    assert failed(check_rebuilt(late, rebuilt)) == []
+    for size in (1, 6, 7):
+        early = written.head(size)
+        assert failed(check_same_journal(early, late, openings=rebuilt.openings)) == []
+        assert check_growth(early, late, written.growth(size, 13)).ok
+    beyond = check_same_journal(written.head(9), late, openings=rebuilt.openings)
+    assert failed(beyond) == ["kept-when-generation-ended"]
+    assert beyond[-1].actual == "7 when generation 5 was opened: 2 were lost"
+    same = check_same_journal(written.head(9, generation=5), late, openings=rebuilt.openings)
+    assert failed(same) == []
+    unknown = check_same_journal(written.head(9, generation=4), late, openings=rebuilt.openings)
+    assert failed(unknown) == ["same-generation"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"size": 6}, "after another history"),
+        ({"root": "0" * 64}, "after another history"),
+        ({"hash": "0" * 64}, "after another history"),
+        ({"generation": 2}, "after another history"),
+        ({"to": 1}, "after another history"),
+        ({"to": "x"}, "opens no generation"),
+    ],
+)
+def test_a_generation_that_cites_another_place_ends_the_rebuilding(
+    network: Any, changes: dict[str, Any], why: str
+) -> None:
+    written = Written(network, 8, opens={8: changes})
+    rebuilt = Rebuilding()
+    for entry in written.entries[:7]:
+        rebuilt.add(entry)
+    with pytest.raises(ProofError, match=why):
+        rebuilt.add(written.entries[7])

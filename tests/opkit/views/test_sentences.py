@@ -25,6 +25,11 @@ NAMES = Names(
 )
 BODIES = {
     "node.started": ({"version": "0", "generation": 1}, "Bakery came up", State.DONE),
+    "journal.generation-opened": (
+        {"generation": 2, "after": {"size": 9}},
+        "Bakery goes on as another history",
+        State.WAITING,
+    ),
     "network.peer-connected": (
         {"peer": DID, "org": None},
         "Bakery is linked to Harbor Homes",

@@ -1,0 +1,75 @@
+"""The mark: how far the node's history has come, kept in a file beside the database.
+
+A database that was put back from yesterday says of itself nothing but that it is whole. The mark
+does not go back with it, so the two together show what neither shows alone. It is written after
+what it names was committed, never before: it may lag, it cannot lead (ADR 0021).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nodeimpl.kernel.errors import HistoryLost
+from opkit.wire.journal import HistoryPlace
+
+NAME = "history-mark.json"
+"""The file's name in the node's folder."""
+
+BYTES_MAX = 4_096
+
+
+class MarkFile:
+    """The file of one node. Its methods block, and may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the file; nothing is read yet."""
+        self.path = folder / NAME
+        self._lock = threading.Lock()
+
+    def read(self) -> HistoryPlace | None:
+        """Return what is marked; None if there is no mark.
+
+        Raises:
+            HistoryLost: the file is there and is no mark.
+        """
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(BYTES_MAX)
+        except FileNotFoundError:
+            return None
+        try:
+            return HistoryPlace.model_validate_json(data)
+        except ValidationError as bad:
+            raise HistoryLost(f"{self.path} is damaged: nobody knows what was signed") from bad
+
+    def write(self, place: HistoryPlace) -> None:
+        """Return once `place` is durable in the file.
+
+        The file is replaced whole, so a power cut leaves the old mark or the new one.
+
+        Raises:
+            OSError: the disk is full or broken; the old mark stands.
+        """
+        data = place.model_dump_json().encode() + b"\n"
+        # A caller that was cancelled leaves its thread at work on the same file.
+        with self._lock:
+            self._write(self.path.with_suffix(".new"), data)
+
+    def _write(self, beside: Path, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        descriptor = os.open(beside, flags, 0o600)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.rename(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
