@@ -28,6 +28,7 @@ from nodeimpl.gateway.server import bind_loopback, run_server
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import StoreError
+from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_identity
 from nodeimpl.node import Node
 from nodeimpl.p2p.iroh_transport import IrohTransport
@@ -129,7 +130,7 @@ def serve(config: NodeConfig) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     log.configure(level=config.log.level)
     genesis = open_genesis(config)
-    config.node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(config.node.folder)
     try:
         sandbox = Sandbox.launch(
             workers_max=config.compute.workers, cache_folder=config.node.folder / "compiled"

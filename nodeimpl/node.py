@@ -26,6 +26,7 @@ from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.metrics import Metrics
 from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.membership.routes import routes as membership_routes
@@ -115,7 +116,7 @@ class Node:
             clock=clock,
             sandbox=sandbox,
         )
-        config.node.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(config.node.folder)
         await sandbox.start()
         store = await Store.open(url=config.store_url(), clock=clock)
         try:

@@ -76,6 +76,14 @@ def find_node() -> Found | Absent:
     return Found(folders=(ROOT / ".venvs/interop/bin",))
 
 
+def find_compiler() -> Found | Absent:
+    """Find a C compiler: the one of the environment of its own, or the system's."""
+    command = [sys.executable, "scripts/setup", "--quiet", "wasm"]
+    if shutil.which("cc") or not subprocess.run(command, cwd=ROOT, check=False).returncode:
+        return Found()
+    return Absent(why="a C compiler is missing: scripts/setup wasm")
+
+
 def find_chromium() -> Found | Absent:
     """Find the browser that shows the console."""
     if shutil.which("chromium"):
@@ -93,6 +101,7 @@ def find_wheelhouse() -> Found | Absent:
 
 MARKED = (
     Group(name="slow"),
+    Group(name="disk", probe=find_compiler),
     Group(name="postgres", probe=find_postgres),
     Group(name="interop", probe=find_node),
     Group(name="browser", probe=find_chromium),

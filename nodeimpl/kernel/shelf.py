@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nodeimpl.kernel.errors import StoreFailed
+from nodeimpl.kernel.folders import make_folder, sync_folder
 from opkit.proof.cid import is_cid
 from opkit.wire.base import Cid
 from opkit.wire.compute import StorageFull
@@ -28,17 +29,25 @@ class Shelf:
     """The folder and its account of bytes. Every method may be called from any thread."""
 
     def __init__(self, folder: Path, *, quota_bytes: int) -> None:
-        """Open the folder, count what is there, and remove what was left unfinished."""
+        """Open the folder, count what is there, and remove what was left unfinished.
+
+        Raises:
+            StoreFailed: the disk is broken.
+        """
         assert quota_bytes >= 0, quota_bytes
         self.quota_bytes = quota_bytes
         self._folder = folder
         self._partial = folder / PARTIAL_FOLDER
         self._lock = threading.Lock()
         self._reserved_bytes = 0
+        self._unsettled: set[Cid] = set()
         self.failure: StoreFailed | None = None
-        self._partial.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in self._partial.iterdir():
-            left.unlink()
+        with self.syncing():
+            make_folder(self._partial)
+            for left in self._partial.iterdir():
+                left.unlink()
+            # A process that was killed may have named a blob and not synced the name.
+            sync_folder(folder)
         self._count, self._bytes = _count(folder)
 
     def path(self, cid: Cid) -> Path:
@@ -46,7 +55,9 @@ class Shelf:
         return self._folder / cid
 
     def size(self, cid: Cid) -> int | None:
-        """Return how many bytes are kept under `cid`, or None."""
+        """Return how many bytes are kept under `cid`, durably, or None."""
+        if cid in self._unsettled:
+            return None
         try:
             return (self._folder / cid).stat().st_size
         except FileNotFoundError:
@@ -98,15 +109,27 @@ class Shelf:
             return PartialFile(self, path=path, descriptor=os.open(path, flags, 0o600))
 
     def adopt(self, partial: Path, *, cid: Cid, size_bytes: int) -> None:
-        """Put synced bytes in their place, durably, and count them once."""
+        """Put synced bytes in their place, durably, and count them once.
+
+        Until their name is durable nobody is told that they are kept: whoever brings or wants the
+        same bytes meanwhile would build on what a power cut may still take away.
+        """
         place = self._folder / cid
-        with self._lock:
+        with self._lock, self.disk():
             is_new = not place.exists()
-            partial.rename(place)
+            if is_new:
+                self._unsettled.add(cid)
+            try:
+                partial.rename(place)
+            except OSError:
+                self._unsettled.discard(cid)
+                raise
             if is_new:
                 self._count += 1
                 self._bytes += size_bytes
-        self._sync_folder()
+        with self.syncing():
+            sync_folder(self._folder)
+        self._unsettled.discard(cid)
 
     def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""
@@ -119,9 +142,22 @@ class Shelf:
                 return 0
             self._count -= 1
             self._bytes -= size_bytes
-        with self.disk():
-            self._sync_folder()
+        with self.syncing():
+            sync_folder(self._folder)
         return size_bytes
+
+    @contextlib.contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Take any error as the end: what a failed sync has lost, nobody can know.
+
+        Also when the disk says that it is full: the bytes were accepted before, and the system may
+        have dropped them, or a name that was given and that others see.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.failure = StoreFailed(f"the folder of the blobs: {error}")
+            raise self.failure from error
 
     @contextlib.contextmanager
     def disk(self) -> Iterator[None]:
@@ -135,13 +171,6 @@ class Shelf:
                 raise StoreBusy(why=str(error)) from error
             self.failure = StoreFailed(f"the folder of the blobs: {error}")
             raise self.failure from error
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class PartialFile:
@@ -162,9 +191,9 @@ class PartialFile:
 
     def adopt(self, cid: Cid, *, size_bytes: int) -> None:
         """Sync the file and put it in its place, durably. It cannot be used afterwards."""
-        with self._shelf.disk():
+        with self._shelf.syncing():
             os.fsync(self._descriptor)
-            self._shelf.adopt(self._path, cid=cid, size_bytes=size_bytes)
+        self._shelf.adopt(self._path, cid=cid, size_bytes=size_bytes)
         os.close(self._descriptor)
 
     def discard(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
 from nodeimpl.kernel.errors import StoreLocked
+from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.statements import EngineName
 
 WRITER_WAIT_MS = 2_000
@@ -125,7 +126,7 @@ class SqliteEngine:
 
     def own(self) -> None:
         """Take the lock file, or raise `StoreLocked` with the process id that it names."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._path.parent)
         lock_path = f"{self._path}.lock"
         lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

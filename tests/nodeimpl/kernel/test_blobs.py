@@ -215,7 +215,6 @@ def failing(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> Any:
         ("open", errno.ENOSPC, StorageFull),
         ("write", errno.ENOSPC, StorageFull),
         ("write", errno.EDQUOT, StorageFull),
-        ("fsync", errno.ENOSPC, StorageFull),
         ("open", errno.EMFILE, StoreBusy),
     ],
 )
@@ -233,8 +232,19 @@ def test_a_full_disk_refuses_and_passes(tmp_path, monkeypatch, call, number, exp
     run(main())
 
 
-@pytest.mark.parametrize("call", ["open", "write", "fsync"])
-def test_a_broken_disk_stops_the_node_and_takes_nothing_more(tmp_path, monkeypatch, call) -> None:
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        ("open", errno.EIO),
+        ("write", errno.EIO),
+        ("fsync", errno.EIO),
+        # What a sync failed to write the system may have dropped: this is no full disk that passes.
+        ("fsync", errno.ENOSPC),
+    ],
+)
+def test_a_broken_disk_stops_the_node_and_takes_nothing_more(
+    tmp_path, monkeypatch, call, number
+) -> None:
     async def main() -> None:
         blobs = BlobStore(tmp_path, QUOTA)
         kept = await blobs.put(b"kept before")
@@ -242,7 +252,7 @@ def test_a_broken_disk_stops_the_node_and_takes_nothing_more(tmp_path, monkeypat
         await asyncio.sleep(0)
         assert not failed.done()
         with contextlib.ExitStack() as faults:
-            faults.push(failing(monkeypatch, call, errno.EIO))
+            faults.push(failing(monkeypatch, call, number))
             with pytest.raises(StoreFailed):
                 await blobs.put(b"hello")
         assert "injected" in str(await failed)
@@ -279,7 +289,7 @@ def test_a_blob_is_synced_before_it_has_its_name_and_its_folder_after(
 
     def record(descriptor: int) -> None:
         what = str(Path(f"/proc/self/fd/{descriptor}").readlink())
-        synced.append((what, blobs.size(cid) is not None))
+        synced.append((what, blobs.path(cid).exists()))
         real(descriptor)
 
     monkeypatch.setattr("nodeimpl.kernel.shelf.os.fsync", record)
@@ -287,3 +297,69 @@ def test_a_blob_is_synced_before_it_has_its_name_and_its_folder_after(
     (file, before), (folder, after) = synced
     assert file.startswith(str(tmp_path / "partial"))
     assert (folder, before, after) == (str(tmp_path), False, True)
+
+
+def test_nobody_is_told_of_a_blob_whose_name_is_not_synced_yet(tmp_path, monkeypatch) -> None:
+    """Who brings or wants the same bytes meanwhile must not build on what may be gone."""
+    blobs = BlobStore(tmp_path, QUOTA)
+    cid, real, said = cid_of(b"hello"), os.fsync, []
+
+    def look(descriptor: int) -> None:
+        said.append((blobs.path(cid).exists(), blobs.size(cid)))
+        real(descriptor)
+
+    monkeypatch.setattr("nodeimpl.kernel.folders.os.fsync", look)
+    asyncio.run(blobs.put(b"hello"))
+    assert said == [(False, None), (True, None)]
+    assert blobs.size(cid) == 5
+
+
+def test_a_name_that_did_not_sync_is_never_told(tmp_path, monkeypatch) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        cid = cid_of(b"hello")
+        with contextlib.ExitStack() as faults:
+            faults.push(failing_folder(monkeypatch, errno.ENOSPC))
+            with pytest.raises(StoreFailed):
+                await blobs.put(b"hello")
+        assert blobs.path(cid).exists()
+        assert blobs.size(cid) is None
+        with pytest.raises(StoreFailed):
+            await blobs.put(b"hello")
+
+    run(main())
+
+
+def failing_folder(monkeypatch: pytest.MonkeyPatch, number: int) -> Any:
+    """Let syncing a folder fail, and syncing a file succeed."""
+    real = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").resolve().is_dir():
+            raise OSError(number, "injected")
+        real(descriptor)
+
+    patched = monkeypatch.context()
+    patched.__enter__().setattr("nodeimpl.kernel.folders.os.fsync", fail)
+    return patched
+
+
+def test_names_that_a_killed_process_left_are_synced_when_the_folder_is_opened(
+    tmp_path, monkeypatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        real(descriptor)
+
+    monkeypatch.setattr("nodeimpl.kernel.folders.os.fsync", record)
+    BlobStore(tmp_path / "a" / "blobs", QUOTA)
+    # Each folder's own name too: it lies in the folder above.
+    assert {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "blobs")} <= set(synced)
+    assert synced[-1] == str(tmp_path / "a" / "blobs")
+    with contextlib.ExitStack() as faults:
+        faults.push(failing_folder(monkeypatch, errno.EIO))
+        with pytest.raises(StoreFailed, match="injected"):
+            BlobStore(tmp_path / "a" / "blobs", QUOTA)

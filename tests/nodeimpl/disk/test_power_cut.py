@@ -1,0 +1,227 @@
+"""Power is lost at any moment: what was acknowledged is there, whatever else reached the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from nodeimpl import node as all_tables
+from nodeimpl.compute import store as table
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.store import Store, Tx
+from opkit.client.node import NodeClient
+from opkit.proof import jws
+from opkit.proof.cid import cid_of
+from opkit.proof.wasm import add_custom_section
+from opkit.wire.compute import PUT_BLOB, PutBlob
+from opkit.wire.errors import CoopError
+
+pytestmark = [pytest.mark.disk, pytest.mark.timeout(240)]
+
+WASM = Path(__file__).resolve().parents[3] / "wasm"
+STORY_S_MAX = 200
+CALLERS = 6
+ROUNDS = 14
+CUTS = 25
+NO_SYNC = """
+from nodeimpl.kernel.sqlite import SqliteEngine
+def careless(engine, session):
+    session._connection.execute("PRAGMA synchronous = OFF")
+SqliteEngine.settle = careless
+"""
+NO_BLOB_SYNC = """
+from nodeimpl.kernel import shelf
+import os, types
+shelf.os = types.SimpleNamespace(**vars(os))
+shelf.os.fsync = lambda descriptor: None
+"""
+T = TypeVar("T")
+assert all_tables, "whoever opens a node's store knows all tables"
+
+
+@dataclass
+class Said:
+    """What the node acknowledged, each with how far the disk's journal was when the answer came."""
+
+    uploads: list[tuple[int, str]] = field(default_factory=list)
+    modules: list[tuple[int, str]] = field(default_factory=list)
+    tasks: list[tuple[int, str]] = field(default_factory=list)
+    receipts: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
+    events: list[tuple[int, tuple[int, str]]] = field(default_factory=list)
+
+    def places(self) -> list[int]:
+        """Return where anything was acknowledged, in order."""
+        every = (self.uploads, self.modules, self.tasks, self.receipts, self.events)
+        return sorted(place for each in every for place, _ in each)
+
+
+async def work(node: Any, client: NodeClient, number: int, said: Said) -> None:
+    """Upload, deploy and run, round after round, noting each answer as it comes."""
+    module = (WASM / "upper.wasm").read_bytes()
+    chance = random.Random(number)
+    for turn in range(ROUNDS):
+        content = chance.randbytes(chance.choice([100, 5_000, 80_000]))
+        info = await client.call(PUT_BLOB, PutBlob(content=content))
+        said.uploads.append((node.place(), info.cid))
+        mine = add_custom_section(module, "mine", f"{number} {turn // 7}".encode())
+        deployed = await client.wasm.deploy(mine, name="m")
+        said.modules.append((node.place(), deployed.wasm_hash))
+        data = chance.randbytes(chance.choice([1_000, 60_000, 90_000]))
+        handle = await client.compute.submit(deployed.wasm_hash, data)
+        said.tasks.append((node.place(), handle.task_id))
+        await handle.result()
+        said.receipts.append((node.place(), (handle.task_id, jws.record_id(handle.manifest))))
+
+
+async def listen(node: Any, client: NodeClient, said: Said) -> None:
+    """Note every event as it comes."""
+    async for page in client.events():
+        place = node.place()
+        said.events += [(place, (entry.sequence, entry.hash)) for entry in page.entries]
+
+
+async def busy(node: Any, said: Said) -> None:
+    """Let several callers work at once, and somebody listen."""
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(node.client()) for _ in range(CALLERS + 1)]
+        listening = asyncio.create_task(listen(node, clients[-1], said))
+        try:
+            await asyncio.gather(
+                *(work(node, client, number, said) for number, client in enumerate(clients[:-1]))
+            )
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError, CoopError):
+                await listening
+
+
+def missing(folder: Path, said: Said, place: int) -> list[str]:
+    """Return what was acknowledged up to `place` and is not in `folder`."""
+    blobs = BlobStore(folder / "blobs", 2**30)
+    lost = [f"upload {cid}" for cid in upto(said.uploads, place) if not is_whole(blobs, cid)]
+    lost += [f"module {cid}" for cid in upto(said.modules, place) if not is_whole(blobs, cid)]
+    try:
+        return lost + asyncio.run(asyncio.wait_for(missing_rows(folder, said, place), 60))
+    except sqlite3.DatabaseError as broken:
+        return [*lost, f"every receipt and event: {broken}"]
+
+
+def upto(said: list[tuple[int, T]], place: int) -> list[T]:
+    """Return what had been acknowledged at `place`."""
+    return [what for at, what in said if at <= place]
+
+
+def is_whole(blobs: BlobStore, cid: str) -> bool:
+    return blobs.size(cid) is not None and cid_of(blobs.path(cid).read_bytes()) == cid
+
+
+async def missing_rows(folder: Path, said: Said, place: int) -> list[str]:
+    """Return what was acknowledged up to `place` and is not in the database."""
+
+    def look(tx: Tx) -> list[str]:
+        modules, tasks = upto(said.modules, place), upto(said.tasks, place)
+        lost = [f"module {cid}" for cid in modules if table.module(tx, cid) is None]
+        lost += [f"task {task_id}" for task_id in tasks if table.task(tx, task_id) is None]
+        for task_id, manifest_hash in upto(said.receipts, place):
+            task = table.task(tx, task_id)
+            if task is None or task.receipt is None or not table.receipt_of(tx, manifest_hash):
+                lost.append(f"receipt of {task_id}")
+        return lost
+
+    store = await Store.open(url=f"sqlite:///{folder}/node.db", clock=VirtualClock())
+    try:
+        lost = await store.read(look)
+        entries = await store.read_journal(after=None, entries_max=1_000)
+    finally:
+        await store.close()
+    known = {(entry.sequence, entry.hash) for entry in entries}
+    return lost + [f"event {event}" for event in upto(said.events, place) if event not in known]
+
+
+def cuts(said: Said, *, end: int) -> list[int]:
+    """Return where power is lost: as answers leave, and anywhere."""
+    chance = random.Random(5)
+    places = said.places()
+    anywhere = [chance.randrange(places[0], end) for _ in range(CUTS // 3)]
+    return sorted([*chance.sample(places, CUTS - len(anywhere) - 1), places[-1], *anywhere])
+
+
+def losses(disk: Any, said: Said, places: list[int], into: Path) -> list[str]:
+    """Return what is lost when power is cut at each of these places, in several ways."""
+    lost = []
+    for number, place in enumerate(places):
+        disk.run(place)
+        for way in range(2):
+            folder = into / f"{number}-{way}"
+            disk.rebuild(folder, chance=random.Random(number) if way else None)
+            lost += [f"cut at {place}: {each}" for each in missing(folder, said, place)]
+    return lost
+
+
+def run(story: Any) -> None:
+    asyncio.run(asyncio.wait_for(story, STORY_S_MAX))
+
+
+async def restarted(node: Any, disk: Any, said: Said) -> None:
+    """Let a node start on what was left, and answer with what was acknowledged."""
+    disk.rebuild(node.folder / "left", chance=None)
+    node.configure(node.folder / "left")
+    await node.start(data=node.folder / "left")
+    async with node.client() as mara:
+        for _, cid in said.uploads:
+            assert cid_of(await mara.wasm.fetch(cid)) == cid
+        for _, (task_id, _) in said.receipts:
+            assert (await mara.compute.handle(task_id, "").view()).receipt is not None
+    node.kill()
+
+
+def test_what_was_acknowledged_is_there_after_power_was_lost(node, power_cut, tmp_path) -> None:
+    said = Said()
+
+    async def story() -> None:
+        await node.start()
+        await busy(node, said)
+        node.kill()
+
+    run(story())
+    assert min(map(len, (said.uploads, said.receipts, said.events))) >= CALLERS * ROUNDS
+    places = cuts(said, end=node.place())
+    disk = power_cut()
+    assert losses(disk, said, places, tmp_path) == []
+    run(restarted(node, disk, said))
+    assert disk.syncs["node.db"] > 1, "what was written was moved from the log to its place"
+
+
+def test_without_syncing_what_was_acknowledged_is_lost(node, power_cut, tmp_path) -> None:
+    """The same look at the same disk notices a node that does not sync its database."""
+    said = Said()
+
+    async def story() -> None:
+        await node.start(before=NO_SYNC)
+        await busy(node, said)
+        node.kill()
+
+    run(story())
+    lost = losses(power_cut(), said, [said.places()[-1]], tmp_path)
+    assert any("receipt" in each for each in lost) and any("event" in each for each in lost)
+
+
+def test_without_syncing_blobs_an_acknowledged_upload_is_lost(node, power_cut, tmp_path) -> None:
+    said = Said()
+
+    async def story() -> None:
+        await node.start(before=NO_BLOB_SYNC)
+        await busy(node, said)
+        node.kill()
+
+    run(story())
+    lost = losses(power_cut(), said, [said.places()[-1]], tmp_path)
+    assert any("upload" in each for each in lost)
