@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from devnet.cluster import Cluster
 
 settings.register_profile(
     "local",
@@ -28,6 +35,23 @@ KEPT_THREADS = ("pytest", "execnet", "asyncio_", "ThreadPoolExecutor", "AnyIO", 
 """Threads that libraries keep for the whole process, by the beginning of their name."""
 KEPT_PROCESSES = ("multiprocessing.resource_tracker", "postgres")
 """Processes that serve a whole session of tests, by a part of their command line."""
+EMPTY = """
+DO $$
+DECLARE one name;
+BEGIN
+  PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+  DROP TABLE IF EXISTS note;
+  FOR one IN SELECT tablename FROM pg_tables
+      WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+    EXECUTE format('DELETE FROM %I', one);
+  END LOOP;
+  INSERT INTO store_meta (name, value) VALUES ('generation', 1);
+  INSERT INTO store_writer (id, fence, commits) VALUES (1, 0, 0);
+END $$
+"""
+"""Leaves a node's database as its first start does; `note` is a table of the tests' own."""
+_numbers = itertools.count(1)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -92,3 +116,121 @@ def ports() -> set[tuple[object, str]]:
         for connection in listening
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server for the whole session."""
+    pytest.importorskip("psycopg", reason="not run: psycopg is missing")
+    # Deferred: most sessions need no server.
+    from devnet.cluster import CARELESS, find_binaries, running_cluster
+
+    if find_binaries() is None:
+        pytest.skip("not run: PostgreSQL's server is missing (scripts/install-debian)")
+    with running_cluster(CARELESS) as cluster:
+        yield cluster
+
+
+class MadeNodes:
+    """Databases with a node's schema, emptied after use and given out again.
+
+    Making one copies a thousand files; emptying one deletes some rows.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._free: list[str] = []
+        self._count = 0
+        self._make_first(cluster.create("made_0"))
+
+    def take(self) -> str:
+        """Return the name of a database as a node's first start leaves it."""
+        if self._free:
+            return self._free.pop()
+        self._count += 1
+        self._cluster.create(f"made_{self._count}", template="made_0")
+        return f"made_{self._count}"
+
+    def give_back(self, name: str) -> None:
+        """Empty a database, of sessions that a failed test left behind too."""
+        with self._cluster.connect(name) as connection, connection.transaction():
+            connection.execute(EMPTY.encode())
+        self._free.append(name)
+
+    def _make_first(self, url: str) -> None:
+        # Deferred: most sessions need no store on PostgreSQL.
+        from nodeimpl.kernel.clock import RealClock
+        from nodeimpl.kernel.store import Store
+        from nodeimpl.migrations.__main__ import import_all_tables
+
+        import_all_tables()
+
+        async def make() -> None:
+            store = await Store.open(url=url, clock=RealClock())
+            await store.close()
+
+        asyncio.run(make())
+
+
+@pytest.fixture(scope="session")
+def made_nodes(postgres_cluster: Cluster) -> MadeNodes:
+    """Databases that have a node's schema already."""
+    return MadeNodes(postgres_cluster)
+
+
+@pytest.fixture
+def postgres_database(postgres_cluster: Cluster) -> Iterator[Callable[[], str]]:
+    """Make an empty database and return its URL, as often as asked; all go with the test."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"test_{next(_numbers)}")
+        return postgres_cluster.create(made[-1])
+
+    yield make
+    for name in made:
+        postgres_cluster.drop(name)
+
+
+@pytest.fixture
+def postgres_node(postgres_cluster: Cluster, made_nodes: MadeNodes) -> Iterator[Callable[[], str]]:
+    """Give databases with a node's schema by URL, as often as asked."""
+    taken: list[str] = []
+
+    def take() -> str:
+        taken.append(made_nodes.take())
+        return postgres_cluster.url(taken[-1])
+
+    yield take
+    for name in taken:
+        made_nodes.give_back(name)
+
+
+@pytest.fixture
+def postgres_url(postgres_database: Callable[[], str]) -> str:
+    """The URL of an empty database, for one test."""
+    return postgres_database()
+
+
+@pytest.fixture
+def store_engine() -> str:
+    """Which engine the stores of a test are on; where both are tried, a fixture nearer says so."""
+    return "sqlite"
+
+
+@pytest.fixture
+def store_urls(
+    store_engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[str], str]:
+    """Give databases of nodes by name: the same name is the same database, to be opened again."""
+    if store_engine == "sqlite":
+        return lambda name: f"sqlite:///{tmp_path / name}.db"
+    make: Callable[[], str] = request.getfixturevalue("postgres_node")
+    known: dict[str, str] = {}
+
+    def url(name: str) -> str:
+        if name not in known:
+            known[name] = make()
+        return known[name]
+
+    return url

@@ -163,8 +163,11 @@ class Station:
 class Town:
     """Nodes of one made world, joined in memory, each with a store and blobs in a folder."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, *, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, sandbox: Sandbox, *, limits: Limits, urls: Callable[[str], str]
+    ) -> None:
         self.folder = folder
+        self.urls = urls
         self.sandbox = sandbox
         self.limits = limits
         self.clock = RealClock()
@@ -184,7 +187,7 @@ class Town:
         stack = AsyncExitStack()
         sandbox = await self._own_sandbox(org, stack) if own_workers else self.sandbox
         identity = self.world.nodes[org]
-        store = await Store.open(url=f"sqlite:///{self.folder / org}.db", clock=self.clock)
+        store = await Store.open(url=self.urls(org), clock=self.clock)
         stack.push_async_callback(store.close)
         blobs = BlobStore(self.folder / f"{org}-blobs", quota_bytes=64 * 2**20)
         transport = self.network.transport(identity)
@@ -308,12 +311,14 @@ class Town:
 
 
 @pytest.fixture
-def in_town(tmp_path: Path, sandbox: Sandbox) -> Callable[..., Any]:
+def in_town(
+    tmp_path: Path, sandbox: Sandbox, store_urls: Callable[[str], str]
+) -> Callable[..., Any]:
     """Run an async function against a fresh town: `in_town(story, RIVER, BRIGHT, queue_max=1)`."""
 
     @asynccontextmanager
     async def town(orgs: tuple[str, ...], **limits: int) -> AsyncIterator[Town]:
-        made = Town(tmp_path, sandbox, limits=replace(Limits(), **limits))
+        made = Town(tmp_path, sandbox, limits=replace(Limits(), **limits), urls=store_urls)
         await sandbox.start()
         try:
             for org in orgs:

@@ -172,8 +172,9 @@ class SmallNode:
 class Doorstep:
     """Starts small nodes under one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, urls: Callable[[str], str]) -> None:
         self.folder = folder
+        self.urls = urls
         self.people = People()
 
     @contextlib.asynccontextmanager
@@ -190,7 +191,7 @@ class Doorstep:
         people = people or self.people
         clock = clock or RealClock()
         metrics = Metrics()
-        store = await Store.open(url=f"sqlite:///{self.folder / 'node.db'}", clock=clock)
+        store = await Store.open(url=self.urls("node"), clock=clock)
         try:
             membership = Membership(
                 store=store,
@@ -223,6 +224,6 @@ class Doorstep:
 
 
 @pytest.fixture
-def doorstep(tmp_path: Path) -> Doorstep:
+def doorstep(tmp_path: Path, store_urls: Callable[[str], str]) -> Doorstep:
     """Start small nodes for one test."""
-    return Doorstep(tmp_path)
+    return Doorstep(tmp_path, store_urls)

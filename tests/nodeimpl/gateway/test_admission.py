@@ -172,9 +172,11 @@ def test_metrics_count_asks_by_endpoint_and_status(doorstep: Any) -> None:
     run(story())
 
 
-def test_two_nodes_in_one_process_share_nothing(doorstep: Any, tmp_path: Any) -> None:
+def test_two_nodes_in_one_process_share_nothing(
+    doorstep: Any, tmp_path: Any, store_urls: Any
+) -> None:
     async def story() -> None:
-        other = type(doorstep)(tmp_path / "other")
+        other = type(doorstep)(tmp_path / "other", lambda _: store_urls("other"))
         other.folder.mkdir()
         async with doorstep.node() as one, other.node() as two, two.raw() as raw:
             token = await token_of(one)

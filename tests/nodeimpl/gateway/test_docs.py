@@ -9,12 +9,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nodeimpl.gateway.openapi import document
 from opkit.wire import compute, network  # noqa: F401 - registers their endpoints
 from opkit.wire.endpoint import ENDPOINTS
 from opkit.wire.gateway import all_refusals
 
 ROOT = next(parent for parent in Path(__file__).parents if (parent / "pyproject.toml").exists())
+
+
+@pytest.fixture
+def store_engine() -> str:
+    """What the documents say is the same on any store."""
+    return "sqlite"
 
 
 def test_openapi_lists_every_refusal_of_every_endpoint_with_its_fields() -> None:

@@ -18,6 +18,12 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 25))
 
 
+@pytest.fixture
+def store_engine() -> str:
+    """How a node listens is the same on any store."""
+    return "sqlite"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org", "192.168.0.1", ""])
 def test_plain_http_is_not_bound_beyond_loopback(host: str) -> None:
     with pytest.raises(NotLoopback, match="loopback"):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from nodeimpl.kernel.store import Statement, Tx
+
+_POSTGRES = pytest.mark.postgres
 
 
 def _text(plain: str, *names: str) -> Statement:
@@ -38,3 +42,23 @@ class Notes:
 def notes() -> Notes:
     """A table of the tests' own; `store.write(notes.create)` makes it."""
     return Notes()
+
+
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=_POSTGRES)])
+def fresh_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Give the database of another store at each call: for tests of many examples."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path_factory.mktemp('example')}/node.db"
+    cluster, nodes = (request.getfixturevalue(name) for name in ("postgres_cluster", "made_nodes"))
+    taken: list[str] = []
+
+    def take() -> str:
+        while taken:
+            nodes.give_back(taken.pop())
+        taken.append(nodes.take())
+        url: str = cluster.url(taken[-1])
+        return url
+
+    return take

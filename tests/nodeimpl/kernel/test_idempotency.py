@@ -102,7 +102,7 @@ def test_a_principal_holds_a_bounded_number_of_keys_and_others_are_not_concerned
         st.tuples(st.integers(0, 11), st.sampled_from([0, 1, KEPT_MS // 3, KEPT_MS])), max_size=40
     )
 )
-def test_it_behaves_as_a_dictionary_with_a_bound(tmp_path_factory, notes, steps) -> None:
+def test_it_behaves_as_a_dictionary_with_a_bound(fresh_url, notes, steps) -> None:
     """Against a model; the store may refuse a little early, never late, and never forgets early."""
 
     async def story(store: Store, clock: VirtualClock) -> None:
@@ -125,4 +125,4 @@ def test_it_behaves_as_a_dictionary_with_a_bound(tmp_path_factory, notes, steps)
                 model[str(key)] = (fresh, now)
             assert len(model) <= 5
 
-    told(f"sqlite:///{tmp_path_factory.mktemp('idem')}/node.db", notes, story)
+    told(fresh_url(), notes, story)

@@ -32,8 +32,8 @@ def numbers(entries: list[StoredEntry]) -> list[int]:
     return [int(json.loads(entry.body)["version"]) for entry in entries]
 
 
-async def opened(tmp_path: Any, name: str = "node") -> Store:
-    return await Store.open(url=f"sqlite:///{tmp_path}/{name}.db", clock=VirtualClock(1_000))
+async def opened(url: str) -> Store:
+    return await Store.open(url=url, clock=VirtualClock(1_000))
 
 
 async def announce(store: Store, *found: int) -> None:
@@ -84,9 +84,9 @@ def test_what_is_hashed_is_canonical_json_for_any_body(sequence, at_ms, body) ->
     assert stored == canonical(whole)
 
 
-def test_a_journal_is_read_in_pages_from_any_place(tmp_path) -> None:
+def test_a_journal_is_read_in_pages_from_any_place(store_url) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, *range(1, 8))
         first = await store.read_journal(after=None, entries_max=3)
         beginning = Cursor(generation=store.generation, sequence=0, hash=JOURNAL_START)
@@ -99,10 +99,10 @@ def test_a_journal_is_read_in_pages_from_any_place(tmp_path) -> None:
     run(main())
 
 
-def test_a_cursor_of_another_history_is_refused(tmp_path) -> None:
+def test_a_cursor_of_another_history_is_refused(store_urls) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
-        other = await opened(tmp_path, "other")
+        store = await opened(store_urls("node"))
+        other = await opened(store_urls("other"))
         await announce(store, 1, 2)
         await announce(other, 1, 3, 4)
         head = store.head()
@@ -122,9 +122,9 @@ def test_a_cursor_of_another_history_is_refused(tmp_path) -> None:
     run(main())
 
 
-def test_whoever_waits_is_woken_by_the_commit(tmp_path) -> None:
+def test_whoever_waits_is_woken_by_the_commit(store_url) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, 1)
         await store.journal_grew(0)
         waiting = [asyncio.ensure_future(store.journal_grew(after)) for after in (1, 1, 2)]
@@ -146,11 +146,11 @@ def test_whoever_waits_is_woken_by_the_commit(tmp_path) -> None:
 
 @settings(max_examples=25)
 @given(plan=st.lists(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=6), max_size=6))
-def test_sequence_numbers_have_no_gap_whatever_refuses(tmp_path_factory, plan) -> None:
+def test_sequence_numbers_have_no_gap_whatever_refuses(fresh_url, plan) -> None:
     """Rounds of concurrent changes, each announcing some events and perhaps refusing."""
 
     async def main() -> None:
-        store = await opened(tmp_path_factory.mktemp("journal"))
+        store = await opened(fresh_url())
         kept: set[int] = set()
         number = 0
 
@@ -202,13 +202,13 @@ async def followed(store: Store, name: str, *, until: int) -> list[int]:
     return seen
 
 
-def test_a_listener_gets_every_entry_and_goes_on_where_its_cursor_was_kept(tmp_path) -> None:
+def test_a_listener_gets_every_entry_and_goes_on_where_its_cursor_was_kept(store_url) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, *range(1, 251))
         assert await followed(store, "names", until=250) == list(range(1, 251))
         await store.close()
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, 251)
         again = await followed(store, "names", until=251)
         assert again == list(range(again[0], 252)), "at least once, in order"
@@ -219,11 +219,11 @@ def test_a_listener_gets_every_entry_and_goes_on_where_its_cursor_was_kept(tmp_p
     run(main())
 
 
-def test_a_quiet_listener_s_cursor_is_kept_too(tmp_path, monkeypatch) -> None:
+def test_a_quiet_listener_s_cursor_is_kept_too(store_url, monkeypatch) -> None:
     monkeypatch.setattr(follow_module, "QUIET_S", 0.01)
 
     async def main() -> None:
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, 1, 2)
         seen: list[int] = []
 
@@ -243,9 +243,9 @@ def test_a_quiet_listener_s_cursor_is_kept_too(tmp_path, monkeypatch) -> None:
     run(main())
 
 
-def test_a_listener_that_fails_ends_and_is_told_the_entry_again(tmp_path) -> None:
+def test_a_listener_that_fails_ends_and_is_told_the_entry_again(store_url) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
+        store = await opened(store_url)
         await announce(store, 1, 2)
 
         async def handle(entry: StoredEntry) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,8 @@ def shape(url: str) -> dict[str, Any]:
 def second_url(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     if store_url.startswith("sqlite"):
         return f"sqlite:///{tmp_path}/second.db"
-    import psycopg
-
-    server = request.getfixturevalue("postgres_server")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS second WITH (FORCE)")
-        connection.execute("CREATE DATABASE second")
-    return str(server).replace("/postgres?", "/second?")
+    make: Callable[[], str] = request.getfixturevalue("postgres_database")
+    return make()
 
 
 def test_a_fresh_database_is_what_the_migrations_make(store_url, second_url) -> None:

@@ -165,7 +165,7 @@ def test_after_a_commit_callbacks_run_before_the_caller_goes_on(store_url, notes
     told(store_url, notes, story)
 
 
-def test_a_callback_that_fails_silences_neither_callers_nor_others(tmp_path, notes) -> None:
+def test_a_callback_that_fails_silences_neither_callers_nor_others(store_url, notes) -> None:
     async def story(store: Store) -> None:
         complaints: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
@@ -180,13 +180,13 @@ def test_a_callback_that_fails_silences_neither_callers_nor_others(tmp_path, not
         assert seen == [2]
         assert isinstance(complaints[0]["exception"], ZeroDivisionError)
 
-    told(f"sqlite:///{tmp_path}/node.db", notes, story)
+    told(store_url, notes, story)
 
 
-def test_the_instant_of_a_transaction_is_the_clock_s(tmp_path, notes) -> None:
+def test_the_instant_of_a_transaction_is_the_clock_s(store_url, notes) -> None:
     async def main() -> None:
         clock = VirtualClock(5_000)
-        store = await Store.open(url=f"sqlite:///{tmp_path}/node.db", clock=clock)
+        store = await Store.open(url=store_url, clock=clock)
         clock.move_world(700)
         assert await store.write(lambda tx: (tx.now_ms, tx.world_ms)) == (5_000, 5_700)
         assert await store.read(lambda tx: (tx.now_ms, tx.world_ms)) == (5_000, 5_700)
@@ -225,7 +225,7 @@ def test_a_read_changes_nothing(store_url, notes) -> None:
     told(store_url, notes, story)
 
 
-def test_a_read_sees_one_snapshot_while_the_writer_goes_on(tmp_path, notes) -> None:
+def test_a_read_sees_one_snapshot_while_the_writer_goes_on(store_url, notes) -> None:
     async def story(store: Store) -> None:
         gate, going = threading.Event(), threading.Event()
 
@@ -241,20 +241,20 @@ def test_a_read_sees_one_snapshot_while_the_writer_goes_on(tmp_path, notes) -> N
         await writing
         assert await store.read(notes.ids) == [1]
 
-    told(f"sqlite:///{tmp_path}/node.db", notes, story)
+    told(store_url, notes, story)
 
 
-def test_a_transaction_is_over_when_its_function_returned(tmp_path, notes) -> None:
+def test_a_transaction_is_over_when_its_function_returned(store_url, notes) -> None:
     async def story(store: Store) -> None:
         kept: list[Tx] = []
         await store.write(kept.append)
         with pytest.raises(AssertionError, match="over"):
             kept[0].all(notes.IDS)
 
-    told(f"sqlite:///{tmp_path}/node.db", notes, story)
+    told(store_url, notes, story)
 
 
-def test_work_of_a_caller_who_went_away_before_it_began_is_not_done(tmp_path, notes) -> None:
+def test_work_of_a_caller_who_went_away_before_it_began_is_not_done(store_url, notes) -> None:
     async def story(store: Store) -> None:
         gate = threading.Event()
         first = asyncio.ensure_future(store.write(lambda _: gate.wait(20)))
@@ -266,7 +266,7 @@ def test_work_of_a_caller_who_went_away_before_it_began_is_not_done(tmp_path, no
         await first
         assert await store.read(notes.ids) == []
 
-    told(f"sqlite:///{tmp_path}/node.db", notes, story)
+    told(store_url, notes, story)
 
 
 def test_closing_finishes_what_was_queued(store_url, notes) -> None:
@@ -303,13 +303,13 @@ def test_a_relative_path_stays_relative(tmp_path: Path, monkeypatch, notes) -> N
     told("sqlite:///a%20folder/node.db", notes, story)
 
 
-def test_a_group_is_bounded(tmp_path, notes) -> None:
+def test_a_group_is_bounded(store_url, notes) -> None:
     async def story(store: Store) -> None:
         before = store.figures().commits
         await asyncio.gather(*(store.write(lambda tx, n=n: notes.add(tx, n)) for n in range(12)))
         assert store.figures().commits - before >= 4
 
-    told(f"sqlite:///{tmp_path}/node.db", notes, story, StoreLimits(group_max=3))
+    told(store_url, notes, story, StoreLimits(group_max=3))
 
 
 def test_an_opening_that_fails_lets_go_of_the_store(tmp_path, notes) -> None:

@@ -147,9 +147,9 @@ def test_a_journal_of_more_than_two_kept_levels_is_proved_from_few_rows(tmp_path
         assert sum(asked) <= 1_600, "some hundred rows, however many entries there are"
 
 
-def test_a_refusal_and_a_lost_commit_add_no_leaf(tmp_path) -> None:
+def test_a_refusal_and_a_lost_commit_add_no_leaf(store_url) -> None:
     async def main() -> None:
-        store = await opened(f"sqlite:///{tmp_path}/node.db")
+        store = await opened(store_url)
         await announce(store, 255)
         before = store.tree()
 

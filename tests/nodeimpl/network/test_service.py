@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -91,11 +90,10 @@ def record(*, sequence: int, offset_ms: int, signer: Identity = OPERATOR) -> wir
     return wire.MoveClock(record=jws.sign(said, typ=wire.CLOCK_TYP, identity=signer))
 
 
-def test_world_time_moves_is_journalled_and_survives_a_restart(tmp_path: Path) -> None:
+def test_world_time_moves_is_journalled_and_survives_a_restart(store_url: str) -> None:
     async def tell() -> None:
-        url = f"sqlite:///{tmp_path / 'node.db'}"
         clock = VirtualClock()
-        store = await Store.open(url=url, clock=clock)
+        store = await Store.open(url=store_url, clock=clock)
         network = network_on(store, clock)
         ask = record(sequence=1, offset_ms=5_000)
 
@@ -112,7 +110,7 @@ def test_world_time_moves_is_journalled_and_survives_a_restart(tmp_path: Path) -
         await store.close()
 
         later = VirtualClock()
-        reopened = await Store.open(url=url, clock=later)
+        reopened = await Store.open(url=store_url, clock=later)
         await network_on(reopened, later).restore()
         assert later.offset_ms == 5_000
         await reopened.close()
@@ -120,10 +118,10 @@ def test_world_time_moves_is_journalled_and_survives_a_restart(tmp_path: Path) -
     asyncio.run(asyncio.wait_for(tell(), 20))
 
 
-def test_a_record_by_another_key_or_on_an_ordinary_network_moves_nothing(tmp_path: Path) -> None:
+def test_a_record_by_another_key_or_on_an_ordinary_network_moves_nothing(store_url: str) -> None:
     async def tell() -> None:
         clock = VirtualClock()
-        store = await Store.open(url=f"sqlite:///{tmp_path / 'node.db'}", clock=clock)
+        store = await Store.open(url=store_url, clock=clock)
         devnet, ordinary = network_on(store, clock), network_on(store, clock, devnet=False)
         mine = record(sequence=1, offset_ms=5_000, signer=Identity.generate())
         real = record(sequence=1, offset_ms=5_000)
@@ -140,10 +138,10 @@ def test_a_record_by_another_key_or_on_an_ordinary_network_moves_nothing(tmp_pat
     asyncio.run(asyncio.wait_for(tell(), 20))
 
 
-def test_a_node_says_who_it_is_and_what_it_waits_for(tmp_path: Path) -> None:
+def test_a_node_says_who_it_is_and_what_it_waits_for(store_url: str) -> None:
     async def tell() -> None:
         clock = VirtualClock()
-        store = await Store.open(url=f"sqlite:///{tmp_path / 'node.db'}", clock=clock)
+        store = await Store.open(url=store_url, clock=clock)
         network = network_on(store, clock)
 
         info = await network.node(wire.AskNode(), None)
