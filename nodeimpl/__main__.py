@@ -24,6 +24,7 @@ from nodeimpl.compute.codecache import CacheUnsafe
 from nodeimpl.compute.engine import EngineUntested
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import ConfigError, NodeConfig, load_config
+from nodeimpl.gateway.places import raise_files_limit
 from nodeimpl.gateway.server import bind_loopback, run_server
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import RealClock
@@ -128,6 +129,7 @@ def serve(config: NodeConfig) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What a crash would write to disk holds the node's key in the clear.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    raise_files_limit()
     log.configure(level=config.log.level)
     genesis = open_genesis(config)
     make_folder(config.node.folder)

@@ -1,4 +1,4 @@
-"""One HTTP connection and what it may cost: heads bounded in bytes and time, answers in time.
+"""One connection and what it may cost: heads bounded in bytes and time, answers in time.
 
 The server's parser takes heads of any length for as long as they last, and its answers stay in
 memory until they are read. Both are bounded here, before anything of the node sees the request.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
+import logging
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from nodeimpl.gateway.places import connections_max, places_of
 from nodeimpl.gateway.replies import PROBLEM
 
 HEAD_BYTES_MAX = 32_768
@@ -25,20 +27,30 @@ HEAD_S_MAX = 10.0
 READ_S_MAX = 60.0
 """How long a client may take to read an answer; one machine's own network needs no longer."""
 
-CONNECTIONS_MAX = 4_096
+PIPELINED_MAX = 16
+"""How many asks may wait for the answer before theirs on one connection. Nobody whom we know sends
+more than one; what arrives in one piece may hold thousands, each of them a hundred times as large
+here as it was on its way."""
 
+HEARD_BYTES_MAX = 65_536
+"""What a stream's reader may say in all: it has nothing to say, and lives for an hour at most.
+Pings and their answers are a few bytes three times a minute."""
 
-def connections_max() -> int:
-    """Return how many connections are kept: half of the files that this process may open.
+PING_S = 20.0
+"""How often a quiet stream is asked whether anybody is there, and how long that may take."""
 
-    The other half is for what the node itself opens: a crowd at the door must not stop it.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else min(CONNECTIONS_MAX, soft // 2)
+_quiet = logging.getLogger("uvicorn.error.strangers")
+"""What the server logs of a connection: its own failures. Anybody can connect and send nonsense,
+and a line for each would let them fill the disk."""
+_quiet.setLevel(logging.ERROR)
 
 
 class HeadTooLong(Exception):
     """The head is longer than any that is meant."""
+
+
+class TooManyAtOnce(Exception):
+    """More asks came at once than wait for an answer here."""
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -47,6 +59,8 @@ class BoundedConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         """Begin before the first head."""
         super().__init__(*args, **named)
+        self.logger = _quiet
+        self._places = places_of(self.server_state)
         self._in_head = True
         self._unheard_bytes = 0
         self._head_too_long = False
@@ -56,18 +70,29 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]  # the base class narrows it too
         self, transport: asyncio.Transport
     ) -> None:
-        """Take a connection, unless there are as many as may be."""
+        """Take a connection; if there are as many as may be, somebody who is idle gives way."""
         super().connection_made(transport)
-        if len(self.connections) > connections_max():
+        if len(self.connections) > connections_max() and not self._places.make_room():
             self._turn_away(HTTPStatus.SERVICE_UNAVAILABLE)
             return
+        self._places.idle[self] = None
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._places.forget(self)
         self._stop_head_timer()
         self._stop_read_timer()
         super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """End for somebody else, at once."""
+        self.transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over."""
+        self._places.forget(self)
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         """Read on; what is neither a whole head nor a body is counted."""
@@ -89,6 +114,11 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.url) + fields > HEAD_BYTES_MAX:
             self._head_too_long = True
             raise HeadTooLong
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self.transport.abort()
+            raise TooManyAtOnce
+        self._places.idle.pop(self, None)
+        self._places.sending[self] = None
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -101,17 +131,30 @@ class BoundedConnection(HttpToolsProtocol):
         self._unheard_bytes = 0
         self._in_head = True
         super().on_message_complete()
+        self._places.sending.pop(self, None)
+        self._await_next()
 
     def on_response_complete(self) -> None:
         """Give the client a while to read what was answered."""
         super().on_response_complete()
-        self._stop_read_timer()
-        if self.transport.get_write_buffer_size():
-            self._read_timer = self.loop.call_later(READ_S_MAX, self._end_unread)
+        self._await_next()
+        self._await_reading()
+
+    def pause_writing(self) -> None:
+        """Give the client a while to read some of what it is sent."""
+        super().pause_writing()
+        self._await_reading()
+
+    def resume_writing(self) -> None:
+        """Give the client as long again: it reads."""
+        super().resume_writing()
+        self._await_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or has too long a head, and close."""
         assert msg, "the base class says what is wrong; the client learns no more than the status"
+        if self.transport.is_closing():
+            return
         if self._head_too_long:
             self._turn_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         else:
@@ -133,6 +176,17 @@ class BoundedConnection(HttpToolsProtocol):
     def _end_headless(self) -> None:
         self._turn_away(HTTPStatus.REQUEST_TIMEOUT)
 
+    def _await_next(self) -> None:
+        """Be idle, if all that was asked is answered and nothing is being asked."""
+        answered = self.cycle is None or self.cycle.response_complete
+        if self._in_head and answered and not self.transport.is_closing():
+            self._places.idle[self] = None
+
+    def _await_reading(self) -> None:
+        self._stop_read_timer()
+        if self.transport.get_write_buffer_size():
+            self._read_timer = self.loop.call_later(READ_S_MAX, self._end_unread)
+
     def _end_unread(self) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()
@@ -148,3 +202,46 @@ class BoundedConnection(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+        self._await_reading()
+
+
+class BoundedSocket(WebSocketsSansIOProtocol):
+    """A stream's connection: its reader says next to nothing, and reads, or it ends."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        """Begin before the handshake, which the HTTP connection passes on."""
+        super().__init__(*args, **named)
+        self.logger = self.conn.logger = _quiet
+        self._heard_bytes = 0
+        self._end_timer: asyncio.TimerHandle | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what is said, within bounds: each ping would be answered, each fragment kept."""
+        if self.handshake_initiated:
+            self._heard_bytes += len(data)
+        if self._heard_bytes > HEARD_BYTES_MAX:
+            self.transport.abort()
+            return
+        super().data_received(data)
+        self._bound_the_end()
+
+    def keepalive_timeout(self) -> None:
+        """End a stream whose reader does not answer a ping."""
+        super().keepalive_timeout()
+        self._bound_the_end()
+
+    async def send(self, message: Any) -> None:
+        """Send; who is told the end has a while to read it."""
+        await super().send(message)
+        self._bound_the_end()
+
+    def _bound_the_end(self) -> None:
+        """Have what nobody reads dropped: a transport closes only once all of it was read."""
+        if self.close_sent and self._end_timer is None and not self.disconnected:
+            self._end_timer = self.loop.call_later(READ_S_MAX, self.transport.abort)

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from nodeimpl.gateway.connections import BoundedConnection
+from nodeimpl.gateway.connections import PING_S, BoundedConnection, BoundedSocket
 
 KEEP_ALIVE_S = 30
 BACKLOG = 512
@@ -68,6 +68,7 @@ async def run_server(
     sock: socket.socket | None = None,
     stop: asyncio.Event,
     started: asyncio.Event | None = None,
+    hurry: asyncio.Event | None = None,
 ) -> None:
     """Serve `app` until `stop` is set, then let what is in hand end, within a deadline.
 
@@ -76,6 +77,7 @@ async def run_server(
         sock: a socket from `bind_loopback`, if the caller wants to know the port first.
         stop: ends the server.
         started: is set once connections are accepted.
+        hurry: set beside `stop`, lets nothing end that is in hand.
 
     Raises:
         NotLoopback: `host` is another place than this machine itself.
@@ -86,7 +88,9 @@ async def run_server(
         app,
         loop="none",
         http=BoundedConnection,
-        ws="websockets-sansio",
+        ws=BoundedSocket,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,
         lifespan="off",
@@ -100,7 +104,8 @@ async def run_server(
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     try:
-        await _Server(config, stop=stop, started=started).serve(sockets=[listening])
+        server = _Server(config, stop=stop, started=started, hurry=hurry)
+        await server.serve(sockets=[listening])
     finally:
         listening.close()
 
@@ -133,11 +138,17 @@ class _Server(uvicorn.Server):
     """A uvicorn server that takes its end from an event and leaves signals to the process."""
 
     def __init__(
-        self, config: uvicorn.Config, *, stop: asyncio.Event, started: asyncio.Event | None
+        self,
+        config: uvicorn.Config,
+        *,
+        stop: asyncio.Event,
+        started: asyncio.Event | None,
+        hurry: asyncio.Event | None,
     ) -> None:
         super().__init__(config)
         self._stop = stop
         self._told = started
+        self._hurry = hurry or asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say so."""
@@ -149,6 +160,18 @@ class _Server(uvicorn.Server):
         """Wait for the end; there is nothing to do in between."""
         await self.on_tick(0)
         await self._stop.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is in hand end, unless somebody is in a hurry."""
+        hurrying = asyncio.create_task(self._end_at_once())
+        try:
+            await super().shutdown(sockets=sockets)
+        finally:
+            hurrying.cancel()
+
+    async def _end_at_once(self) -> None:
+        await self._hurry.wait()
+        self.force_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nodeimpl.gateway import connections
+from nodeimpl.gateway import connections, places
 from nodeimpl.kernel.binding import answer
 from opkit.wire.network import LIVE, AskHealth, Health
 
@@ -29,6 +29,12 @@ def small(_store: Any) -> list[Any]:
         return Health(status="ok")
 
     return [answer(LIVE, live)]
+
+
+@pytest.fixture
+def store_engine() -> str:
+    """What connections cost is the same on any store: the routes here have none."""
+    return "sqlite"
 
 
 async def dial(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -139,41 +145,122 @@ def test_a_connection_is_used_again_and_again(doorstep: Any) -> None:
     run(story())
 
 
-def test_what_is_no_http_is_a_problem(doorstep: Any) -> None:
+def test_what_is_no_http_is_a_problem_and_no_line_of_log(
+    doorstep: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> None:
         async with doorstep.served(routes=small) as node:
             reader, writer = await dial(node.url)
             writer.write(b"\x16\x03\x01 hello\r\n\r\n")
             assert await status_of(reader) == 400
             writer.close()
+            said = [each for each in caplog.records if "Started" not in each.getMessage()]
+            assert not said, "anybody could fill the log"
 
     run(story())
 
 
-def test_a_crowd_leaves_room_for_the_nodes_own_files(
+def test_a_crowd_leaves_room_for_the_nodes_own_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    for soft, most in ((256, 128), (1_024, 512), (4_096, 3_584), (65_536, 16_384)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert places.connections_max() == most
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    assert places.connections_max() == places.CONNECTIONS_MAX
+
+
+def test_a_process_may_open_as_many_files_as_it_is_allowed_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: said.append(limits))
+    endless = resource.RLIM_INFINITY
+    for given, got in (
+        ((1_024, 4_096), 4_096),
+        ((1_024, 10**9), 65_536),
+        ((1_024, endless), 65_536),
+        ((70_000, endless), 70_000),
+        ((endless, endless), endless),
+    ):
+        said.clear()
+        monkeypatch.setattr(resource, "getrlimit", lambda _, given=given: given)
+        assert places.raise_files_limit() == got
+        assert said == ([(got, given[1])] if got != given[0] else [])
+
+
+def test_at_a_full_door_who_is_idle_for_longest_gives_way(
     doorstep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert connections.connections_max() <= soft // 2
-    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(places, "CONNECTIONS_MAX", 3)
 
     async def story() -> None:
         async with doorstep.served(routes=small) as node:
-            inside = [await dial(node.url) for _ in range(2)]
+            inside = [await dial(node.url) for _ in range(3)]
             for reader, writer in inside:
                 writer.write(LINE + b"\r\n")
                 assert await status_of(reader) == 200, "who is in is served"
-            outside, crowding = await dial(node.url)
-            assert await status_of(outside) == 503
+            for number in range(3):
+                inside.append(await dial(node.url))
+                reader, writer = inside[-1]
+                writer.write(LINE + b"\r\n")
+                assert await status_of(reader) == 200, "and so is who comes"
+                assert await rest_of(inside[number][0]) == b"", "in place of the first"
             for _, writer in inside:
                 writer.close()
-            crowding.close()
-            status = 0
-            while status != 200:
-                again, writer = await dial(node.url)
-                writer.write(LINE + b"\r\n")
-                status = await status_of(again)
+
+    run(story())
+
+
+def test_at_a_full_door_who_is_slow_to_ask_gives_way_and_who_waits_for_an_answer_does_not(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "CONNECTIONS_MAX", 2)
+    asked, may_answer = asyncio.Semaphore(0), asyncio.Event()
+
+    def waiting(_store: Any) -> list[Any]:
+        async def live(ask: AskHealth, caller: Any) -> Health:
+            asked.release()
+            await may_answer.wait()
+            return Health(status="ok")
+
+        return [answer(LIVE, live)]
+
+    async def story() -> None:
+        async with doorstep.served(routes=waiting) as node:
+            first, asking = await dial(node.url)
+            asking.write(LINE + b"\r\n")
+            await asked.acquire()
+            second, sending = await dial(node.url)
+            sending.write(b"POST /v1/auth/token HTTP/1.1\r\nHost: localhost\r\n")
+            sending.write(b"Content-Length: 9\r\n\r\n{")
+            third, asking_too = await dial(node.url)
+            assert await rest_of(second) == b"", "it had begun to ask, and no more"
+            asking_too.write(LINE + b"\r\n")
+            await asked.acquire()
+            fourth, outside = await dial(node.url)
+            assert await status_of(fourth) == 503, "nobody is idle"
+            may_answer.set()
+            assert await status_of(first) == await status_of(third) == 200
+            for writer in (asking, sending, asking_too, outside):
                 writer.close()
+
+    run(story())
+
+
+def test_who_asks_for_much_at_once_is_hung_up_on(doorstep: Any) -> None:
+    """A read of a quarter of a megabyte may hold ten thousand asks, each kept until its turn."""
+
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            reader, writer = await dial(node.url)
+            writer.write((LINE + b"\r\n") * connections.PIPELINED_MAX)
+            for _ in range(connections.PIPELINED_MAX):
+                assert await status_of(reader) == 200
+            writer.close()
+            reader, writer = await dial(node.url)
+            await send_all(writer, (LINE + b"\r\n") * 10_000)
+            said = await rest_of(reader)
+            assert said.count(b"HTTP/1.1 ") <= connections.PIPELINED_MAX + 1
+            writer.close()
 
     run(story())
 

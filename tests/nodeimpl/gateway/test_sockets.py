@@ -1,0 +1,172 @@
+"""What a stream's reader may cost: next to nothing is heard of them, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import struct
+from collections.abc import Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from nodeimpl.gateway import connections, server
+from nodeimpl.gateway.limits import GatewayLimits
+from opkit.wire.network import ClockMoved
+
+TEXT, CONTINUED, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 50))
+
+
+def frame(opcode: int, data: bytes, *, last: bool = True) -> bytes:
+    """Return a client's frame. Source: RFC 6455, section 5.2."""
+    head = bytes([opcode | (0x80 if last else 0)])
+    length = len(data)
+    head += (
+        bytes([0x80 | length]) if length < 126 else bytes([0x80 | 126]) + struct.pack(">H", length)
+    )
+    return head + bytes(4) + data
+
+
+async def stream_of(node: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a bare connection on which a stream is open."""
+    async with node.client("mill/ana") as ana:
+        token = (await ana.login()).token
+    at = urlsplit(node.url)
+    reader, writer = await asyncio.open_connection(at.hostname, at.port, limit=2**16)
+    writer.write(
+        b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+        + base64.b64encode(bytes(16))
+        + b"\r\nAuthorization: Bearer "
+        + token.encode()
+        + b"\r\n\r\n"
+    )
+    assert b" 101 " in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+    return reader, writer
+
+
+async def open_streams(node: Any) -> int:
+    text = node.metrics.render().decode()
+    return int(
+        float(next(x for x in text.splitlines() if x.startswith("opkit_event_streams "))[20:])
+    )
+
+
+async def all_streams_ended(node: Any) -> None:
+    while await open_streams(node):
+        await asyncio.sleep(0.01)
+
+
+async def flood(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send the same again and again until the node hangs up."""
+    try:
+        while True:
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        return
+
+
+FLOODS = {
+    "pings whose answers nobody reads": frame(PING, b"p" * 125) * 100,
+    "answers that nobody asked for": frame(PONG, b"p" * 125) * 100,
+    "parts of a message without an end": frame(TEXT, b"", last=False)
+    + frame(CONTINUED, b"", last=False) * 5_000,
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_a_reader_that_says_more_than_readers_do_is_hung_up_on(doorstep: Any, what: str) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node:
+            _, writer = await stream_of(node)
+            await flood(writer, FLOODS[what])
+            await all_streams_ended(node)
+            writer.close()
+
+    run(story())
+
+
+def test_a_reader_may_say_that_it_is_there_for_as_long_as_a_token_lives(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node:
+            reader, writer = await stream_of(node)
+            hour = 2 * 3 * 60
+            for _ in range(hour):
+                writer.write(frame(PING, b"abcd") + frame(PONG, b"abcd"))
+            heard = b""
+            while heard.count(b"\x8a\x04abcd") < hour:
+                heard += await reader.read(2**16)
+            writer.write(frame(CLOSE, b""))
+            await all_streams_ended(node)
+            writer.close()
+
+    run(story())
+
+
+ODD = {
+    "a text": frame(TEXT, b"hello"),
+    "a text that is none": frame(TEXT, b"\xff\xfe"),
+    "half a character": frame(TEXT, b"\xc3"),
+    "an announced length beyond the limit": b"\x82\xff" + struct.pack(">Q", 2**62),
+    "a long ping": frame(PING, bytes(4_096)),
+    "a ping in parts": frame(PING, b"", last=False),
+    "a part of no message": frame(CONTINUED, b"x"),
+    "a frame that is not masked": b"\x81\x01x",
+    "reserved bits": b"\xf1\x80\0\0\0\0",
+    "a reserved opcode": b"\x83\x80\0\0\0\0",
+    "a close with half a code": frame(CLOSE, b"\x03"),
+    "a close with a reserved code": frame(CLOSE, struct.pack(">H", 1_005)),
+    "a close whose reason is no text": frame(CLOSE, struct.pack(">H", 1_000) + b"\xff"),
+    "no WebSocket at all": b"GET /v1/health/live HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_no_reader_says_ends_the_stream_and_nothing_else(doorstep: Any, what: str) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node:
+            reader, writer = await stream_of(node)
+            writer.write(ODD[what])
+            heard = b""
+            while piece := await reader.read(2**16):
+                heard += piece
+                if b"\x88" in heard[-127:]:  # the node said farewell
+                    writer.write(frame(CLOSE, b""))
+            assert b"Traceback" not in heard
+            await all_streams_ended(node)
+            writer.close()
+            async with node.tcp_client("mill/ana") as ana:
+                await ana.login()
+
+    run(story())
+
+
+def test_a_stream_that_nobody_reads_is_gone_in_bounded_time(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transport closes only when all was read; a reader who never reads must not hold it."""
+    monkeypatch.setattr(server, "PING_S", 0.3)
+    monkeypatch.setattr(connections, "READ_S_MAX", 0.3)
+
+    async def story() -> None:
+        limits = GatewayLimits(stream_stall_ms_max=300)
+        async with doorstep.served(limits=limits) as node:
+            _, writer = await stream_of(node)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed lacks it
+            while await open_streams(node):
+                await node.store.write(
+                    lambda tx: [tx.announce(ClockMoved(offset_ms=n)) for n in range(500)]
+                )
+            while any(
+                task.get_coro().__qualname__.endswith("run_asgi") for task in asyncio.all_tasks()
+            ):
+                await asyncio.sleep(0.01)
+            writer.transport.abort()
+
+    run(story())
