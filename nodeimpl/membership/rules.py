@@ -186,6 +186,7 @@ def judge_token(
     node: Did,
     revoked: bool,
     standing: Standing | None,
+    since_ms: TimeMs,
     now_ms: TimeMs,
     limits: Limits,
 ) -> None:
@@ -194,14 +195,20 @@ def judge_token(
     A token is good strictly before `expires_at_ms`. It falls with what it was granted on: the
     member, the member's key, and the roles that grant its scopes.
 
+    Args:
+        since_ms: when the node's generation was opened. A database that was put back forgot what
+            was revoked after it was copied, so tokens from before are good no more (ADR 0021).
+
     Refuses, in this order:
-        TokenRejected: for another node, past its time, longer than allowed, revoked, or the member
-            may no longer do what it says.
+        TokenRejected: for another node, past its time, from before this generation, longer than
+            allowed, revoked, or the member may no longer do what it says.
     """
     if claims.aud != node:
         raise TokenRejected(why="it is for another node")
     if now_ms >= claims.expires_at_ms:
         raise TokenRejected(why="it has expired")
+    if claims.issued_at_ms < since_ms:
+        raise TokenRejected(why="it is from before the node was restored")
     if claims.expires_at_ms - claims.issued_at_ms > limits.token_ttl_ms_max:
         raise TokenRejected(why="it lives longer than a token may")
     judge_bearer(

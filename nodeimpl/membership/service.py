@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nodeimpl.kernel import generations
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ids import random_id
@@ -307,6 +308,7 @@ class Membership:
             node=self._identity.did,
             revoked=tables.is_revoked(tx, claims.token_id),
             standing=tables.get_member(tx, claims.member_id),
+            since_ms=generations.opened_at_ms(tx),
             now_ms=now_ms,
             limits=self.limits,
         )

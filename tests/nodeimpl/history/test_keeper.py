@@ -24,6 +24,7 @@ from nodeimpl.kernel.store import Store
 from opkit.proof.history import check_growth, check_same_journal, read_head
 from opkit.proof.receipt import verify_receipt
 from opkit.wire.events import JournalDiverged
+from opkit.wire.gateway import TokenRejected
 from opkit.wire.journal import (
     CONSISTENCY,
     HEAD,
@@ -399,12 +400,16 @@ def test_who_follows_is_told_that_it_is_another_history() -> None:
             async for page in client.events():
                 cursor = page.cursor
                 break
+            token = (await client.login()).token
+            await client.with_token(token).call(HEAD, AskJournalHead())
             await world.kill(RIVER)
             one = world.node(RIVER)
             await open_generation(
                 url=one.config.store_url(), folder=one.config.node.folder, clock=world.clock
             )
             await world.restart(RIVER)
+            with pytest.raises(TokenRejected, match="before the node was restored"):
+                await client.with_token(token).call(HEAD, AskJournalHead())
             again = world.operator(RIVER)
             for pages in (again.events(cursor), again.journal(after=cursor)):
                 with pytest.raises(JournalDiverged):

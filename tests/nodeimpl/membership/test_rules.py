@@ -205,6 +205,7 @@ def judge_token(said: TokenClaims | None = None, **changed: Any) -> None:
         "node": NODE,
         "revoked": False,
         "standing": Standing(member=member(), local=True),
+        "since_ms": 0,
         "now_ms": NOW,
         "limits": LIMITS,
     }
@@ -220,6 +221,14 @@ def test_a_token_is_good_strictly_before_it_expires() -> None:
 
     with pytest.raises(TokenRejected, match="expired"):
         judge_token(now_ms=NOW + 1_000)
+
+
+def test_a_token_is_of_the_generation_that_it_was_issued_in() -> None:
+    """A database that was put back does not know what was revoked meanwhile."""
+    judge_token(since_ms=NOW)
+
+    with pytest.raises(TokenRejected, match="before the node was restored"):
+        judge_token(since_ms=NOW + 1, revoked=True)
 
 
 @pytest.mark.parametrize(
