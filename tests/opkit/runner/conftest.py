@@ -21,9 +21,11 @@ from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
+from opkit.runner.folder import write_folder
 from opkit.runner.network import NetworkFacts, RunEvent, RunResult
 from opkit.runner.run import run_flows
-from opkit.story.record import NodeRecord
+from opkit.story.record import FlowRecord, NodeRecord, RunRecord
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.wire.compute import (
     RECEIPT_TYP,
     TASK_TYP,
@@ -269,3 +271,58 @@ def _cell(source: str, *, tags: list[str] | None = None) -> dict[str, Any]:
 def make_receipt() -> Callable[[MadeWorld], ReceiptBundle]:
     """Return what makes a receipt that verifies in a world."""
     return make_bundle
+
+
+def run_of(world: MadeWorld, bundle: ReceiptBundle, **changes: Any) -> RunRecord:
+    """Return a run of one marker in a world, resting on a receipt and on five bytes of flour."""
+    flour = cid_of(b"flour")
+    marker = MarkerRecord(
+        name="DOUGH_MADE",
+        ok=True,
+        kind="shown",
+        sentence="Ana makes the dough.",
+        evidence={"loaves": 3},
+        checks=(CheckRecord(name="loaves", ok=True, expected="3", actual="3"),),
+        proofs=(BlobRecord(cid=flour, path=f"blobs/{flour}"), ReceiptRecord(bundle=bundle)),
+        at_ms=1,
+        took_ms=2,
+    )
+    flow = FlowRecord(
+        name="t", title="Bread", story="", ok=True, planned=("DOUGH_MADE",), markers=(marker,)
+    )
+    org, node = next(iter(world.nodes.items()))
+    run = RunRecord(
+        run_id="run",
+        seed=7,
+        profile="three",
+        network=world.view.network,
+        operator=world.operator.did,
+        ok=True,
+        interrupted=False,
+        clock_moved_ms=0,
+        created_ms=1,
+        took_ms=2,
+        versions={"opkit": "0"},
+        nodes=(NodeRecord(org=org, title=org, did=node.did, version="0", engine=ENGINE),),
+        flows=(flow,),
+    )
+    return run.model_copy(update=changes)
+
+
+@pytest.fixture
+def make_run() -> Callable[..., RunRecord]:
+    """Return what makes the record of a small run: `(world, bundle, **changes)`."""
+    return run_of
+
+
+@pytest.fixture
+def write() -> Callable[..., Path]:
+    """Return what writes such a run as a signed folder: `(path, world, bundle, **changes)`."""
+
+    def written(path: Path, world: MadeWorld, bundle: ReceiptBundle, **changes: Any) -> Path:
+        run = run_of(world, bundle, **changes)
+        blobs = {cid_of(b"flour"): b"flour"}
+        write_folder(path, run, blobs=blobs, genesis=world.view, operator=world.operator)
+        return path
+
+    return written

@@ -9,8 +9,6 @@ import pytest
 from devnet.genesis import make_world
 from opkit.proof.cid import cid_of
 from opkit.runner.replayed import read_replay, signed_replay, verify_replay
-from opkit.story.record import FlowRecord, RunRecord
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.views.replay import Change, Moment, Patch, Recording, ReplayPage
 
 FLOUR = b"flour"
@@ -24,49 +22,20 @@ RECORDING = Recording(
 )
 
 
-def run_of(world, bundle) -> RunRecord:
-    marker = MarkerRecord(
-        name="DOUGH_MADE",
-        ok=True,
-        kind="shown",
-        sentence="Ana makes the dough.",
-        evidence={"loaves": 3},
-        checks=(CheckRecord(name="loaves", ok=True, expected="3", actual="3"),),
-        proofs=(
-            BlobRecord(cid=cid_of(FLOUR), path=f"blobs/{cid_of(FLOUR)}"),
-            ReceiptRecord(bundle=bundle),
-        ),
-        at_ms=1,
-        took_ms=2,
-    )
-    flow = FlowRecord(
-        name="t", title="Bread", story="", ok=True, planned=("DOUGH_MADE",), markers=(marker,)
-    )
-    return RunRecord(
-        run_id="r",
-        seed=7,
-        profile="three",
-        network=world.view.network,
-        operator=world.operator.did,
-        ok=True,
-        interrupted=False,
-        clock_moved_ms=0,
-        created_ms=1,
-        took_ms=2,
-        versions={},
-        nodes=(),
-        flows=(flow,),
-    )
+@pytest.fixture
+def replay_of(make_run):
+    """What makes a signed replay: `(world, bundle, *, blobs, **changes)`."""
 
+    def made(world, bundle, *, blobs=None, **changes) -> str:
+        run = make_run(world, bundle, **changes)
+        kept = {cid_of(FLOUR): FLOUR} if blobs is None else blobs
+        return signed_replay(run, RECORDING, blobs=kept, operator=world.operator)
 
-def replay_of(world, bundle, *, blobs=None, **changes) -> str:
-    run = run_of(world, bundle).model_copy(update=changes)
-    kept = {cid_of(FLOUR): FLOUR} if blobs is None else blobs
-    return signed_replay(run, RECORDING, blobs=kept, operator=world.operator)
+    return made
 
 
 @pytest.fixture
-def replay(made_world, make_receipt) -> str:
+def replay(made_world, make_receipt, replay_of) -> str:
     return replay_of(made_world, make_receipt(made_world))
 
 
@@ -87,7 +56,7 @@ def test_without_a_genesis_it_is_consistent_at_most(replay):
     assert verify_replay(replay, genesis=None).status == "consistent, signer unknown"
 
 
-def test_a_replay_forged_whole_with_own_keys_fails(made_world, make_receipt):
+def test_a_replay_forged_whole_with_own_keys_fails(made_world, make_receipt, replay_of):
     forger = make_world("three", now_ms=time.time_ns() // 1_000_000)
     forged = replay_of(forger, make_receipt(forger))
 
@@ -115,7 +84,7 @@ def test_whatever_is_changed_on_the_page_is_noticed(replay, made_world, old, new
 
 
 def test_bytes_that_are_not_what_a_marker_names_fail_though_they_are_signed(
-    made_world, make_receipt
+    made_world, make_receipt, replay_of
 ):
     bundle = make_receipt(made_world)
     for blobs in ({}, {cid_of(FLOUR): b"chalk"}):
@@ -124,7 +93,7 @@ def test_bytes_that_are_not_what_a_marker_names_fail_though_they_are_signed(
 
 
 def test_a_run_that_claims_more_than_its_markers_show_fails_though_it_is_signed(
-    made_world, make_receipt
+    made_world, make_receipt, replay_of
 ):
     forged = replay_of(made_world, make_receipt(made_world), interrupted=True)
     assert "evidence adds up" in failures(verify_replay(forged, genesis=made_world.view))

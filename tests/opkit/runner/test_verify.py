@@ -5,72 +5,24 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 
 from devnet.genesis import make_world
 from opkit.proof.cid import cid_of
-from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, SIGNATURE, sign_folder, write_folder
+from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, SIGNATURE, sign_folder
 from opkit.runner.secrets import secrets_in
 from opkit.runner.verify import verify_folder
-from opkit.story.record import FlowRecord, NodeRecord, RunRecord
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
+from opkit.story.record import RunRecord
 from opkit.wire.membership import TOKEN_TYP, TokenClaims
-from opkit.wire.network import EngineId
 
 FLOUR = b"flour"
 
 
 @pytest.fixture
-def folder(tmp_path, made_world, make_receipt):
+def folder(tmp_path, made_world, make_receipt, write):
     """A small run folder of a real network, signed by its operator."""
     return write(tmp_path / "run", made_world, make_receipt(made_world))
-
-
-def record_of(world, bundle):
-    marker = MarkerRecord(
-        name="DOUGH_MADE",
-        ok=True,
-        kind="shown",
-        sentence="Ana makes the dough.",
-        evidence={"loaves": 3},
-        checks=(CheckRecord(name="loaves", ok=True, expected="3", actual="3"),),
-        proofs=(
-            BlobRecord(cid=cid_of(FLOUR), path=f"blobs/{cid_of(FLOUR)}"),
-            ReceiptRecord(bundle=bundle),
-        ),
-        at_ms=1,
-        took_ms=2,
-    )
-    flow = FlowRecord(
-        name="t", title="Bread", story="", ok=True, planned=("DOUGH_MADE",), markers=(marker,)
-    )
-    org, node = next(iter(world.nodes.items()))
-    engine = EngineId(name="wasmtime", version="50", settings="none")
-    return RunRecord(
-        run_id="run",
-        seed=7,
-        profile="three",
-        network=world.view.network,
-        operator=world.operator.did,
-        ok=True,
-        interrupted=False,
-        clock_moved_ms=0,
-        created_ms=1,
-        took_ms=2,
-        versions={"opkit": "0"},
-        nodes=(NodeRecord(org=org, title=org, did=node.did, version="0", engine=engine),),
-        flows=(flow,),
-    )
-
-
-def write(path: Path, world, bundle, **changes):
-    run = record_of(world, bundle).model_copy(update=changes)
-    write_folder(
-        path, run, blobs={cid_of(FLOUR): FLOUR}, genesis=world.view, operator=world.operator
-    )
-    return path
 
 
 def failures(verdict) -> str:
@@ -97,7 +49,7 @@ def test_a_folder_on_another_machine_verifies_by_the_genesis_alone(folder, made_
     assert verify_folder(moved, genesis=made_world.view).ok
 
 
-def test_a_report_forged_whole_with_own_keys_fails(tmp_path, made_world, make_receipt):
+def test_a_report_forged_whole_with_own_keys_fails(tmp_path, made_world, make_receipt, write):
     forger = make_world("three", now_ms=time.time_ns() // 1_000_000)
     forged = write(tmp_path / "forged", forger, make_receipt(forger))
 
@@ -106,7 +58,7 @@ def test_a_report_forged_whole_with_own_keys_fails(tmp_path, made_world, make_re
 
 
 def test_a_forged_report_with_the_true_genesis_copied_into_it_fails(
-    tmp_path, made_world, make_receipt
+    tmp_path, made_world, make_receipt, write
 ):
     forger = make_world("three", now_ms=time.time_ns() // 1_000_000)
     forged = write(tmp_path / "forged", forger, make_receipt(forger))
@@ -151,10 +103,10 @@ def test_a_folder_without_a_signature_or_evidence_fails(folder, made_world, tmp_
 
 
 def test_evidence_that_does_not_add_up_fails_although_it_is_signed(
-    tmp_path, made_world, make_receipt
+    tmp_path, made_world, make_receipt, write, make_run
 ):
     bundle = make_receipt(made_world)
-    flow = record_of(made_world, bundle).flows[0].model_copy(update={"markers": ()})
+    flow = make_run(made_world, bundle).flows[0].model_copy(update={"markers": ()})
 
     path = write(tmp_path / "run", made_world, bundle, flows=(flow,))
 
@@ -174,7 +126,7 @@ def test_a_page_that_shows_other_evidence_fails_although_it_is_signed(folder, ma
 
 
 def test_a_receipt_of_a_stranger_fails_although_the_folder_is_signed(
-    tmp_path, made_world, make_receipt
+    tmp_path, made_world, make_receipt, write
 ):
     stranger = make_world("three", now_ms=time.time_ns() // 1_000_000)
 
@@ -191,9 +143,11 @@ def test_bytes_under_a_wrong_name_fail_although_the_folder_is_signed(folder, mad
     assert failures(verify_folder(folder, genesis=made_world.view)) == "t DOUGH_MADE: bytes"
 
 
-def test_nodes_that_are_not_of_the_network_fail(tmp_path, made_world, make_receipt):
+def test_nodes_that_are_not_of_the_network_fail(
+    tmp_path, made_world, make_receipt, write, make_run
+):
     stranger = make_world("three", now_ms=time.time_ns() // 1_000_000)
-    nodes = record_of(stranger, make_receipt(stranger)).nodes
+    nodes = make_run(stranger, make_receipt(stranger)).nodes
 
     path = write(tmp_path / "run", made_world, make_receipt(made_world), nodes=nodes)
 
