@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +20,7 @@ from opkit.wire.compute import TASK_TYP, Manifest, TaskLimits
 from opkit.wire.membership import LOGIN_TYP, MEMBER_TYP, Login, MemberRecord
 
 NETWORK = "c" * 26
+FOLDER = Path(__file__).with_name("js")
 
 
 @dataclass(frozen=True)
@@ -93,3 +100,26 @@ def signed() -> list[Signed]:
         )
         for payload, typ in payloads(identity)
     ]
+
+
+@pytest.fixture(scope="session")
+def ask_javascript() -> Callable[..., dict[str, list[dict[str, Any]]]]:
+    """Return what puts questions to the implementation in JavaScript, all at once."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("not run: Node.js is missing (scripts/setup interop)")
+
+    def ask(**asks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        ran = subprocess.run(
+            [node, str(FOLDER / "answers.mjs")],
+            input=json.dumps(asks),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        said: dict[str, list[dict[str, Any]]] = json.loads(ran.stdout)
+        return said
+
+    return ask
