@@ -6,12 +6,14 @@
  * covered. From this a test rebuilds what a disk may hold after power was lost at any moment.
  *
  * OPKIT_DISK_FAULTS names a file of rules, one a line: `CALL PATH ERRNO AFTER`. A call of this kind
- * (sync, write, grow, open, rename) on a path that holds PATH fails with ERRNO, AFTER such calls
- * having passed. `grow` is a write beyond a file's end, or a new file: what a full disk refuses.
+ * (sync, write, grow, open, rename) on a path that PATH matches, as a shell's pattern does, relative
+ * to the root, fails with ERRNO, AFTER such calls having passed. `grow` is a write beyond a file's
+ * end, or a new file: what a full disk refuses.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -135,7 +137,7 @@ static int fault(const char *call, const char *path) {
         for (char *at = text; number < RULES && !found; at += used, number++) {
             if (sscanf(at, "%15s %255s %d %lu\n%n", kind, part, &code, &after, &used) != 4)
                 break;
-            if (strcmp(kind, call) == 0 && strstr(path, part) != NULL && passed[number]++ >= after)
+            if (strcmp(kind, call) == 0 && fnmatch(part, path, 0) == 0 && passed[number]++ >= after)
                 found = code;
         }
     }

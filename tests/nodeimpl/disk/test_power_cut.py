@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 import sqlite3
 from dataclasses import dataclass, field
@@ -88,14 +89,15 @@ async def listen(node: Any, client: NodeClient, said: Said) -> None:
         said.events += [(place, (entry.sequence, entry.hash)) for entry in page.entries]
 
 
-async def busy(node: Any, said: Said) -> None:
-    """Let several callers work at once, and somebody listen."""
+async def busy(node: Any, said: Said) -> list[BaseException | None]:
+    """Let several callers work at once, and somebody listen; return how each of them ended."""
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(node.client()) for _ in range(CALLERS + 1)]
         listening = asyncio.create_task(listen(node, clients[-1], said))
         try:
-            await asyncio.gather(
-                *(work(node, client, number, said) for number, client in enumerate(clients[:-1]))
+            return await asyncio.gather(
+                *(work(node, client, number, said) for number, client in enumerate(clients[:-1])),
+                return_exceptions=True,
             )
         finally:
             listening.cancel()
@@ -188,7 +190,7 @@ def test_what_was_acknowledged_is_there_after_power_was_lost(node, power_cut, tm
 
     async def story() -> None:
         await node.start()
-        await busy(node, said)
+        assert await busy(node, said) == [None] * CALLERS
         node.kill()
 
     run(story())
@@ -206,7 +208,7 @@ def test_without_syncing_what_was_acknowledged_is_lost(node, power_cut, tmp_path
 
     async def story() -> None:
         await node.start(before=NO_SYNC)
-        await busy(node, said)
+        assert await busy(node, said) == [None] * CALLERS
         node.kill()
 
     run(story())
@@ -219,9 +221,46 @@ def test_without_syncing_blobs_an_acknowledged_upload_is_lost(node, power_cut, t
 
     async def story() -> None:
         await node.start(before=NO_BLOB_SYNC)
-        await busy(node, said)
+        assert await busy(node, said) == [None] * CALLERS
         node.kill()
 
     run(story())
     lost = losses(power_cut(), said, [said.places()[-1]], tmp_path)
     assert any("upload" in each for each in lost)
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [
+        ("node.db", errno.EIO),
+        ("node.db-wal", errno.EIO),
+        ("node.db-wal", errno.ENOSPC),
+        ("blobs", errno.ENOSPC),
+        ("blobs/partial/*", errno.EIO),
+    ],
+)
+def test_after_a_failed_sync_a_node_stops_and_nothing_acknowledged_is_lost(
+    node, power_cut, tmp_path, what, code
+) -> None:
+    """Neither is anything told that was not acknowledged: every event that was seen is there."""
+    said = Said()
+
+    async def story() -> None:
+        await node.start()
+        node.fail(f"sync {what} {code} {2 if what == 'node.db' else 40}")
+        ends = await busy(node, said)
+        assert all(isinstance(end, CoopError) for end in ends), ends
+        assert await node.ended() == 1
+        assert "the node must stop" in node.log.read_text()
+
+    run(story())
+    assert said.receipts and said.events
+    assert losses(power_cut(), said, [node.place()], tmp_path) == []
+    node.fail()
+
+    async def again() -> None:
+        await node.start()
+        async with node.client() as mara:
+            assert cid_of(await mara.wasm.fetch(said.uploads[-1][1])) == said.uploads[-1][1]
+
+    run(again())

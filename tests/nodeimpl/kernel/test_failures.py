@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from collections.abc import Coroutine, Mapping
@@ -13,8 +14,10 @@ import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.kernel.engine import Cursor, Session
+from nodeimpl.kernel.idempotency import remember
 from nodeimpl.kernel.sqlite import SqliteEngine, SqliteSession
 from nodeimpl.kernel.store import Store, StoreFailed, Tx
+from nodeimpl.kernel.tree import read_frontier
 from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import NodeStarted
@@ -152,6 +155,80 @@ def test_a_failure_at_any_step_leaves_nothing_and_every_caller_of_the_group_hear
     for at in range(1, total + 1):
         run(main(at))
     assert seen == {"begin", "savepoint", "execute", "release", "commit"}
+
+
+FULL_SUBTREE = 256
+"""How many entries complete a subtree that is kept as a row."""
+
+
+async def remembering_group(store: Store, notes: Any, made: list[int]) -> list[Any]:
+    """Let three callers write in one group, each remembered by its key."""
+    gate = threading.Event()
+
+    def make(tx: Tx, number: int) -> bytes:
+        made.append(notes.add(tx, number))
+        tx.announce(STARTED)
+        return b"%d" % number
+
+    def work(tx: Tx, number: int) -> tuple[bytes, bool]:
+        gate.wait(20)
+        key = {"principal": "mara", "endpoint": "e", "key": f"k{number}", "ask_hash": "h"}
+        return remember(tx, **key, make=lambda: make(tx, number))
+
+    writes = [
+        asyncio.ensure_future(store.write(lambda tx, n=n: work(tx, n))) for n in range(CALLERS)
+    ]
+    await asyncio.sleep(0)
+    gate.set()
+    return await asyncio.gather(*writes, return_exceptions=True)
+
+
+def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(tmp_path, notes) -> None:
+    """The group completes a subtree of the journal, which is a row too."""
+    first = tmp_path / "first.db"
+
+    async def prepare() -> None:
+        store = await Store.open(url=f"sqlite:///{first}", clock=VirtualClock())
+        await store.write(notes.create)
+        for _ in range(FULL_SUBTREE - 2):
+            await store.write(lambda tx: tx.announce(STARTED))
+        await store.close()
+
+    async def fail(at: int) -> int:
+        path = tmp_path / f"{at}.db"
+        shutil.copy(first, path)
+        engine = FailingEngine(path)
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        engine.session.failure = error(sqlite3.SQLITE_FULL)
+        engine.session.armed = at
+        made: list[int] = []
+        ended = await remembering_group(store, notes, made)
+        steps = engine.session.steps
+        lost = [n for n, one in enumerate(ended) if isinstance(one, StoreBusy)]
+        assert lost or steps < at
+        engine.session.armed = None
+        made.clear()
+        again = await remembering_group(store, notes, made)
+        # Who was refused has the effect now, once; who was answered gets that answer again.
+        assert made == lost
+        assert again == [(b"%d" % n, n not in lost) for n in range(CALLERS)]
+        assert await store.read(notes.ids) == list(range(CALLERS))
+        entries = await store.read_journal(after=None, entries_max=1_000)
+        whole = Frontier()
+        for entry in entries:
+            whole, _ = whole.append(leaf_hash(entry.stored))
+        assert len(entries) == FULL_SUBTREE + 1
+        assert store.tree() == whole
+        assert await store.read(lambda tx: read_frontier(tx, size=len(entries))) == whole
+        await store.close()
+        return steps
+
+    run(prepare())
+    at, steps = 0, 1
+    while steps >= at:
+        at += 1
+        steps = asyncio.run(asyncio.wait_for(fail(at), 30))
+    assert at > 2 + CALLERS * 8, "begin; savepoint, five statements, entry, release; tree; commit"
 
 
 def test_a_commit_that_cannot_be_judged_stops_the_store(tmp_path, notes) -> None:
