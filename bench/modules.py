@@ -38,12 +38,12 @@ def coded(code_bytes: int) -> bytes:
     exports = bytes([2, 6]) + b"memory" + bytes([2, 0, 6]) + b"_start" + bytes([0, 0])
     sections = [
         (1, _TYPES),
-        (3, _u32(len(bodies)) + signatures),
+        (3, u32(len(bodies)) + signatures),
         (5, memory),
         (7, exports),
-        (10, _u32(len(bodies)) + b"".join(bodies)),
+        (10, u32(len(bodies)) + b"".join(bodies)),
     ]
-    parts = [bytes([kind]) + _u32(len(content)) + content for kind, content in sections]
+    parts = [bytes([kind]) + u32(len(content)) + content for kind, content in sections]
     return MAGIC + b"".join(parts)
 
 
@@ -51,7 +51,7 @@ def _body() -> bytes:
     """Return a function that loads, compares and stores, as compiled programs mostly do."""
     steps = b"".join(_step(secrets.randbelow(2**13)) for _ in range(_BODY_STEPS))
     content = b"\x00" + steps + b"\x20\x00\x0b"
-    return _u32(len(content)) + content
+    return u32(len(content)) + content
 
 
 def _step(constant: int) -> bytes:
@@ -61,7 +61,8 @@ def _step(constant: int) -> bytes:
     return load + b"\x45\x04\x40\x20\x00\x20\x00\x36\x02" + number + b"\x0b"
 
 
-def _u32(number: int) -> bytes:
+def u32(number: int) -> bytes:
+    """Return a number as modules spell it: unsigned LEB128."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(0x80 | number & 0x7F)

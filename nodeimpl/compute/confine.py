@@ -76,7 +76,12 @@ def limit(*, memory_bytes: int, cpu_s: int | None) -> None:
     _set(resource.RLIMIT_NOFILE, _FILES_MAX)
     _set(resource.RLIMIT_DATA, _data_bytes() + memory_bytes)
     if cpu_s is not None:
-        _set(resource.RLIMIT_CPU, cpu_s)
+        # First SIGXCPU, then SIGKILL: so who used too much is told from who was killed by others.
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        end = cpu_s + _CPU_SPARE_S
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (cpu_s, end if hard == resource.RLIM_INFINITY else min(end, hard))
+        )
 
 
 def allow_cpu(seconds: int) -> None:

@@ -29,9 +29,9 @@ def encode(head: dict[str, Any], *parts: bytes) -> bytes:
     return b"".join((_LENGTHS.pack(len(text), size), text, *parts))
 
 
-def _lengths(raw: bytes) -> tuple[int, int]:
+def _lengths(raw: bytes, bytes_max: int = BYTES_MAX) -> tuple[int, int]:
     head, size = _LENGTHS.unpack(raw)
-    if head > HEAD_BYTES_MAX or size > BYTES_MAX:
+    if head > HEAD_BYTES_MAX or size > bytes_max:
         raise FrameBroken(f"a frame of {head} and {size} bytes")
     return head, size
 
@@ -67,14 +67,20 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     return bytes(kept)
 
 
-async def receive(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
+async def receive(
+    reader: asyncio.StreamReader, *, bytes_max: int = BYTES_MAX
+) -> tuple[dict[str, Any], bytes]:
     """Return the next frame from a stream.
+
+    Args:
+        bytes_max: how many bytes an honest sender's frame has at most beside its head; what
+            announces more is not read.
 
     Raises:
         FrameBroken: the other end closed, or sent something else.
     """
     try:
-        head, size = _lengths(await reader.readexactly(_LENGTHS.size))
+        head, size = _lengths(await reader.readexactly(_LENGTHS.size), bytes_max)
         return _decode(await reader.readexactly(head)), await reader.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError) as gone:
         raise FrameBroken("the other end closed") from gone

@@ -9,7 +9,9 @@ outcome.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import signal
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from pydantic import TypeAdapter
 from nodeimpl.compute import framing
 from nodeimpl.compute.codecache import CodeCache
 from nodeimpl.compute.engine import engine_id, require_tested
-from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
+from nodeimpl.compute.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Text
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits
@@ -34,6 +36,9 @@ class SandboxLimits:
     Attributes:
         run_grace_ms: how long after a task's time limit its worker is killed from outside.
         tasks_per_worker_max: after so many tasks a worker is replaced.
+        fork_ms_max: how long the spawner may take for a worker before it is replaced.
+        spawners_max: how many spawners that ended are replaced within `spawners_ms`; one more,
+            and the sandbox is broken.
     """
 
     compile_cpu_s: int = 10
@@ -46,12 +51,21 @@ class SandboxLimits:
     invalid_kept_max: int = 1_024
     cache_files_max: int = 256
     cache_bytes_max: int = 512 * 2**20
+    fork_ms_max: int = 30_000
+    spawners_max: int = 5
+    spawners_ms: int = 600_000
 
+
+COMPILE_TRIES = 2
+"""How often a module is compiled whose compiler was killed by others."""
 
 USED_MAX = 2**53 - 1
 """The greatest integer that canonical JSON spells."""
 
 _TEXT = TypeAdapter(Text)
+
+_FROM_OUTSIDE = frozenset({None, signal.SIGKILL})
+"""What ends a compiler that its module did not end: nobody knows, or somebody killed it."""
 
 
 class SandboxBusy(Exception):
@@ -93,6 +107,7 @@ class Sandbox:
         self._cache = cache
         self._limits = limits
         self._invalid: OrderedDict[str, str] = OrderedDict()
+        self._replaced: deque[float] = deque(maxlen=limits.spawners_max)
         self._forget_loop()
 
     @classmethod
@@ -160,7 +175,7 @@ class Sandbox:
             await self.stop()
         self._loop = loop
         self._spawner.attach()
-        self._idle.append(await self._spawner.fork())
+        self._idle.append(await self._fork())
 
     async def stop(self) -> None:
         """End the workers; the sandbox can be started again, on another loop too."""
@@ -217,7 +232,7 @@ class Sandbox:
         except WorkerDied:
             pass
         try:
-            return await self._run_on(await self._spawner.fork(), job)
+            return await self._run_on(await self._fork(), job)
         except WorkerDied as died:
             return _no_result(Outcome.CANCELLED, f"the worker ended twice (signal {died.signal})")
 
@@ -227,7 +242,41 @@ class Sandbox:
             if name in worker.holds:
                 self._idle.remove(worker)
                 return worker
-        return self._idle.pop() if self._idle else await self._spawner.fork()
+        return self._idle.pop() if self._idle else await self._fork()
+
+    async def _fork(self, *, compiles: bool = False) -> Worker:
+        """Return a new worker; a spawner that has ended, or hangs, is replaced.
+
+        Raises:
+            SpawnerGone: that happened too often.
+        """
+        while True:
+            spawner = self._spawner
+            try:
+                return await spawner.fork(compiles=compiles, wait_s=self._limits.fork_ms_max / 1000)
+            except SpawnerGone:
+                if spawner is self._spawner:
+                    self._replace_spawner()
+
+    def _replace_spawner(self) -> None:
+        """Start a spawner in place of one that is of no use; its workers are gone with it.
+
+        It is a fresh interpreter, not a fork: this process holds keys by now.
+
+        Raises:
+            SpawnerGone: it was replaced too often already.
+        """
+        now, limits = time.monotonic(), self._limits
+        kept = self._replaced
+        if len(kept) == limits.spawners_max and now - kept[0] < limits.spawners_ms / 1000:
+            raise SpawnerGone(f"the spawner of workers ended {limits.spawners_max + 1} times")
+        kept.append(now)
+        for worker in self._idle:
+            worker.release()
+        self._idle.clear()
+        self._spawner.close(by_force=True)
+        self._spawner = Spawner.launch(fresh=True)
+        self._spawner.attach()
 
     async def _run_on(self, worker: Worker, job: Job) -> RunResult:
         try:
@@ -244,7 +293,9 @@ class Sandbox:
         deadline_s = (job.limits.time_ms + self._limits.run_grace_ms) / 1000
         try:
             answer, output = await worker.ask(
-                framing.encode(head, code, job.stdin), deadline_s=deadline_s
+                framing.encode(head, code, job.stdin),
+                deadline_s=deadline_s,
+                bytes_max=job.limits.output_bytes,
             )
         except WorkerSilent:
             return _no_result(
@@ -300,30 +351,57 @@ class Sandbox:
             raise ModuleInvalid(why=self._invalid[cid])
 
     async def _compile(self, cid: Cid, module: bytes) -> bytes:
+        """Return native code, or remember why there is none.
+
+        Only what the module itself brought about is remembered. The wall clock also counts what
+        else the machine does, and whoever is out of memory may kill a compiler that is not at
+        fault: it gets a second try.
+        """
+        why, code = await self._compile_patiently(module)
+        if not why:
+            return code
+        self._invalid[cid] = why
+        while len(self._invalid) > self._limits.invalid_kept_max:
+            self._invalid.popitem(last=False)
+        raise ModuleInvalid(why=why)
+
+    async def _compile_patiently(self, module: bytes) -> tuple[str, bytes]:
+        """Return why a module does not compile, empty if it does, and its native code.
+
+        Raises:
+            ModuleInvalid: nothing is known of it but that it could not be compiled now.
+        """
+        limits = self._limits
+        for _ in range(COMPILE_TRIES):
+            try:
+                return await self._compile_once(module)
+            except WorkerSilent:
+                raise ModuleInvalid(why="compiling takes too long") from None
+            except WorkerDied as died:
+                if died.signal in _FROM_OUTSIDE:
+                    continue
+                why = (
+                    f"compiling takes more than {limits.compile_cpu_s} s of CPU time or "
+                    f"{limits.compile_memory_bytes} bytes (signal {died.signal})"
+                )
+                return why, b""
+        raise ModuleInvalid(why=f"its compiler was killed {COMPILE_TRIES} times")
+
+    async def _compile_once(self, module: bytes) -> tuple[str, bytes]:
+        """Return why a module does not compile, empty if it does, and its native code."""
         limits = self._limits
         head = {"cpu_s": limits.compile_cpu_s, "memory_bytes": limits.compile_memory_bytes}
-        worker = await self._spawner.fork(compiles=True)
+        worker = await self._fork(compiles=True)
         try:
             answer, code = await worker.ask(
                 framing.encode(head, module), deadline_s=limits.compile_wall_ms / 1000
             )
-            why = answer["why"]
-        except WorkerSilent:
-            # The wall clock also counts what else the machine does: not remembered.
-            raise ModuleInvalid(why="compiling takes too long") from None
-        except WorkerDied as died:
-            why = (
-                f"compiling takes more than {limits.compile_cpu_s} s of CPU time or "
-                f"{limits.compile_memory_bytes} bytes (signal {died.signal})"
-            )
+            return _TEXT.validate_python(answer["why"], strict=True), code
+        except (KeyError, ValueError):
+            worker.kill()
+            raise WorkerDied(signal=0) from None
         finally:
             worker.release()
-        if not why:
-            return code
-        self._invalid[cid] = why
-        while len(self._invalid) > limits.invalid_kept_max:
-            self._invalid.popitem(last=False)
-        raise ModuleInvalid(why=why)
 
 
 def _judged(

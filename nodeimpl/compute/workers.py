@@ -7,9 +7,9 @@ that is silent or says nonsense is killed and replaced.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +19,9 @@ from typing import Any
 from nodeimpl.compute import framing, spawner
 
 _ENDED_WAIT_S = 10.0
+
+FORK_WAIT_S = 30.0
+"""How long the spawner may take to fork: at first it starts an interpreter and loads the engine."""
 
 
 class WorkerDied(Exception):
@@ -35,7 +38,7 @@ class WorkerSilent(Exception):
 
 
 class SpawnerGone(Exception):
-    """The spawner ended: there will be no more workers, and the node must start again."""
+    """The spawner ended, or does not answer: it makes no more workers."""
 
 
 class Worker:
@@ -47,35 +50,41 @@ class Worker:
         number: int,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        ended: asyncio.Future[int],
         spawner_: Spawner,
     ) -> None:
-        """Take over the channel to worker `number`."""
+        """Take over the channel to worker `number`; `ended` gets how it ended, once it has."""
         self.number = number
         self.holds: list[str] = []
         self.tasks_done = 0
         self._reader = reader
         self._writer = writer
+        self._ended = ended
         self._spawner = spawner_
 
-    async def ask(self, frame: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytes]:
+    async def ask(
+        self, frame: bytes, *, deadline_s: float, bytes_max: int = framing.BYTES_MAX
+    ) -> tuple[dict[str, Any], bytes]:
         """Send one question and return its answer.
+
+        Args:
+            bytes_max: how many bytes an honest answer has at most beside its head.
 
         Raises:
             WorkerSilent: no answer in time; the worker was killed.
             WorkerDied: it ended, or sent something that is no answer and was killed.
-            SpawnerGone: it ended because the spawner did.
         """
         try:
             async with asyncio.timeout(deadline_s):
                 self._writer.write(frame)
                 await self._writer.drain()
-                return await framing.receive(self._reader)
+                return await framing.receive(self._reader, bytes_max=bytes_max)
         except TimeoutError:
             self.kill()
             raise WorkerSilent from None
         except (framing.FrameBroken, ConnectionError):
             self.kill()
-            raise WorkerDied(signal=await self._spawner.how_it_ended(self.number)) from None
+            raise WorkerDied(signal=await self._spawner.how_it_ended(self._ended)) from None
         except asyncio.CancelledError:
             self.kill()
             raise
@@ -100,20 +109,24 @@ class Spawner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._numbers = 0
         self._ended: dict[int, asyncio.Future[int]] = {}
+        self._forked: dict[int, asyncio.Future[None]] = {}
         self._gone = False
         self.pids: dict[int, int] = {}
 
     @classmethod
-    def launch(cls) -> Spawner:
+    def launch(cls, *, fresh: bool = False) -> Spawner:
         """Fork the spawner; where threads run already, start a fresh interpreter instead.
 
         Forking beside threads can copy a lock that is held, so it is done only while there is
         one thread: in a node's first moments.
+
+        Args:
+            fresh: start an interpreter in any case: a fork would hold what this process holds.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         process: subprocess.Popen[bytes] | int
-        if len(list(Path("/proc/self/task").iterdir())) == 1:
+        if not fresh and len(list(Path("/proc/self/task").iterdir())) == 1:
             process = os.fork()
             if process == 0:
                 _be_spawner(theirs, parent=parent)
@@ -146,11 +159,11 @@ class Spawner:
         self._ended.clear()
         self.pids.clear()
 
-    async def fork(self, *, compiles: bool = False) -> Worker:
-        """Return a new worker.
+    async def fork(self, *, compiles: bool = False, wait_s: float = FORK_WAIT_S) -> Worker:
+        """Return a new worker, once it exists: what it is asked then has its whole time.
 
         Raises:
-            SpawnerGone: it ended.
+            SpawnerGone: it ended, or did not fork in time.
             OSError: no more files can be opened.
         """
         assert self._loop is not None, "attach() comes first"
@@ -161,37 +174,56 @@ class Spawner:
             message = json.dumps({"op": "fork", "id": number, "compiles": compiles})
             try:
                 socket.send_fds(self._control, [message.encode("ascii")], [theirs.fileno()])
-            except (BrokenPipeError, ConnectionResetError) as gone:
+            except (BrokenPipeError, ConnectionResetError, BlockingIOError) as gone:
                 ours.close()
-                raise SpawnerGone("the spawner of workers has ended") from gone
-        self._ended[number] = self._loop.create_future()
+                raise SpawnerGone("the spawner of workers has ended or reads nothing") from gone
+        ended = self._ended[number] = self._loop.create_future()
+        try:
+            await self._wait_forked(number, wait_s)
+        except BaseException:
+            # A worker that is forked all the same finds its channel closed and ends.
+            ours.close()
+            raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        return Worker(number=number, reader=reader, writer=writer, spawner_=self)
+        return Worker(number=number, reader=reader, writer=writer, ended=ended, spawner_=self)
+
+    async def _wait_forked(self, number: int, wait_s: float) -> None:
+        assert self._loop is not None, "attach() comes first"
+        waiting = self._forked[number] = self._loop.create_future()
+        try:
+            if self._gone:
+                raise SpawnerGone("the spawner of workers has ended")
+            async with asyncio.timeout(wait_s):
+                await waiting
+        except TimeoutError:
+            raise SpawnerGone(f"the spawner of workers says nothing for {wait_s:g} s") from None
+        finally:
+            del self._forked[number]
 
     def kill(self, number: int) -> None:
         """Have a worker killed, if it still runs."""
+        if self._gone:
+            return
         message = json.dumps({"op": "kill", "id": number}).encode("ascii")
         try:
             self._control.send(message)
-        except (BrokenPipeError, ConnectionResetError):
-            # The spawner is gone, and its workers with it.
+        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+            # The spawner is gone, and its workers with it; or it reads nothing, which the next
+            # fork finds: then it is replaced, and its workers end with it.
             return
 
-    async def how_it_ended(self, number: int) -> int | None:
-        """Return the signal that ended a worker, 0 if it exited, None if nobody said in time.
+    async def how_it_ended(self, ended: asyncio.Future[int]) -> int | None:
+        """Return the signal that ended a worker, 0 if it exited.
 
-        Raises:
-            SpawnerGone: it ended with all its workers: that says nothing about any one of them.
+        None if nobody said in time, or if the spawner ended with all its workers: that says
+        nothing about any one of them.
         """
-        future = self._ended.get(number)
-        status = None
-        if future is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ENDED_WAIT_S):
-                    status = await asyncio.shield(future)
-        if self._gone:
-            raise SpawnerGone("the spawner of workers has ended")
-        return None if status is None else max(0, -status)
+        try:
+            async with asyncio.timeout(_ENDED_WAIT_S):
+                status = await asyncio.shield(ended)
+        except TimeoutError:
+            return None
+        return None if self._gone else max(0, -status)
 
     def _hear(self) -> None:
         try:
@@ -208,6 +240,9 @@ class Spawner:
         number = message["id"]
         if message["op"] == "forked":
             self.pids[number] = message["pid"]
+            waiting = self._forked.get(number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
             return
         self.pids.pop(number, None)
         future = self._ended.pop(number, None)
@@ -216,17 +251,34 @@ class Spawner:
 
     def _lose_spawner(self) -> None:
         assert self._loop is not None
-        self._gone = True
         self._loop.remove_reader(self._control.fileno())
-        for future in self._ended.values():
-            if not future.done():
-                future.set_result(0)
-        self._ended.clear()
+        self._end_waiting()
 
-    def close(self) -> None:
-        """End the spawner, and with it every worker, and wait until it is gone."""
+    def _end_waiting(self) -> None:
+        """Tell whoever waits for a worker, or for a worker's end, that there is no spawner."""
+        self._gone = True
+        for ended in self._ended.values():
+            if not ended.done():
+                ended.set_result(0)
+        self._ended.clear()
+        for forked in self._forked.values():
+            if not forked.done():
+                forked.set_exception(SpawnerGone("the spawner of workers has ended"))
+
+    def close(self, *, by_force: bool = False) -> None:
+        """End the spawner, and with it every worker, and wait until it is gone.
+
+        Args:
+            by_force: do not wait for it to see that its node has gone.
+        """
+        if self._loop is not None and not self._loop.is_closed():
+            self._end_waiting()
         self.detach()
+        self._gone = True
         self._control.close()
+        if by_force:
+            # It is waited for below and nowhere else, so the number is still its own.
+            os.kill(self.pid, signal.SIGKILL)
         if isinstance(self._process, int):
             os.waitpid(self._process, 0)
         else:

@@ -17,7 +17,7 @@ import pytest
 
 from nodeimpl.compute import framing
 from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
-from nodeimpl.compute.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
+from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
 
@@ -193,27 +193,7 @@ def test_the_spawner_starts_beside_threads_too(
     assert asyncio.run(work()) == b"THREADS"
 
 
-def test_a_killed_spawner_is_noticed(
-    tmp_path: Path, job: Callable[..., Job], module: Module
-) -> None:
-    async def work() -> None:
-        made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code")
-        await made.start()
-        try:
-            await made.run(job(module("upper"), b"x"))
-            spawner, *workers = made.pids
-            os.kill(spawner, signal.SIGKILL)
-            while any(alive(pid) for pid in workers):
-                await asyncio.sleep(0.01)
-            with pytest.raises(SpawnerGone):
-                await made.run(job(module("upper"), b"y"))
-        finally:
-            await made.close()
-
-    asyncio.run(work())
-
-
-def test_a_spawner_killed_before_it_read_what_it_was_asked_is_noticed_too(
+def test_a_spawner_killed_before_it_read_what_it_was_asked_is_replaced(
     tmp_path: Path, job: Callable[..., Job], module: Module
 ) -> None:
     async def work() -> list[dict[str, Any]]:
@@ -229,8 +209,8 @@ def test_a_spawner_killed_before_it_read_what_it_was_asked_is_noticed_too(
             done, _ = await asyncio.wait({running}, timeout=0.1)
             assert not done
             os.kill(spawner, signal.SIGKILL)
-            with pytest.raises(SpawnerGone):
-                await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, 60)
+            assert made.pids[0] != spawner
         finally:
             await made.close()
         return complaints
@@ -260,6 +240,52 @@ def test_a_compile_that_takes_too_much_is_ended_and_remembered(
             await made.close()
 
     assert "CPU time" in asyncio.run(work())
+
+
+def test_a_compile_that_needs_too_much_memory_is_ended_and_remembered(tmp_path: Path) -> None:
+    limits = SandboxLimits(compile_memory_bytes=12 * 2**20)
+    made = Sandbox.launch(workers_max=1, cache_folder=tmp_path / "code", limits=limits)
+    bomb = heavy()
+
+    async def work() -> None:
+        await made.start()
+        try:
+            for _ in range(2):
+                with pytest.raises(ModuleInvalid):
+                    await made.compile(bomb, cid_of(bomb))
+                assert list(made._invalid) == [cid_of(bomb)]
+        finally:
+            await made.close()
+
+    asyncio.run(work())
+
+
+def test_an_answer_larger_than_the_task_allows_is_not_read(
+    inside: Callable[..., Any],
+    job: Callable[..., Job],
+    module: Callable[[str], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(sandbox: Sandbox) -> None:
+        large = job(module("upper"), b"x" * 1_000, output_bytes=1_000)
+        assert (await sandbox.run(large)).output == b"X" * 1_000
+        ask, announced = Worker.ask, framing.encode({}, b"x" * 1_000)[:8]
+
+        async def told(self: Worker, frame: bytes, **named: Any) -> tuple[dict[str, Any], bytes]:
+            # What a worker would send that was taken over: here its task allows less than it has.
+            assert named["bytes_max"] == 1_000
+            return await ask(self, frame, **named | {"bytes_max": 999})
+
+        with monkeypatch.context() as smaller:
+            smaller.setattr(Worker, "ask", told)
+            assert (await sandbox.run(large)).outcome is Outcome.CANCELLED
+        reader = asyncio.StreamReader()
+        reader.feed_data(announced)
+        with pytest.raises(framing.FrameBroken):
+            await framing.receive(reader, bytes_max=999)
+        assert (await sandbox.run(job(module("upper"), b"x"))).output == b"X"
+
+    inside(work)
 
 
 def test_a_compile_that_waits_too_long_is_refused_but_not_remembered(tmp_path: Path) -> None:
@@ -351,7 +377,7 @@ def test_a_worker_that_tells_what_cannot_be_is_killed_and_breaks_nothing(
     changed, output = TALES[tale]
     killed = []
 
-    async def ask(self: Worker, frame: bytes, *, deadline_s: float) -> tuple[dict[str, Any], bytes]:
+    async def ask(self: Worker, frame: bytes, **_: Any) -> tuple[dict[str, Any], bytes]:
         return HONEST | changed, output
 
     async def work(sandbox: Sandbox) -> None:
