@@ -7,6 +7,7 @@ does not verify is treated as absent and compiled again.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import secrets
@@ -75,11 +76,20 @@ class CodeCache:
         return code if hmac.compare_digest(mac, self._mac(name, code)) else None
 
     def put(self, name: str, code: bytes) -> None:
-        """Keep the code of a module; others go if there are too many files or bytes."""
+        """Keep the code of a module; others go if there are too many files or bytes.
+
+        A full disk keeps nothing: the module is compiled again when it is wanted again.
+        """
         path = self._folder / (name + self._suffix)
         draft = path.with_name(path.name + ".draft")
-        draft.write_bytes(self._mac(name, code) + code)
-        draft.replace(path)
+        try:
+            draft.write_bytes(self._mac(name, code) + code)
+            draft.replace(path)
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            draft.unlink(missing_ok=True)
+            return
         self._make_room(spare=path)
 
     def _make_room(self, *, spare: Path) -> None:

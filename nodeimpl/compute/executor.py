@@ -49,7 +49,9 @@ from opkit.wire.network import EngineId
 STARTED_AFTER_S = 0.02
 """A run that takes longer is announced while it runs; a shorter one together with its end."""
 
-STORE_TRIES_MAX = 20
+STORE_TRIES_MAX = 86_400
+"""How often an end is brought to a store that is busy, a second apart: a disk may stay full for
+hours, and the end of a run is not worth less than the room that it waits for."""
 
 
 class EndLocal(Protocol):
@@ -321,7 +323,7 @@ class Executor:
                 await asyncio.sleep(backoff_ms(attempt) / 1000)
             else:
                 return
-        # The job stays open in the store: it runs again after the next start.
+        # After a day the job stays open in the store: it runs again after the next start.
 
     def _finish(self, tx: Tx, live: _Live, ended: _Ended) -> None:
         row = table.job(tx, live.row.manifest_hash)

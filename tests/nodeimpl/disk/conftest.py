@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pytest
 from devnet.genesis import make_world
 from nodeimpl.kernel.clock import RealClock
 from opkit.client.node import NodeClient
+from opkit.client.retry import Patience
 from opkit.proof import keystore
 
 HERE = Path(__file__).parent
@@ -212,13 +213,20 @@ FILES = {
 }
 
 
+def on_small_disk(folder: Path, *, size_mb: int) -> list[str]:
+    """Return the command that runs another one where a small file system lies on `folder`."""
+    alone = ["unshare", "-m"] if os.getuid() == 0 else ["unshare", "-r", "-m"]
+    mount = f'mount -t tmpfs -o size={size_mb}m tmpfs "$0" && exec "$@"'
+    return [*alone, "sh", "-c", mount, str(folder)]
+
+
 class DiskNode:
     """A node of the demo world under `python -m nodeimpl`, on a disk that can be watched."""
 
     def __init__(self, folder: Path, *, shim: Path) -> None:
         """Write what it needs; nothing runs yet."""
         self.folder = folder
-        self.data = folder / "data"
+        self.data = self.seen = folder / "data"
         self.journal = folder / "journal"
         self.faults = folder / "faults"
         self.log = folder / "node.log"
@@ -243,17 +251,16 @@ class DiskNode:
         text = "\n".join(["[node]", f'org = "{RIVER}"', *lines, more, ""])
         (self.folder / "node.toml").write_text(text, "utf-8")
 
-    async def start(
-        self, *, data: Path | None = None, before: str = "", wrapped: Sequence[str] = ()
-    ) -> None:
+    async def start(self, *, data: Path | None = None, before: str = "", small_mb: int = 0) -> None:
         """Start the process and return once it serves.
 
         Args:
             data: the node's folder, if it is another than the watched one.
             before: Python code that the process runs first: what a test breaks.
-            wrapped: a command that runs the process.
+            small_mb: the size of a file system of its own for the node's folder, which only the
+                process sees; 0 for none.
         """
-        data = data or self.data
+        wrapped = on_small_disk(self.data, size_mb=small_mb) if small_mb else []
         environ = {
             **os.environ,
             "LD_PRELOAD": str(self._shim),
@@ -271,7 +278,14 @@ class DiskNode:
                 cwd=ROOT,
                 env=environ,
             )
-        await self._ready(data)
+        if small_mb:
+            # As the process sees it.
+            self.seen = Path(f"/proc/{self.process.pid}/root") / self.data.relative_to("/")
+        await self._ready(data or self.seen)
+
+    def small_disk(self) -> list[str]:
+        """Return the command that gives another one a small file system for the node's folder."""
+        return on_small_disk(self.data, size_mb=1)
 
     async def _ready(self, data: Path) -> None:
         assert self.process is not None
@@ -279,7 +293,7 @@ class DiskNode:
             while True:
                 try:
                     said = json.loads((data / "ready.json").read_text())
-                except (FileNotFoundError, json.JSONDecodeError):
+                except (OSError, json.JSONDecodeError):
                     said = {}
                 if said.get("pid") == self.process.pid:
                     self.url = said["url"]
@@ -309,13 +323,14 @@ class DiskNode:
             self.process.wait(20)
             self.process = None
 
-    def client(self, member: str = MARA) -> NodeClient:
-        """Return a member's client."""
+    def client(self, *, attempts: int = 8, member: str = MARA) -> NodeClient:
+        """Return a member's client, which asks so often before it tells of a busy node."""
         return NodeClient(
             url=self.url,
             node=self._world.nodes[RIVER].did,
             network=self._world.view.network,
             identity=self._world.members[member],
+            patience=Patience(attempts_max=attempts),
         )
 
 
