@@ -8,11 +8,12 @@ if something could not be measured: a missed target is a figure, not a failure.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from bench.rows import Row, table, write
+from bench.rows import QUICK, Row, table, write
 
 LATEST = Path(__file__).parent / "latest.json"
 MEASUREMENTS = {
@@ -23,6 +24,7 @@ MEASUREMENTS = {
     "tasks": ("bench.tasks", "tasks"),
     "idle": ("bench.idle", "idle"),
     "blobs": ("bench.blobs", "blobs"),
+    "asks": ("bench.asks", "asks"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),
     "plots": ("bench.dashboards", "plots"),
@@ -36,7 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the measurements that are named; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    soon = "take a fraction of the time, and keep no figures: to see that everything is measured"
+    parser.add_argument("--quick", action="store_true", help=soon)
     asked = parser.parse_args(arguments)
+    if asked.quick:
+        os.environ[QUICK] = "1"
     unknown = set(asked.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no measurement is called {', '.join(sorted(unknown))}")
@@ -45,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         module, function = MEASUREMENTS[name]
         print(f"bench: {name} …", file=sys.stderr, flush=True)
         rows += getattr(import_module(module), function)()
-        write(LATEST, rows)
+        if not asked.quick:
+            write(LATEST, rows)
     print(table(rows))
     return 0
 
