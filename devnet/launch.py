@@ -117,11 +117,16 @@ def launch(
     temporary: bool = False,
     node_module: str = "nodeimpl.__main__",
     teller_module: str = "flows.teller",
+    database: str = "",
 ) -> Launched:
     """Start the supervisor of the devnet `name` and return at once.
 
     It runs in a session of its own, so that Ctrl-C in this terminal reaches this process alone,
     which then decides what becomes of the network.
+
+    Args:
+        database: a PostgreSQL server's URL, checked by `devnet.databases.check_server`; empty
+            means SQLite.
     """
     folder = home.private_folder(home.devnet_folder(name))
     ours, theirs = socket.socketpair()
@@ -129,7 +134,7 @@ def launch(
     command = [sys.executable, "-m", "devnet.supervisor"]
     command += ["--name", name, "--folder", str(folder), "--profile", profile]
     command += ["--seed", str(seed), "--node-module", node_module]
-    command += ["--teller-module", teller_module]
+    command += ["--teller-module", teller_module] + (["--database", database] if database else [])
     command += ["--tie", str(theirs.fileno())] + (["--temporary"] if temporary else [])
     try:
         process = subprocess.Popen(

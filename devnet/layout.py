@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devnet.databases import node_url
 from devnet.reaper import Child
 from devnet.state import DevnetError, DevnetState, node_folder
 from opkit import home
@@ -49,6 +50,9 @@ def write_config(
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
     lines += ["", "[gateway]", f"port = {port}"]
     lines += ["", "[compute]", f"workers = {workers}"]
+    if state.spec.database:
+        url = node_url(state.spec.database, name=state.name, org=org)
+        lines += ["", "[store]", f"url = {_toml(url)}"]
     lines += ["", "[p2p]", "fixed_paths = true", 'bind = ["127.0.0.1:0", "[::1]:0"]']
     for did, addresses in peers.items():
         lines += ["", "[[p2p.peers]]", f"did = {_toml(did)}"]

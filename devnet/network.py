@@ -325,6 +325,7 @@ class Network:
             "operator": self.state.operator,
             "folder": str(self.state.folder),
             "genesis": str(self.state.genesis),
+            "database": self.state.spec.database,
             "pid": os.getpid(),
             "world_offset_ms": self._clock.offset_ms,
             "nodes": figures,

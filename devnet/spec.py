@@ -158,7 +158,9 @@ class DevnetSpec(_Data):
         node_module: the module whose `serve(config)` the fork server calls; a test may name one
             that breaks a rule on purpose.
         teller_module: the module whose `run` tells flows: the devnet itself imports none.
-        temporary: the folder goes when the devnet does (its genesis stays).
+        temporary: the folder goes when the devnet does (its genesis stays), databases too.
+        database: the PostgreSQL server that the nodes' databases are made on, as a URL without
+            password; empty means SQLite in the nodes' folders.
     """
 
     name: DevnetName
@@ -167,6 +169,7 @@ class DevnetSpec(_Data):
     node_module: str = "nodeimpl.__main__"
     teller_module: str = "flows.teller"
     temporary: bool = False
+    database: str = ""
 
 
 HOSTILE_KINDS = ("tampering-provider", "short-provider", "endless-provider", "silent")

@@ -86,6 +86,7 @@ class Supervisor:
         self._stage_door: StageDoor | None = None
         self._stage = "starting"
         self._marks: dict[str, int] = {}
+        self._fresh = False
 
     async def run(self) -> int:
         """Bring the network up, serve asks until told to end, take it down; return the status."""
@@ -133,9 +134,20 @@ class Supervisor:
             if state.socket.parent != self._folder:
                 state.socket.parent.rmdir()
             if self._asked.temporary:
-                from devnet.state import remove_devnet
+                self._forget(state)
 
-                remove_devnet(self._folder)
+    def _forget(self, state: DevnetState) -> None:
+        """Remove all that a temporary devnet leaves."""
+        from devnet.state import DevnetError, remove_devnet
+
+        if state.spec.database:
+            from devnet.databases import drop_databases
+
+            try:
+                drop_databases(state)
+            except DevnetError as left:
+                say("databases-left", why=str(left))
+        remove_devnet(self._folder)
 
     async def _live(self, state: DevnetState, reaper: Reaper, control: Any) -> int:
         """Bring the network up and wait until it shall end; return the exit status."""
@@ -201,6 +213,10 @@ class Supervisor:
     async def _bring_up(self, network: Network) -> None:
         self._marks["node-imports"] = await self._forks.wait_imported()
         self._mark("imported")
+        if network.state.spec.database:
+            from devnet.databases import make_databases
+
+            await asyncio.to_thread(make_databases, network.state, fresh=self._fresh)
         await network.up()
 
     async def _until_stopped(self, work: Any) -> None:
@@ -235,7 +251,9 @@ class Supervisor:
             node_module=asked.node_module,
             teller_module=asked.teller_module,
             temporary=asked.temporary,
+            database=asked.database,
         )
+        self._fresh = True
         made = make_world(spec.profile, now_ms=time.time_ns() // 1_000_000)
         return write_world(self._folder, spec=spec, made=made, socket=where)
 
@@ -283,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--node-module", default="nodeimpl.__main__")
     parser.add_argument("--teller-module", default="flows.teller")
+    parser.add_argument("--database", default="")
     parser.add_argument("--temporary", action="store_true")
     parser.add_argument("--tie", type=int, default=None)
     return parser

@@ -18,7 +18,12 @@ import typer
 from opkit import home
 from opkit.cli import exits, out
 from opkit.cli.failing import Mistake
-from opkit.cli.stories import check_profile, choose_flows, notebooks_folder
+from opkit.cli.stories import (
+    check_database,
+    check_profile,
+    choose_flows,
+    notebooks_folder,
+)
 
 if TYPE_CHECKING:
     from devnet.launch import Launched
@@ -42,6 +47,9 @@ def demo(
     parallel: Annotated[int, typer.Option(min=1, max=8, help="Notebooks at once.")] = 2,
     to: Annotated[Path | None, typer.Option("--out", help="The run folder; must be new.")] = None,
     devnet: Annotated[str | None, typer.Option(help="Tell on this running devnet.")] = None,
+    database: Annotated[
+        str, typer.Option(help="A PostgreSQL server, postgresql://…, without password.")
+    ] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML here.")] = None,
     present: Annotated[
@@ -71,6 +79,8 @@ def demo(
 
       opkit demo a --devnet default
 
+      opkit demo a --database postgresql:///opkit
+
       opkit demo a --present --devnet default
     """
     asked = _Asked(
@@ -86,11 +96,14 @@ def demo(
     elif autoplay:
         raise Mistake("--autoplay is for presenting", hint="opkit demo --present --autoplay")
     check_profile(profile)
+    check_database(database)
+    if database and devnet is not None:
+        raise Mistake("a running devnet has its databases", hint="leave --database out")
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} is not empty", hint="a run folder is made new")
     if devnet is not None:
         return tell(asked, _attach(devnet, profile), None)
-    return _on_own_network(asked, profile or "three", tell)
+    return _on_own_network(asked, profile or "three", tell, database=database)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +126,16 @@ def _attach(name: str, profile: str) -> DevnetState:
     return state
 
 
-def _on_own_network(asked: _Asked, profile: str, tell: Callable[..., int]) -> int:
+def _on_own_network(asked: _Asked, profile: str, tell: Callable[..., int], *, database: str) -> int:
     """Start the network at once, and everything else beside it."""
     from devnet.launch import launch, temporary_name
 
     launched = launch(
-        name=temporary_name(), profile=profile, seed=asked.seed, temporary=not asked.keep
+        name=temporary_name(),
+        profile=profile,
+        seed=asked.seed,
+        temporary=not asked.keep,
+        database=database,
     )
     kept = False
     try:

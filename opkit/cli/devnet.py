@@ -11,7 +11,7 @@ import typer
 from opkit import home
 from opkit.cli import chaos, exits, out
 from opkit.cli.failing import Mistake
-from opkit.cli.stories import check_name, check_profile
+from opkit.cli.stories import check_database, check_name, check_profile
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +51,9 @@ def up(
     name: Annotated[str, typer.Argument(help="Its name: a-z, 0-9 and hyphens.")] = DEFAULT_NAME,
     profile: Annotated[str, typer.Option(help="Which nodes: three or federation.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
+    database: Annotated[
+        str, typer.Option(help="A PostgreSQL server, postgresql://…, without password.")
+    ] = "",
     node_module: Annotated[
         str, typer.Option(hidden=True, help="The module that serves a node.")
     ] = "nodeimpl.__main__",
@@ -58,12 +61,20 @@ def up(
 ) -> int:
     """Start a network, or start a stopped one again, and wait until all are connected.
 
-    Example: opkit devnet up --profile three
+    With --database each node keeps its state in a database of its own, named after the URL's
+    database, the devnet and the node, which `reset` removes. Passwords: ~/.pgpass or PGPASSFILE.
+
+    Examples:
+      opkit devnet up --profile three
+
+      opkit devnet up big --database postgresql:///opkit
     """
-    profile = _check(name, profile)
+    profile = _check(name, profile, database)
     from devnet.launch import launch
 
-    launched = launch(name=name, profile=profile, seed=seed, node_module=node_module)
+    launched = launch(
+        name=name, profile=profile, seed=seed, node_module=node_module, database=database
+    )
     on = out.console(errors=True)
     try:
         launched.wait_ready(lambda stage, ms: _progress(on, stage, ms, quiet=as_json))
@@ -76,10 +87,11 @@ def up(
     return exits.DONE
 
 
-def _check(name: str, profile: str) -> str:
+def _check(name: str, profile: str, database: str) -> str:
     """Return the profile to start, or say why this cannot be started."""
     check_name(name)
     check_profile(profile)
+    check_database(database)
     folder = home.devnet_folder(name)
     if not (folder / "state.json").exists():
         return profile or "three"
@@ -91,14 +103,19 @@ def _check(name: str, profile: str) -> str:
             hint=f"look at it: opkit devnet status {name}",
             code=exits.FAILED,
         )
-    kept = load_state_of(folder).profile
-    if profile and profile != kept:
+    kept = load_state_of(folder)
+    other = ""
+    if profile and profile != kept.profile:
+        other = f"is a network of profile {kept.profile!r}"
+    elif database and database != kept.spec.database:
+        other = f"keeps its state on {kept.spec.database or 'SQLite'}"
+    if other:
         raise Mistake(
-            f"devnet {name!r} is a network of profile {kept!r}",
+            f"devnet {name!r} {other}",
             hint=f"opkit devnet reset {name}, or choose another name",
             code=exits.FAILED,
         )
-    return kept
+    return kept.profile
 
 
 _STAGES = {
@@ -154,6 +171,7 @@ def _status_of(name: str) -> dict[str, Any]:
             "nodes": [],
             "disturbances": [],
             "folder": str(state.folder),
+            "database": state.spec.database,
         }
     said = asyncio.run(ask_supervisor(state.socket, "status"))
     said["well"] = said["state"] == "ready" and all(
@@ -166,6 +184,8 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
     state = "not well" if said["state"] == "ready" and not said["well"] else said["state"]
     on.print(f"devnet {said['name']} ({said['profile']}): {state}", markup=False)
     on.print(f"network {said['network']}  {said['folder']}", markup=False)
+    if said.get("database"):
+        on.print(f"databases on {said['database']}", markup=False)
     if said["nodes"]:
         rows = [
             (
@@ -274,7 +294,7 @@ def reset(name: Name = None, as_json: out.Json = False) -> int:
 
     Example: opkit devnet reset default
     """
-    from devnet.state import DevnetError, remove_devnet
+    from devnet.state import DevnetError, load_state_of, remove_devnet
 
     which = _which(name)
     folder = home.devnet_folder(which)
@@ -282,6 +302,11 @@ def reset(name: Name = None, as_json: out.Json = False) -> int:
         raise DevnetError(f"there is no devnet called {which!r}", hint="opkit devnet up")
     if (folder / "state.json").exists():
         _stop(which)
+        state = load_state_of(folder)
+        if state.spec.database:
+            from devnet.databases import drop_databases
+
+            drop_databases(state)
     remove_devnet(folder)
     said = {"name": which, "state": "removed"}
     out.show(said, as_json=as_json, human=lambda on: on.print(f"{which}: removed"))

@@ -37,6 +37,18 @@ def check_name(name: str) -> None:
         raise Mistake(f"{name!r} is no name for a devnet", hint="use a-z, 0-9 and hyphens")
 
 
+def check_database(url: str) -> None:
+    """Refuse a URL that names no PostgreSQL server, or carries a password; empty means SQLite.
+
+    Raises:
+        DevnetError: it does.
+    """
+    if url:
+        from devnet.databases import check_server
+
+        check_server(url)
+
+
 def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     """Return the flows to tell: those named, or all that the profile can show.
 
