@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -29,6 +30,7 @@ from nodeimpl.gateway.server import bind_loopback, run_server
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import StoreError
+from nodeimpl.kernel.farewell import Farewell
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_identity
 from nodeimpl.node import Node
@@ -40,6 +42,18 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 SWITCH_INTERVAL_S = 0.000_5
 """How long one thread may hold the interpreter while another waits. The store's writer is a thread
 beside a busy event loop; at the default of 5 ms it waits for most of the time (ADR 0004)."""
+
+_ROOM = "make room on the disk of node.folder, then start the node again"
+_MENDABLE = {
+    errno.EADDRINUSE: "another process has gateway.port: `opkit doctor CONFIG` says which",
+    errno.EADDRNOTAVAIL: "this machine has no such address: change gateway.host or p2p.bind",
+    errno.EACCES: "may this user read and write node.folder, and bind gateway.port?",
+    errno.EMFILE: "too few open files are allowed: ulimit -n 4096",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: "node.folder lies on a disk that cannot be written",
+}
+"""What an operator can mend of what the system refuses, and how."""
 
 _log = structlog.get_logger("node")
 
@@ -59,16 +73,34 @@ def _write_ready(folder: Path, *, url: str, node: Node) -> Path:
     return ready
 
 
-async def _wait_for_end(node: Node) -> int:
-    """Return the exit code once the node is told to end, or has to."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    ended = asyncio.create_task(told.wait())
+class Told:
+    """What the node was told by signals: to end (the first), to do so at once (the second)."""
+
+    def __init__(self) -> None:
+        """Listen from now on."""
+        self.end, self.at_once = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._hear)
+
+    def _hear(self) -> None:
+        (self.at_once if self.end.is_set() else self.end).set()
+
+
+async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
+    """Return the exit code once the node was told to end and what ran has ended, or it has to."""
+    ended = asyncio.create_task(told.end.wait())
     broke = asyncio.create_task(node.broke())
+    broke.add_done_callback(lambda _: told.at_once.set())
+    said = Farewell(config.node.folder / "ending.json", most_ms=config.node.stop_ms)
     try:
         await asyncio.wait({ended, broke}, return_when=asyncio.FIRST_COMPLETED)
+        if not broke.done():
+            said.begin()
+            whole = await node.wind_down(
+                most_ms=config.node.stop_ms, hurry=told.at_once, told=said.waits_for
+            )
+            said.end(whole=whole)
         if not broke.done():
             return EXIT_DONE
         _log.error("the node must stop", why=str(broke.result()))
@@ -79,13 +111,16 @@ async def _wait_for_end(node: Node) -> int:
 
 
 @asynccontextmanager
-async def _serving(node: Node, config: NodeConfig) -> AsyncIterator[str]:
+async def _serving(node: Node, config: NodeConfig, told: Told) -> AsyncIterator[str]:
     """Serve the node's front door and give its address; end it within the server's deadline."""
     listening = bind_loopback(config.gateway.host, config.gateway.port)
     host, port = listening.getsockname()[:2]
     stop, started = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_server(node.app, sock=listening, stop=stop, started=started))
+        serving = run_server(
+            node.app, sock=listening, stop=stop, started=started, hurry=told.at_once
+        )
+        tasks.create_task(serving)
         await started.wait()
         try:
             yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -113,15 +148,19 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
             sandbox=sandbox,
         )
         stack.push_async_callback(node.close)
-        url = await stack.enter_async_context(_serving(node, config))
+        told = Told()
+        url = await stack.enter_async_context(_serving(node, config, told))
         ready = _write_ready(config.node.folder, url=url, node=node)
         stack.callback(ready.unlink, missing_ok=True)
         _log.info("serving", url=url, did=node.did, org=config.node.org)
-        return await _wait_for_end(node)
+        return await _wait_for_end(node, config, told)
 
 
 def serve(config: NodeConfig) -> int:
     """Serve the node until SIGTERM or SIGINT and return the exit code: 0, or 1 if it had to stop.
+
+    Told to end, it takes nothing new and lets running tasks end, for `node.stop_ms` at most; told
+    again, it ends at once. Either way nothing that was acknowledged is lost.
 
     Raises:
         ConfigError: a file that the configuration names cannot be used.
@@ -144,6 +183,11 @@ def serve(config: NodeConfig) -> int:
         return uvloop.run(_serve(config, genesis=genesis, sandbox=sandbox))
     except StoreError as bad:
         _log.error("the store cannot be used", why=str(bad))
+        return EXIT_FAILED
+    except OSError as bad:
+        if bad.errno not in _MENDABLE:
+            raise
+        _log.error("the system refused", why=str(bad), hint=_MENDABLE[bad.errno])
         return EXIT_FAILED
 
 

@@ -49,6 +49,7 @@ class NodeSection(Section):
         genesis: the genesis record, the anchor of all trust.
         keystore: the sealed file with the node's key under the name `node`.
         key_file: 32 random bytes that open the keystore (mode 0600).
+        stop_ms: how long running tasks may still take when the node is told to end.
     """
 
     org: Slug
@@ -56,6 +57,7 @@ class NodeSection(Section):
     genesis: Path
     keystore: Path
     key_file: Path
+    stop_ms: Annotated[int, Field(ge=0, le=600_000)] = 10_000
 
 
 class GatewaySection(Section):

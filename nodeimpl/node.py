@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI
 
@@ -26,9 +26,11 @@ from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.metrics import Metrics
 from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.kernel.vitals import Vitals
 from nodeimpl.membership.routes import routes as membership_routes
 from nodeimpl.membership.service import Membership
 from nodeimpl.network import rules as network_rules
@@ -53,6 +55,7 @@ class _Given:
     transport: Transport
     clock: Clock
     sandbox: Sandbox
+    ending: Ending = field(default_factory=Ending)
 
 
 class Node:
@@ -84,6 +87,7 @@ class Node:
         self._blobs = blobs
         self._transport = given.transport
         self._compute = compute
+        self._ending = given.ending
         self._work = asyncio.create_task(self._run(), name=f"node {self.did}")
 
     @classmethod
@@ -140,6 +144,7 @@ class Node:
         compute = _make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
         compute.serve_peers(peers)
         membership.while_revoking(compute.member_revoked)
+        vitals = Vitals(folder=config.node.folder, store=store, blobs=blobs, ending=given.ending)
         network = Network(
             about=_about(given),
             genesis=given.genesis,
@@ -148,6 +153,7 @@ class Node:
             links=peers,
             blobs=blobs,
             waiting_for=lambda: () if node.runs() else ("its own tasks",),
+            degraded=vitals.degraded,
             limits=network_rules.Limits(),
         )
         await network.restore()
@@ -169,6 +175,7 @@ class Node:
             clock=clock,
             metrics=metrics,
             limits=_gateway_limits(config),
+            ending=given.ending,
         )
         started = NodeStarted(version=opkit.__version__, generation=store.generation)
         await store.write(lambda tx: tx.announce(started))
@@ -208,6 +215,12 @@ class Node:
         finally:
             for failed in failing:
                 failed.cancel()
+
+    async def wind_down(
+        self, *, most_ms: int, hurry: asyncio.Event, told: Callable[[tuple[str, ...]], None]
+    ) -> bool:
+        """Take nothing new and let running tasks end; return whether all did (`Ending`)."""
+        return await self._ending.wind_down(self._compute, most_ms=most_ms, hurry=hurry, told=told)
 
     async def close(self) -> None:
         """End what runs by itself, then finish and close the store."""

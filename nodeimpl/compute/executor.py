@@ -72,6 +72,7 @@ class _Live:
     events: list[Event] = field(default_factory=list)
     fetched: Fetched | None = None
     started_at_ms: int | None = None
+    task: asyncio.Task[None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,7 @@ class Executor:
         self._parts = parts
         self._supply = supply
         self._live: dict[RecordId, _Live] = {}
+        self._ended = asyncio.Event()
         self._crew = Crew()
 
     async def run(self) -> None:
@@ -108,6 +110,22 @@ class Executor:
     def jobs(self) -> int:
         """How many jobs are under way in this process."""
         return len(self._live)
+
+    def rest(self) -> None:
+        """Take and begin no job from now on; those that no worker has yet wait for the next start.
+
+        Their rows stand in the store as open, so nothing is lost by not beginning them.
+        """
+        self._crew.rest()
+        for live in self._live.values():
+            if live.started_at_ms is None and live.task is not None:
+                live.task.cancel()
+
+    async def idle(self) -> None:
+        """Return once no job is under way in this process."""
+        while self._live:
+            self._ended.clear()
+            await self._ended.wait()
 
     def take(
         self, tx: Tx, signed: Signed, *, origin: Did, inline: bytes | None = None
@@ -204,7 +222,7 @@ class Executor:
         if row.cancelling:
             live.cancelled.set()
         self._live[row.manifest_hash] = live
-        self._crew.begin(lambda: self._see_through(live), name=f"job {row.task_id}")
+        live.task = self._crew.begin(lambda: self._see_through(live), name=f"job {row.task_id}")
 
     async def _see_through(self, live: _Live) -> None:
         """Bring one job to its end."""
@@ -213,6 +231,7 @@ class Executor:
             await self._record(live, ended)
         finally:
             del self._live[live.row.manifest_hash]
+            self._ended.set()
         self.progress.end(live.row.manifest_hash)
 
     async def _end_of(self, live: _Live) -> _Ended:

@@ -114,9 +114,17 @@ class Progress:
             if not kept:
                 del self._waiting[key]
 
+    def end_all(self) -> None:
+        """Have everybody who waits look once more at what there is, and wait no longer."""
+        for key in tuple(self._waiting):
+            self._wake(key)
+
     def end(self, key: str) -> None:
         """Say that `key` reached a final state."""
         self.states.pop(key, None)
+        self._wake(key)
+
+    def _wake(self, key: str) -> None:
         for waiter in self._waiting.get(key, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -148,12 +156,19 @@ class Crew:
             finally:
                 self._group = None
 
-    def begin(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+    def rest(self) -> None:
+        """Begin nothing new; what was begun goes on."""
+        self._group = None
+
+    def begin(
+        self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str
+    ) -> asyncio.Task[None]:
         """Begin a piece of work; ask `runs` before."""
         assert self._group is not None, "nothing begins that nobody owns"
         task = self._group.create_task(work(), name=name)
         # Called before anything else can begin work: the group takes no more after a failure.
         task.add_done_callback(self._end_if_failed)
+        return task
 
     def _end_if_failed(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

@@ -88,6 +88,10 @@ class Placement:
         for row in await self._parts.store.read(_open_rows):
             self.begin(row)
 
+    def rest(self) -> None:
+        """Drive no further task from now on; the next start does."""
+        self._crew.rest()
+
     def begin(self, row: table.Task) -> None:
         """Drive a task that was accepted; called after the commit."""
         if not self._crew.runs or row.task_id in self._live or row.state in FINAL:

@@ -92,6 +92,24 @@ class Compute:
             group.create_task(self.executor.run(), name="executor")
             group.create_task(self.placement.run(), name="placement")
 
+    def rest(self) -> None:
+        """Begin nothing new, here or elsewhere; what a worker has goes on."""
+        self.executor.rest()
+        self.placement.rest()
+
+    @property
+    def running(self) -> int:
+        """How many jobs are under way in this process."""
+        return self.executor.jobs
+
+    async def idle(self) -> None:
+        """Return once no job is under way in this process."""
+        await self.executor.idle()
+
+    def answer_all(self) -> None:
+        """Answer everybody who waits for the end of a task, as things stand."""
+        self.executor.progress.end_all()
+
     def _shown(self, tx: Tx, task: table.Task) -> wire.TaskView:
         """Return a task as its submitter may see it."""
         return task_view(tx, task, self.placement.progress, self.parts.members)

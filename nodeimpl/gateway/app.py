@@ -23,6 +23,7 @@ from nodeimpl.gateway.streams import Streams
 from nodeimpl.gateway.tail import Tail
 from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.metrics import CONTENT_TYPE, Metrics
 from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership
@@ -61,6 +62,7 @@ def build_app(
     clock: Clock,
     metrics: Metrics,
     limits: GatewayLimits | None = None,
+    ending: Ending | None = None,
 ) -> FastAPI:
     """Return the ASGI app that answers these routes, the journal and the event stream.
 
@@ -68,14 +70,16 @@ def build_app(
         routes: of all domains; the gateway adds `events.read`.
         metrics: the node's metrics, served at `/metrics`.
         limits: the gateway's bounds.
+        ending: the node's end, if it is to be told of one.
     """
     limits = limits or GatewayLimits()
+    ending = ending or Ending()
     figures = Figures(metrics)
     tail = Tail(store, entries_max=limits.tail_entries_max)
     admission = Admission(membership=membership, clock=clock, limits=limits)
     room = Room(bytes_max=limits.bodies_bytes_max)
     crowd = Crowd(asks_max=limits.asks_max)
-    pages = JournalPages(store=store, tail=tail, clock=clock)
+    pages = JournalPages(store=store, tail=tail, clock=clock, ending=ending)
     every = (*routes, *pages.routes())
     doors = [
         Door(
@@ -87,6 +91,7 @@ def build_app(
             crowd=crowd,
             figures=figures,
             limits=limits,
+            ending=ending,
         )
         for route in every
     ]
@@ -98,6 +103,7 @@ def build_app(
         clock=clock,
         figures=figures,
         limits=limits,
+        ending=ending,
     )
     app = Gateway(
         entry=lambda otherwise: Entry(doors=doors, streams=streams, otherwise=otherwise),

@@ -26,6 +26,7 @@ from nodeimpl.gateway.replies import (
 )
 from nodeimpl.gateway.request import Head
 from nodeimpl.kernel.binding import Caller, Route
+from nodeimpl.kernel.ending import WHY, Ending
 from nodeimpl.kernel.errors import StoreClosed
 from nodeimpl.kernel.idempotency import KEPT_MS, remember
 from nodeimpl.kernel.log import bound
@@ -88,6 +89,7 @@ class Door:
         crowd: Crowd,
         figures: Figures,
         limits: GatewayLimits,
+        ending: Ending,
     ) -> None:
         """Work out once what every ask of this endpoint needs."""
         endpoint = route.endpoint
@@ -104,6 +106,7 @@ class Door:
         self._crowd = crowd
         self._figures = figures
         self._limits = limits
+        self._ending = ending
         self._remembers = remembers
         self._reader = AskReader(endpoint)
         self._declared = frozenset(all_refusals(endpoint))
@@ -166,6 +169,8 @@ class Door:
             in_path=in_path, query=query, body=content, content_type=head.content_type
         )
         key = self._key(head)
+        if self.endpoint.changes and self._ending.begun:
+            raise StoreBusy(why=WHY)
         async with asyncio.timeout(self._limits.answer_ms_max / 1000):
             if not self._remembers:
                 return await self._run(ask, admitted), ()

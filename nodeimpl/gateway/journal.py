@@ -8,6 +8,7 @@ from nodeimpl.gateway.streams import cursor_of
 from nodeimpl.gateway.tail import Kept, Tail, cursor_after
 from nodeimpl.kernel.binding import Caller, Route, answer
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.store import Store
 from opkit.proof.journal import JOURNAL_START
 from opkit.wire.events import (
@@ -22,11 +23,12 @@ from opkit.wire.events import (
 class JournalPages:
     """Answers `events.read`."""
 
-    def __init__(self, *, store: Store, tail: Tail, clock: Clock) -> None:
-        """Read by the same tail as the streams."""
+    def __init__(self, *, store: Store, tail: Tail, clock: Clock, ending: Ending) -> None:
+        """Read by the same tail as the streams; wait no longer than until the end."""
         self._store = store
         self._tail = tail
         self._clock = clock
+        self._ending = ending
 
     def routes(self) -> list[Route]:
         """Return the endpoint bound to this service."""
@@ -55,15 +57,18 @@ class JournalPages:
         )
 
     async def _grown(self, sequence: int, *, wait_ms: int) -> None:
-        """Return when there is an entry after `sequence`, or after so long."""
-        grown = asyncio.ensure_future(self._store.journal_grew(sequence))
-        late = asyncio.ensure_future(self._clock.sleep(wait_ms))
+        """Return when there is an entry after `sequence`, after so long, or at the node's end."""
+        waiting = (
+            asyncio.ensure_future(self._store.journal_grew(sequence)),
+            asyncio.ensure_future(self._clock.sleep(wait_ms)),
+            asyncio.ensure_future(self._ending.over()),
+        )
         try:
-            await asyncio.wait({grown, late}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            grown.cancel()
-            late.cancel()
-            await asyncio.gather(grown, late, return_exceptions=True)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _entry(kept: Kept) -> JournalEntry:

@@ -31,6 +31,7 @@ from nodeimpl.gateway.request import is_loopback_name, read_head
 from nodeimpl.gateway.tail import Tail, cursor_after, page_bytes
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ending import WHY, Ending
 from nodeimpl.kernel.errors import StoreClosed
 from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership, Revoked
@@ -88,6 +89,7 @@ class Streams:
         clock: Clock,
         figures: Figures,
         limits: GatewayLimits,
+        ending: Ending,
     ) -> None:
         """Begin with none, and hear of every revocation."""
         self._store = store
@@ -97,6 +99,7 @@ class Streams:
         self._clock = clock
         self._figures = figures
         self._limits = limits
+        self._ending = ending
         self._open: set[Stream] = set()
         self._held: Counter[str] = Counter()
         membership.on_revoked(self._revoked)
@@ -108,8 +111,12 @@ class Streams:
             return
         try:
             stream, place = await self._admitted(scope)
-            with self._counted(stream):
+            with self._counted(stream), self._ending.heard():
                 close = await self._run(stream, place, receive, send)
+                if close is not None and self._ending.is_over:
+                    # Here, while it is waited for: the server would close it without a reason.
+                    await _close(send, close)
+                    return
         except Refusal as refusal:
             await _deny(send, status=refusal.status, body=problem_bytes(refusal))
             return
@@ -204,15 +211,20 @@ class Streams:
             return Close(CLOSE_RESTART, "the store is not there now")
 
     async def _watch(self, stream: Stream) -> Close:
-        """Return when the stream must end: its token expired or was revoked."""
-        expiry = asyncio.ensure_future(self._expiry(stream))
-        ended = asyncio.ensure_future(stream.ended.wait())
+        """Return when the stream must end: its token expired or was revoked, or the node ends."""
+        waiting = (
+            asyncio.ensure_future(self._expiry(stream)),
+            asyncio.ensure_future(stream.ended.wait()),
+            asyncio.ensure_future(self._ending.over()),
+        )
         try:
-            await asyncio.wait({expiry, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            expiry.cancel()
-            ended.cancel()
-            await asyncio.gather(expiry, ended, return_exceptions=True)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        if self._ending.is_over and not stream.ended.is_set():
+            return Close(CLOSE_RESTART, WHY)
         return Close(CLOSE_REJECTED, stream.why or "it has expired")
 
     async def _expiry(self, stream: Stream) -> None:

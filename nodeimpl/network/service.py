@@ -57,9 +57,15 @@ class Network:
         links: Links,
         blobs: Kept,
         waiting_for: Callable[[], tuple[str, ...]],
+        degraded: Callable[[], tuple[str, ...]] = tuple,
         limits: Limits,
     ) -> None:
-        """Keep the parts; `waiting_for` names what readiness still lacks."""
+        """Keep the parts.
+
+        Args:
+            waiting_for: names what readiness still lacks.
+            degraded: names what is amiss although the node answers.
+        """
         self._about = about
         self._genesis = genesis
         self._store = store
@@ -67,6 +73,7 @@ class Network:
         self._links = links
         self._blobs = blobs
         self._waiting_for = waiting_for
+        self._degraded = degraded
         self._limits = limits
 
     async def restore(self) -> None:
@@ -100,14 +107,14 @@ class Network:
 
     async def live(self, ask: wire.AskHealth, caller: Caller | None) -> wire.Health:
         """Say that the node lives: who can answer does."""
-        return wire.Health(status="ok")
+        return wire.Health(status="ok", degraded=self._degraded())
 
     async def ready(self, ask: wire.AskHealth, caller: Caller | None) -> wire.Health:
         """Say that the node is ready, or refuse with what it waits for."""
         waiting_for = self._waiting_for()
         if waiting_for:
             raise wire.NotReady(waiting_for=list(waiting_for))
-        return wire.Health(status="ok")
+        return wire.Health(status="ok", degraded=self._degraded())
 
     def move_clock(
         self, tx: Tx, ask: wire.MoveClock, caller: Caller | None, prepared: Any

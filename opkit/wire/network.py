@@ -70,10 +70,15 @@ class AskHealth(Wire):
 
 
 class Health(Wire):
-    """`status` is `ok`, or `not-ready` with the parts that are not."""
+    """`status` is `ok`, or `not-ready` with the parts that are not.
+
+    `degraded` says what is amiss although the node answers, in words for its operator: that it
+    stops, that its disk is full, that a quota is reached.
+    """
 
     status: Literal["ok", "not-ready"]
     waiting_for: tuple[Text, ...] = ()
+    degraded: tuple[Text, ...] = ()
 
 
 class ClockRecord(Wire):

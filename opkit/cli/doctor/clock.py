@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from pathlib import Path
 
 from opkit.cli.doctor.cases import MachineCase, NodeCase
 from opkit.cli.doctor.found import Finding, note, well, wrong
@@ -90,8 +91,7 @@ def stepped(node: NodeCase) -> Finding:
 
 def started_at_ms(pid: int) -> float:
     """Return when a process started, in milliseconds since boot. Source: proc_pid_stat(5)."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a path of the kernel's
-        figures = file.read().rpartition(")")[2].split()
+    figures = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
     return int(figures[19]) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
