@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from nodeimpl.kernel.once import SaidTwice, refuse_twice
 from opkit.wire.base import Wire
 from opkit.wire.endpoint import Endpoint
 from opkit.wire.gateway import Malformed
@@ -64,13 +65,16 @@ class AskReader:
         if body and content_type.split(b";", 1)[0].strip().lower() != _JSON:
             raise Malformed(field="Content-Type", why="application/json is expected")
         if not self._in_path:
-            return self._type.model_validate_json(body or b"{}")
+            ask = self._type.model_validate_json(body or b"{}")
+            _refuse_twice(body or b"{}")
+            return ask
         try:
             fields: Any = from_json(body or b"{}")
         except ValueError as bad:
             raise Malformed(field="body", why="not JSON") from bad
         if not isinstance(fields, dict):
             raise Malformed(field="body", why="not a JSON object")
+        _refuse_twice(body or b"{}")
         self._add_path(fields, in_path)
         return self._type.model_validate(fields)
 
@@ -99,6 +103,13 @@ class AskReader:
     def _refuse_twice(self, fields: dict[str, Any], name: str) -> None:
         if name in fields:
             raise Malformed(field=name[:WHY_CHARACTERS_MAX], why="given twice")
+
+
+def _refuse_twice(body: bytes) -> None:
+    try:
+        refuse_twice(body)
+    except SaidTwice as twice:
+        raise Malformed(field=twice.name[:WHY_CHARACTERS_MAX], why="given twice") from twice
 
 
 def malformed(bad: ValidationError) -> Malformed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from nodeimpl.gateway.limits import GatewayLimits
 from nodeimpl.gateway.replies import Receive
@@ -105,7 +106,7 @@ class Body:
         """
         if self._ended or self.declared is not None:
             return False
-        return await self._drop(self._limit) is False
+        return await self._drop(self._limit) > self._limit
 
     async def settle(self) -> bool:
         """Read and drop what still comes, so that the sender gets to read the refusal.
@@ -117,7 +118,8 @@ class Body:
             return True
         if self.declared is not None and self.declared > self._limits.drain_bytes_max:
             return False
-        return await self._drop(self._limits.drain_bytes_max)
+        dropped = await self._drop(self._limits.drain_bytes_max)
+        return not self.waits and dropped <= self._limits.drain_bytes_max
 
     async def _gather(self) -> bytes:
         chunks: list[bytes] = []
@@ -130,16 +132,14 @@ class Body:
             chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def _drop(self, bytes_max: int) -> bool:
-        """Drop what comes; say whether it ended within so many bytes and the time for a body."""
+    async def _drop(self, bytes_max: int) -> int:
+        """Drop what comes, for so much time and until it is more than so many bytes; count it."""
         size = 0
-        try:
-            async with asyncio.timeout(self._limits.body_ms_max / 1000):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.drain_ms_max / 1000):
                 while not self._ended and size <= bytes_max:
                     size += len(await self._next())
-        except TimeoutError:
-            return False
-        return self._ended and size <= bytes_max
+        return size
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -11,15 +11,18 @@ import json
 import logging
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from nodeimpl.gateway.places import connections_max, places_of
-from nodeimpl.gateway.replies import PROBLEM
+from nodeimpl.gateway.replies import PROBLEM, blank_problem
 
 HEAD_BYTES_MAX = 32_768
 """The longest request line with headers, and the most that may come between pieces of a body."""
+
+LINE_BYTES = 4
+"""What a header's line has beside name and value."""
 
 HEAD_S_MAX = 10.0
 """How long a head may take, from the connection or its first byte on."""
@@ -32,21 +35,18 @@ PIPELINED_MAX = 16
 more than one; what arrives in one piece may hold thousands, each of them a hundred times as large
 here as it was on its way."""
 
-HEARD_BYTES_MAX = 65_536
-"""What a stream's reader may say in all: it has nothing to say, and lives for an hour at most.
-Pings and their answers are a few bytes three times a minute."""
-
-PING_S = 20.0
-"""How often a quiet stream is asked whether anybody is there, and how long that may take."""
-
-_quiet = logging.getLogger("uvicorn.error.strangers")
+QUIET = logging.getLogger("uvicorn.error.strangers")
 """What the server logs of a connection: its own failures. Anybody can connect and send nonsense,
 and a line for each would let them fill the disk."""
-_quiet.setLevel(logging.ERROR)
+QUIET.setLevel(logging.ERROR)
 
 
 class HeadTooLong(Exception):
     """The head is longer than any that is meant."""
+
+
+class HeadMistakable(Exception):
+    """The head can be read in two ways: as one by us, and as another by who passed it on."""
 
 
 class TooManyAtOnce(Exception):
@@ -59,7 +59,7 @@ class BoundedConnection(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         """Begin before the first head."""
         super().__init__(*args, **named)
-        self.logger = _quiet
+        self.logger = QUIET
         self._places = places_of(self.server_state)
         self._in_head = True
         self._unheard_bytes = 0
@@ -110,16 +110,15 @@ class BoundedConnection(HttpToolsProtocol):
         self._stop_head_timer()
         self._in_head = False
         self._unheard_bytes = 0
-        fields = sum(len(name) + len(value) for name, value in self.headers)
-        if len(self.url) + fields > HEAD_BYTES_MAX:
-            self._head_too_long = True
-            raise HeadTooLong
+        self._check_head()
         if len(self.pipeline) >= PIPELINED_MAX:
             self.transport.abort()
             raise TooManyAtOnce
         self._places.idle.pop(self, None)
         self._places.sending[self] = None
         super().on_headers_complete()
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self.cycle.keep_alive = False  # The parser reads nothing after such a head.
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of a body on."""
@@ -160,6 +159,29 @@ class BoundedConnection(HttpToolsProtocol):
         else:
             self._turn_away(HTTPStatus.BAD_REQUEST)
 
+    def _check_head(self) -> None:
+        """Raise unless the head is of the allowed length and can be read in one way only.
+
+        A request target with a host in it overrides the header. Source: RFC 9112, sections 3.2
+        and 6.1.
+        """
+        size, hosts = len(self.url), 0
+        for place, (name, value) in enumerate(self.headers):
+            size += len(name) + len(value) + LINE_BYTES
+            if name == b"host":
+                hosts += 1
+                if not self.url.startswith(b"/"):
+                    self.headers[place] = (name, urlsplit(self.url).netloc or value)
+            elif name == b"transfer-encoding" and (
+                value.lower() != b"chunked" or self.parser.get_http_version() != "1.1"
+            ):
+                raise HeadMistakable
+        if size > HEAD_BYTES_MAX:
+            self._head_too_long = True
+            raise HeadTooLong
+        if hosts > 1:
+            raise HeadMistakable
+
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -193,8 +215,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _turn_away(self, status: HTTPStatus) -> None:
         """Answer with a problem and close."""
-        problem = {"type": "about:blank", "title": status.phrase, "status": status.value}
-        body = json.dumps(problem).encode()
+        body = json.dumps(blank_problem(status)).encode()
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             f"content-type: {PROBLEM.decode()}\r\n"
@@ -203,45 +224,3 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
         self._await_reading()
-
-
-class BoundedSocket(WebSocketsSansIOProtocol):
-    """A stream's connection: its reader says next to nothing, and reads, or it ends."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        """Begin before the handshake, which the HTTP connection passes on."""
-        super().__init__(*args, **named)
-        self.logger = self.conn.logger = _quiet
-        self._heard_bytes = 0
-        self._end_timer: asyncio.TimerHandle | None = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        if self._end_timer is not None:
-            self._end_timer.cancel()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what is said, within bounds: each ping would be answered, each fragment kept."""
-        if self.handshake_initiated:
-            self._heard_bytes += len(data)
-        if self._heard_bytes > HEARD_BYTES_MAX:
-            self.transport.abort()
-            return
-        super().data_received(data)
-        self._bound_the_end()
-
-    def keepalive_timeout(self) -> None:
-        """End a stream whose reader does not answer a ping."""
-        super().keepalive_timeout()
-        self._bound_the_end()
-
-    async def send(self, message: Any) -> None:
-        """Send; who is told the end has a while to read it."""
-        await super().send(message)
-        self._bound_the_end()
-
-    def _bound_the_end(self) -> None:
-        """Have what nobody reads dropped: a transport closes only once all of it was read."""
-        if self.close_sent and self._end_timer is None and not self.disconnected:
-            self._end_timer = self.loop.call_later(READ_S_MAX, self.transport.abort)

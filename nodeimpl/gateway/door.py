@@ -34,7 +34,7 @@ from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.membership.service import Membership
 from opkit.wire.base import Wire
-from opkit.wire.errors import Refusal
+from opkit.wire.errors import Busy, Refusal
 from opkit.wire.gateway import (
     BodyOversize,
     IdempotencyKeyMissing,
@@ -163,6 +163,8 @@ class Door:
             if await body.overflows():
                 raise BodyOversize(limit_bytes=self._body_max) from None
             raise
+        if head.coded:
+            raise Malformed(field="Content-Encoding", why="bodies travel as they are")
         content = await body.read(self._room) if body.waits else b""
         query: bytes = scope["query_string"]
         ask = self._reader.read(
@@ -210,7 +212,8 @@ class Door:
         """Run the change, or return what the same key was answered before.
 
         A refusal of the preparation waits for the transaction: that the key is remembered, or
-        belongs to another ask, is told first.
+        belongs to another ask, is told first. Only that the node is busy is told at once: it says
+        that nothing is remembered, and the queue that is full is no place to wait for it.
         """
         caller = admitted.caller
         principal = caller.member_id if caller else ""
@@ -218,6 +221,8 @@ class Door:
         refused: Refusal | None = None
         try:
             prepared = await self._prepare(ask, caller)
+        except Busy:
+            raise
         except Refusal as no:
             refused = no
 

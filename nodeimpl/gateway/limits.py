@@ -34,6 +34,7 @@ class GatewayLimits:
         bodies_bytes_max: bytes of bodies that may be on their way at once.
         drain_bytes_max: how much of a refused body is read and dropped, so that whoever sends it
             gets to read why; beyond that the connection is closed.
+        drain_ms_max: how long that may take: the refusal waits for it.
         keys_max: idempotency keys that one principal may hold.
         asks_max: asks that may be in hand at once.
         answer_ms_max: how long a domain may take to answer.
@@ -53,6 +54,7 @@ class GatewayLimits:
     body_ms_max: int = 30_000
     bodies_bytes_max: int = 4 * BLOB_BYTES_MAX
     drain_bytes_max: int = 2 * BLOB_BYTES_MAX
+    drain_ms_max: int = 2_000
     keys_max: int = KEYS_PER_PRINCIPAL_MAX
     asks_max: int = 1_000
     answer_ms_max: int = 60_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from opkit.wire.errors import Refusal
@@ -91,6 +92,11 @@ def fault_problem(incident: str) -> dict[str, Any]:
         "incident": incident,
         "hint": "the incident id stands in the node's log beside the cause",
     }
+
+
+def blank_problem(status: HTTPStatus) -> dict[str, Any]:
+    """Return a problem that says no more than its status. Source: RFC 9457, section 4.2.1."""
+    return {"type": "about:blank", "title": status.phrase, "status": status.value}
 
 
 def problem_bytes(refusal: Refusal) -> bytes:

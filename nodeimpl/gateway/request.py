@@ -27,6 +27,7 @@ class Head:
     length: bytes | None = None
     chunked: bool = False
     content_type: bytes = b""
+    coded: bool = False
     idempotency_key: bytes | None = None
     request_id: str = ""
     address: str = ""
@@ -46,6 +47,8 @@ def read_head(scope: Scope) -> Head:
             head.chunked = True
         elif name == b"content-type":
             head.content_type = value
+        elif name == b"content-encoding":
+            head.coded = value.lower() != b"identity"
         elif name == b"idempotency-key":
             head.idempotency_key = value
         elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):

@@ -11,7 +11,8 @@ from typing import Any
 
 import uvicorn
 
-from nodeimpl.gateway.connections import PING_S, BoundedConnection, BoundedSocket
+from nodeimpl.gateway.connections import BoundedConnection
+from nodeimpl.gateway.sockets import PING_S, BoundedSocket
 
 KEEP_ALIVE_S = 30
 BACKLOG = 512

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from nodeimpl.kernel.once import SaidTwice, refuse_twice
 from nodeimpl.p2p.transport import Stream, StreamEnded
 from opkit.wire.base import Wire
 from opkit.wire.errors import Refusal
@@ -111,18 +112,23 @@ def fault(incident: str) -> bytes:
 def read_request(body: bytes) -> RequestFrame:
     """Return the request in a frame. Raises `FrameMalformed`."""
     try:
-        return RequestFrame.model_validate_json(body)
+        frame = RequestFrame.model_validate_json(body)
+        refuse_twice(body)
     except ValidationError as bad:
         raise FrameMalformed(why=_why(bad)) from bad
+    except SaidTwice as twice:
+        raise FrameMalformed(why=str(twice)) from twice
+    return frame
 
 
 def read_answer(body: bytes) -> AnswerFrame:
     """Return the answer in a frame.
 
     Raises:
-        ValueError: not JSON, not an answer, or not exactly one of its two forms.
+        ValueError: not JSON, something said twice, not an answer, or not exactly one of its forms.
     """
     frame = AnswerFrame.model_validate_json(body)
+    refuse_twice(body)
     if (frame.ok is None) == (frame.problem is None):
         raise ValueError("an answer has exactly one of `ok` and `problem`")
     return frame

@@ -279,6 +279,23 @@ def test_a_body_that_says_it_is_huge_is_refused_before_it_is_read(doorstep: Any,
     run(story())
 
 
+def test_a_refusal_does_not_wait_for_a_body_that_never_comes(doorstep: Any, own: Any) -> None:
+    async def story() -> None:
+        limits = GatewayLimits(drain_ms_max=50)
+        async with doorstep.served(routes=lambda _: Sayings().routes(own), limits=limits) as node:
+            port = int(node.url.rsplit(":", 1)[1])
+            for size in (b"Content-Length: 100", b"Transfer-Encoding: chunked"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"POST /v1/test HTTP/1.1\r\nHost: localhost\r\n" + size)
+                writer.write(b"\r\n\r\n")
+                said = await reader.read()
+                assert b" 401 " in said.split(b"\r\n")[0]
+                assert b"connection: close" in said
+                writer.close()
+
+    run(story())
+
+
 def test_a_body_that_trickles_in_has_a_deadline(doorstep: Any, own: Any) -> None:
     async def story() -> None:
         limits = GatewayLimits(body_ms_max=100)
