@@ -59,7 +59,7 @@ def prepare(engine: Engine, session: Session, *, url: str) -> None:
             raise SchemaBroken("there are tables, but no schema revision")
         _create(session)
         return
-    found = _found_revision(session)
+    found = found_revision(session)
     if found not in revisions():
         raise SchemaNewer(
             f"the database has schema {found}, this version knows up to {head_revision()}"
@@ -74,7 +74,12 @@ def prepare(engine: Engine, session: Session, *, url: str) -> None:
         raise SchemaBroken(f"tables are missing: {', '.join(sorted(expected - tables))}")
 
 
-def _found_revision(session: Session) -> str:
+def found_revision(session: Session) -> str:
+    """Return the revision that a database says it has.
+
+    Raises:
+        SchemaBroken: it says none.
+    """
     row = session.execute("SELECT version_num FROM alembic_version", {}).fetchone()
     if row is None:
         raise SchemaBroken("the schema revision is missing")

@@ -43,6 +43,7 @@ _EXPLAINED = {
     "devnet.spec.WorldError": exits.FAILED,
     "nodeimpl.config.ConfigError": exits.USAGE,
     "nodeimpl.kernel.errors.StoreError": exits.FAILED,
+    "nodeimpl.history.backup.BackupError": exits.FAILED,
     "opkit.dash.server.DashError": exits.FAILED,
     "opkit.live.ports.ControlRefused": exits.FAILED,
 }

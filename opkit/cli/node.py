@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opkit import home
-from opkit.cli import exits, out
+from opkit.cli import backup, exits, out
 from opkit.cli.anchors import read_genesis_file
 from opkit.cli.failing import Mistake
 
@@ -33,8 +33,16 @@ app = out.group(
     A node that was given an old database does not start until it may go on as another history:
 
       opkit node new-generation ~/node/config.toml
+
+    Back it up while it runs, and put the backup back:
+
+      opkit node backup ~/node/config.toml /mnt/disk/monday
+
+      opkit node restore /mnt/disk/monday ~/node/config.toml
     """
 )
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 NODE = "node"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from opkit.proof import jws
+from opkit.proof.backup import BackupStatement, read_backup, sign_backup
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import read_genesis
 from opkit.proof.keys import Identity
@@ -23,7 +24,17 @@ from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
 from opkit.wire.network import CLOCK_TYP, ClockRecord
 
 Reader = Callable[[Any, Jws], object]
-KINDS = ["charter", "clock", "genesis", "journal-head", "login", "manifest", "member", "receipt"]
+KINDS = [
+    "backup",
+    "charter",
+    "clock",
+    "genesis",
+    "journal-head",
+    "login",
+    "manifest",
+    "member",
+    "receipt",
+]
 KINDS += ["report", "token"]
 
 
@@ -54,13 +65,25 @@ def objects_of(network: Any) -> dict[str, Jws]:
         hash="0" * 64,
         issued_at_ms=1,
     )
+    signed_head = jws.sign(head, typ=JOURNAL_HEAD_TYP, identity=operator)
+    backup = BackupStatement(
+        network=network.name,
+        aud="backup",
+        node=operator.did,
+        version="1",
+        revision="0001",
+        head=signed_head,
+        files=(),
+        created_at_ms=1,
+    )
     charter = network.view.charter("tool-library")
     report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
     return {
+        "backup": sign_backup(backup, operator),
         "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
         "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
         "genesis": network.view.token,
-        "journal-head": jws.sign(head, typ=JOURNAL_HEAD_TYP, identity=operator),
+        "journal-head": signed_head,
         "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
         "manifest": manifest,
         "member": network.record("-/pilar", did=node.did),
@@ -78,6 +101,7 @@ def by_operator(typ: str, of: type[Any]) -> Reader:
 
 
 READERS: dict[str, Reader] = {
+    "backup": lambda network, token: read_backup(token, genesis=network.view),
     "charter": by_operator(CHARTER_TYP, Charter),
     "clock": by_operator(CLOCK_TYP, ClockRecord),
     "genesis": lambda network, token: (network, read_genesis(token)),
