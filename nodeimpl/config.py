@@ -6,16 +6,32 @@ is started. Limits of the domains may be lowered here and never raised.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+)
 
 from opkit.wire.base import Did, MemberId, Slug
 
 CONFIG_BYTES_MAX = 262_144
+
+
+_PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):[^/?#]*@|(?<=[?&]password=)[^&#]*")
+
+
+def masked_url(url: str) -> str:
+    """Return `url` with its password, if it has one, replaced by `***`: for people and logs."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}:***@" if found[1] is not None else "***", url)
 
 
 class ConfigError(Exception):
@@ -100,10 +116,17 @@ class P2pSection(Section):
 
 
 class StoreSection(Section):
-    """Where state is kept: empty means SQLite in the node's folder; else `postgresql://…`."""
+    """Where state is kept: empty means SQLite in the node's folder; else `postgresql://…`.
 
-    url: str = ""
+    A password in the URL is never shown; libpq also finds one in `~/.pgpass` or `PGPASSFILE`.
+    """
+
+    url: str = Field(default="", repr=False)
     blob_bytes_max: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)] = 1_073_741_824
+
+    @field_serializer("url")
+    def _without_password(self, url: str) -> str:
+        return masked_url(url)
 
 
 class ComputeSection(Section):
@@ -121,9 +144,16 @@ class ComputeSection(Section):
 
 
 class LogSection(Section):
-    """What is logged, as JSON lines on standard error."""
+    """What is logged, as JSON lines on standard error.
+
+    With `file` standard error leads to that file. A full one gets the suffix `.1`, earlier ones the
+    next, and `files_kept` of them stay.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    file: Path | None = None
+    file_bytes_max: Annotated[int, Field(ge=65_536, le=1_073_741_824)] = 16_777_216
+    files_kept: Annotated[int, Field(ge=1, le=100)] = 3
 
 
 class NodeConfig(Section):

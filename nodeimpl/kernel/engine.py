@@ -20,6 +20,9 @@ class Trouble(Enum):
     BUSY = "busy"
     """The engine could not (full disk, lost connection, lock): nothing happened, ask again."""
 
+    ENDED = "ended"
+    """Nothing happened, and nothing will: damaged, or another's. The node must stop."""
+
     FAILED = "failed"
     """The engine is broken, or what a commit did is unknown: the node must stop."""
 

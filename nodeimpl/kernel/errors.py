@@ -52,5 +52,26 @@ class StoreFailed(StoreError):
     hint = "start the node again; repeat what was not answered, with the same idempotency keys"
 
 
+class StoreSuperseded(StoreFailed):
+    """Another process has become the owner of the database."""
+
+    hint = "two nodes have one database: stop the other, or give this one a database of its own"
+
+
+class StoreBehind(StoreFailed):
+    """The database lacks what it had confirmed: an older copy, or a standby promoted too early."""
+
+    hint = (
+        "connect the node with the server that has its newest commits; if they are lost for good: "
+        "opkit node new-generation CONFIG, with the node's configuration file"
+    )
+
+
+class StoreUnreachable(StoreError):
+    """There is no connection to the database server."""
+
+    hint = "does the server run, and take writes? Try psql with store.url; passwords: ~/.pgpass"
+
+
 class StoreClosed(StoreError):
     """The store was closed."""

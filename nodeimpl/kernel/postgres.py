@@ -1,28 +1,39 @@
 """PostgreSQL as the engine: an advisory lock while connected, and a fence checked at each commit.
 
-A connection can be lost at any time. Before COMMIT that means that nothing happened. During COMMIT
-it means nothing yet: the session connects again and reads from its fence row how many groups were
-committed, which tells. Source: https://www.postgresql.org/docs/15/explicit-locking.html (ADR 0004).
+A connection can be lost at any time, and the server behind it may be another afterwards. Before
+COMMIT that means that nothing happened. During COMMIT it means nothing yet: the session connects
+again and reads from its fence row how many groups were committed, which tells.
+Source: https://www.postgresql.org/docs/15/explicit-locking.html (ADR 0004, ADR 0022).
 """
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from nodeimpl.config import masked_url
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
-from nodeimpl.kernel.errors import StoreLocked
+from nodeimpl.kernel.errors import (
+    StoreBehind,
+    StoreFailed,
+    StoreLocked,
+    StoreSuperseded,
+    StoreUnreachable,
+)
+from nodeimpl.kernel.sqlstates import UNKNOWN, judge
 from nodeimpl.kernel.statements import EngineName
 
-CONNECT_S_MAX = 5
-"""How long connecting may take."""
-
 STATEMENT_MS_MAX = 10_000
-"""How long a statement may take, waiting for locks included."""
+"""How long a statement may take. COMMIT is not bounded by it: it may wait for a standby."""
+
+LOCK_MS_MAX = 2_000
+"""How long a statement may wait for a lock: only a foreign session can hold one."""
 
 OWNER_MS_MAX = 1_500
 """How long a new process waits for the lock: a server notices late that the last owner died."""
@@ -30,32 +41,52 @@ OWNER_MS_MAX = 1_500
 SUCCESSOR_MS_MAX = 5_000
 """How long a session that was lost may take to end before its successor gives up for now."""
 
+AGAIN_MS = 200
+"""How long after a failed attempt to connect the next is made: callers in between hear at once."""
+
+DOUBT_MS_MAX = 30_000
+"""How long a COMMIT without an answer is looked up: a restart or a failover is over by then."""
+
 LOCK_NAME = zlib.crc32(b"opkit store")
 """The advisory lock that the owner holds; the database is part of its identity already."""
 
-_BUSY_CLASSES = ("08", "40", "53", "55", "57")
-"""SQLSTATE classes after which the same work may succeed: connection, rollback, resources, lock,
-operator. Source: https://www.postgresql.org/docs/15/errcodes-appendix.html"""
+CONNECTING = {
+    "application_name": "opkit",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""How to connect, where the URL does not say otherwise. Source: PostgreSQL 15, section 34.1.2."""
 
-
-class Fenced(Exception):
-    """Another process has become the owner, or the database is behind what was committed."""
+_SETTINGS = f"""
+SET statement_timeout = {STATEMENT_MS_MAX};
+SET lock_timeout = {LOCK_MS_MAX};
+SET timezone = 'UTC';
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+"""
+"""What each session is set to; a stricter `synchronous_commit` of the server's stays."""
 
 
 class PostgresSession:
     """One connection, made anew at the next transaction if it was lost."""
 
     name: EngineName = "postgresql"
+    writes = False
 
     def __init__(self, url: str, *, begin: str) -> None:
         """Connect.
 
         Raises:
-            psycopg.OperationalError: there is no connection to be had.
+            psycopg.Error: there is no connection to be had.
         """
-        self._url = url
+        said: dict[str, Any] = {**CONNECTING, **conninfo_to_dict(url)}
+        # A standby, or a server that takes no writes, is passed by for the next host of the URL.
+        self._how = make_conninfo(**{**said, "target_session_attrs": "read-write"})
         self._begin = begin
-        self._in_doubt = False
+        self._again_at, self._away = 0.0, ""
         self._connection = self._connect()
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
@@ -64,8 +95,16 @@ class PostgresSession:
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
-        if self._lost():
-            self._reconnect()
+        if not self._lost():
+            try:
+                self._connection.execute(self._begin.encode("ascii"))
+            except psycopg.Error:
+                if not self._lost():
+                    raise
+                # It was lost while nobody asked. Nothing had begun, so nothing is lost with it.
+            else:
+                return
+        self._reconnect()
         self._connection.execute(self._begin.encode("ascii"))
 
     def savepoint(self) -> None:
@@ -89,7 +128,11 @@ class PostgresSession:
     def rollback(self) -> None:
         """Undo the transaction; a lost connection has done so already."""
         if self.in_transaction():
-            self._connection.execute("ROLLBACK")
+            try:
+                self._connection.execute("ROLLBACK")
+            except psycopg.Error:
+                if not self._lost():
+                    raise
 
     def in_transaction(self) -> bool:
         """Return whether the transaction is still there."""
@@ -99,16 +142,13 @@ class PostgresSession:
         return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
     def trouble(self, error: BaseException, *, committing: bool) -> Trouble:
-        """Return what `error` says; only another owner, or a doubt about COMMIT, is the end."""
-        if isinstance(error, Fenced):
-            return Trouble.FAILED
+        """Return what `error` says. An answer to COMMIT that is an error says "no"."""
         if not isinstance(error, psycopg.Error):
             return Trouble.NONE
-        if self._in_doubt:
-            return Trouble.FAILED
-        if committing or self._lost() or (error.sqlstate or "")[:2] in _BUSY_CLASSES:
+        if self._lost():
             return Trouble.BUSY
-        return Trouble.NONE
+        said = judge(error.sqlstate, writes=self.writes)
+        return Trouble.BUSY if committing and said is Trouble.NONE else said
 
     def close(self) -> None:
         """Close the connection."""
@@ -118,36 +158,52 @@ class PostgresSession:
         return self._connection.closed or self._connection.broken
 
     def _reconnect(self) -> None:
+        """Connect again, unless that failed a moment ago: who waits in line is not kept waiting.
+
+        Raises:
+            psycopg.Error: there is no connection to be had now.
+        """
+        if time.monotonic() < self._again_at:
+            raise psycopg.OperationalError(f"{self._away} (a moment ago)")
         self._connection.close()
+        try:
+            self._come_back()
+        except psycopg.Error as away:
+            self._connection.close()
+            self._away = str(away)
+            self._again_at = time.monotonic() + AGAIN_MS / 1000
+            raise
+
+    def _come_back(self) -> None:
         self._connection = self._connect()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=CONNECT_S_MAX,
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-        )
-        connection.execute(f"SET statement_timeout = {STATEMENT_MS_MAX}".encode("ascii"))
-        connection.execute("SET synchronous_commit = on")
-        connection.execute("SET timezone = 'UTC'")
+        connection = psycopg.connect(self._how, autocommit=True)
+        try:
+            connection.execute(_SETTINGS.encode("ascii"))
+        except psycopg.Error:
+            connection.close()
+            raise
         return connection
 
 
 class PostgresWriter(PostgresSession):
     """The session that writes: it holds the lock, and knows its fence."""
 
+    writes = True
+
     def __init__(self, url: str) -> None:
         """Connect and take the advisory lock.
 
         Raises:
             StoreLocked: another process holds it.
+            psycopg.Error: there is no connection to be had.
         """
-        super().__init__(url, begin="BEGIN ISOLATION LEVEL READ COMMITTED")
         self._fence: int | None = None
+        self._fences: frozenset[int] = frozenset()
         self._commits = self._found_commits = 0
+        self._in_doubt = self._warned = False
+        super().__init__(url, begin="BEGIN ISOLATION LEVEL READ COMMITTED")
         if not self._take_lock(wait_ms=OWNER_MS_MAX):
             self._connection.close()
             raise StoreLocked("another process holds the lock of this database")
@@ -162,6 +218,14 @@ class PostgresWriter(PostgresSession):
         finally:
             self._connection.close()
 
+    def trouble(self, error: BaseException, *, committing: bool) -> Trouble:
+        """Return what `error` says; a doubt about COMMIT is the end, and so is another owner."""
+        if self._in_doubt:
+            return Trouble.FAILED
+        if isinstance(error, StoreFailed):
+            return Trouble.ENDED
+        return super().trouble(error, committing=committing)
+
     def raise_fence(self) -> None:
         """Become the owner whom every later commit must name; the schema must exist."""
         row = self._connection.execute(
@@ -169,12 +233,15 @@ class PostgresWriter(PostgresSession):
         ).fetchone()
         assert row is not None, "every store has its writer's row"
         self._fence, self._commits = row
+        self._fences = frozenset({row[0]})
 
     def commit(self) -> None:
         """Return once the transaction is durable, and was this owner's to commit.
 
         Raises:
-            Fenced: another process became the owner meanwhile.
+            StoreSuperseded: another process became the owner meanwhile; nothing was committed.
+            StoreFailed: nobody could say in time what became of it.
+            psycopg.Error: nothing was committed, unless `trouble` says that there is a doubt.
         """
         if self._fence is None:
             super().commit()
@@ -184,47 +251,95 @@ class PostgresWriter(PostgresSession):
             (self._commits + 1, self._fence),
         ).rowcount
         if touched != 1:
-            raise Fenced("another process has become the owner of this database")
-        self._in_doubt = True
+            raise StoreSuperseded("another process has become the owner of this database")
+        self._in_doubt, self._warned = True, False
         try:
             super().commit()
-        except psycopg.Error:
-            if self._lost():
-                self._reconnect()
-                if self._found_commits == self._commits + 1:
-                    self._commits, self._in_doubt = self._found_commits, False
-                    return
+        except psycopg.Error as error:
+            happened = (self._lost() or error.sqlstate in UNKNOWN) and self._look_up()
             self._in_doubt = False
-            raise
+            if not happened:
+                raise
+        else:
+            if self._warned and not self._look_up():
+                raise StoreBehind("a commit that the server had confirmed is not there any more")
         self._commits, self._in_doubt = self._commits + 1, False
 
-    def _reconnect(self) -> None:
+    def _look_up(self) -> bool:
+        """Return whether the last commit happened, by a new connection and the fence row.
+
+        Connecting makes a commit of its own, which waits for the standby as any does: what is
+        found there is then as durable as if COMMIT had answered.
+
+        Raises:
+            psycopg.Error: the server could not be asked in time.
+            StoreFailed: the database is not this owner's any more.
+        """
+        self._connection.close()
+        limit = time.monotonic() + DOUBT_MS_MAX / 1000
+        while True:
+            try:
+                self._reconnect()
+            except psycopg.Error:
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(AGAIN_MS / 1000)
+            else:
+                return self._found_commits == self._commits + 1
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = super()._connect()
+        connection.add_notice_handler(self._hear)
+        return connection
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        """Note a warning: in COMMIT it says that the standby was not waited for to the end.
+
+        Source: https://www.postgresql.org/docs/15/warm-standby.html, section 27.2.8.
+        """
+        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
+
+    def _come_back(self) -> None:
         """Connect again and become the owner again, unless somebody else was it meanwhile.
 
         Holding the lock means that the lost session has ended, so what the fence row says of its
-        last commit is final.
+        last commit is final. The fence is raised: a server that was left behind, and comes back
+        later, is known by its lower one.
 
         Raises:
             psycopg.Error: there is no connection, or no lock, to be had now.
-            Fenced: the database is not this owner's any more.
+            StoreFailed: the database is not this owner's any more.
         """
-        super()._reconnect()
+        super()._come_back()
+        if self._fence is None:
+            raise psycopg.OperationalError("the connection was lost while the store was opened")
         has_lock = self._take_lock(wait_ms=SUCCESSOR_MS_MAX)
-        self._check_fence()
+        found = self._check_fence()
         if not has_lock:
-            self._connection.close()
             raise psycopg.errors.LockNotAvailable("the session that was lost has not ended yet")
+        self._fences, self._warned = frozenset({found, found + 1}), False
+        self._connection.execute("UPDATE store_writer SET fence = %s WHERE id = 1", (found + 1,))
+        if self._warned:
+            self._connection.close()
+            raise psycopg.OperationalError("the standby did not confirm what the server has")
+        self._fence, self._fences = found + 1, frozenset({found + 1})
 
-    def _check_fence(self) -> None:
+    def _check_fence(self) -> int:
+        """Return the fence that stands; raise if it, or the count of commits, is not ours."""
         row = self._connection.execute(
             "SELECT fence, commits FROM store_writer WHERE id = 1"
         ).fetchone()
-        if row is None or row[0] != self._fence:
-            raise Fenced("another process was the owner while the connection was lost")
-        self._found_commits = int(row[1])
+        fence, commits = row or (0, 0)
+        if fence > max(self._fences):
+            raise StoreSuperseded("another process was the owner while the connection was lost")
         known = {self._commits, self._commits + 1} if self._in_doubt else {self._commits}
-        if self._found_commits not in known:
-            raise Fenced(f"the database has {row[1]} commits, not the {self._commits} made here")
+        if fence not in self._fences or commits not in known:
+            raise StoreBehind(
+                f"the database has {commits} commits under owner {fence}, and {self._commits} "
+                f"were made under {max(self._fences)}: it is another copy, or an older one"
+            )
+        self._found_commits = commits
+        return int(fence)
 
     def _take_lock(self, *, wait_ms: int) -> bool:
         """Return whether the lock is ours, after waiting for it at most so long."""
@@ -233,6 +348,7 @@ class PostgresWriter(PostgresSession):
             self._connection.execute("SELECT pg_advisory_lock(%s)", (LOCK_NAME,))
         except psycopg.errors.LockNotAvailable:
             return False
+        self._connection.execute(f"SET lock_timeout = {LOCK_MS_MAX}".encode("ascii"))
         return True
 
 
@@ -252,12 +368,29 @@ class PostgresEngine:
         """Nothing: closing the session that writes let go of the lock."""
 
     def writer(self) -> Session:
-        """Open the one session that writes, or raise `StoreLocked`."""
-        return PostgresWriter(self._url)
+        """Open the one session that writes.
+
+        Raises:
+            StoreLocked: another process holds the lock.
+            StoreUnreachable: there is no connection to be had.
+        """
+        try:
+            return PostgresWriter(self._url)
+        except psycopg.Error as bad:
+            raise self._unreachable(bad) from None
 
     def reader(self) -> Session:
-        """Open a session that only reads, each transaction from one snapshot."""
-        return PostgresSession(self._url, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        """Open a session that only reads, each transaction from one snapshot.
+
+        Raises:
+            StoreUnreachable: there is no connection to be had.
+        """
+        try:
+            return PostgresSession(
+                self._url, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            )
+        except psycopg.Error as bad:
+            raise self._unreachable(bad) from None
 
     def settle(self, session: Session) -> None:
         """Raise the fence, once the schema is there."""
@@ -268,3 +401,8 @@ class PostgresEngine:
         """Return the names of the tables that exist."""
         text = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
         return [row[0] for row in session.execute(text, {}).fetchall()]
+
+    def _unreachable(self, bad: psycopg.Error) -> StoreUnreachable:
+        """Return what to say; the driver repeats parts of a URL that it cannot read."""
+        why = "the URL cannot be read" if isinstance(bad, psycopg.ProgrammingError) else str(bad)
+        return StoreUnreachable(f"{masked_url(self._url)}: {why}")

@@ -45,6 +45,10 @@ class Ended:
     failure: StoreFailed | None = None
 
 
+_THE_END = frozenset({Trouble.ENDED, Trouble.FAILED})
+"""After these the store takes no more changes."""
+
+
 class _GroupLost(Exception):
     """The whole transaction is gone; nothing of it was kept."""
 
@@ -126,7 +130,7 @@ class Writer:
         except _GroupLost as lost:
             return self._lost(jobs or [first], why=str(lost))
         except _Broken as broken:
-            return self._broken(jobs or [first], why=str(broken), in_doubt=broken.in_doubt)
+            return self._broken(jobs or [first], broken)
         self._head = head
         return Ended(jobs, head, committed=True)
 
@@ -173,7 +177,7 @@ class Writer:
         """Roll one function back and note its error, or raise if more than it was undone."""
         first_cause = tx.cause or error
         trouble = self._session.trouble(first_cause, committing=False)
-        if trouble is Trouble.FAILED:
+        if trouble in _THE_END:
             raise _Broken(str(first_cause), in_doubt=False) from first_cause
         if not self._session.in_transaction():
             raise _GroupLost(str(first_cause)) from first_cause
@@ -185,7 +189,7 @@ class Writer:
         try:
             action()
         except Exception as error:
-            if self._session.trouble(error, committing=False) is Trouble.FAILED:
+            if self._session.trouble(error, committing=False) in _THE_END:
                 raise _Broken(str(error), in_doubt=False) from error
             raise _GroupLost(str(error)) from error
 
@@ -193,26 +197,28 @@ class Writer:
         try:
             self._session.commit()
         except Exception as error:
-            if self._session.trouble(error, committing=True) is Trouble.BUSY:
+            trouble = self._session.trouble(error, committing=True)
+            if trouble is Trouble.BUSY:
                 raise _GroupLost(str(error)) from error
-            raise _Broken(str(error), in_doubt=True) from error
+            raise _Broken(str(error), in_doubt=trouble is not Trouble.ENDED) from error
 
     def _lost(self, jobs: list[Job], *, why: str) -> Ended:
         try:
             self._session.rollback()
         except Exception as error:  # noqa: BLE001 - whatever it is, the session is of no use now
-            return self._broken(jobs, why=f"{why}; then: {error}", in_doubt=False)
+            return self._broken(jobs, _Broken(f"{why}; then: {error}", in_doubt=False))
         for job in jobs:
             job.error, job.result = StoreBusy(why=why), None
         return Ended(jobs, self._head, committed=False)
 
-    def _broken(self, jobs: list[Job], *, why: str, in_doubt: bool) -> Ended:
-        self._failure = StoreFailed(why)
+    def _broken(self, jobs: list[Job], broken: _Broken) -> Ended:
+        why, cause = str(broken), broken.__cause__
+        self._failure = cause if isinstance(cause, StoreFailed) else StoreFailed(why)
         try:
             self._session.rollback()
         except Exception as error:  # noqa: BLE001 - it is broken already; say so, and stop
             self._failure = StoreFailed(f"{why}; then rolling back: {error}")
         for job in jobs:
-            job.error = StoreFailed(why) if in_doubt else StoreBusy(why=why)
+            job.error = self._failure if broken.in_doubt else StoreBusy(why=why)
             job.result = None
         return Ended(jobs, self._head, committed=False, failure=self._failure)

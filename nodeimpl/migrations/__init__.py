@@ -7,20 +7,42 @@ are declared. A fresh database is not made from here (`nodeimpl.kernel.birth`); 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Engine
 
 FOLDER = Path(__file__).parent
+
+POSTGRESQL = "postgresql+psycopg:"
+"""How SQLAlchemy begins a URL to PostgreSQL by the driver that is used here."""
 
 
 def driver_url(url: str) -> str:
     """Return `url` as SQLAlchemy spells it, with the drivers that are used here."""
     scheme, separator, rest = url.partition("://")
     if scheme in {"postgresql", "postgres"}:
-        return f"postgresql+psycopg{separator}{rest}"
+        return f"{POSTGRESQL.removesuffix(':')}{separator}{rest}"
     return url
+
+
+def engine_at(url: str) -> Engine:
+    """Return SQLAlchemy's engine for the database at `url`, which keeps no connection.
+
+    PostgreSQL's driver reads the URL itself, for SQLAlchemy knows neither several hosts nor
+    services.
+    """
+    from sqlalchemy import create_engine, pool
+
+    if not url.startswith(POSTGRESQL):
+        return create_engine(url, poolclass=pool.NullPool)
+    import psycopg
+
+    def connect() -> psycopg.Connection[Any]:
+        return psycopg.connect(url.replace(POSTGRESQL, "postgresql:", 1))
+
+    return create_engine(f"{POSTGRESQL}//", creator=connect, poolclass=pool.NullPool)
 
 
 def config(url: str, *, folder: Path | None = None) -> Config:

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy import Connection, event
 
 from nodeimpl.kernel.schema import metadata
+from nodeimpl.migrations import engine_at
 
 assert not context.is_offline_mode(), "migrations run on a database, not on paper"
 
 _url = context.config.get_main_option("sqlalchemy.url")
 assert _url is not None, "the configuration names the database"
 
-_engine = create_engine(_url, poolclass=pool.NullPool)
+_engine = engine_at(_url)
 _sqlite = _engine.dialect.name == "sqlite"
 
 

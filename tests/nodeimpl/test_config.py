@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nodeimpl.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, load_config
+from nodeimpl.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, load_config, masked_url
 
 GOOD = """
 [node]
@@ -78,3 +78,31 @@ def test_a_file_is_loaded_as_it_parses(tmp_path: Path) -> None:
     path.write_text(GOOD + '[store]\nurl = "postgresql://h/db"\n')
 
     assert load_config(path).store_url() == "postgresql://h/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:secret@h/x", "postgresql://u:***@h/x"),
+        ("postgresql://u:se:cr@et@a:1,b:2/x", "postgresql://u:***@a:1,b:2/x"),
+        ("postgresql://u:@h/x", "postgresql://u:***@h/x"),
+        ("postgresql://h/x?user=u&password=secret&a=b", "postgresql://h/x?user=u&password=***&a=b"),
+        ("postgresql://u:secret@h/x?password=secret", "postgresql://u:***@h/x?password=***"),
+        ("postgresql://u@h:5432/x", "postgresql://u@h:5432/x"),
+        ("sqlite:////a/b:c@d.db", "sqlite:////a/b:c@d.db"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+
+
+def test_a_configuration_is_printed_without_its_password_and_used_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(GOOD + '[store]\nurl = "postgresql://u:secret@h/db"\n')
+
+    config = load_config(path)
+
+    assert config.store_url() == "postgresql://u:secret@h/db"
+    for shown in (repr(config), str(config), config.model_dump_json(), str(config.model_dump())):
+        assert "secret" not in shown
+    assert "u:***@h/db" in config.model_dump_json()

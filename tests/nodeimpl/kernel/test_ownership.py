@@ -151,19 +151,12 @@ def end_sessions(url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_lost_connection_is_busy_at_most_once_and_comes_back(postgres_url, notes) -> None:
+def test_a_connection_lost_while_nobody_asked_is_made_again(postgres_url, notes) -> None:
     async def main() -> None:
         store = await Store.open(url=postgres_url, clock=VirtualClock())
         await store.write(notes.create)
         await asyncio.to_thread(end_sessions, postgres_url)
-        with pytest.raises(StoreBusy):
-            await store.write(lambda tx: notes.add(tx, 1))
         assert await store.write(lambda tx: notes.add(tx, 2)) == 2
-        for _ in range(8):
-            try:
-                await store.read(notes.ids)
-            except StoreBusy:
-                continue
         assert await store.read(notes.ids) == [2]
         assert not store.has_failed
         await store.close()
@@ -258,10 +251,9 @@ def test_a_database_that_lost_acknowledged_commits_is_not_written_to(postgres_ur
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute("UPDATE store_writer SET commits = commits - 1")
         await asyncio.to_thread(end_sessions, postgres_url)
-        with pytest.raises(StoreBusy):
-            await store.write(lambda tx: notes.add(tx, 1))
-        with pytest.raises(StoreBusy, match="commits"):
-            await store.write(lambda tx: notes.add(tx, 1))
+        for _ in range(2):
+            with pytest.raises(StoreBusy, match="commits"):
+                await store.write(lambda tx: notes.add(tx, 1))
         assert "commits" in str(await store.failed())
         await store.close()
 
@@ -272,6 +264,7 @@ def test_a_database_that_lost_acknowledged_commits_is_not_written_to(postgres_ur
 def test_a_commit_that_nobody_can_look_up_stops_the_store(postgres_url, notes, monkeypatch) -> None:
     import psycopg
 
+    from nodeimpl.kernel import postgres
     from nodeimpl.kernel.postgres import PostgresSession
 
     async def main() -> None:
@@ -285,6 +278,7 @@ def test_a_commit_that_nobody_can_look_up_stops_the_store(postgres_url, notes, m
         def unreachable(session: PostgresSession) -> None:
             raise psycopg.OperationalError("no route to the server")
 
+        monkeypatch.setattr(postgres, "DOUBT_MS_MAX", 100)
         monkeypatch.setattr(PostgresSession, "commit", cut_off)
         monkeypatch.setattr(PostgresSession, "_connect", unreachable)
         with pytest.raises(StoreFailed, match="no route"):
@@ -314,9 +308,15 @@ def test_a_server_that_is_away_for_a_while_is_busy_and_not_the_end(
             away.setattr(PostgresSession, "_connect", unreachable)
             await asyncio.to_thread(end_sessions, postgres_url)
             for _ in range(3):
-                with pytest.raises(StoreBusy):
+                with pytest.raises(StoreBusy, match="no route"):
                     await store.write(lambda tx: notes.add(tx, 1))
-        assert await store.write(lambda tx: notes.add(tx, 2)) == 2
+        while True:
+            try:
+                assert await store.write(lambda tx: notes.add(tx, 2)) == 2
+            except StoreBusy:
+                await asyncio.sleep(0.05)  # Looks again.
+            else:
+                break
         assert await store.write(notes.ids) == [2]
         await store.close()
 
