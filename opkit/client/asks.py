@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from pydantic import ValidationError
 
 from opkit.wire.endpoint import Answer, Ask, Endpoint
-from opkit.wire.errors import CoopError, Fault, Refusal, refusal_from
+from opkit.wire.errors import REFUSALS, CoopError, Fault, Refusal, refusal_from
 from opkit.wire.gateway import RouteUnknown, all_refusals
 
 JSON = "application/json"
@@ -63,8 +63,17 @@ def decode(
     if refusal is not None and _is_declared(endpoint, refusal) and refusal.status == status:
         return refusal
     incident = str(problem.get("incident", "")) if isinstance(problem, dict) else ""
-    said = f"undeclared refusal {refusal}" if refusal else f"status {status}"
-    return Fault(where=where, incident=incident[:64], why=said)
+    return Fault(where=where, incident=incident[:64], why=_said(problem, refusal, status))
+
+
+def _said(problem: Any, refusal: Refusal | None, status: int) -> str:
+    """Return what a response said that is no answer and no refusal that may be given here."""
+    if refusal is not None:
+        return f"undeclared refusal {refusal}"
+    code = problem.get("code") if isinstance(problem, dict) else None
+    if isinstance(code, str) and code != "fault" and code not in REFUSALS:
+        return f"status {status}, refusal {code[:64]!r}: the node may be newer than this opkit"
+    return f"status {status}"
 
 
 def _segment(value: str) -> str:
@@ -76,7 +85,7 @@ def _answer(endpoint: Endpoint[Ask, Answer], body: bytes, where: str) -> Answer 
     try:
         if endpoint.raw_answer is not None:
             return endpoint.answer.model_validate({endpoint.raw_answer: body})
-        return endpoint.answer.model_validate_json(body)
+        return endpoint.answer.heard_json(body)
     except ValidationError as bad:
         first = bad.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])

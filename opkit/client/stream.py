@@ -140,7 +140,7 @@ class Place:
         if isinstance(refusal, JournalDiverged):
             raise refusal
         try:
-            return JournalPage.model_validate(said)
+            return JournalPage.heard(said)
         except ValidationError as bad:
             raise self._fault("a message is no page of events") from bad
 

@@ -92,7 +92,7 @@ class Rebuilding:
     def _open(self, entry: JournalEntry) -> None:
         """Go on in the generation that an entry opens."""
         try:
-            opened = GenerationOpened.model_validate(entry.body)
+            opened = GenerationOpened.heard(entry.body)
         except ValidationError as bad:
             raise ProofError(f"entry {entry.sequence} opens no generation") from bad
         if opened.after != self.place or opened.generation <= opened.after.generation:

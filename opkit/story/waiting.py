@@ -70,7 +70,7 @@ async def wait_for_event(
         page = await client.call(READ_JOURNAL, ask)
         for entry in page.entries:
             if EVENTS.get(entry.type) is of:
-                event = of.model_validate_json(_json(entry.body))
+                event = of.heard_json(_json(entry.body))
                 if match(event):
                     return event, entry
         if left_ms <= 0:

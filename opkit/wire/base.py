@@ -1,14 +1,15 @@
 """The base of all wire types, and the scalar types they share.
 
 Everything that crosses a process boundary is a frozen value that refuses unknown fields, with
-bounds in its types, so that rules may assert what the wire already excludes.
+bounds in its types, so that rules may assert what the wire already excludes. Who only listens
+leaves out what a newer node added (`Wire.heard`). Source: ADR 0026.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -28,6 +29,27 @@ class Wire(BaseModel):
     """A frozen value that crosses a process boundary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def heard(cls, said: Any) -> Self:
+        """Return the value in a node's answer or event, without what only a newer node says.
+
+        Fields that are unknown here are left out, at every depth, for whoever reads an answer acts
+        on what it knows of it. What is asked, signed or said between nodes is read by
+        `model_validate`: there an unknown field may change the meaning of all others.
+
+        Args:
+            said: decoded JSON.
+
+        Raises:
+            pydantic.ValidationError: what is known of it is missing or out of bounds.
+        """
+        return cls.model_validate(said, extra="ignore")
+
+    @classmethod
+    def heard_json(cls, said: bytes | str) -> Self:
+        """Return the same from JSON that is not decoded yet."""
+        return cls.model_validate_json(said, extra="ignore")
 
 
 def b64encode(data: bytes) -> str:

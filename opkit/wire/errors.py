@@ -93,13 +93,16 @@ def refusal_from(problem: Any) -> Refusal | None:
         return None
     if not _fits(leaf, details):
         return None
-    return leaf(**details)
+    return leaf(**{name: details[name] for name in _types_of(leaf.code)})
 
 
 def _fits(leaf: type[Refusal], details: dict[str, Any]) -> bool:
-    """Return whether `details` are exactly the leaf's fields, each of its type."""
+    """Return whether `details` has all of the leaf's fields, each of its type.
+
+    Further ones are left out: a newer node may say more of why it said no.
+    """
     types = _types_of(leaf.code)
-    if details.keys() != types.keys():
+    if not types.keys() <= details.keys():
         return False
     return all(_is_of(details[name], declared) for name, declared in types.items())
 

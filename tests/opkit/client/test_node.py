@@ -257,7 +257,7 @@ UNDECLARED = [
     (404, httpx.Response(404, json=MemberMissing(member_id="a/b").problem()).content),
     (200, httpx.Response(200, json=TokenMissing().problem()).content),
     (403, httpx.Response(403, json=TokenMissing().problem()).content),
-    (401, b'{"code": "token-missing", "details": {"more": 1}}'),
+    (401, b'{"code": "token-rejected", "details": {"more": 1}}'),
 ]
 
 
