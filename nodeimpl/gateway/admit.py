@@ -34,6 +34,8 @@ class Admission:
         self._addresses = Buckets(limits.address_rate, keys_max=limits.rated_max)
         self._principals = Buckets(limits.principal_rate, keys_max=limits.rated_max)
         self._open = Buckets(limits.open_rate, keys_max=limits.rated_max)
+        self._fresh = Buckets(limits.fresh_rate, keys_max=limits.rated_max)
+        self._beside = Buckets(limits.beside_rate, keys_max=limits.rated_max)
 
     async def admit(self, head: Head, scope: Scope | None, *, costs: bool = False) -> Admitted:
         """Return who asks.
@@ -44,7 +46,8 @@ class Admission:
             costs: whether an endpoint without a scope makes the node sign or verify.
 
         Refuses, in this order:
-            RateExceeded: the address, or the member, asks too fast.
+            RateExceeded: the address, or the member, asks too fast, or brings too many tokens that
+                were not seen before: each costs a signature to look at.
             TokenMissing: there is no token.
             TokenRejected: it is none of this node's, or it has ended.
             ScopeMissing: it is good for other things.
@@ -59,11 +62,23 @@ class Admission:
         token = bearer(head.authorization)
         known = self._membership.recall(token, now_ms=now_ms)
         if known is None:
+            self._take(self._fresh, head.address, now_ms=now_ms)
             known = await self._membership.verify(token, now_ms=now_ms)
         self._take(self._principals, known.member_id, now_ms=now_ms)
         if scope not in known.scopes:
             raise ScopeMissing(needs=scope, has=sorted(known.scopes))
         return Admitted(known.calling_from(head.address), revision, known.expires_at_ms)
+
+    def admit_beside(self, head: Head, *, costs: bool) -> None:
+        """Let somebody ask for what is no endpoint: metrics, the schema, or nothing that there is.
+
+        Refuses, in this order:
+            RateExceeded: the address asks too fast.
+        """
+        now_ms = self._clock.now_ms()
+        self._take(self._addresses, head.address, now_ms=now_ms)
+        if costs:
+            self._take(self._beside, head.address, now_ms=now_ms)
 
     def _take(self, buckets: Buckets, key: str, *, now_ms: int) -> None:
         retry_after_ms = buckets.take(key, now_ms=now_ms)

@@ -106,7 +106,9 @@ def build_app(
         ending=ending,
     )
     app = Gateway(
-        entry=lambda otherwise: Entry(doors=doors, streams=streams, otherwise=otherwise),
+        entry=lambda otherwise: Entry(
+            doors=doors, streams=streams, admission=admission, otherwise=otherwise
+        ),
         schema=document([route.endpoint for route in every]),
         title="opkit node",
     )

@@ -9,31 +9,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from nodeimpl.gateway.admit import Admission
 from nodeimpl.gateway.door import Door
 from nodeimpl.gateway.replies import App, Receive, Scope, Send, reply_refusal
-from nodeimpl.gateway.request import is_loopback_name, read_head
+from nodeimpl.gateway.request import Head, is_loopback_name, read_head
 from nodeimpl.gateway.streams import Streams
-from opkit.wire.events import EVENTS_PATH
-from opkit.wire.gateway import RouteUnknown
+from opkit.wire.errors import Refusal
+from opkit.wire.gateway import RateExceeded, RouteUnknown
 
 PATH_CHARACTERS_MAX = 200
 """How much of an unknown path is said back."""
+
+BESIDE = frozenset({"/metrics", "/openapi.json"})
+"""What is served and is no endpoint."""
 
 
 class Entry:
     """The outermost part of the node's ASGI app."""
 
-    def __init__(self, *, doors: Sequence[Door], streams: Streams, otherwise: App) -> None:
+    def __init__(
+        self, *, doors: Sequence[Door], streams: Streams, admission: Admission, otherwise: App
+    ) -> None:
         """Lay out the table of doors.
 
         Args:
             doors: one for each endpoint.
             streams: the event streams.
+            admission: how fast what is no endpoint may be asked for.
             otherwise: what answers paths outside the contract.
         """
         self._static: dict[str, dict[str, Door]] = {}
         self._patterns: dict[int, list[tuple[tuple[str, ...], dict[str, Door]]]] = {}
         self._streams = streams
+        self._admission = admission
         self._otherwise = otherwise
         for door in doors:
             self._lay(door)
@@ -49,18 +57,34 @@ class Entry:
         head = read_head(scope)
         path = _path(scope)
         if not is_loopback_name(head.host):
-            refusal = RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
-            await reply_refusal(send, refusal, request_id=head.request_id)
+            await self._refuse(send, head, path=path)
             return
         methods, in_path = self._find(path)
         door = methods.get(scope["method"])
         if door is not None:
             await door.answer(scope, receive, send, head=head, in_path=in_path)
-        elif methods or path.startswith("/v1/") or path == EVENTS_PATH:
-            refusal = RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
-            await reply_refusal(send, refusal, request_id=head.request_id)
+        elif methods or path not in BESIDE:
+            await self._refuse(send, head, path=path)
         else:
-            await self._otherwise(scope, receive, send)
+            await self._beside(scope, receive, send, head=head)
+
+    async def _refuse(self, send: Send, head: Head, *, path: str) -> None:
+        """Say that there is no such endpoint, as fast as that may be asked."""
+        refusal: Refusal = RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
+        try:
+            self._admission.admit_beside(head, costs=False)
+        except RateExceeded as too_fast:
+            refusal = too_fast
+        await reply_refusal(send, refusal, request_id=head.request_id)
+
+    async def _beside(self, scope: Scope, receive: Receive, send: Send, *, head: Head) -> None:
+        """Have the framework answer, as often as that may be asked."""
+        try:
+            self._admission.admit_beside(head, costs=True)
+        except RateExceeded as too_fast:
+            await reply_refusal(send, too_fast, request_id=head.request_id)
+            return
+        await self._otherwise(scope, receive, send)
 
     def _lay(self, door: Door) -> None:
         path = door.endpoint.path

@@ -28,6 +28,9 @@ class GatewayLimits:
         address_rate: asks from one address. On loopback everybody shares it.
         principal_rate: asks of one member.
         open_rate: asks from one address to endpoints that take no token and cost a signature.
+        fresh_rate: tokens from one address that were not verified before: each costs a signature
+            to look at, whoever made it up.
+        beside_rate: asks from one address for metrics and the schema, which are dear to make.
         rated_max: principals and addresses whose rate is remembered.
         body_bytes_max: the greatest body of any endpoint.
         body_ms_max: how long a body may take to arrive.
@@ -49,6 +52,8 @@ class GatewayLimits:
     address_rate: Rate = field(default_factory=lambda: Rate(per_second=4_000, burst=16_000))
     principal_rate: Rate = field(default_factory=lambda: Rate(per_second=1_000, burst=4_000))
     open_rate: Rate = field(default_factory=lambda: Rate(per_second=200, burst=1_000))
+    fresh_rate: Rate = field(default_factory=lambda: Rate(per_second=500, burst=4_000))
+    beside_rate: Rate = field(default_factory=lambda: Rate(per_second=20, burst=200))
     rated_max: int = 10_000
     body_bytes_max: int = BLOB_BYTES_MAX
     body_ms_max: int = 30_000

@@ -36,6 +36,8 @@ from opkit.wire.membership import (
 )
 
 NONCE_BYTES = 16
+CHALLENGE_CHARACTERS_MAX = 128
+"""More than the time, the nonce and the MAC ever have."""
 
 _DOMAIN = b"opkit challenge 1"
 
@@ -51,6 +53,8 @@ class Limits:
         records_per_member_max: links of one member's chain.
         challenge_ttl_ms: how long a challenge may be answered.
         token_ttl_ms_max: the longest life of a token.
+        challenge_tries_max: signatures that are looked at for one challenge.
+        tried_challenges_max: challenges whose tries are counted, in memory.
         used_challenges_max: challenges remembered as used; more in that time are turned away.
         verified_tokens_max: tokens whose verification is remembered in memory.
     """
@@ -59,6 +63,8 @@ class Limits:
     records_per_member_max: int = 256
     challenge_ttl_ms: int = CHALLENGE_TTL_MS
     token_ttl_ms_max: int = TOKEN_TTL_MS_MAX
+    challenge_tries_max: int = 3
+    tried_challenges_max: int = 10_000
     used_challenges_max: int = 100_000
     verified_tokens_max: int = 4_096
 
@@ -116,8 +122,32 @@ def make_challenge(
     return f"{said}.{b64encode(_mac(secret, network=network, node=node, did=did, said=said))}"
 
 
+def judge_challenge(
+    challenge: str,
+    *,
+    signer: Did,
+    secret: bytes,
+    network: NetworkId,
+    node: Did,
+    now_ms: TimeMs,
+    limits: Limits,
+) -> str:
+    """Return the nonce of a challenge that this node made for this key and that has not lapsed.
+
+    It is what a login costs least to judge by, so it is judged first: a MAC, before a signature.
+    A challenge is good from its making until strictly before it lapses.
+
+    Refuses, in this order:
+        ChallengeRejected: the challenge is not this node's, not for this key, or past its time.
+    """
+    issued_at_ms, nonce = _open(challenge, secret, network=network, node=node, did=signer)
+    if now_ms >= issued_at_ms + limits.challenge_ttl_ms:
+        raise ChallengeRejected(why="it is past its time")
+    return nonce
+
+
 def judge_login(
-    login: Judged[Login],
+    login: Login,
     *,
     signer: Did,
     secret: bytes,
@@ -128,56 +158,53 @@ def judge_login(
     now_ms: TimeMs,
     limits: Limits,
 ) -> Grant:
-    """Grant a token, or refuse it.
+    """Grant a token to a login whose signature verified, or refuse it.
 
-    A challenge is good from its making until strictly before it lapses, once. A token that asks
-    for more time than the limit gets less: the answer says until when.
+    A challenge is good once. A token that asks for more time than the limit gets less: the answer
+    says until when.
 
     Args:
-        login: the verdict over the signature.
+        login: what was signed.
         signer: the key that the signature verified against.
         used: whether this node remembers the challenge as used.
         standing: the member who holds the signer's key, if any does.
 
     Refuses, in this order:
-        LoginRejected: the signature does not verify, or it is not for this node and this key.
-        ChallengeRejected: the challenge is not this node's, not for this key, past its time, used.
+        ChallengeRejected: as `judge_challenge`, or it was used.
+        LoginRejected: it is not for this node and this key.
         MemberUnknown: no active member who may log in here holds the key.
         RoleInsufficient: a scope is asked for that the member's roles do not grant.
 
-    Source: ADR 0009.
+    Source: ADR 0009, ADR 0023.
     """
-    if login.payload is None:
-        raise LoginRejected(why=login.why)
-    asked = login.payload
-    if asked.aud != node:
-        raise LoginRejected(why="it is for another node")
-    if asked.did != signer:
-        raise LoginRejected(why="it names another key than the one that signed it")
-    issued_at_ms, nonce = _open(asked.challenge, secret, network=network, node=node, did=signer)
-    if now_ms >= issued_at_ms + limits.challenge_ttl_ms:
-        raise ChallengeRejected(why="it is past its time")
+    nonce = judge_challenge(
+        login.challenge,
+        signer=signer,
+        secret=secret,
+        network=network,
+        node=node,
+        now_ms=now_ms,
+        limits=limits,
+    )
     if used:
         raise ChallengeRejected(why="it was already used")
+    if login.aud != node:
+        raise LoginRejected(why="it is for another node")
+    if login.did != signer:
+        raise LoginRejected(why="it names another key than the one that signed it")
     if standing is None or not standing.local or not standing.member.active:
         raise MemberUnknown(did=signer)
     granted = scopes_of(standing.member.roles)
-    wanted = frozenset(asked.scopes) or granted
+    wanted = frozenset(login.scopes) or granted
     if wanted - granted:
         raise RoleInsufficient(scope=min(wanted - granted))
     return Grant(
         member=standing.member,
         scopes=tuple(sorted(wanted)),
         issued_at_ms=now_ms,
-        expires_at_ms=now_ms + min(asked.ttl_ms, limits.token_ttl_ms_max),
+        expires_at_ms=now_ms + min(login.ttl_ms, limits.token_ttl_ms_max),
         nonce=nonce,
     )
-
-
-def challenge_nonce(challenge: str) -> str:
-    """Return the part of a challenge under which its use is remembered; empty if it has none."""
-    parts = challenge.split(".")
-    return parts[1] if len(parts) == 3 else ""
 
 
 def judge_token(
@@ -301,6 +328,8 @@ def _open(
 ) -> tuple[TimeMs, str]:
     """Return when this node made the challenge for this key, and its nonce."""
     said, _, mac = challenge.rpartition(".")
+    if len(challenge) > CHALLENGE_CHARACTERS_MAX or not challenge.isascii():
+        raise ChallengeRejected(why="it is no challenge")
     try:
         claimed = b64decode(mac)
     except ValueError as bad:

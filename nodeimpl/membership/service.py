@@ -18,6 +18,7 @@ from nodeimpl.membership import rules
 from nodeimpl.membership import store as tables
 from nodeimpl.membership.rules import Grant, Judged, Limits, Standing
 from nodeimpl.membership.tokens import Bearer, VerifiedTokens
+from nodeimpl.membership.tries import Tries
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
@@ -35,6 +36,7 @@ from opkit.wire.membership import (
     Done,
     ListMembers,
     Login,
+    LoginRejected,
     Member,
     MemberAdded,
     MemberPage,
@@ -64,10 +66,11 @@ class Revoked:
 
 @dataclass(frozen=True, kw_only=True)
 class Proved:
-    """A login and the key that its signature verified against."""
+    """A login, the key that its signature verified against, and its challenge's nonce."""
 
     signer: Did
-    login: Judged[Login]
+    nonce: str
+    login: Login
 
 
 class Membership:
@@ -90,6 +93,10 @@ class Membership:
         self._clock = clock
         said = f"opkit challenge key {store.generation}".encode()
         self._secret = hmac.new(identity.seed, said, hashlib.sha256).digest()
+        self._tries = Tries(
+            tries_max=self.limits.challenge_tries_max,
+            challenges_max=self.limits.tried_challenges_max,
+        )
         self._verified = VerifiedTokens(tokens_max=self.limits.verified_tokens_max)
         self._on_revoked: list[Callable[[Revoked], None]] = []
         self._while_revoking: list[Callable[[Tx, MemberId], None]] = []
@@ -145,31 +152,47 @@ class Membership:
         )
 
     async def prove_login(self, ask: AskToken, caller: Caller | None) -> Proved:
-        """Verify the signature of a login, beside the writer."""
-        try:
-            signer = jws.peek(ask.login).kid
-            login = jws.verify(
-                ask.login, typ=LOGIN_TYP, issuer=signer, network=self._genesis.network, of=Login
-            )
-        except ProofError as bad:
-            return Proved(signer="", login=Judged(payload=None, why=str(bad)))
-        return Proved(signer=signer, login=Judged(payload=login))
+        """Return a login that will get a token unless it lapses meanwhile, or refuse it.
 
-    def token(self, tx: Tx, ask: AskToken, caller: Caller | None, proved: Proved) -> Token:
-        """Issue a token for a signed challenge; refuses as `rules.judge_login` does."""
-        said = proved.login.payload
-        nonce = rules.challenge_nonce(said.challenge) if said else ""
-        grant = rules.judge_login(
-            proved.login,
-            signer=proved.signer,
+        Whatever is refused is refused beside the writer, and what costs little is looked at first:
+        the challenge's MAC and age, how often it was tried, then the signature, then who it is.
+
+        Refuses, in this order:
+            ChallengeRejected: as `rules.judge_challenge`, or it was used or tried too often.
+            LoginRejected: it is no login, or its signature does not verify.
+            (the rest): as `rules.judge_login`.
+        """
+        try:
+            claimed = jws.peek(ask.login)
+        except ProofError as bad:
+            raise LoginRejected(why=str(bad)) from bad
+        nonce = rules.judge_challenge(
+            str(claimed.payload.get("challenge")),
+            signer=claimed.kid,
             secret=self._secret,
             network=self._genesis.network,
             node=self._identity.did,
-            used=tables.is_used(tx, nonce),
-            standing=tables.member_by_did(tx, proved.signer),
-            now_ms=tx.now_ms,
+            now_ms=self._clock.now_ms(),
             limits=self.limits,
         )
+        self._tries.take(nonce)
+        try:
+            login = jws.verify(
+                ask.login,
+                typ=LOGIN_TYP,
+                issuer=claimed.kid,
+                network=self._genesis.network,
+                of=Login,
+            )
+        except ProofError as bad:
+            raise LoginRejected(why=str(bad)) from bad
+        proved = Proved(signer=claimed.kid, nonce=nonce, login=login)
+        await self._store.read(lambda tx: self._grant(tx, proved))
+        return proved
+
+    def token(self, tx: Tx, ask: AskToken, caller: Caller | None, proved: Proved) -> Token:
+        """Issue a token for a signed challenge; refuses as `rules.judge_login` does."""
+        grant = self._grant(tx, proved)
         tables.use_challenge(
             tx, nonce=grant.nonce, lapses_at_ms=tx.now_ms + self.limits.challenge_ttl_ms
         )
@@ -182,7 +205,21 @@ class Membership:
                 expires_at_ms=grant.expires_at_ms,
             )
         )
+        tx.after_commit(lambda: self._tries.use(grant.nonce))
         return self._sign(grant)
+
+    def _grant(self, tx: Tx, proved: Proved) -> Grant:
+        return rules.judge_login(
+            proved.login,
+            signer=proved.signer,
+            secret=self._secret,
+            network=self._genesis.network,
+            node=self._identity.did,
+            used=tables.is_used(tx, proved.nonce),
+            standing=tables.member_by_did(tx, proved.signer),
+            now_ms=tx.now_ms,
+            limits=self.limits,
+        )
 
     def revoke_token(self, tx: Tx, ask: RevokeToken, caller: Caller | None, _: None) -> Done:
         """End the token that this call carries."""

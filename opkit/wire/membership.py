@@ -35,6 +35,8 @@ TOKEN_TYP = "opkit-token+jws"
 CHALLENGE_TTL_MS = 300_000
 TOKEN_TTL_MS_MAX = 3_600_000
 TOKEN_TTL_MS_MIN = 1_000
+LOGIN_BODY_BYTES_MAX = 8_192
+"""The greatest body of a login: anybody may send one, so no more is read than logins need."""
 
 NO_COOP = "-"
 """The coop part of the id of a member of no coop."""
@@ -298,6 +300,7 @@ CHALLENGE = Endpoint(
     ask=AskChallenge,
     answer=Challenge,
     scope=None,
+    body_bytes_max=LOGIN_BODY_BYTES_MAX,
 )
 
 TOKEN = Endpoint(
@@ -307,7 +310,8 @@ TOKEN = Endpoint(
     ask=AskToken,
     answer=Token,
     scope=None,
-    refuses=(LoginRejected, ChallengeRejected, MemberUnknown, RoleInsufficient),
+    refuses=(ChallengeRejected, LoginRejected, MemberUnknown, RoleInsufficient),
+    body_bytes_max=LOGIN_BODY_BYTES_MAX,
 )
 
 REVOKE_TOKEN = Endpoint(

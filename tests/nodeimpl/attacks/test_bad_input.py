@@ -21,8 +21,10 @@ MEMORY_BYTES_MAX = 48 * 2**20
 LOCAL = b"Host: localhost\r\n"
 LIVE = b"/v1/health/live"
 CHALLENGE = b"/v1/auth/challenge"
-DID = b'"did:key:z6MkjM8TgC9YaNRVCnpJHozHmwzQgHiVXRHhs7PPCtSshX9D"'
-GOOD = b'{"did":' + DID + b"}"
+TASKS = b"/v1/compute/tasks"
+TOKEN = b"@token@"
+"""Stands where a member's token is to stand."""
+GOOD = b'{"manifest":"a.b.c"}'
 JSON = b"Content-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 STREAM = (
@@ -37,9 +39,10 @@ def ask(path: bytes = LIVE, more: bytes = b"", *, method: bytes = b"GET") -> byt
 
 
 def post(body: bytes, more: bytes = JSON, *, length: bytes | None = None) -> bytes:
-    """Return a request with a body, for an endpoint that asks for no token."""
+    """Return a member's request with a body."""
     size = b"%d" % len(body) if length is None else length
-    return ask(CHALLENGE, b"%bContent-Length: %b\r\n" % (more, size), method=b"POST") + body
+    more += b"Authorization: Bearer %b\r\nIdempotency-Key: k\r\n" % TOKEN
+    return ask(TASKS, b"%bContent-Length: %b\r\n" % (more, size), method=b"POST") + body
 
 
 def pieces(rest: bytes, more: bytes = JSON + CHUNKED) -> bytes:
@@ -59,24 +62,27 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "a list": (post(b"[]"), 422),
     "null": (post(b"null"), 422),
     "a list of 200,000 lists": (post(b"[" * 200_000), 422),
-    "30,000 objects in each other": (post(b'{"did":' * 30_000), 422),
-    "deep, and whole": (post(b'{"did":' + b"[" * 190 + b"]" * 190 + b"}"), 422),
-    "a number of 100,000 digits": (post(b'{"did":' + b"9" * 100_000 + b"}"), 422),
-    "a number beyond all": (post(b'{"did":1e999999}'), 422),
-    "not a number": (post(b'{"did":NaN}'), 422),
-    "infinity": (post(b'{"did":-Infinity}'), 422),
-    "a member twice": (post(b'{"did":"x","did":' + DID + b"}"), 422),
-    "a member twice, spelled otherwise": (post(b'{"did":"x","\\u0064id":' + DID + b"}"), 422),
-    "a member too many": (post(b'{"did":' + DID + b',"more":1}'), 422),
-    "invalid UTF-8": (post(b'{"did":"\xff\xfe"}'), 422),
-    "overlong UTF-8": (post(b'{"did":"\xc0\x80"}'), 422),
+    "20,000 objects in each other": (post(b'{"manifest":' * 20_000), 422),
+    "deep, and whole": (post(b'{"manifest":' + b"[" * 190 + b"]" * 190 + b"}"), 422),
+    "a number of 100,000 digits": (post(b'{"manifest":' + b"9" * 100_000 + b"}"), 422),
+    "a number beyond all": (post(b'{"manifest":1e999999}'), 422),
+    "not a number": (post(b'{"manifest":NaN}'), 422),
+    "infinity": (post(b'{"manifest":-Infinity}'), 422),
+    "a member twice": (post(b'{"manifest":"x","manifest":"a.b.c"}'), 422),
+    "a member twice, spelled otherwise": (
+        post(b'{"manifest":"x","\\u006danifest":"a.b.c"}'),
+        422,
+    ),
+    "a member too many": (post(b'{"manifest":"a.b.c","more":1}'), 422),
+    "invalid UTF-8": (post(b'{"manifest":"\xff\xfe"}'), 422),
+    "overlong UTF-8": (post(b'{"manifest":"\xc0\x80"}'), 422),
     "UTF-16": (post(encoded("utf-16")), 422),
     "UTF-32": (post(encoded("utf-32-be")), 422),
     "a byte order mark": (post(b"\xef\xbb\xbf" + GOOD), 422),
-    "half a surrogate pair": (post(b'{"did":"\\ud800"}'), 422),
-    "half a surrogate pair as UTF-8": (post(b'{"did":"\xed\xa0\x80"}'), 422),
-    "NUL": (post(b'{"did":"\x00"}'), 422),
-    "NUL, escaped": (post(b'{"did":"\\u0000"}'), 422),
+    "half a surrogate pair": (post(b'{"manifest":"\\ud800"}'), 422),
+    "half a surrogate pair as UTF-8": (post(b'{"manifest":"\xed\xa0\x80"}'), 422),
+    "NUL": (post(b'{"manifest":"\x00"}'), 422),
+    "NUL, escaped": (post(b'{"manifest":"\\u0000"}'), 422),
     "zeros": (post(bytes(60_000)), 422),
     "a form": (post(b"did=x", b"Content-Type: application/x-www-form-urlencoded\r\n"), 422),
     "no type": (post(GOOD, b""), 422),
@@ -93,7 +99,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "longer than the endpoint reads": (post(b"", length=b"300000"), 413),
     "a length of a petabyte": (post(b"{}", length=b"1000000000000000"), 413),
 }
-"""Bodies; the ask that they belong to asks for no token, so each is read."""
+"""Bodies, sent by a member, so that each is read."""
 
 FRAMING: dict[str, tuple[bytes, int]] = {
     "a length and chunks": (pieces(b"0\r\n\r\n", CHUNKED + b"Content-Length: 4\r\n"), 400),
@@ -224,9 +230,17 @@ async def answered(port: int, sent: bytes) -> tuple[int, dict[str, Any] | None]:
     return int(head.split(b" ")[1]), json.loads(body) if is_problem else None
 
 
+async def token_of(node: Any) -> bytes:
+    async with node.client() as mara:
+        return str((await mara.login()).token).encode()
+
+
 def test_everything_in_the_table_is_refused_and_the_node_goes_on(attacked: Any) -> None:
+    token = asyncio.run(token_of(attacked))
+
     async def told(name: str) -> str:
         sent, status = TABLE[name]
+        sent = sent.replace(TOKEN, token)
         got, problem = await asyncio.wait_for(answered(attacked.port, sent), 60)
         right = got == status and problem is not None and problem["status"] == status
         return "" if right else f"{name}: {got}, not {status}; {problem}"

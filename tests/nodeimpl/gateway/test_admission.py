@@ -151,6 +151,57 @@ def test_rates_are_per_member_and_per_address(doorstep: Any) -> None:
     run(story())
 
 
+def test_tokens_that_were_never_seen_are_looked_at_at_a_rate_and_known_ones_pass(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can make tokens up; looking at the signature of each would be work without end."""
+    looked: list[str] = []
+    verify = jws.verify_signature
+
+    def verified(*given: Any, **named: Any) -> None:
+        looked.append("signature")
+        verify(*given, **named)
+
+    async def story() -> None:
+        limits = GatewayLimits(fresh_rate=Rate(per_second=1, burst=5))
+        async with doorstep.node(clock=VirtualClock(), limits=limits) as node, node.raw() as raw:
+            good = await token_of(node)
+            bad = forged(node, good)[:-86] + "A" * 86
+
+            async def ask(token: str) -> httpx.Response:
+                return await raw.get(
+                    LIST_MEMBERS.path, headers={"Authorization": f"Bearer {token}"}
+                )
+
+            assert (await ask(good)).status_code == 200
+            monkeypatch.setattr(jws, "verify_signature", verified)
+            said = [(await ask(bad)).status_code for _ in range(100)]
+            assert said == [401] * 4 + [429] * 96
+            assert len(looked) == 4
+            assert (await ask(good)).status_code == 200
+
+    run(story())
+
+
+def test_what_is_no_endpoint_is_asked_for_at_a_rate_too(doorstep: Any) -> None:
+    async def story() -> None:
+        few, many = Rate(per_second=1, burst=2), Rate(per_second=1, burst=8)
+        limits = GatewayLimits(beside_rate=few, address_rate=many)
+        async with doorstep.node(clock=VirtualClock(), limits=limits) as node, node.raw() as raw:
+            beside = [(await raw.get("/metrics")).status_code for _ in range(3)]
+            assert beside == [200, 200, 429]
+            assert isinstance(refused(await raw.get("/openapi.json")), RateExceeded)
+            assert isinstance(refused(await raw.get("/nothing")), RouteUnknown)
+            strange = {"Host": "evil.example"}
+            assert isinstance(refused(await raw.get("/", headers=strange)), RouteUnknown)
+            for _ in range(2):
+                await raw.get("/v1/none")
+            for headers in ({}, strange):
+                assert isinstance(refused(await raw.get("/v1/none", headers=headers)), RateExceeded)
+
+    run(story())
+
+
 def test_a_request_id_is_taken_over_if_it_is_one_and_made_otherwise(doorstep: Any) -> None:
     async def story() -> None:
         async with doorstep.node() as node, node.raw() as raw:

@@ -69,8 +69,7 @@ def judge_login(said: Login | None = None, **changed: Any) -> rules.Grant:
         "now_ms": NOW,
         "limits": LIMITS,
     }
-    verdict = changed.pop("verdict", None) or Judged(payload=said or login())
-    return rules.judge_login(verdict, **{**fields, **changed})
+    return rules.judge_login(said or login(), **{**fields, **changed})
 
 
 def test_a_login_without_scopes_gets_all_that_the_roles_grant() -> None:
@@ -139,8 +138,35 @@ def test_no_changed_character_of_a_challenge_goes_unseen(at: int, to: str) -> No
 
 
 def test_the_nonce_of_a_challenge_is_what_its_use_is_remembered_by() -> None:
-    assert rules.challenge_nonce(challenge()) == judge_login().nonce
-    assert rules.challenge_nonce("none") == ""
+    assert judge_challenge(challenge()) == judge_login().nonce
+    assert judge_challenge(challenge(nonce=b"o" * 16)) != judge_login().nonce
+
+
+def judge_challenge(text: str, *, at_ms: int = NOW) -> str:
+    return rules.judge_challenge(
+        text,
+        signer=ANA,
+        secret=SECRET,
+        network=NETWORK,
+        node=NODE,
+        now_ms=at_ms,
+        limits=LIMITS,
+    )
+
+
+@pytest.mark.parametrize("text", ["", "x" * 100_000, challenge(did=BEN), "\ud800", "1.2.\ud800"])
+def test_what_is_no_challenge_of_this_node_costs_no_more_than_a_mac(text: str) -> None:
+    with pytest.raises(wire.ChallengeRejected):
+        judge_challenge(text)
+
+
+def test_a_mac_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(
+        rules.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or a == b
+    )
+    judge_challenge(challenge())
+    assert [len(each) for pair in compared for each in pair] == [32, 32]
 
 
 STANDINGS = {
@@ -164,12 +190,22 @@ def test_a_login_for_another_node_or_key_is_refused(said: Login) -> None:
         judge_login(said)
 
 
-LOGIN_FAULTS: dict[type[Refusal], dict[str, Any]] = {
-    wire.LoginRejected: {"verdict": Judged(payload=None, why="forged")},
-    wire.ChallengeRejected: {"used": True},
-    wire.MemberUnknown: {"standing": None},
-    wire.RoleInsufficient: {"said": login(scopes=(Scope.MEMBERS_WRITE,))},
+LOGIN_FAULTS: dict[type[Refusal], tuple[dict[str, Any], dict[str, Any]]] = {
+    wire.ChallengeRejected: ({}, {"used": True}),
+    wire.LoginRejected: ({"aud": OTHER_NODE}, {}),
+    wire.MemberUnknown: ({}, {"standing": None}),
+    wire.RoleInsufficient: ({"scopes": (Scope.MEMBERS_WRITE,)}, {}),
 }
+"""For each refusal, what is wrong with the login, and what beside it."""
+
+
+def judge_with(*faults: type[Refusal]) -> None:
+    said: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
+    for leaf in faults:
+        said |= LOGIN_FAULTS[leaf][0]
+        beside |= LOGIN_FAULTS[leaf][1]
+    judge_login(login(**said), **beside)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(wire.TOKEN.refuses, 2)))
@@ -177,13 +213,13 @@ def test_login_refusals_come_in_the_declared_order(
     first: type[Refusal], second: type[Refusal]
 ) -> None:
     with pytest.raises(first):
-        judge_login(**{**LOGIN_FAULTS[second], **LOGIN_FAULTS[first]})
+        judge_with(second, first)
 
 
 @pytest.mark.parametrize("leaf", wire.TOKEN.refuses)
 def test_each_login_refusal_can_be_met(leaf: type[Refusal]) -> None:
     with pytest.raises(leaf):
-        judge_login(**LOGIN_FAULTS[leaf])
+        judge_with(leaf)
 
 
 def claims(**changed: Any) -> TokenClaims:

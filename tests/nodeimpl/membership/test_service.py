@@ -10,14 +10,18 @@ import pytest
 
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.store import Store
 from nodeimpl.membership.rules import Limits
 from nodeimpl.membership.service import Revoked
+from nodeimpl.membership.tries import Tries
 from opkit.client.node import NodeClient
 from opkit.proof import jws
 from opkit.proof.keys import Identity
 from opkit.proof.membership import fold_member
 from opkit.wire import membership as wire
+from opkit.wire.base import b64encode
 from opkit.wire.endpoint import Scope
+from opkit.wire.errors import Refusal
 from opkit.wire.gateway import RateExceeded, TokenRejected
 from opkit.wire.membership import (
     CHALLENGE,
@@ -172,6 +176,114 @@ def test_a_challenge_is_answered_once_even_after_a_restart(doorstep: Any) -> Non
             assert (await nobody.call(TOKEN, AskToken(login=unused))).member_id == "mill/ana"
 
     run(story())
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a node does that costs something, in order: signatures checked, reads, writes."""
+    done: list[str] = []
+    verify, read, write = jws.verify_signature, Store.read, Store.write
+
+    def verified(*given: Any, **named: Any) -> None:
+        done.append("signature")
+        verify(*given, **named)
+
+    async def reading(store: Store, work: Any) -> Any:
+        done.append("read")
+        return await read(store, work)
+
+    async def writing(store: Store, work: Any) -> Any:
+        done.append("write")
+        return await write(store, work)
+
+    monkeypatch.setattr(jws, "verify_signature", verified)
+    monkeypatch.setattr(Store, "read", reading)
+    monkeypatch.setattr(Store, "write", writing)
+    return done
+
+
+async def refused_login(client: NodeClient, login: str) -> type[Exception]:
+    with pytest.raises(Refusal) as refused:
+        await client.call(TOKEN, AskToken(login=login))
+    return type(refused.value)
+
+
+def forged(login: str) -> str:
+    """Return the same login with another signature."""
+    said, _, _ = login.rpartition(".")
+    return f"{said}.{b64encode(bytes(64))}"
+
+
+def test_a_bogus_login_costs_the_node_a_mac_and_a_real_challenge_three_signatures(
+    doorstep: Any, steps: list[str]
+) -> None:
+    async def story() -> None:
+        ana, limits = doorstep.people.members["mill/ana"], Limits(challenge_tries_max=3)
+        async with doorstep.node(member_limits=limits) as node, node.client() as nobody:
+            good = await signed_login(node, nobody, ana)
+            made_up = await signed_login(node, nobody, ana, challenge="1.AAAA.AAAA")
+            steps.clear()
+            assert await refused_login(nobody, "no.login.atall") is wire.LoginRejected
+            assert await refused_login(nobody, made_up) is wire.ChallengeRejected
+            assert steps == [], "a MAC, and nothing else"
+            for _ in range(5):
+                await refused_login(nobody, forged(good))
+            assert steps == ["signature"] * limits.challenge_tries_max
+            assert await refused_login(nobody, good) is wire.ChallengeRejected, "it is used up"
+
+    run(story())
+
+
+def test_a_stranger_with_a_key_of_their_own_never_reaches_the_writer(
+    doorstep: Any, steps: list[str]
+) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node, node.client() as nobody:
+            login = await signed_login(node, nobody, Identity.generate())
+            steps.clear()
+            assert await refused_login(nobody, login) is wire.MemberUnknown
+            assert steps == ["signature", "read"]
+
+    run(story())
+
+
+def test_what_is_refused_takes_the_same_steps_whether_the_key_is_a_members_or_not(
+    doorstep: Any, steps: list[str]
+) -> None:
+    """Who does not hold a key learns nothing of whose it is, from answers or from their time."""
+
+    async def story() -> None:
+        ana, stranger = doorstep.people.members["mill/ana"], Identity.generate()
+        taken: list[list[str]] = []
+        said: list[list[type[Exception]]] = []
+        async with doorstep.node() as node, node.client() as nobody:
+            for who in (ana, stranger):
+                steps.clear()
+                login = await signed_login(node, nobody, who)
+                assert steps == [], "a challenge is made for anybody, and nobody is looked up"
+                lapsed = await signed_login(node, nobody, who, challenge="1.AAAA.AAAA")
+                refusals = [await refused_login(nobody, each) for each in (forged(login), lapsed)]
+                said.append(refusals)
+                taken.append(list(steps))
+        assert said[0] == said[1] == [wire.LoginRejected, wire.ChallengeRejected]
+        assert taken[0] == taken[1] == ["signature"]
+
+    run(story())
+
+
+def test_tries_are_counted_in_bounded_memory() -> None:
+    tries = Tries(tries_max=1, challenges_max=2)
+    for nonce in ("a", "b"):
+        tries.take(nonce)
+        with pytest.raises(wire.ChallengeRejected, match="too often"):
+            tries.take(nonce)
+    tries.take("c")
+    tries.take("a")  # The oldest was forgotten; its signature is looked at once more.
+    for nonce in ("x", "y", "z"):
+        tries.use(nonce)
+    with pytest.raises(wire.ChallengeRejected, match="already used"):
+        tries.take("z")
+    tries.take("x")
 
 
 def test_a_login_of_another_type_or_for_another_place_is_refused(doorstep: Any) -> None:
