@@ -46,7 +46,7 @@ def write_config(
         "keystore": folder / "keystore.json",
         "key_file": folder / "keystore.key",
     }
-    lines = ["[node]", f"org = {_toml(org)}"]
+    lines = ["version = 1", "", "[node]", f"org = {_toml(org)}"]
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
     lines += ["", "[gateway]", f"port = {port}"]
     lines += ["", "[compute]", f"workers = {workers}"]

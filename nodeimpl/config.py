@@ -6,11 +6,12 @@ is started. Limits of the domains may be lowered here and never raised.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,10 +21,14 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from opkit.wire.base import Did, MemberId, Slug
 
 CONFIG_BYTES_MAX = 262_144
+
+CONFIG_VERSION = 1
+"""The newest form of the file that is known here. A file that says none is of version 1."""
 
 
 _PASSWORD = re.compile(r"(?<=://)([^/?#@]*?):[^/?#]*@|(?<=[?&]password=)[^&#]*")
@@ -37,17 +42,20 @@ def masked_url(url: str) -> str:
 class ConfigError(Exception):
     """The configuration cannot be used. `problems` are (key path, what is wrong), all of them."""
 
-    def __init__(self, where: str, problems: tuple[tuple[str, str], ...]) -> None:
-        """Keep the file's name and its problems."""
+    def __init__(
+        self, where: str, problems: tuple[tuple[str, str], ...], *, hint: str = ""
+    ) -> None:
+        """Keep the file's name, its problems, and what helps where they do not say it."""
         super().__init__(where, problems)
         self.where = where
         self.problems = problems
+        self.hint = hint
 
     def __str__(self) -> str:
         """Return one line per problem."""
         lines = [f"{self.where}: {len(self.problems)} problem(s)"]
         lines += [f"  {path}: {why}" for path, why in self.problems]
-        return "\n".join(lines)
+        return "\n".join(lines) + (f" (hint: {self.hint})" if self.hint else "")
 
 
 class Section(BaseModel):
@@ -157,7 +165,7 @@ class LogSection(Section):
 
 
 class NodeConfig(Section):
-    """The whole configuration of one node."""
+    """The whole configuration of one node; `version` is that of the file's form."""
 
     node: NodeSection
     gateway: GatewaySection = GatewaySection()
@@ -169,6 +177,7 @@ class NodeConfig(Section):
     def store_url(self) -> str:
         """Return the database's URL, the default being SQLite in the node's folder."""
         return self.store.url or f"sqlite:///{self.node.folder / 'node.db'}"
+    version: Annotated[int, Field(strict=True, ge=1, le=CONFIG_VERSION)] = CONFIG_VERSION
 
     @classmethod
     def parse(cls, text: str, *, where: str) -> Self:
@@ -179,23 +188,25 @@ class NodeConfig(Section):
             where: the file's name, for messages.
 
         Raises:
-            ConfigError: not TOML; or keys unknown, missing or out of range, all of them at once.
+            ConfigError: not TOML; of a newer version; or keys unknown, missing or out of range, all
+                of them at once.
         """
         try:
-            return cls.model_validate(tomllib.loads(text))
+            said = tomllib.loads(text)
         except tomllib.TOMLDecodeError as bad:
             raise ConfigError(where, (("(file)", str(bad)),)) from bad
         except ValidationError as bad:
-            problems = tuple(
-                (".".join(str(part) for part in error["loc"]), error["msg"])
-                for error in bad.errors(include_url=False, include_context=False)
-            )
+            found = bad.errors(include_url=False, include_context=False)
+            problems = tuple(_problem(cls, error["loc"], error) for error in found)
             raise ConfigError(where, problems) from bad
 
 
 def load_config(path: Path) -> NodeConfig:
     """Return the configuration in the file `path`.
 
+        _check_version(said, where)
+        try:
+            return cls.model_validate(said)
     Raises:
         ConfigError: the file cannot be read, or as `NodeConfig.parse`.
     """
@@ -204,5 +215,42 @@ def load_config(path: Path) -> NodeConfig:
             raise ConfigError(str(path), (("(file)", f"larger than {CONFIG_BYTES_MAX} bytes"),))
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as bad:
+def _check_version(said: dict[str, Any], where: str) -> None:
+    """Refuse a file of a newer version before its keys are judged: they may mean something else."""
+    version = said.get("version")
+    if isinstance(version, int) and version > CONFIG_VERSION:
+        why = f"{version} is newer than this node knows, which is {CONFIG_VERSION}"
+        raise ConfigError(
+            where,
+            (("version", why),),
+            hint="run the version of opkit that the file was written for, or write it anew",
+        )
+
+
+def _problem(
+    of: type[BaseModel], loc: tuple[int | str, ...], error: ErrorDetails
+) -> tuple[str, str]:
+    """Return the path of a key and what is wrong with it: of an unknown one, what was meant."""
+    path = ".".join(str(part) for part in loc)
+    if error["type"] != "extra_forbidden":
+        return path, error["msg"]
+    known = list(_section(of, loc[:-1]).model_fields)
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    meant = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+    return path, f"unknown key; {meant}"
+
+
+def _section(of: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the section at a path below `of`; a number is a place in a list of sections."""
+    for part in loc:
+        if isinstance(part, str):
+            annotation = of.model_fields[part].annotation
+            inner = [annotation, *get_args(annotation)]
+            of = next(
+                kind for kind in inner if isinstance(kind, type) and issubclass(kind, Section)
+            )
+    return of
+
+
         raise ConfigError(str(path), (("(file)", str(bad)),)) from bad
     return NodeConfig.parse(text, where=str(path))

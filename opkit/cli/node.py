@@ -187,7 +187,12 @@ def _take_genesis(folder: Path, source: Path, *, org: str, identity: Identity) -
 def _config(folder: Path, org: str, peers: list[str]) -> str:
     import json
 
-    lines = ["# A node of a cooperative network. Unknown keys are errors.", "", "[node]"]
+    lines = [
+        "# A node of a cooperative network. Unknown keys are errors.",
+        "version = 1",
+        "",
+        "[node]",
+    ]
     lines.append(f"org = {json.dumps(org)}")
     for key, name in (
         ("folder", "data"),

@@ -106,3 +106,42 @@ def test_a_configuration_is_printed_without_its_password_and_used_with_it(tmp_pa
     for shown in (repr(config), str(config), config.model_dump_json(), str(config.model_dump())):
         assert "secret" not in shown
     assert "u:***@h/db" in config.model_dump_json()
+
+
+def test_a_file_of_a_newer_version_is_refused_by_its_number_and_for_nothing_else() -> None:
+    """Its keys may mean something else, so what is wrong with them is not said."""
+    with pytest.raises(ConfigError) as caught:
+        NodeConfig.parse("version = 2\n[gatehouse]\n", where="node.toml")
+    assert caught.value.problems == (("version", "2 is newer than this node knows, which is 1"),)
+    assert str(caught.value).endswith(f" (hint: {caught.value.hint})")
+    assert "run the version of opkit" in caught.value.hint
+
+
+def test_a_file_that_says_no_version_or_this_one_is_read() -> None:
+    assert NodeConfig.parse(GOOD, where="n").version == 1
+    assert NodeConfig.parse(f"version = 1\n{GOOD}", where="n").version == 1
+    for bad in ('"one"', "0", "true", "1.5"):
+        with pytest.raises(ConfigError, match="version"):
+            NodeConfig.parse(f"version = {bad}\n{GOOD}", where="n")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "why"),
+    [
+        ("[gatway]\n", "gatway", "did you mean 'gateway'?"),
+        ("[gateway]\nprot = 1\n", "gateway.prot", "did you mean 'port'?"),
+        ("[compute]\nworker = 1\n", "compute.worker", "did you mean 'workers'?"),
+        (
+            '[[p2p.peers]]\ndid = "did:key:z6Mk"\naddreses = ["x"]\n',
+            "p2p.peers.0.addreses",
+            "did you mean 'addresses'?",
+        ),
+        ("[log]\nzzz = 1\n", "log.zzz", "known here: level"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_one_that_was_meant(
+    text: str, path: str, why: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        NodeConfig.parse(GOOD + text, where="node.toml")
+    assert dict(caught.value.problems)[path].startswith(f"unknown key; {why}")
