@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nodeimpl.compute import store as table
+from nodeimpl.compute.pace import Pace
 from nodeimpl.compute.parts import Crew, Parts, Progress, cancelled
 from nodeimpl.compute.rules import (
     ManifestCase,
@@ -92,10 +93,12 @@ class Executor:
         """Use these parts; `end_local` is set by the service."""
         self.progress = Progress(waiters_max=parts.limits.waiters_max)
         self.end_local: EndLocal | None = None
+        self.pace = Pace(slots=parts.sandbox.slots)
         self._parts = parts
         self._supply = supply
         self._live: dict[RecordId, _Live] = {}
         self._ended = asyncio.Event()
+        self.ends = dict.fromkeys([each.value for each in Outcome] + ["refused"], 0)
         self._crew = Crew()
 
     async def run(self) -> None:
@@ -145,6 +148,7 @@ class Executor:
         taken = None
         if manifest is not None:
             taken = table.job_of(tx, member_id=manifest.member_id, task_id=manifest.task_id)
+        limits, jobs = self._parts.limits, table.count_jobs(tx)
         offer = Offer(
             case=ManifestCase(
                 manifest=manifest,
@@ -155,10 +159,12 @@ class Executor:
             ),
             me=self._parts.me,
             jobs_of_submitter=table.count_jobs(tx, manifest.member_id) if manifest else 0,
-            jobs=table.count_jobs(tx),
+            jobs=jobs,
+            wait_ms=self.pace.wait_ms(jobs),
+            crowded=self.is_crowded(jobs),
             ready=self._crew.runs,
         )
-        manifest = judge_offer(offer, self._parts.limits, self._parts.policy)
+        manifest = judge_offer(offer, limits, self._parts.policy)
         if taken is not None:
             standing = table.job(tx, taken)
             assert standing is not None, "the index and the row are one"
@@ -181,6 +187,20 @@ class Executor:
         table.add_job(tx, row)
         tx.after_commit(lambda: self._begin(row, manifest))
         return row
+
+    def is_crowded(self, jobs: int) -> bool:
+        """Return whether one more than so many jobs would wait for too long; ask before each.
+
+        Args:
+            jobs: how many are under way, or will be before that one.
+        """
+        limits = self._parts.limits
+        if jobs >= limits.queue_max:
+            return True
+        crowded = self.pace.is_crowded(
+            jobs, wait_ms_max=limits.wait_ms_max, burst_ms_max=limits.burst_ms_max
+        )
+        return crowded and jobs >= limits.queue_short
 
     def catch_up(self, tx: Tx, row: table.JobRow) -> None:
         """Tell the submitter's side of this node of a job that had ended before it was theirs."""
@@ -222,6 +242,7 @@ class Executor:
         if row.cancelling:
             live.cancelled.set()
         self._live[row.manifest_hash] = live
+        self.pace.began(len(self._live))
         live.task = self._crew.begin(lambda: self._see_through(live), name=f"job {row.task_id}")
 
     async def _see_through(self, live: _Live) -> None:
@@ -231,6 +252,7 @@ class Executor:
             await self._record(live, ended)
         finally:
             del self._live[live.row.manifest_hash]
+            self.pace.ended(len(self._live))
             self._ended.set()
         self.progress.end(live.row.manifest_hash)
 
@@ -341,6 +363,7 @@ class Executor:
             except StoreBusy:
                 await asyncio.sleep(backoff_ms(attempt) / 1000)
             else:
+                self.ends["refused" if ended.result is None else ended.result.outcome.value] += 1
                 return
         # After a day the job stays open in the store: it runs again after the next start.
 

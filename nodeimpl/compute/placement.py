@@ -105,6 +105,11 @@ class Placement:
         self._live[row.task_id] = live
         self._crew.begin(lambda: self._drive(live), name=f"task {row.task_id}")
 
+    @property
+    def tasks(self) -> int:
+        """How many tasks are placed elsewhere or look for a place, in this process."""
+        return len(self._live)
+
     def cancel(self, tx: Tx, row: table.Task) -> table.Task:
         """Note that a task shall end; a final one stays as it is. Return what stands."""
         if row.state in FINAL:

@@ -15,7 +15,7 @@ def routes(compute: Compute) -> list[Route]:
         serve(wire.LIST_MODULES, compute.list_modules),
         serve(wire.PUT_BLOB, compute.put_blob, prepare=compute.stage_blob),
         answer(wire.GET_BLOB, compute.get_blob),
-        serve(wire.SUBMIT, compute.submit),
+        serve(wire.SUBMIT, compute.submit, prepare=compute.admit),
         answer(wire.GET_TASK, compute.get_task),
         serve(wire.CANCEL, compute.cancel),
     ]

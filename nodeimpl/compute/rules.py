@@ -45,7 +45,11 @@ class Limits:
         skew_ms_max: how far in the future a manifest may have been issued.
         unfinished_per_submitter_max: tasks of one member under way at their own node.
         jobs_per_submitter_max: tasks of one member under way at this executor.
-        queue_max: tasks under way at this executor, and as many at the submitters' node.
+        queue_max: tasks under way at this executor.
+        queue_short: so many are taken however long each takes.
+        wait_ms_max: how long a task may have to wait for a worker where the queue stands.
+        burst_ms_max: how long the wait may be longer than that before tasks are refused.
+        placing_max: tasks of this node's members that run elsewhere or look for an executor.
         placement_ms_max: how long a task waits for an executor that takes it.
         silence_ms_max: how long an executor may be silent before `any` moves on to another.
         offers_max: how many executors are tried for one task.
@@ -65,7 +69,11 @@ class Limits:
     output_bytes_max: int = 8_388_608
     unfinished_per_submitter_max: int = 256
     jobs_per_submitter_max: int = 64
-    queue_max: int = 256
+    queue_max: int = 1_024
+    queue_short: int = 64
+    wait_ms_max: int = 1_500
+    burst_ms_max: int = 1_000
+    placing_max: int = 1_024
     placement_ms_max: int = 5_000
     silence_ms_max: int = 10_000
     offers_max: int = 32
@@ -113,6 +121,7 @@ class Submission:
         input_kept: whether the input is kept here already.
         unfinished: how many tasks of this member are under way.
         storage_full_at: the quota, if the input did not fit it.
+        placing: how many tasks run elsewhere or look for an executor, if it is to be one of them.
     """
 
     case: ManifestCase
@@ -121,6 +130,7 @@ class Submission:
     input_kept: bool
     unfinished: int
     storage_full_at: int | None = None
+    placing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +141,8 @@ class Offer:
         me: this executor's DID.
         jobs_of_submitter: how many of the member's tasks are under way here.
         jobs: how many tasks are under way here in all.
+        wait_ms: how long one more is expected to wait for a worker.
+        crowded: whether there are too many, or that has been too long for too long.
         storage_full_at: the quota, if an inline input did not fit it.
         ready: whether workers run.
     """
@@ -139,6 +151,8 @@ class Offer:
     me: Did
     jobs_of_submitter: int
     jobs: int
+    wait_ms: int = 0
+    crowded: bool = False
     storage_full_at: int | None = None
     ready: bool = True
 
@@ -169,6 +183,7 @@ def judge_submission(asked: Submission, limits: Limits) -> Manifest:
         BlobUnknown: no inline input, and none of this name is kept.
         QuotaExceeded: too many of this member's tasks are under way.
         StorageFull: the input does not fit.
+        QueueFull: it is for another node, and too many are already.
     """
     manifest = _verified(asked.case)
     if manifest.member_id != asked.sender:
@@ -182,6 +197,8 @@ def judge_submission(asked: Submission, limits: Limits) -> Manifest:
         raise QuotaExceeded(limit=limits.unfinished_per_submitter_max)
     if asked.storage_full_at is not None:
         raise StorageFull(limit_bytes=asked.storage_full_at)
+    if asked.case.taken_hash is None and asked.placing >= limits.placing_max:
+        raise QueueFull(limit=limits.placing_max)
     return manifest
 
 
@@ -198,7 +215,7 @@ def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
         TaskConflict: the task id was used for another manifest.
         SubmitterNotAccepted: the policy does not name the member or their coop.
         QuotaExceeded: too many of this member's tasks are under way here.
-        QueueFull: too many tasks are under way here.
+        QueueFull: too many tasks are under way here, or it would have to wait for too long.
         StorageFull: the input does not fit.
         ExecutorUnavailable: no worker runs.
     """
@@ -210,13 +227,27 @@ def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
         raise SubmitterNotAccepted(member_id=manifest.member_id)
     if asked.case.taken_hash is None and asked.jobs_of_submitter >= limits.jobs_per_submitter_max:
         raise QuotaExceeded(limit=limits.jobs_per_submitter_max)
-    if asked.case.taken_hash is None and asked.jobs >= limits.queue_max:
-        raise QueueFull(limit=limits.queue_max)
+    if asked.case.taken_hash is None:
+        _judge_room(asked, manifest, limits)
     if asked.storage_full_at is not None:
         raise StorageFull(limit_bytes=asked.storage_full_at)
     if not asked.ready:
         raise ExecutorUnavailable(executor=asked.me)
     return manifest
+
+
+def _judge_room(asked: Offer, manifest: Manifest, limits: Limits) -> None:
+    """Pass a task that will begin soon; say no now rather than when its time has run out.
+
+    Raises:
+        QueueFull: it would expire before it begins, or there is a crowd; as many as `queue_short`
+            are taken in any case.
+    """
+    too_late = asked.case.now_ms + asked.wait_ms >= manifest.expires_at_ms
+    if asked.jobs >= limits.queue_max:
+        raise QueueFull(limit=limits.queue_max)
+    if asked.jobs >= limits.queue_short and (too_late or asked.crowded):
+        raise QueueFull(limit=asked.jobs)
 
 
 def _verified(case: ManifestCase) -> Manifest:

@@ -21,7 +21,7 @@ from nodeimpl.compute.rules import (
 )
 from nodeimpl.compute.sandbox import Sandbox, SandboxBusy
 from nodeimpl.compute.supply import EMPTY, Supply
-from nodeimpl.compute.verdicts import Signed, read_manifest
+from nodeimpl.compute.verdicts import Signed, claimed_executor, read_manifest
 from nodeimpl.compute.views import task_view
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.blobs import BlobStore
@@ -203,11 +203,23 @@ class Compute:
             raise wire.BlobUnknown(cid=ask.cid)
         return wire.BlobContent(content=found)
 
+    async def admit(self, ask: wire.SubmitTask, caller: Caller | None) -> None:
+        """Say no to a task that would have to wait for too long, before anything is done for it.
+
+        What is on its way to the store counts as work ahead, for each of that takes about as long.
+
+        Raises:
+            QueueFull: nobody but this node may run it, and its queue stands.
+        """
+        ahead = self.executor.jobs + self.parts.store.figures().waiting
+        if self.executor.is_crowded(ahead) and self._only_here(claimed_executor(ask.manifest)):
+            raise wire.QueueFull(limit=ahead)
+
     def submit(self, tx: Tx, ask: wire.SubmitTask, caller: Caller | None, _: None) -> wire.TaskView:
         """Take a task on, and run it here at once if here is where it belongs.
 
         Raises:
-            Refusal: as `judge_submission` says.
+            Refusal: as `judge_submission` says; QueueFull.
         """
         parts = self.parts
         signed = read_manifest(
@@ -252,6 +264,9 @@ class Compute:
             inline_hash=None if ask.input_inline is None else cid_of(ask.input_inline),
             input_kept=manifest is not None and self._is_kept(tx, manifest.input_hash),
             unfinished=table.count_tasks(tx, caller.member_id),
+            placing=0
+            if manifest is None or self._only_here(manifest.aud)
+            else self.placement.tasks,
         )
 
     def _may_execute(self, aud: str) -> bool:
@@ -261,6 +276,10 @@ class Compute:
         if cid == EMPTY or self.parts.blobs.size(cid) is not None:
             return True
         return table.content(tx, cid) is not None
+
+    def _only_here(self, aud: str) -> bool:
+        """Return whether nobody but this node can run a task now."""
+        return aud == self.parts.me or (aud == ANY_EXECUTOR and not self.parts.network.connected())
 
     def _accept(self, tx: Tx, signed: Signed, manifest: wire.Manifest) -> table.Task:
         row = table.Task(
@@ -294,13 +313,20 @@ class Compute:
         """Take a task here in the transaction that accepts it, if nobody is less loaded.
 
         That saves a commit. What stands against it, stands against the ordinary way too, which
-        finds it and says so.
+        finds it and says so; but that there is no room is said at once, and nothing is kept.
+
+        Raises:
+            QueueFull: nobody else may take it, and there is no room here.
         """
-        is_named = manifest.aud == self.parts.me
-        if not is_named and (manifest.aud != ANY_EXECUTOR or self.executor.jobs > 0):
+        only_here = self._only_here(manifest.aud)
+        if not only_here and (manifest.aud != ANY_EXECUTOR or self.executor.jobs > 0):
             return row
         try:
             job = self.executor.take(tx, signed, origin=self.parts.me)
+        except wire.QueueFull:
+            if only_here:
+                raise
+            return row
         except Refusal:
             return row
         placed = record_placed(tx, row, self.parts.me)

@@ -50,6 +50,14 @@ def read_manifest(
     return Signed(token=token, manifest=manifest, manifest_hash=manifest_hash)
 
 
+def claimed_executor(token: Jws) -> str:
+    """Return which executor a manifest names, UNVERIFIED; empty if it is no manifest at all."""
+    try:
+        return str(jws.peek(token).payload.get("aud"))
+    except ProofError:
+        return ""
+
+
 def _newest(
     known: Member | None, member_id: str, records: tuple[Jws, ...], genesis: GenesisView
 ) -> Member:

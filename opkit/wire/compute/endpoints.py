@@ -11,6 +11,7 @@ from opkit.wire.compute.refusals import (
     ManifestRejected,
     ModuleInvalid,
     ModuleUnknown,
+    QueueFull,
     QuotaExceeded,
     StorageFull,
     SubmitterMismatch,
@@ -111,6 +112,7 @@ SUBMIT = Endpoint(
         BlobUnknown,
         QuotaExceeded,
         StorageFull,
+        QueueFull,
     ),
 )
 

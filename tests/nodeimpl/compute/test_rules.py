@@ -94,6 +94,7 @@ SUBMISSION_BREAKS: dict[type[Refusal], Callable[[Any], Any]] = {
     wire.BlobUnknown: lambda ask: replace(ask, inline_hash=None),
     wire.QuotaExceeded: lambda ask: replace(ask, unfinished=LIMITS.unfinished_per_submitter_max),
     wire.StorageFull: lambda ask: replace(ask, storage_full_at=5),
+    wire.QueueFull: lambda ask: replace(ask, placing=LIMITS.placing_max),
 }
 
 OFFER_BREAKS: dict[type[Refusal], Callable[[Any], Any]] = {
@@ -159,6 +160,31 @@ def test_offers_are_refused_in_the_declared_order(
     both = OFFER_BREAKS[first](OFFER_BREAKS[second](OFFER))
     with pytest.raises(first):
         judge_offer(both, LIMITS, POLICY)
+
+
+MANY = LIMITS.queue_short
+
+
+@pytest.mark.parametrize(
+    ("asked", "full"),
+    [
+        (replace(OFFER, jobs=MANY - 1, wait_ms=10**9, crowded=True), False),
+        (replace(OFFER, jobs=MANY, crowded=True), True),
+        (replace(OFFER, jobs=MANY, wait_ms=LIMITS.wait_ms_max * 2), False),
+        (replace(OFFER, jobs=MANY, wait_ms=MANIFEST.expires_at_ms - CASE.now_ms - 1), False),
+        (replace(OFFER, jobs=MANY, wait_ms=MANIFEST.expires_at_ms - CASE.now_ms), True),
+        (replace(OFFER, jobs=LIMITS.queue_max - 1), False),
+        (replace(OFFER, jobs=LIMITS.queue_max), True),
+    ],
+)
+def test_what_would_wait_for_too_long_is_refused_at_once(asked: Offer, full: bool) -> None:
+    if not full:
+        assert judge_offer(asked, LIMITS, POLICY) == MANIFEST
+        return
+    with pytest.raises(wire.QueueFull):
+        judge_offer(asked, LIMITS, POLICY)
+    again = replace(asked, case=replace(asked.case, taken_hash=HASH))
+    assert judge_offer(again, LIMITS, POLICY) == MANIFEST, "what is taken already is not refused"
 
 
 def test_an_offer_for_another_executor_is_rejected() -> None:

@@ -246,6 +246,41 @@ def test_a_member_has_so_many_tasks_under_way(in_town: InTown, module: Module) -
     in_town(story, RIVER, unfinished_per_submitter_max=2)
 
 
+def test_a_task_for_a_full_queue_is_refused_at_once_and_leaves_nothing(
+    in_town: InTown, module: Module
+) -> None:
+    async def story(town: Any) -> None:
+        await town.deploy(RIVER, module("spin"), member_id=MARA)
+        at = town.at[RIVER]
+        taken: list[wire.TaskView] = []
+        for n in range(8):
+            aud = at.did if n % 2 else "any"
+            manifest = town.manifest(MARA, module("spin"), b"", limits=ENDLESS, aud=aud)
+            if len(taken) < 4:
+                taken.append(await town.submit(RIVER, manifest, b"", member_id=MARA))
+                continue
+            with pytest.raises(wire.QueueFull):
+                await town.submit(RIVER, manifest, b"", member_id=MARA)
+        journal = await at.journal()
+        assert journal.count("compute.task-accepted") == 4
+        caller = at.caller(MARA, town.world.members[MARA].did)
+        with pytest.raises(wire.QueueFull):
+            await at.compute.admit(wire.SubmitTask(manifest=manifest), caller)
+        again = wire.SubmitTask(manifest=taken[0].manifest, input_inline=b"")
+        view = await at.store.write(lambda tx: at.compute.submit(tx, again, caller, None))
+        assert view.task_id == taken[0].task_id, "what is taken already is not refused"
+        for view in taken:
+            ask = wire.CancelTask(task_id=view.task_id)
+            await at.store.write(lambda tx, ask=ask: at.compute.cancel(tx, ask, caller, None))
+        for view in taken:
+            await town.result(RIVER, view.task_id, member_id=MARA)
+        later = town.manifest(MARA, module("spin"), b"", limits=ENDLESS)
+        await at.compute.admit(wire.SubmitTask(manifest=later), caller)
+        assert await town.submit(RIVER, later, b"", member_id=MARA)
+
+    in_town(story, RIVER, queue_max=4)
+
+
 def test_others_see_no_task_but_the_operator_does(in_town: InTown, module: Module) -> None:
     async def story(town: Any) -> None:
         await town.deploy(RIVER, module("upper"), member_id=MARA)

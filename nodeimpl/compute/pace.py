@@ -1,0 +1,82 @@
+"""How fast jobs end here, and so how long one more would wait: what early refusals are judged by.
+
+A queue that comes and goes is what queues are for; one that stands only makes everybody wait. So a
+burst is taken whole, and only once the wait has stayed too long for a while are new jobs refused,
+until the queue has drained to half. Source: RFC 8289 (controlled delay), from which the idea is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SAMPLE_S = 0.25
+"""How long ends are counted for one estimate."""
+
+
+class Pace:
+    """The time between two ends while all workers are busy, and since when the wait is too long.
+
+    Beginnings and ends are told by the event loop, questions are asked by the store's writer: each
+    writes fields of its own.
+    """
+
+    def __init__(self, *, slots: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        """Know nothing yet: the first estimate takes as many ends as there are in `SAMPLE_S`.
+
+        Args:
+            slots: how many jobs run at once.
+        """
+        self._slots = slots
+        self._now_s = now_s
+        self._gap_s = 0.0
+        self._sample: tuple[float, int] | None = None
+        self._last_s = 0.0
+        self._long_since_s: float | None = None
+        self._crowded = False
+
+    def began(self, jobs: int) -> None:
+        """Note that a job began to wait; `jobs` are under way now, with it."""
+        if jobs > self._slots and self._sample is None:
+            self._last_s = self._now_s()
+            self._sample = (self._last_s, 0)
+
+    def ended(self, jobs: int) -> None:
+        """Note that a job ended; `jobs` are still under way."""
+        if self._sample is None:
+            return
+        since, ends = self._sample[0], self._sample[1] + 1
+        self._last_s = self._now_s()
+        took = self._last_s - since
+        if took >= SAMPLE_S:
+            # The more ends there were, the less counts what was known before.
+            self._gap_s = (self._gap_s + took) / (1 + ends) if self._gap_s else took / ends
+            since, ends = self._last_s, 0
+        self._sample = (since, ends) if jobs > self._slots else None
+
+    def wait_ms(self, jobs: int) -> int:
+        """Return how long one more job would wait for a worker while `jobs` are under way."""
+        gap = self._gap_s
+        if self._sample is not None:
+            # Jobs that take longer than those before are noticed before the first of them ends.
+            gap = max(gap, self._now_s() - self._last_s - SAMPLE_S)
+        return int(max(0, jobs - self._slots) * gap * 1000)
+
+    def is_crowded(self, jobs: int, *, wait_ms_max: int, burst_ms_max: int) -> bool:
+        """Return whether the wait has been too long for too long; ask before each job.
+
+        Args:
+            jobs: how many are under way.
+            wait_ms_max: the longest wait of a queue that stands.
+            burst_ms_max: how long it may be longer.
+        """
+        wait_ms, now = self.wait_ms(jobs), self._now_s()
+        if wait_ms <= wait_ms_max:
+            self._long_since_s = None
+            self._crowded = self._crowded and wait_ms * 2 > wait_ms_max
+            return False
+        if self._long_since_s is None:
+            self._long_since_s = now
+        if (now - self._long_since_s) * 1000 >= burst_ms_max:
+            self._crowded = True
+        return self._crowded

@@ -1,0 +1,91 @@
+"""How long one more job would wait, and when that has been too long for too long."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodeimpl.compute.pace import SAMPLE_S, Pace
+
+LIMITS = {"wait_ms_max": 1_500, "burst_ms_max": 1_000}
+
+
+class Clock:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def busy(pace: Pace, clock: Clock, *, jobs: int, gap_s: float, ends: int) -> None:
+    """Have a queue of `jobs` stand while `ends` jobs end, `gap_s` apart."""
+    pace.began(jobs)
+    for _ in range(ends):
+        clock.now += gap_s
+        pace.ended(jobs)
+
+
+def paced(gap_s: float = 0.01) -> tuple[Pace, Clock]:
+    """Return a pace that has seen jobs end `gap_s` apart, and its clock."""
+    clock = Clock()
+    pace = Pace(slots=2, now_s=clock)
+    busy(pace, clock, jobs=100, gap_s=gap_s, ends=1 + int(4 * SAMPLE_S / gap_s))
+    return pace, clock
+
+
+def test_nothing_is_expected_of_jobs_that_nobody_saw_end() -> None:
+    pace = Pace(slots=2, now_s=Clock())
+    assert pace.wait_ms(1_000) == 0
+    assert not pace.is_crowded(1_000, **LIMITS)
+
+
+def test_the_wait_is_the_number_of_jobs_ahead_times_the_time_between_two_ends() -> None:
+    pace, _ = paced(0.01)
+    assert pace.wait_ms(102) == pytest.approx(1_000, rel=0.05)
+    assert pace.wait_ms(2) == 0
+
+
+def test_jobs_one_after_the_other_say_nothing_of_how_fast_many_are() -> None:
+    clock = Clock()
+    pace = Pace(slots=2, now_s=clock)
+    for _ in range(100):
+        pace.began(1)
+        clock.now += 1
+        pace.ended(0)
+    assert pace.wait_ms(1_000) == 0
+
+
+def test_another_speed_is_learnt_within_a_moment() -> None:
+    pace, clock = paced(2.0)
+    assert pace.wait_ms(102) == pytest.approx(200_000, rel=0.05)
+    busy(pace, clock, jobs=100, gap_s=0.005, ends=200)
+    assert pace.wait_ms(102) < 5_000
+
+
+def test_slow_jobs_are_noticed_before_the_first_of_them_ends() -> None:
+    pace, clock = paced(0.005)
+    pace.began(102)
+    clock.now += 10
+    assert pace.wait_ms(102) > 100_000
+
+
+def test_a_burst_is_taken_whole_and_a_queue_that_stands_is_not() -> None:
+    pace, clock = paced(0.01)
+    assert not pace.is_crowded(500, **LIMITS)
+    clock.now += 0.2
+    assert not pace.is_crowded(600, **LIMITS)
+    busy(pace, clock, jobs=600, gap_s=0.01, ends=100)
+    assert pace.is_crowded(500, **LIMITS)
+
+
+def test_a_crowd_is_one_until_it_has_drained_to_half() -> None:
+    pace, clock = paced(0.01)
+    assert not pace.is_crowded(500, **LIMITS)
+    busy(pace, clock, jobs=500, gap_s=0.01, ends=200)
+    assert pace.is_crowded(500, **LIMITS)
+    assert not pace.is_crowded(140, **LIMITS), "there is room for one more"
+    assert pace.is_crowded(170, **LIMITS), "but for no new burst"
+    assert not pace.is_crowded(60, **LIMITS)
+    assert not pace.is_crowded(500, **LIMITS), "the next burst is taken whole"
