@@ -35,6 +35,7 @@ from opkit.wire.compute import (
 STDIN = b"hello"
 TTL_MS = 600_000
 WAIT_MS = 20_000
+BEGIN_S = 1.0
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _ENDS = frozenset(state.value for state in FINAL)
 
@@ -173,7 +174,10 @@ def _told(end: str, *, accepted: bool, due: float) -> Told:
 
 
 async def keep_in_flight(lanes: Sequence[Lane], tasks: Sequence[Prepared]) -> list[Told]:
-    """Have each lane carry one task after the other until there are no more."""
+    """Have each lane carry one task after the other until there are no more.
+
+    They begin one by one within `BEGIN_S`: people do not all press a key in the same millisecond.
+    """
     left, told = iter(tasks), list[Told]()
 
     async def carry(lane: Lane) -> None:
@@ -183,6 +187,7 @@ async def keep_in_flight(lanes: Sequence[Lane], tasks: Sequence[Prepared]) -> li
     async with asyncio.TaskGroup() as group:
         for lane in lanes:
             group.create_task(carry(lane))
+            await asyncio.sleep(BEGIN_S / len(lanes))
     return told
 
 

@@ -44,7 +44,7 @@ class SandboxLimits:
     compile_cpu_s: int = 10
     compile_wall_ms: int = 40_000
     compile_memory_bytes: int = 512 * 2**20
-    compiles_waiting_max: int = 1_024
+    compiles_waiting_max: int = 128
     tasks_waiting_max: int = 1_024
     run_grace_ms: int = 1_000
     tasks_per_worker_max: int = 10_000

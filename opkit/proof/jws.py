@@ -89,8 +89,8 @@ def peek(token: str) -> Peek:
         ProofError: its shape, header members or payload's spelling are not those of a token.
     """
     header, body, _ = _parts(token)
-    claimed = _header_members(header)
-    return Peek(typ=claimed["typ"], kid=claimed["kid"], payload=parse_canonical(_bytes(body)))
+    typ, kid = _claims(header)
+    return Peek(typ=typ, kid=kid, payload=parse_canonical(_bytes(body)))
 
 
 def verify_by_author(token: str, *, typ: str, author: str, network: str | None, of: type[W]) -> W:
@@ -143,6 +143,13 @@ def _bytes(text: str) -> bytes:
 @lru_cache(maxsize=_HEADERS_MAX)
 def _header(did: Did, typ: str) -> str:
     return b64encode(canonical({"alg": ALG, "kid": did, "typ": typ}))
+
+
+@lru_cache(maxsize=_HEADERS_MAX)
+def _claims(header: str) -> tuple[str, Did]:
+    """Return type and signer of an unverified header; what is refused is not remembered."""
+    claimed = _header_members(header)
+    return claimed["typ"], claimed["kid"]
 
 
 def _header_members(header: str) -> dict[str, str]:
