@@ -79,16 +79,20 @@ class Cluster:
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def make(cls, folder: Path, *, settings: Mapping[str, str] | None = None) -> Cluster:
+    def make(
+        cls, folder: Path, *, settings: Mapping[str, str] | None = None, log_mb: int = 16
+    ) -> Cluster:
         """Make an empty server in `folder`, which must be new; `start` starts it.
+
+        Args:
+            log_mb: the size of one file of its write-ahead log: a power of two from 1.
 
         Raises:
             ClusterFailed: PostgreSQL is not installed, or refused to make one.
         """
         made = cls._beside(folder, dict(settings or {}))
-        made.call(
-            "initdb", "-D", made.data, "-A", "trust", "-U", made.owner, "-E", "UTF8", "--no-sync"
-        )
+        how = ("-A", "trust", "-U", made.owner, "-E", "UTF8", "--no-sync")
+        made.call("initdb", "-D", made.data, f"--wal-segsize={log_mb}", *how)
         return made
 
     @classmethod

@@ -31,7 +31,8 @@ class Servers:
 
     def make(self, **settings: str) -> Cluster:
         """Start a server with an empty database called `node`."""
-        made = Cluster.make(self.folder / f"s{len(self.all)}", settings={**CARELESS, **settings})
+        folder = self.folder / f"s{len(self.all)}"
+        made = Cluster.make(folder, settings={**CARELESS, **settings}, log_mb=1)
         self.all.append(made)
         made.start()
         made.create(DATABASE)
@@ -48,6 +49,11 @@ class Servers:
         look = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'"
         until(lambda: one.run(look) == [("sync",) if synchronous else ("async",)])
         return one, other
+
+    @staticmethod
+    def until(condition: Callable[[], bool]) -> None:
+        """Return once something is so."""
+        until(condition)
 
 
 @pytest.fixture
@@ -160,9 +166,3 @@ def text(plain: str, *names: str) -> Statement:
 def book() -> type[Book]:
     """A table of numbers, to be opened on a URL."""
     return Book
-
-
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Return once something is so."""
-    return until
