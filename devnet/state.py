@@ -35,6 +35,7 @@ from opkit.proof.genesis import GenesisView, read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.base import Did, MemberId, NetworkId, Slug, Text, TimeMs
 
+from opkit.wire.kept import HINT, Kept, is_newer
 STATE_BYTES_MAX = 1_048_576
 OPERATOR = "operator"
 """Under which name the devnet's keystore holds the operator's key; members stand by their id."""
@@ -78,7 +79,7 @@ class MemberState(_State):
     roles: tuple[Slug, ...]
 
 
-class DevnetState(_State):
+class DevnetState(Kept):
     """What the state file says: no key, but where `keystore` and `key_file` lie."""
 
     spec: DevnetSpec
@@ -261,7 +262,12 @@ def load_state_of(folder: Path) -> DevnetState:
         raise DevnetError(
             f"there is no devnet called {folder.name!r}", hint="start one: opkit devnet up"
         ) from None
-    except (OSError, ValidationError) as bad:
+    except ValidationError as bad:
+        # What a newer version made is whole, and not to be thrown away.
+        hint = HINT if is_newer(bad) else f"opkit devnet reset {folder.name}"
+        why = str(bad.errors(include_url=False, include_input=False)[0]["msg"])
+        raise DevnetError(f"{path} cannot be read: {why}", hint=hint) from bad
+    except OSError as bad:
         raise DevnetError(
             f"{path} cannot be read: {bad}", hint=f"opkit devnet reset {folder.name}"
         ) from bad

@@ -24,6 +24,9 @@ from opkit.wire.base import B64, Wire
 SECRET_BYTES = SecretBox.KEY_SIZE
 """The length of a random secret."""
 
+VERSION = 1
+"""The newest form of the envelope that is known here."""
+
 SEEDS_MAX = 1024
 
 _SeedName = Annotated[str, StringConstraints(min_length=1, max_length=130)]
@@ -76,12 +79,20 @@ def unseal(data: bytes, *, secret: bytes | str) -> dict[str, bytes]:
     """Return the seeds of a keystore by name.
 
     Raises:
-        ProofError: not a keystore, made for the other kind of secret, wrong secret, or damaged.
+        ProofError: of a newer version, not a keystore, made for the other kind of secret, wrong
+            secret, or damaged.
     """
+    said = parse_object(data)
+    version = said.get("v")
+    if isinstance(version, int) and version > VERSION:
+        raise ProofError(
+            f"the keystore is of version {version}, and this opkit knows up to {VERSION}: "
+            "a newer one wrote it"
+        )
     try:
-        envelope = _Envelope.model_validate(parse_object(data))
+        envelope = _Envelope.model_validate(said)
     except ValidationError as bad:
-        raise ProofError("not a keystore of this version") from bad
+        raise ProofError("not a keystore") from bad
     box = SecretBox(_key(secret, envelope.kdf))
     try:
         content = _Content.model_validate_json(box.decrypt(envelope.box))

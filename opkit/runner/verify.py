@@ -21,6 +21,7 @@ from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
 from opkit.story.record import FlowRecord, RunRecord
 from opkit.story.report import BlobRecord, ReceiptRecord
 from opkit.views.report import EVIDENCE_ID, embedded_evidence
+from opkit.wire.kept import why_unread
 
 SIGNATURE_BYTES_MAX = 300_000
 
@@ -63,7 +64,7 @@ def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> I
     try:
         run = RunRecord.model_validate_json(files[EVIDENCE])
     except (KeyError, ValidationError) as bad:
-        said = str(bad).split("\n", 1)[0]
+        said = why_unread(bad) if isinstance(bad, ValidationError) else f"there is no {bad}"
         yield Check(name="evidence", ok=False, expected="evidence of a run", actual=said)
         return
     yield _that("evidence adds up", run.consistent, "each ok follows from its markers")

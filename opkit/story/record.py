@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from opkit.story.report import Report
 from opkit.story.states import State
 from opkit.wire.base import Count, Did, NetworkId, Slug, Text, TimeMs, Wire
+from opkit.wire.kept import Kept
 from opkit.wire.network import EngineId
 
 FLOWS_MAX = 32
@@ -56,7 +57,7 @@ class FlowRecord(Report):
         return State.WAITING
 
 
-class RunRecord(Wire):
+class RunRecord(Kept):
     """A whole run.
 
     Attributes:

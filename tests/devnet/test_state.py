@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -125,6 +126,22 @@ def test_a_damaged_state_file_is_told_with_how_to_reset() -> None:
     with pytest.raises(DevnetError, match="cannot be read") as refused:
         load_state("t")
     assert "reset" in refused.value.hint
+
+
+def test_a_state_file_of_a_newer_version_is_refused_and_not_thrown_away() -> None:
+    """A devnet that a newer opkit made is whole: who is told to reset it would lose its keys."""
+    state = new_devnet()
+    path = state.folder / "state.json"
+    said = json.loads(path.read_text("utf-8"))
+    assert said["version"] == 1
+    path.write_text(json.dumps(said | {"version": 2, "more": 1}), "utf-8")
+    with pytest.raises(DevnetError, match="of version 2, and this opkit knows up to 1") as refused:
+        load_state("t")
+    assert "reset" not in refused.value.hint
+    assert "newer" in refused.value.hint
+    del said["version"]
+    path.write_text(json.dumps(said), "utf-8")
+    assert load_state("t") == state
 
 
 def test_a_state_file_of_no_plausible_size_is_not_read() -> None:

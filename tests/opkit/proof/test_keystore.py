@@ -115,3 +115,9 @@ def test_too_many_seeds_or_a_nameless_one_are_refused() -> None:
 def test_other_bytes_are_no_keystore(data: bytes) -> None:
     with pytest.raises(ProofError):
         unseal(data, secret=KEY)
+
+
+def test_a_keystore_of_a_newer_version_is_refused_by_its_number() -> None:
+    newer = canonical({**json.loads(seal(SEEDS, secret=KEY)), "v": 2, "kdf": {"name": "later"}})
+    with pytest.raises(ProofError, match="of version 2, and this opkit knows up to 1: a newer"):
+        unseal(newer, secret=KEY)

@@ -113,6 +113,18 @@ def test_evidence_that_does_not_add_up_fails_although_it_is_signed(
     assert "evidence adds up" in failures(verify_folder(path, genesis=made_world.view))
 
 
+def test_evidence_of_a_newer_version_is_refused_by_its_number(folder, made_world):
+    said = json.loads((folder / EVIDENCE).read_text())
+    assert said["version"] == 1
+    (folder / EVIDENCE).write_text(json.dumps(said | {"version": 2, "more": 1}))
+    sign_folder(folder, RunRecord.model_validate(said), operator=made_world.operator)
+
+    (failed,) = verify_folder(folder, genesis=made_world.view).failures
+
+    assert failed.name == "evidence"
+    assert failed.actual.startswith("it is of version 2, and this opkit knows up to 1 (run the")
+
+
 def test_a_page_that_shows_other_evidence_fails_although_it_is_signed(folder, made_world):
     said = json.loads((folder / EVIDENCE).read_text())
     said["seed"] = 8

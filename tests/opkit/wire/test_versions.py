@@ -40,7 +40,7 @@ SIGNED_IN = (backup, compute, genesis, journal, membership, network, report)
 FILES = {"ReceiptBundle", "EntryProof"}
 """Types that travel as files: all that is believed of them is signed. They are refused as asks are:
 who has an older opkit is told so, and not shown half of a proof."""
-BASES = {"Event"}
+BASES = {"Event", "Kept"}
 """Types that nothing is of: their subclasses are of a kind."""
 
 
