@@ -137,6 +137,16 @@ class StoreSection(Section):
         return masked_url(url)
 
 
+class HistorySection(Section):
+    """How much of the journal is kept at least; 0 does not count, and with both 0 all is kept.
+
+    What is older and beyond that many goes behind a signed checkpoint (ADR 0021).
+    """
+
+    keep_entries: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    keep_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+
+
 class ComputeSection(Section):
     """Whose tasks this node runs, and how many at once.
 
@@ -167,17 +177,18 @@ class LogSection(Section):
 class NodeConfig(Section):
     """The whole configuration of one node; `version` is that of the file's form."""
 
+    version: Annotated[int, Field(strict=True, ge=1, le=CONFIG_VERSION)] = CONFIG_VERSION
     node: NodeSection
     gateway: GatewaySection = GatewaySection()
     p2p: P2pSection = P2pSection()
     store: StoreSection = StoreSection()
+    history: HistorySection = HistorySection()
     compute: ComputeSection = ComputeSection()
     log: LogSection = LogSection()
 
     def store_url(self) -> str:
         """Return the database's URL, the default being SQLite in the node's folder."""
         return self.store.url or f"sqlite:///{self.node.folder / 'node.db'}"
-    version: Annotated[int, Field(strict=True, ge=1, le=CONFIG_VERSION)] = CONFIG_VERSION
 
     @classmethod
     def parse(cls, text: str, *, where: str) -> Self:
@@ -195,26 +206,15 @@ class NodeConfig(Section):
             said = tomllib.loads(text)
         except tomllib.TOMLDecodeError as bad:
             raise ConfigError(where, (("(file)", str(bad)),)) from bad
+        _check_version(said, where)
+        try:
+            return cls.model_validate(said)
         except ValidationError as bad:
             found = bad.errors(include_url=False, include_context=False)
             problems = tuple(_problem(cls, error["loc"], error) for error in found)
             raise ConfigError(where, problems) from bad
 
 
-def load_config(path: Path) -> NodeConfig:
-    """Return the configuration in the file `path`.
-
-        _check_version(said, where)
-        try:
-            return cls.model_validate(said)
-    Raises:
-        ConfigError: the file cannot be read, or as `NodeConfig.parse`.
-    """
-    try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError(str(path), (("(file)", f"larger than {CONFIG_BYTES_MAX} bytes"),))
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as bad:
 def _check_version(said: dict[str, Any], where: str) -> None:
     """Refuse a file of a newer version before its keys are judged: they may mean something else."""
     version = said.get("version")
@@ -252,5 +252,16 @@ def _section(of: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]
     return of
 
 
+def load_config(path: Path) -> NodeConfig:
+    """Return the configuration in the file `path`.
+
+    Raises:
+        ConfigError: the file cannot be read, or as `NodeConfig.parse`.
+    """
+    try:
+        if path.stat().st_size > CONFIG_BYTES_MAX:
+            raise ConfigError(str(path), (("(file)", f"larger than {CONFIG_BYTES_MAX} bytes"),))
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as bad:
         raise ConfigError(str(path), (("(file)", str(bad)),)) from bad
     return NodeConfig.parse(text, where=str(path))
