@@ -10,6 +10,7 @@ from typing import Any
 
 from devnet.forks import ForkServer
 from devnet.reaper import Child, Reaper
+from nodeimpl.kernel.rotation import shift_if_full
 
 
 async def fork_with_channel(
@@ -32,6 +33,7 @@ async def fork_with_channel(
     Raises:
         ForkFailed: it was not forked.
     """
+    shift_if_full(log)
     ours, theirs = socket.socketpair()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

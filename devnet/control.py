@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from devnet.grants import read_owner_token
-from devnet.state import DevnetError
+from devnet.state import DevnetError, system_hint
 
 LINE_BYTES_MAX = 1_048_576
 """The longest line in either direction; a federation's status has some 20 kB."""
@@ -96,6 +96,8 @@ class ControlServer:
             return {"ok": await self._handle(ask)}
         except DevnetError as refused:
             return {"error": str(refused), "hint": refused.hint}
+        except OSError as failed:
+            return {"error": f"the system refused: {failed}", "hint": system_hint(failed)}
 
 
 async def ask_supervisor(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devnet.databases import node_url
 from devnet.reaper import Child
-from devnet.state import DevnetError, DevnetState, node_folder
+from devnet.state import DevnetError, DevnetState, node_folder, system_hint
 from opkit import home
 
 READY_BYTES_MAX = 65_536
 LOOK_EVERY_MS = 10
+ROOM_BYTES_MIN = 2**20
+"""Below this much room a node that did not start is taken to have had none."""
+STOP_MS = 5_000
+"""How long a node's running tasks may take to end when it is stopped or restarted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,8 @@ def write_config(
     }
     lines = ["version = 1", "", "[node]", f"org = {_toml(org)}"]
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
+    lines += [f"stop_ms = {stop_ms(state)}"]
+    lines += ["", "[log]", f"file = {_toml(str(folder / 'node.log'))}"]
     lines += ["", "[gateway]", f"port = {port}"]
     lines += ["", "[compute]", f"workers = {workers}"]
     if state.spec.database:
@@ -60,6 +68,11 @@ def write_config(
     path = folder / "config.toml"
     home.write_private(path, ("\n".join(lines) + "\n").encode("utf-8"))
     return path
+
+
+def stop_ms(state: DevnetState) -> int:
+    """Return how long running tasks may take to end: a network that goes anyway waits for none."""
+    return 0 if state.spec.temporary else STOP_MS
 
 
 def _toml(text: str) -> str:
@@ -87,14 +100,22 @@ async def wait_serving(path: Path, *, child: Child, log: Path, deadline_ms: int)
                 if child.ended.is_set():
                     raise DevnetError(
                         f"the node {child.how()} before it was ready: {last_line(log)}",
-                        hint=f"its log: {log}",
+                        hint=_hint(log),
                     )
                 await asyncio.sleep(LOOK_EVERY_MS / 1000)
     except TimeoutError:
         raise DevnetError(
             f"the node did not serve within {deadline_ms} ms: {last_line(log)}",
-            hint=f"its log: {log}",
+            hint=_hint(log),
         ) from None
+
+
+def _hint(log: Path) -> str:
+    """Return where to look; on a full disk that is the disk, for there the log says nothing."""
+    at = os.statvfs(log.parent)
+    if at.f_bavail * at.f_frsize < ROOM_BYTES_MIN:
+        return system_hint(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    return f"its log: {log}"
 
 
 def _read_ready(path: Path) -> Ready | None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from devnet.disturbances import Disturbances
 from devnet.forks import ForkServer
 from devnet.lair import Lair
-from devnet.layout import last_line, ready_file, wait_serving, write_config
+from devnet.layout import last_line, ready_file, stop_ms, wait_serving, write_config
 from devnet.links import Link
 from devnet.reaper import Child, Reaper
 from devnet.saying import say
@@ -24,12 +24,14 @@ from devnet.spec import DAY_MS, HOSTILE_KINDS
 from devnet.state import DevnetError, DevnetState, NodeState, node_folder, save_state
 from devnet.timekeeper import Timekeeper
 from devnet.watch import Watch
+from nodeimpl.kernel.rotation import shift_if_full
 from opkit import home
 from opkit.proof.keys import Identity
 
 SERVE_DEADLINE_MS = 30_000
 CONNECT_DEADLINE_MS = 30_000
-END_GRACE_MS = 3_000
+END_GRACE_MS = 7_000
+"""How long a node may take to end beyond what its tasks may: callers, streams, store, peers."""
 WORKERS = 2
 
 
@@ -117,6 +119,7 @@ class Network:
         config = write_config(
             self.state, node.org, peers=node.dials, workers=WORKERS, port=node.port
         )
+        shift_if_full(node.log)
         log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         ask = {
             "module": "devnet.node_job",
@@ -235,7 +238,7 @@ class Network:
             note = self.disturbances.note("restart", org=org)
             if node.running and node.child is not None:
                 node.state = "restarting"
-                await self._reaper.end(node.child, grace_ms=END_GRACE_MS)
+                await self._reaper.end(node.child, grace_ms=self._grace_ms)
             await self._serve(node)
             save_state(self.state)
             await self._connected(node)
@@ -356,13 +359,17 @@ class Network:
             "marks_ms": node.marks,
         }
 
+    @property
+    def _grace_ms(self) -> int:
+        return stop_ms(self.state) + END_GRACE_MS
+
     async def down(self) -> None:
         """End every node in order, then whatever is left, and close all links."""
         self._ending = True
         self.disturbances.close()
         await self._lair.close()
         running = [node.child for node in self._nodes.values() if node.running and node.child]
-        await asyncio.gather(*(self._reaper.end(one, grace_ms=END_GRACE_MS) for one in running))
+        await asyncio.gather(*(self._reaper.end(one, grace_ms=self._grace_ms) for one in running))
         for node in self._nodes.values():
             node.state = "down"
         for link in self._links.values():

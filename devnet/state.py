@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -34,8 +35,8 @@ from opkit.proof import keystore
 from opkit.proof.genesis import GenesisView, read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.base import Did, MemberId, NetworkId, Slug, Text, TimeMs
-
 from opkit.wire.kept import HINT, Kept, is_newer
+
 STATE_BYTES_MAX = 1_048_576
 OPERATOR = "operator"
 """Under which name the devnet's keystore holds the operator's key; members stand by their id."""
@@ -52,6 +53,15 @@ class DevnetError(Exception):
         self.hint = hint
         if hint:
             self.add_note(f"hint: {hint}")  # Shown below the error in a notebook.
+
+
+def system_hint(failed: OSError) -> str:
+    """Return what helps against what the system refused a supervisor."""
+    if failed.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: make room, or name another disk with OPKIT_HOME"
+    if failed.errno in (errno.EMFILE, errno.ENFILE):
+        return "too few open files are allowed: ulimit -n 4096"
+    return "opkit doctor says what is wrong with this machine"
 
 
 class _State(BaseModel):

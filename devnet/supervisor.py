@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from devnet.forks import ForkFailed, ForkServer
 from devnet.processes import become_reaper, name_process
-from devnet.saying import say
+from devnet.saying import keep_log, say
 
 if TYPE_CHECKING:
     from devnet.commands import Commands
@@ -91,7 +91,7 @@ class Supervisor:
     async def run(self) -> int:
         """Bring the network up, serve asks until told to end, take it down; return the status."""
         from devnet.reaper import Reaper
-        from devnet.state import DevnetError, FolderLock
+        from devnet.state import DevnetError, FolderLock, system_hint
 
         reaper = Reaper()
         reaper.install()
@@ -101,12 +101,20 @@ class Supervisor:
         tie = loop.create_task(self._tie.watch(self._stop))
         try:
             lock = FolderLock(self._folder)
+            keep_log(self._folder / "supervisor.log")
         except DevnetError as held:
             self._tie.report("failed", why=str(held), hint=held.hint)
             await reaper.end_orphans()
             return 1
+        except OSError as failed:
+            self._tie.report("failed", why=str(failed), hint=system_hint(failed))
+            await reaper.end_orphans()
+            return 1
         try:
             return await self._supervise(reaper)
+        except OSError as failed:
+            self._tie.report("failed", why=str(failed), hint=system_hint(failed))
+            return 1
         finally:
             self._forks.close()
             await reaper.end_orphans()

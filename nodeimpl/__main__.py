@@ -33,6 +33,7 @@ from nodeimpl.kernel.errors import StoreError
 from nodeimpl.kernel.farewell import Farewell
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_identity
+from nodeimpl.kernel.rotation import LogStream
 from nodeimpl.node import Node
 from nodeimpl.p2p.iroh_transport import IrohTransport
 from opkit.proof.genesis import GenesisView
@@ -156,6 +157,23 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
         return await _wait_for_end(node, config, told)
 
 
+def _log_stream(config: NodeConfig) -> LogStream:
+    """Return where logs go: to standard error, or to a file of bounded size in its place.
+
+    Raises:
+        ConfigError: the file cannot be opened.
+    """
+    stream = LogStream(log.lost_line)
+    if config.log.file is not None:
+        try:
+            stream.rotate(
+                config.log.file, bytes_max=config.log.file_bytes_max, kept=config.log.files_kept
+            )
+        except OSError as bad:
+            raise ConfigError(str(config.log.file), (("log.file", str(bad)),)) from bad
+    return stream
+
+
 def serve(config: NodeConfig) -> int:
     """Serve the node until SIGTERM or SIGINT and return the exit code: 0, or 1 if it had to stop.
 
@@ -169,7 +187,7 @@ def serve(config: NodeConfig) -> int:
     # What a crash would write to disk holds the node's key in the clear.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     raise_files_limit()
-    log.configure(level=config.log.level)
+    log.configure(level=config.log.level, stream=_log_stream(config))
     genesis = open_genesis(config)
     make_folder(config.node.folder)
     try:

@@ -13,10 +13,12 @@ import re
 import sys
 import time
 from collections.abc import Iterator, MutableMapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.contextvars import bound_contextvars, merge_contextvars
+
+from nodeimpl.kernel.rotation import LogStream
 
 REMOVED = "[removed]"
 
@@ -43,7 +45,7 @@ _SECRET_TEXTS = re.compile(
 """Signed tokens, bearer headers, passwords in addresses, PEM keys: wherever they stand."""
 
 
-def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
+def configure(*, level: str = "info", stream: TextIO | LogStream | None = None) -> None:
     """Send the logs of this process to `stream` (standard error unless given) from `level` up.
 
     Raises:
@@ -63,7 +65,7 @@ def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
             structlog.processors.JSONRenderer(serializer=_as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", target)),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -72,6 +74,13 @@ def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
             root.removeHandler(handler)
     root.addHandler(_Forward())
     root.setLevel(max(threshold, logging.INFO))
+
+
+def lost_line(lost: int) -> str:
+    """Return the line that says how many lines before it a full disk did not take."""
+    at_ms = time.time_ns() // 1_000_000
+    said = {"lost": lost, "event": "lines were not written", "level": "error", "at_ms": at_ms}
+    return _as_json(said) + "\n"
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

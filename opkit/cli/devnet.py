@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -242,10 +241,13 @@ def logs(
     path = state.folder / "supervisor.log"
     if org is not None:
         path = node_folder(state.folder, state.node(org).org) / "node.log"
-    for line in _tail(path, lines):
+    from opkit.cli.following import follow_log, last_lines
+
+    for line in last_lines(path, lines):
         typer.echo(_as_json(line) if as_json else line)
     if follow:
-        _follow(path)
+        for added in follow_log(path):
+            typer.echo(added, nl=False)
     return exits.DONE
 
 
@@ -256,34 +258,13 @@ def _as_json(line: str) -> str:
     return line if line.startswith("{") else json.dumps({"line": line})
 
 
-def _tail(path: Path, lines: int) -> list[str]:
-    from collections import deque
-
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return [line.rstrip("\n") for line in deque(file, maxlen=lines)]
-
-
-def _follow(path: Path) -> None:
-    """Print what is added to a log, looking five times a second, until Ctrl-C."""
-    from time import sleep
-
-    with path.open(encoding="utf-8", errors="replace") as file:
-        file.seek(0, 2)
-        while True:
-            added = file.read(65_536)
-            if added:
-                typer.echo(added, nl=False)
-            else:
-                sleep(0.2)
-
-
 @app.command()
 def down(name: Name = None, as_json: out.Json = False) -> int:
     """Stop a network. Its keys and data stay: `up` starts it again.
 
     Example: opkit devnet down
     """
-    said = {"name": _stop(_which(name)), "state": "stopped"}
+    said = {"name": _stop(_which(name), quiet=as_json), "state": "stopped"}
     out.show(said, as_json=as_json, human=lambda on: on.print(f"{said['name']}: stopped"))
     return exits.DONE
 
@@ -301,7 +282,7 @@ def reset(name: Name = None, as_json: out.Json = False) -> int:
     if not folder.exists():
         raise DevnetError(f"there is no devnet called {which!r}", hint="opkit devnet up")
     if (folder / "state.json").exists():
-        _stop(which)
+        _stop(which, quiet=as_json)
         state = load_state_of(folder)
         if state.spec.database:
             from devnet.databases import drop_databases
@@ -313,11 +294,17 @@ def reset(name: Name = None, as_json: out.Json = False) -> int:
     return exits.DONE
 
 
-def _stop(name: str) -> str:
+def _stop(name: str, *, quiet: bool) -> str:
     """End the supervisor of a devnet and wait until it is gone; a stopped one stays stopped."""
     from devnet.stop import stop_devnet
 
-    stop_devnet(name)
+    on = out.console(errors=True)
+
+    def told(org: str, what: tuple[str, ...]) -> None:
+        if not quiet:
+            on.print(f"  {org}: waiting for {', '.join(what)}", markup=False)
+
+    stop_devnet(name, told=told)
     return name
 
 
