@@ -131,6 +131,10 @@ class StoreSection(Section):
 
     url: str = Field(default="", repr=False)
     blob_bytes_max: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)] = 1_073_741_824
+    member_bytes_max: Annotated[int, Field(ge=65_536, le=1_099_511_627_776)] = 268_435_456
+    """The most bytes of blobs that one member is charged for."""
+    blob_grace_ms: Annotated[int, Field(ge=1_000, le=2_592_000_000)] = 86_400_000
+    """How long a blob is kept that no task, receipt or module names."""
 
     @field_serializer("url")
     def _without_password(self, url: str) -> str:

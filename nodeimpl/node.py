@@ -26,10 +26,12 @@ from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.collect import Collector
 from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.metrics import Metrics
-from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.kernel.references import References
+from nodeimpl.kernel.store import Store, Tx, metadata
 from nodeimpl.kernel.vitals import Vitals
 from nodeimpl.membership.routes import routes as membership_routes
 from nodeimpl.membership.service import Membership
@@ -76,6 +78,7 @@ class Node:
         blobs: BlobStore,
         peers: Peers,
         compute: Compute,
+        collector: Collector,
         app: FastAPI,
     ) -> None:
         """Use `Node.start`."""
@@ -88,6 +91,7 @@ class Node:
         self._transport = given.transport
         self._compute = compute
         self._ending = given.ending
+        self._collector = collector
         self._work = asyncio.create_task(self._run(), name=f"node {self.did}")
 
     @classmethod
@@ -163,6 +167,8 @@ class Node:
         metrics = Metrics()
         metrics.watch_store(store)
         metrics.watch_blobs(blobs)
+        collector = _make_collector(given, store=store, blobs=blobs, compute=compute)
+        metrics.watch_collector(collector)
         app = build_app(
             routes=[
                 *network_routes(network),
@@ -186,6 +192,7 @@ class Node:
             blobs=blobs,
             peers=peers,
             compute=compute,
+            collector=collector,
             app=app,
         )
         return node
@@ -236,6 +243,7 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
             tasks.create_task(self._compute.run())
+            tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())
 
 
@@ -274,6 +282,19 @@ def _make_compute(
     )
 
 
+def _make_collector(
+    given: _Given, *, store: Store, blobs: BlobStore, compute: Compute
+) -> Collector:
+    """Return what removes blobs that no domain names; all domains have declared their tables."""
+    return Collector(
+        store=store,
+        blobs=blobs,
+        references=References(metadata),
+        counted=compute.parts.quotas,
+        grace_ms=given.config.store.blob_grace_ms,
+    )
+
+
 def _about(given: _Given) -> About:
     """Return what the node says about itself for as long as it runs."""
     return About(
@@ -307,6 +328,7 @@ def _compute_limits(config: NodeConfig) -> compute_rules.Limits:
     return compute_rules.Limits(
         module_bytes_max=config.compute.module_bytes_max,
         jobs_per_submitter_max=config.compute.tasks_per_submitter,
+        member_bytes_max=config.store.member_bytes_max,
     )
 
 

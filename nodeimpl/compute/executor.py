@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from nodeimpl.compute import store as table
+from nodeimpl.compute.holdings import use
 from nodeimpl.compute.pace import Pace
 from nodeimpl.compute.parts import Crew, Parts, Progress, cancelled
 from nodeimpl.compute.rules import (
@@ -25,6 +26,7 @@ from nodeimpl.compute.rules import (
 from nodeimpl.compute.sandbox import Job, RunResult, SandboxBusy
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import Signed, manifest_of
+from nodeimpl.kernel.blobs import name_of
 from nodeimpl.kernel.tx import Tx
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
@@ -51,8 +53,7 @@ STARTED_AFTER_S = 0.02
 """A run that takes longer is announced while it runs; a shorter one together with its end."""
 
 STORE_TRIES_MAX = 86_400
-"""How often an end is brought to a store that is busy, a second apart: a disk may stay full for
-hours, and the end of a run is not worth less than the room that it waits for."""
+"""How often an end is brought to a busy store, a second apart: a disk may stay full for hours."""
 
 
 class EndLocal(Protocol):
@@ -184,7 +185,9 @@ class Executor:
             cancelling=False,
             accepted_at_ms=tx.now_ms,
         )
-        table.add_job(tx, row)
+        # This node's own task has named its module and input already.
+        named = () if origin == self._parts.me else (manifest.wasm_hash, manifest.input_hash)
+        table.add_job(tx, row, names=named)
         tx.after_commit(lambda: self._begin(row, manifest))
         return row
 
@@ -278,8 +281,10 @@ class Executor:
         if len(result.output) <= INLINE_BYTES_MAX:
             name = cid_of(result.output)
             return _Ended(result=result, refusal=None, output_hash=name, inline=result.output)
+        name, size = await name_of(result.output), len(result.output)
         try:
-            name = await self._parts.blobs.put(result.output)
+            async with self._parts.quotas.keeping(live.manifest.member_id, name, size):
+                await self._parts.blobs.put(result.output, cid=name)
         except Refusal as no:
             return _Ended(result=None, refusal=no)
         return _Ended(result=result, refusal=None, output_hash=name)
@@ -293,8 +298,9 @@ class Executor:
         manifest, limits = live.manifest, self._parts.limits
         judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
         self.progress.states[live.row.manifest_hash] = TaskState.FETCHING
-        stdin = await self._supply.input(manifest.input_hash)
-        path, live.fetched = await self._supply.module(manifest.wasm_hash)
+        stdin = await self._supply.input(manifest.input_hash, member_id=manifest.member_id)
+        who, wasm_hash = manifest.member_id, manifest.wasm_hash
+        path, live.fetched = await self._supply.module(wasm_hash, member_id=who)
         if live.fetched is not None:
             live.events.append(_fetched_event(live))
         judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
@@ -374,8 +380,8 @@ class Executor:
             return
         for event in live.events:
             tx.announce(event)
-        if ended.inline is not None and ended.output_hash is not None:
-            table.keep(tx, ended.output_hash, ended.inline)
+        if ended.output_hash is not None:
+            self._keep_output(tx, live, ended, ended.output_hash)
         if ended.result is None:
             assert ended.refusal is not None, "an end is a run or a refusal"
             state, problem = TaskState.REFUSED, ended.refusal.problem()
@@ -392,6 +398,16 @@ class Executor:
         table.set_job(tx, changed)
         if self._parts.me in row.origins and self.end_local is not None:
             self.end_local(tx, changed)
+
+    def _keep_output(self, tx: Tx, live: _Live, ended: _Ended, name: Cid) -> None:
+        """Keep a small output as a row; a large one is a blob by now, and is named and charged."""
+        if ended.inline is not None:
+            table.keep(tx, name, ended.inline)
+            return
+        assert ended.result is not None, "what has an output has run"
+        size, who = len(ended.result.output), live.manifest.member_id
+        use(tx, name)
+        self._parts.quotas.settle(tx, member_id=who, cid=name, size_bytes=size)
 
     def _sign(self, tx: Tx, live: _Live, result: RunResult, output_hash: Cid | None) -> None:
         """Make the next receipt of the chain: numbered, signed and stored in this transaction."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nodeimpl.compute.holdings import Quotas
 from nodeimpl.compute.rules import Limits, Policy
 from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.kernel.blobs import BlobStore
@@ -71,6 +72,7 @@ class Parts:
     clock: Clock
     limits: Limits
     policy: Policy
+    quotas: Quotas
 
     @property
     def me(self) -> Did:

@@ -14,6 +14,7 @@ import structlog
 
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
+from nodeimpl.compute.holdings import use
 from nodeimpl.compute.offers import OfferFailed, Offers, record_placed
 from nodeimpl.compute.parts import Crew, Parts, cancelled
 from nodeimpl.compute.rules import backoff_ms
@@ -32,6 +33,7 @@ from opkit.wire.compute import (
     ModuleInvalid,
     ModuleUnknown,
     StorageFull,
+    StorageQuotaExceeded,
     TaskEnded,
     TaskState,
     TaskUnknown,
@@ -45,7 +47,9 @@ AWAIT_MS = 25_000
 HASTY_S = 0.5
 """An answer that says nothing new sooner than this was not waited for."""
 
-ENDS = frozenset({*OFFER_TASK.refuses, ModuleUnknown, ModuleInvalid, BlobUnknown})
+ENDS = frozenset(
+    {*OFFER_TASK.refuses, ModuleUnknown, ModuleInvalid, BlobUnknown, StorageQuotaExceeded}
+)
 """The refusals that a task may end with by an executor's word; any other is not passed on."""
 
 PASSING = frozenset({TaskState.PLACED, TaskState.FETCHING, TaskState.RUNNING})
@@ -302,7 +306,7 @@ class Placement:
         )
         if why:
             raise ExecutorLost(why)
-        await self._keep_output(view)
+        await self._keep_output(view, row.member_id)
 
         def work(tx: Tx) -> None:
             standing = table.task(tx, row.task_id)
@@ -310,6 +314,8 @@ class Placement:
                 return
             if view.output_inline is not None and view.output_hash is not None:
                 table.keep(tx, view.output_hash, view.output_inline)
+            elif view.output_hash is not None:
+                use(tx, view.output_hash)
             self.end(
                 tx,
                 replace(
@@ -323,7 +329,7 @@ class Placement:
 
         await self._parts.store.write(work)
 
-    async def _keep_output(self, view: TaskView) -> None:
+    async def _keep_output(self, view: TaskView, member_id: MemberId) -> None:
         """Have the output here before the task is called done.
 
         Raises:
@@ -336,10 +342,10 @@ class Placement:
         if size <= INLINE_BYTES_MAX:
             raise ExecutorLost("it keeps a small output back")
         try:
-            await self._supply.output(view.output_hash, size_max=size)
+            await self._supply.output(view.output_hash, size_max=size, member_id=member_id)
         except BlobUnknown:
             raise ExecutorLost("it does not give the output that it signed for") from None
-        except StorageFull:
+        except (StorageFull, StorageQuotaExceeded):
             # The receipt stands; the output stays with the executor and can be fetched later.
             _log.warning("output-not-kept", cid=view.output_hash)
 

@@ -56,6 +56,7 @@ class Limits:
         peerless_ms_max: how long a node without any peer waits for one before it calls something
             unknown.
         waiters_max: asks held open until a task ends.
+        member_bytes_max: how much of this node's blobs one member may fill.
         dead_letter_ms: how long after its expiry a task is still awaited from a silent executor.
     """
 
@@ -80,6 +81,7 @@ class Limits:
     peerless_ms_max: int = 3_000
     waiters_max: int = 2_048
     dead_letter_ms: int = 10_000
+    member_bytes_max: int = 268_435_456
 
 
 @dataclass(frozen=True, kw_only=True)

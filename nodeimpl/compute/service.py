@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
+from nodeimpl.compute.holdings import Quotas
 from nodeimpl.compute.offers import record_placed
 from nodeimpl.compute.parts import Members, Network, Parts
 from nodeimpl.compute.peering import Peering, Serving
@@ -24,7 +26,7 @@ from nodeimpl.compute.supply import EMPTY, Supply
 from nodeimpl.compute.verdicts import Signed, claimed_executor, read_manifest
 from nodeimpl.compute.views import task_view
 from nodeimpl.kernel.binding import Caller
-from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.blobs import BlobStore, name_of
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store, Tx
 from opkit.proof.cid import cid_of, is_cid
@@ -75,6 +77,7 @@ class Compute:
             clock=clock,
             limits=limits,
             policy=policy,
+            quotas=Quotas(store, bytes_max=limits.member_bytes_max),
         )
         self.supply = Supply(self.parts)
         self.executor = Executor(self.parts, self.supply)
@@ -124,6 +127,7 @@ class Compute:
 
         Raises:
             ModuleInvalid: empty, too large, or it does not compile within the limits.
+            StorageQuotaExceeded: it does not fit what the member may fill.
             StorageFull: it does not fit.
             StoreBusy: too many compile already.
         """
@@ -133,14 +137,32 @@ class Compute:
             await self.parts.sandbox.compile(ask.module, cid)
         except SandboxBusy:
             raise StoreBusy(why="too many modules are being compiled") from None
-        await self.parts.blobs.put(ask.module)
-        return Kept(cid=cid, size_bytes=len(ask.module))
+        return await self._keep(ask.module, cid, caller)
+
+    async def _keep(self, content: bytes, cid: Cid, caller: Caller | None) -> Kept:
+        """Keep bytes on a member's account."""
+        who = _known(caller).member_id
+        async with self.parts.quotas.keeping(who, cid, len(content)):
+            await self.parts.blobs.put(content, cid=cid)
+        return Kept(cid=cid, size_bytes=len(content))
+
+    def _acknowledge(self, tx: Tx, kept: Kept, who: MemberId) -> None:
+        """Charge for bytes that were kept before this transaction.
+
+        Raises:
+            StoreBusy: they were so long before it that they were collected.
+        """
+        # Its age begins with the acknowledgement.
+        if not self.parts.blobs.touch(kept.cid):
+            raise StoreBusy(why="the bytes were collected before they were acknowledged")
+        self.parts.quotas.settle(tx, member_id=who, cid=kept.cid, size_bytes=kept.size_bytes)
 
     def deploy(
         self, tx: Tx, ask: wire.DeployModule, caller: Caller | None, kept: Kept
     ) -> wire.ModuleInfo:
         """Record a module; the first to bring it owns it."""
         owner = _known(caller).member_id
+        self._acknowledge(tx, kept, owner)
         info = wire.ModuleInfo(
             wasm_hash=kept.cid,
             owner=owner,
@@ -180,13 +202,14 @@ class Compute:
         return wire.ModulePage(modules=page, next_after=page[-1].wasm_hash if more else "")
 
     async def stage_blob(self, ask: wire.PutBlob, caller: Caller | None) -> Kept:
-        """Keep bytes. Raises: StorageFull."""
-        return Kept(cid=await self.parts.blobs.put(ask.content), size_bytes=len(ask.content))
+        """Keep bytes. Raises: StorageQuotaExceeded, StorageFull."""
+        return await self._keep(ask.content, await name_of(ask.content), caller)
 
     def put_blob(
         self, tx: Tx, ask: wire.PutBlob, caller: Caller | None, kept: Kept
     ) -> wire.BlobInfo:
         """Answer with the name of what was kept."""
+        self._acknowledge(tx, kept, _known(caller).member_id)
         return wire.BlobInfo(cid=kept.cid, size_bytes=kept.size_bytes)
 
     async def get_blob(self, ask: wire.GetBlob, caller: Caller | None) -> wire.BlobContent:
@@ -233,7 +256,10 @@ class Compute:
             return self._shown(tx, standing)
         if ask.input_inline is not None:
             table.keep(tx, manifest.input_hash, ask.input_inline)
-        row = self._accept(tx, signed, manifest)
+            names = [manifest.wasm_hash]
+        else:
+            names = [manifest.wasm_hash, manifest.input_hash]
+        row = self._accept(tx, signed, manifest, names)
         row = self._take_at_once(tx, signed, manifest, row)
         tx.after_commit(lambda: self.placement.begin(row))
         return self._shown(tx, row)
@@ -281,7 +307,9 @@ class Compute:
         """Return whether nobody but this node can run a task now."""
         return aud == self.parts.me or (aud == ANY_EXECUTOR and not self.parts.network.connected())
 
-    def _accept(self, tx: Tx, signed: Signed, manifest: wire.Manifest) -> table.Task:
+    def _accept(
+        self, tx: Tx, signed: Signed, manifest: wire.Manifest, names: Sequence[Cid]
+    ) -> table.Task:
         row = table.Task(
             task_id=manifest.task_id,
             manifest_hash=signed.manifest_hash,
@@ -296,7 +324,7 @@ class Compute:
             cancelling=False,
             accepted_at_ms=tx.now_ms,
         )
-        table.add_task(tx, row)
+        table.add_task(tx, row, names=names)
         tx.announce(
             wire.TaskAccepted(
                 task_id=row.task_id,

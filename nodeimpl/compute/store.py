@@ -8,6 +8,7 @@ ending it is one commit and no further sync.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from sqlalchemy import (
     update,
 )
 
+from nodeimpl.compute.holdings import use
+from nodeimpl.kernel.references import NAMES_BLOBS, NAMES_NOTHING
 from nodeimpl.kernel.store import Tx, insert_new, metadata, sql
 from opkit.wire.base import Cid, Did, Jws, MemberId, RecordId
 from opkit.wire.compute import FINAL, Fetched, ModuleInfo, TaskState
@@ -31,7 +34,7 @@ from opkit.wire.compute import FINAL, Fetched, ModuleInfo, TaskState
 modules = Table(
     "compute_modules",
     metadata,
-    Column("wasm_hash", Text, primary_key=True),
+    Column("wasm_hash", Text, primary_key=True, info=NAMES_BLOBS),
     Column("position", BigInteger, nullable=False, unique=True),
     Column("owner", Text, nullable=False),
     Column("name", Text, nullable=False),
@@ -43,7 +46,7 @@ modules = Table(
 contents = Table(
     "compute_contents",
     metadata,
-    Column("cid", Text, primary_key=True),
+    Column("cid", Text, primary_key=True, info=NAMES_NOTHING),  # The row is the content.
     Column("content", LargeBinary, nullable=False),
 )
 
@@ -51,13 +54,13 @@ tasks = Table(
     "compute_tasks",
     metadata,
     Column("task_id", Text, primary_key=True),
-    Column("manifest_hash", Text, nullable=False),
+    Column("manifest_hash", Text, nullable=False, info=NAMES_NOTHING),
     Column("member_id", Text, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("executor", Text, nullable=False),
     Column("receipt", Text, nullable=False),
-    Column("output_hash", Text, nullable=False),
+    Column("output_hash", Text, nullable=False, info=NAMES_NOTHING),  # What is a blob is in `uses`.
     Column("fetched", Text, nullable=False),
     Column("problem", Text, nullable=False),
     Column("cancelling", BigInteger, nullable=False),
@@ -68,13 +71,13 @@ tasks = Table(
 jobs = Table(
     "compute_jobs",
     metadata,
-    Column("manifest_hash", Text, primary_key=True),
+    Column("manifest_hash", Text, primary_key=True, info=NAMES_NOTHING),
     Column("task_id", Text, nullable=False),
     Column("member_id", Text, nullable=False),
     Column("origins", Text, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("output_hash", Text, nullable=False),
+    Column("output_hash", Text, nullable=False, info=NAMES_NOTHING),  # What is a blob is in `uses`.
     Column("fetched", Text, nullable=False),
     Column("problem", Text, nullable=False),
     Column("cancelling", BigInteger, nullable=False),
@@ -89,7 +92,7 @@ receipts = Table(
     Column("generation", BigInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("record_id", Text, nullable=False),
-    Column("manifest_hash", Text, nullable=False, unique=True),
+    Column("manifest_hash", Text, nullable=False, unique=True, info=NAMES_NOTHING),
     Column("receipt", Text, nullable=False),
 )
 
@@ -272,8 +275,9 @@ def content(tx: Tx, cid: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def add_task(tx: Tx, task: Task) -> None:
-    """Keep a new task."""
+def add_task(tx: Tx, task: Task, *, names: Sequence[Cid]) -> None:
+    """Keep a new task, and the blobs that it `names`."""
+    use(tx, *names)
     tx.run(
         _ADD_TASK,
         task_id=task.task_id,
@@ -331,8 +335,9 @@ def count_tasks(tx: Tx, member_id: MemberId) -> int:
     return _count(tx.one(_COUNT_TASKS_OF, member_id=member_id))
 
 
-def add_job(tx: Tx, job: JobRow) -> None:
-    """Keep a job that was taken."""
+def add_job(tx: Tx, job: JobRow, *, names: Sequence[Cid]) -> None:
+    """Keep a job that was taken, and the blobs that it `names`."""
+    use(tx, *names)
     tx.run(
         _ADD_JOB,
         manifest_hash=job.manifest_hash,

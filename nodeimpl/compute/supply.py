@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 
 from nodeimpl.compute import store as table
+from nodeimpl.compute.holdings import charge
 from nodeimpl.compute.parts import Parts
 from nodeimpl.compute.rules import backoff_ms
+from nodeimpl.kernel.tx import Tx
 from opkit.proof.cid import cid_of
-from opkit.wire.base import Cid
+from opkit.wire.base import Cid, MemberId
 from opkit.wire.compute import BlobUnknown, Fetched, ModuleUnknown
 
 EMPTY = cid_of(b"")
@@ -23,17 +25,18 @@ class Supply:
         """Look in the parts' store and blobs, then ask their network."""
         self._parts = parts
 
-    async def input(self, cid: Cid) -> bytes:
-        """Return a task's input.
+    async def input(self, cid: Cid, *, member_id: MemberId) -> bytes:
+        """Return the input of a task of this member's.
 
         Raises:
+            StorageQuotaExceeded: it would have to be fetched, and they may fill no more here.
             BlobUnknown: nobody has it.
             StorageFull: it does not fit here.
         """
         found = await self.kept(cid)
         if found is not None:
             return found
-        await self._fetch(cid, size_max=self._parts.limits.blob_bytes_max)
+        await self._fetch(cid, size_max=self._parts.limits.blob_bytes_max, member_id=member_id)
         found = await self._parts.blobs.get(cid)
         if found is None:
             raise BlobUnknown(cid=cid)
@@ -46,32 +49,47 @@ class Supply:
         found = await self._parts.store.read(lambda tx: table.content(tx, cid))
         return found if found is not None else await self._parts.blobs.get(cid)
 
-    async def module(self, cid: Cid) -> tuple[Path, Fetched | None]:
+    async def module(self, cid: Cid, *, member_id: MemberId) -> tuple[Path, Fetched | None]:
         """Return where a module's bytes are, and whom they were fetched from, if they were.
 
         Raises:
+            StorageQuotaExceeded: as for an input.
             ModuleUnknown: nobody has it.
             StorageFull: it does not fit here.
         """
         fetched = None
         if self._parts.blobs.size(cid) is None:
             try:
-                fetched = await self._fetch(cid, size_max=self._parts.limits.module_bytes_max)
+                size_max = self._parts.limits.module_bytes_max
+                fetched = await self._fetch(cid, size_max=size_max, member_id=member_id)
             except BlobUnknown:
                 raise ModuleUnknown(wasm_hash=cid) from None
         return self._parts.blobs.path(cid), fetched
 
-    async def output(self, cid: Cid, *, size_max: int) -> None:
-        """Have a task's large output kept here.
+    async def output(self, cid: Cid, *, size_max: int, member_id: MemberId) -> None:
+        """Have the large output of a task of this member's kept here.
 
         Raises:
+            StorageQuotaExceeded: they may fill no more here.
             BlobUnknown: nobody has it.
             StorageFull: it does not fit here.
         """
-        if self._parts.blobs.size(cid) is None:
-            await self._fetch(cid, size_max=size_max)
+        if not self._parts.blobs.touch(cid):
+            await self._fetch(cid, size_max=size_max, member_id=member_id)
 
-    async def _fetch(self, cid: Cid, *, size_max: int) -> Fetched:
+    async def _fetch(self, cid: Cid, *, size_max: int, member_id: MemberId) -> Fetched:
+        """Fetch from peers, on a member's account."""
+        await self._parts.quotas.judge_fetch(member_id)
+        fetched = await self._patiently(cid, size_max=size_max)
+        size = fetched.size_bytes
+
+        def work(tx: Tx) -> None:
+            charge(tx, member_id=member_id, cid=cid, size_bytes=size)
+
+        await self._parts.store.write(work)
+        return fetched
+
+    async def _patiently(self, cid: Cid, *, size_max: int) -> Fetched:
         """Fetch from peers; a node that is just starting, and has none yet, tries again."""
         network, loop = self._parts.network, asyncio.get_running_loop()
         until, attempt = loop.time() + self._parts.limits.peerless_ms_max / 1000, 0

@@ -21,6 +21,11 @@ BLOCK_BYTES = 1 << 20
 """How much a writer gathers before a thread hashes and writes it."""
 
 
+async def name_of(data: bytes) -> Cid:
+    """Return the name of `data`; what is long is hashed in a thread."""
+    return cid_of(data) if len(data) < BLOCK_BYTES else await asyncio.to_thread(cid_of, data)
+
+
 class BlobMismatch(Exception):
     """The bytes that came are not the ones announced: another hash, or another size."""
 
@@ -37,15 +42,18 @@ class BlobStore:
         self._shelf = Shelf(folder, quota_bytes=quota_bytes)
         self._failed = asyncio.Event()
 
-    async def put(self, data: bytes) -> Cid:
-        """Keep `data` and return its name; bytes that are kept already cost nothing.
+    async def put(self, data: bytes, *, cid: Cid | None = None) -> Cid:
+        """Keep `data` and return its name; bytes that are kept already cost nothing, and stay.
+
+        Args:
+            cid: its name, by whoever has hashed it before.
 
         Raises:
             StorageFull: they do not fit the quota, or the disk.
             StoreFailed: the disk did not sync: the node must stop.
         """
-        cid = cid_of(data) if len(data) < BLOCK_BYTES else await asyncio.to_thread(cid_of, data)
-        if self.size(cid) is not None:
+        cid = cid or await name_of(data)
+        if self.touch(cid):
             return cid
         writer = await self.open_writer(cid, len(data))
         try:
@@ -85,6 +93,26 @@ class BlobStore:
         assert size_bytes >= 0, size_bytes
         self._shelf.reserve(size_bytes)
         return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes, broke=self._failed.set)
+
+    def touch(self, cid: Cid) -> bool:
+        """Return whether `cid` is kept; if so, it is not collected before the grace period ends."""
+        return self._shelf.touch(cid)
+
+    async def aged(self, *, older_than_ns: int, after: str) -> list[Cid]:
+        """Return blobs that nobody has brought since, behind `after` in order of name."""
+        return await asyncio.to_thread(self._shelf.aged, older_than_ns=older_than_ns, after=after)
+
+    def is_aged(self, cid: Cid, older_than_ns: int) -> bool:
+        """Return whether `cid` is kept and nobody has brought it since; from any thread."""
+        return self._shelf.is_aged(cid, older_than_ns)
+
+    def drop(self, cid: Cid, older_than_ns: int) -> int | None:
+        """Remove `cid` if nobody has brought it since, from any thread; return its size.
+
+        Raises:
+            StoreFailed: the disk is broken: the node must stop.
+        """
+        return self._shelf.drop(cid, older_than_ns)
 
     async def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.registry import Collector as Readable
 
 from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.collect import Collector
 from nodeimpl.kernel.store import Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,12 +58,16 @@ class Metrics:
         """Show how much the blob store keeps."""
         self.watch(lambda: _blob_metrics(blobs))
 
+    def watch_collector(self, collector: Collector) -> None:
+        """Show what was collected."""
+        self.watch(lambda: _collector_metrics(collector))
+
     def render(self) -> bytes:
         """Return all metrics in the text format, to be sent as `CONTENT_TYPE`."""
         return generate_latest(self.registry)
 
 
-class _Read(Collector):
+class _Read(Readable):
     def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
         self._read = read
 
@@ -97,3 +102,14 @@ def _blob_metrics(blobs: BlobStore) -> Iterable[Metric]:
     yield GaugeMetricFamily("opkit_blobs", "Blobs kept.", value=count)
     yield GaugeMetricFamily("opkit_blob_bytes", "Bytes of all blobs.", value=size_bytes)
     yield GaugeMetricFamily("opkit_blob_quota_bytes", "The quota.", value=blobs.quota_bytes)
+
+
+def _collector_metrics(collector: Collector) -> Iterable[Metric]:
+    now = collector.collected
+    counters = {
+        "blobs_collected": (now.blobs, "Blobs removed because nothing named them."),
+        "blob_bytes_collected": (now.size_bytes, "Their bytes."),
+        "blob_rounds": (now.rounds, "Rounds of looking for blobs that nothing names."),
+    }
+    for name, (value, help_text) in counters.items():
+        yield CounterMetricFamily(f"opkit_{name}", help_text, value=value)

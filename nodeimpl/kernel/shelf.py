@@ -131,6 +131,45 @@ class Shelf:
             sync_folder(self._folder)
         self._unsettled.discard(cid)
 
+    def touch(self, cid: Cid) -> bool:
+        """Let a blob's age begin anew; return whether it is kept."""
+        with self._lock, self.disk():
+            if cid in self._unsettled:
+                return False
+            try:
+                os.utime(self._folder / cid)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def aged(self, *, older_than_ns: int, after: str) -> list[Cid]:
+        """Return the blobs that nobody has brought since, behind `after` in order of name."""
+        with os.scandir(self._folder) as entries:
+            names = sorted(each.name for each in entries if each.name > after)
+        return [name for name in names if is_cid(name) and self.is_aged(name, older_than_ns)]
+
+    def is_aged(self, cid: Cid, older_than_ns: int) -> bool:
+        """Return whether a blob is kept and nobody has brought it since."""
+        try:
+            return (self._folder / cid).stat().st_mtime_ns < older_than_ns
+        except FileNotFoundError:
+            return False
+
+    def drop(self, cid: Cid, older_than_ns: int) -> int | None:
+        """Remove a blob if nobody has brought it since; return its size, or None if it stays.
+
+        Not synced: what a power cut brings back is found again.
+        """
+        place = self._folder / cid
+        with self._lock, self.disk():
+            if cid in self._unsettled or not self.is_aged(cid, older_than_ns):
+                return None
+            size_bytes = place.stat().st_size
+            place.unlink()
+            self._count -= 1
+            self._bytes -= size_bytes
+        return size_bytes
+
     def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""
         place = self._folder / cid

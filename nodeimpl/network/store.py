@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Table, Text, insert, select
 
+from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Tx, insert_new, sql
 from nodeimpl.network.rules import WorldTime
@@ -20,7 +21,7 @@ liars = Table(
     "network_liars",
     metadata,
     Column("did", Text, primary_key=True),
-    Column("cid", Text, nullable=False),
+    Column("cid", Text, nullable=False, info=NAMES_NOTHING),
     Column("at_ms", BigInteger, nullable=False),
 )
 

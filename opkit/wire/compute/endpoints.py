@@ -14,6 +14,7 @@ from opkit.wire.compute.refusals import (
     QueueFull,
     QuotaExceeded,
     StorageFull,
+    StorageQuotaExceeded,
     SubmitterMismatch,
     TaskConflict,
     TaskUnknown,
@@ -47,7 +48,7 @@ DEPLOY = Endpoint(
     changes=True,
     raw_ask="module",
     body_bytes_max=MODULE_BYTES_MAX,
-    refuses=(ModuleInvalid, StorageFull),
+    refuses=(ModuleInvalid, StorageQuotaExceeded, StorageFull),
 )
 
 GET_MODULE = Endpoint(
@@ -79,7 +80,7 @@ PUT_BLOB = Endpoint(
     changes=True,
     raw_ask="content",
     body_bytes_max=BLOB_BYTES_MAX,
-    refuses=(StorageFull,),
+    refuses=(StorageQuotaExceeded, StorageFull),
 )
 
 GET_BLOB = Endpoint(

@@ -58,7 +58,18 @@ class StorageFull(Exhausted):
     """The node keeps as many bytes as it may."""
 
     code = "storage-full"
-    hint = "the operator can raise the quota or collect unused blobs"
+    hint = "the operator can free the disk or raise the quota; unused blobs go after a while"
+    limit_bytes: int
+
+
+@dataclass(eq=False, kw_only=True)
+class StorageQuotaExceeded(Exhausted):
+    """This member's uploads, modules and outputs fill as much of the node as one member may."""
+
+    code = "storage-quota-exceeded"
+    hint = "what no task uses goes after a while; the operator can raise `store.member_bytes_max`"
+    asked_bytes: int
+    used_bytes: int
     limit_bytes: int
 
 

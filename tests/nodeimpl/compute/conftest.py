@@ -291,6 +291,12 @@ class Town:
         kept = await at.compute.stage_module(ask, caller)
         return await at.store.write(lambda tx: at.compute.deploy(tx, ask, caller, kept))
 
+    async def upload(self, org: str, content: bytes, *, member_id: MemberId) -> str:
+        at, ask = self.at[org], wire.PutBlob(content=content)
+        caller = at.caller(member_id, self.world.members[member_id].did)
+        kept = await at.compute.stage_blob(ask, caller)
+        return (await at.store.write(lambda tx: at.compute.put_blob(tx, ask, caller, kept))).cid
+
     async def submit(
         self, org: str, manifest: Jws, stdin: bytes | None, *, member_id: MemberId
     ) -> wire.TaskView:

@@ -186,7 +186,7 @@ def test_large_inputs_and_outputs_travel_as_blobs(in_town: InTown, module: Modul
         stdin = b"ab" * 100_000
         await town.deploy(RIVER, module("upper"), member_id=MARA)
         bright = town.at[BRIGHT]
-        await bright.compute.stage_blob(wire.PutBlob(content=stdin), None)
+        await town.upload(BRIGHT, stdin, member_id=HUGO)
         manifest = town.manifest(HUGO, module("upper"), stdin, aud=town.at[HARBOR].did)
         view = await town.submit(BRIGHT, manifest, None, member_id=HUGO)
         view = await town.result(BRIGHT, view.task_id, member_id=HUGO)
@@ -203,7 +203,7 @@ def test_a_small_input_that_was_uploaded_travels_with_the_offer(
 ) -> None:
     async def story(town: Any) -> None:
         await town.deploy(RIVER, module("upper"), member_id=MARA)
-        await town.at[BRIGHT].compute.stage_blob(wire.PutBlob(content=b"small"), None)
+        await town.upload(BRIGHT, b"small", member_id=HUGO)
         manifest = town.manifest(HUGO, module("upper"), b"small", aud=town.at[HARBOR].did)
         view = await town.submit(BRIGHT, manifest, None, member_id=HUGO)
         view = await town.result(BRIGHT, view.task_id, member_id=HUGO)

@@ -336,8 +336,7 @@ def test_a_large_output_is_fetched_by_its_name(in_town: InTown, module: Module) 
         stdin = b"ab" * 100_000
         await town.deploy(RIVER, module("upper"), member_id=MARA)
         at = town.at[RIVER]
-        kept = await at.compute.stage_blob(wire.PutBlob(content=stdin), None)
-        assert kept.cid == cid_of(stdin)
+        assert await town.upload(RIVER, stdin, member_id=MARA) == cid_of(stdin)
         manifest = town.manifest(MARA, module("upper"), stdin)
         view = await town.submit(RIVER, manifest, None, member_id=MARA)
         view = await town.result(RIVER, view.task_id, member_id=MARA)

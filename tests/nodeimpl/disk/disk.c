@@ -6,9 +6,9 @@
  * covered. From this a test rebuilds what a disk may hold after power was lost at any moment.
  *
  * OPKIT_DISK_FAULTS names a file of rules, one a line: `CALL PATH ERRNO AFTER`. A call of this kind
- * (sync, write, grow, open, rename) on a path that PATH matches, as a shell's pattern does, relative
- * to the root, fails with ERRNO, AFTER such calls having passed. `grow` is a write beyond a file's
- * end, or a new file: what a full disk refuses.
+ * (sync, write, grow, open, rename) on a path that PATH matches (as a shell does, from the root on)
+ * fails with ERRNO, AFTER such calls having passed. `grow` is a write beyond the end of a file, or
+ * a new file: what a full disk refuses.
  */
 #define _GNU_SOURCE
 #include <errno.h>

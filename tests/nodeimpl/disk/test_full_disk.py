@@ -18,7 +18,16 @@ import pytest
 from opkit.client.node import NodeClient
 from opkit.proof.cid import cid_of
 from opkit.proof.wasm import add_custom_section
-from opkit.wire.compute import PUT_BLOB, Outcome, PutBlob, StorageFull, TaskLimits, TaskState
+from opkit.wire.compute import (
+    PUT_BLOB,
+    BlobUnknown,
+    Outcome,
+    PutBlob,
+    StorageFull,
+    StorageQuotaExceeded,
+    TaskLimits,
+    TaskState,
+)
 from opkit.wire.gateway import StoreBusy
 
 pytestmark = [pytest.mark.disk, pytest.mark.timeout(240)]
@@ -159,3 +168,49 @@ def test_a_full_disk_refuses_changes_answers_reads_and_passes(node, kind) -> Non
         assert node.process.poll() is None
 
     asyncio.run(asyncio.wait_for(story(), STORY_S_MAX))
+
+
+SMALL_QUOTA = """
+[store]
+member_bytes_max = 700_000
+"""
+HASTY_COLLECTOR = "blob_grace_ms = 1_000"
+
+
+def test_a_member_who_has_filled_their_quota_is_told_by_the_gateway_and_has_room_again(
+    node,
+) -> None:
+    """Also by a node that was killed in between; what no task names goes by itself."""
+
+    async def story() -> None:
+        node.configure(node.data, SMALL_QUOTA)
+        await node.start()
+        async with node.client(attempts=1) as mara:
+            first, second = await upload(mara), await upload(mara)
+        node.kill()
+        await node.start()
+        async with node.client(attempts=1) as mara:
+            with pytest.raises(StorageQuotaExceeded) as no:
+                await upload(mara)
+            assert (no.value.used_bytes, no.value.limit_bytes) == (600_000, 700_000)
+            assert no.value.status == 429
+            assert "operator" in no.value.hint
+            assert await mara.wasm.fetch(first)
+        node.kill()
+        node.configure(node.data, SMALL_QUOTA + HASTY_COLLECTOR)
+        await node.start()
+        async with node.client(attempts=1) as mara, httpx.AsyncClient() as anyone:
+            async with asyncio.timeout(60):
+                while "opkit_blobs_collected_total 2.0" not in (await metrics(anyone, node)):
+                    await asyncio.sleep(0.1)
+            for cid in (first, second):
+                with pytest.raises(BlobUnknown):
+                    await mara.wasm.fetch(cid)
+            assert await mara.wasm.fetch(await upload(mara))
+        assert "blobs were collected" in node.log.read_text()
+
+    asyncio.run(asyncio.wait_for(story(), STORY_S_MAX))
+
+
+async def metrics(anyone: httpx.AsyncClient, node: Any) -> str:
+    return (await anyone.get(f"{node.url}/metrics")).text

@@ -7,17 +7,19 @@ import contextlib
 import errno
 import random
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import select
 
 from nodeimpl import node as all_tables
+from nodeimpl.compute import holdings
 from nodeimpl.compute import store as table
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.kernel.store import Store, Tx, sql
 from opkit.client.node import NodeClient
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
@@ -264,3 +266,56 @@ def test_after_a_failed_sync_a_node_stops_and_nothing_acknowledged_is_lost(
             assert cid_of(await mara.wasm.fetch(said.uploads[-1][1])) == said.uploads[-1][1]
 
     run(again())
+
+
+HASTY = """
+[store]
+blob_grace_ms = 1_000
+"""
+
+
+def dangling(folder: Path) -> list[str]:
+    """Return the blobs that rows name and charge for, and that are not there."""
+
+    def look(tx: Tx) -> list[str]:
+        every = [holdings.charges.c.cid, table.modules.c.wasm_hash]
+        every += [table.jobs.c.output_hash, holdings.uses.c.cid]
+        named = {str(cid) for column in every for (cid,) in tx.all(sql(select(column)))} - {""}
+        return [cid for cid in named if table.content(tx, cid) is None]
+
+    async def main() -> list[str]:
+        store = await Store.open(url=f"sqlite:///{folder}/node.db", clock=VirtualClock())
+        try:
+            return await store.read(look)
+        finally:
+            await store.close()
+
+    blobs = BlobStore(folder / "blobs", 2**30)
+    named = asyncio.run(asyncio.wait_for(main(), 60))
+    return [cid for cid in named if not is_whole(blobs, cid)]
+
+
+def test_power_lost_while_blobs_are_collected_leaves_no_row_that_points_to_nothing(
+    node, power_cut, tmp_path
+) -> None:
+    """The collector looks every tenth of a second, and what no task names is old in one."""
+    said = Said()
+
+    async def story() -> None:
+        node.configure(node.data, HASTY)
+        await node.start()
+        while "blobs were collected" not in node.log.read_text():
+            assert await busy(node, said) == [None] * CALLERS
+        node.kill()
+
+    run(story())
+    disk, chance = power_cut(), random.Random(7)
+    first = said.places()[0]
+    for number, place in enumerate(sorted(chance.randrange(first, node.place()) for _ in range(9))):
+        disk.run(place)
+        for way in range(2):
+            folder = tmp_path / f"{number}-{way}"
+            disk.rebuild(folder, chance=random.Random(number) if way else None)
+            assert dangling(folder) == []
+            said_no_upload = replace(said, uploads=[])
+            assert missing(folder, said_no_upload, place) == []

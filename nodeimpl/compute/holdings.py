@@ -1,0 +1,174 @@
+"""What tasks name, so that it is kept, and what members are charged for.
+
+A blob that a task, a job or a receipt names is in `compute_uses` for good. A member is charged for
+each blob that an ask of theirs made the node keep, once, for as long as it is kept; two members who
+bring the same bytes are both charged, so that a quota tells nobody what others keep (ADR 0020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select, update
+
+from nodeimpl.kernel.references import NAMES_BLOBS, NAMES_NOTHING
+from nodeimpl.kernel.store import Store, Tx, insert_new, metadata, sql
+from opkit.wire.base import Cid, MemberId
+from opkit.wire.compute import StorageQuotaExceeded
+
+uses = Table("compute_uses", metadata, Column("cid", Text, primary_key=True, info=NAMES_BLOBS))
+
+charges = Table(
+    "compute_charges",
+    metadata,
+    Column("member_id", Text, primary_key=True),
+    Column("cid", Text, primary_key=True, info=NAMES_NOTHING),
+    Column("size_bytes", BigInteger, nullable=False),
+    Index("ix_compute_charges_cid", "cid"),
+)
+
+accounts = Table(
+    "compute_accounts",
+    metadata,
+    Column("member_id", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+
+_USE = insert_new(uses)
+_CHARGE = insert_new(charges)
+_CHARGED = sql(
+    select(charges.c.size_bytes).where(
+        charges.c.member_id == bindparam("member_id"), charges.c.cid == bindparam("cid")
+    )
+)
+_CHARGED_FOR = sql(
+    select(charges.c.member_id, charges.c.size_bytes).where(charges.c.cid == bindparam("cid"))
+)
+_FORGET = sql(charges.delete().where(charges.c.cid == bindparam("cid")))
+_OPEN_ACCOUNT = insert_new(accounts)
+_BOOK = sql(
+    update(accounts)
+    .where(accounts.c.member_id == bindparam("who"))
+    .values(size_bytes=accounts.c.size_bytes + bindparam("by", type_=BigInteger()))
+)
+_ACCOUNT = sql(select(accounts.c.size_bytes).where(accounts.c.member_id == bindparam("member_id")))
+
+
+def use(tx: Tx, *cids: Cid) -> None:
+    """Note that a task names these blobs; once is enough, and for good."""
+    for cid in cids:
+        tx.run(_USE, cid=cid)
+
+
+def charge(tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> None:
+    """Charge a member for a blob, unless they are already."""
+    if not tx.run(_CHARGE, member_id=member_id, cid=cid, size_bytes=size_bytes):
+        return
+    if not tx.run(_BOOK, who=member_id, by=size_bytes):
+        tx.run(_OPEN_ACCOUNT, member_id=member_id, size_bytes=size_bytes)
+
+
+def charged(tx: Tx, member_id: MemberId) -> int:
+    """Return how many bytes a member is charged for."""
+    row = tx.one(_ACCOUNT, member_id=member_id)
+    return 0 if row is None else int(row[0])
+
+
+def _is_charged(tx: Tx, member_id: MemberId, cid: Cid) -> bool:
+    return tx.one(_CHARGED, member_id=member_id, cid=cid) is not None
+
+
+class Quotas:
+    """How much of the node's blobs each member may fill. Use it from one event loop.
+
+    Bytes are kept before the transaction that charges for them; until then they are counted here.
+    What is refused in that transaction stays counted until it is collected, for it lies on the
+    disk.
+    """
+
+    def __init__(self, store: Store, *, bytes_max: int) -> None:
+        """Begin with nothing on its way; what was charged is in the store."""
+        self._store = store
+        self._bytes_max = bytes_max
+        self._pending: dict[Cid, dict[MemberId, int]] = {}
+        self._pending_of: dict[MemberId, int] = {}
+
+    @asynccontextmanager
+    async def keeping(self, member_id: MemberId, cid: Cid, size_bytes: int) -> AsyncIterator[None]:
+        """Count a blob while it is brought; once it is kept, until it is charged or collected.
+
+        Raises:
+            StorageQuotaExceeded: it does not fit what the member may still fill.
+        """
+        # Counted first, judged then: two that come at once do not both take the last room.
+        is_new = self._hold(member_id, cid, size_bytes)
+        try:
+            if is_new and await self._store.read(lambda tx: _is_charged(tx, member_id, cid)):
+                self._release(member_id, cid)
+                is_new = False
+            if is_new:
+                await self._judge(member_id, asked_bytes=size_bytes, counted_bytes=size_bytes)
+            yield
+        except BaseException:
+            if is_new:
+                self._release(member_id, cid)
+            raise
+
+    async def judge_fetch(self, member_id: MemberId) -> None:
+        """Pass who may have the node fetch something whose size it does not know yet.
+
+        Raises:
+            StorageQuotaExceeded: they have nothing left. So one blob may exceed what is left.
+        """
+        await self._judge(member_id, asked_bytes=1)
+
+    async def _judge(
+        self, member_id: MemberId, *, asked_bytes: int, counted_bytes: int = 0
+    ) -> None:
+        """Judge by what is charged and what else is on its way."""
+        on_their_way = self._pending_of.get(member_id, 0) - counted_bytes
+        used = on_their_way + await self._store.read(lambda tx: charged(tx, member_id))
+        if used + asked_bytes > self._bytes_max:
+            raise StorageQuotaExceeded(
+                asked_bytes=asked_bytes, used_bytes=used, limit_bytes=self._bytes_max
+            )
+
+    def settle(self, tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> None:
+        """Charge for a blob that is kept, in the transaction that acknowledges it."""
+        charge(tx, member_id=member_id, cid=cid, size_bytes=size_bytes)
+        tx.after_commit(lambda: self._release(member_id, cid))
+
+    def counts(self, tx: Tx, cid: Cid) -> bool:
+        """Return whether anybody is charged for a blob."""
+        return tx.one(_CHARGED_FOR, cid=cid) is not None
+
+    def forget(self, tx: Tx, cid: Cid) -> None:
+        """Charge nobody any more for a blob that is about to be collected."""
+        for member_id, size_bytes in tx.all(_CHARGED_FOR, cid=cid):
+            tx.run(_BOOK, who=member_id, by=-size_bytes)
+        tx.run(_FORGET, cid=cid)
+        tx.after_commit(lambda: self._release_all(cid))
+
+    def _hold(self, member_id: MemberId, cid: Cid, size_bytes: int) -> bool:
+        held = self._pending.setdefault(cid, {})
+        if member_id in held:
+            return False
+        held[member_id] = size_bytes
+        self._pending_of[member_id] = self._pending_of.get(member_id, 0) + size_bytes
+        return True
+
+    def _release(self, member_id: MemberId, cid: Cid) -> None:
+        held = self._pending.get(cid, {})
+        size_bytes = held.pop(member_id, 0)
+        left = self._pending_of.get(member_id, 0) - size_bytes
+        if left > 0:
+            self._pending_of[member_id] = left
+        else:
+            self._pending_of.pop(member_id, None)
+        if not held:
+            self._pending.pop(cid, None)
+
+    def _release_all(self, cid: Cid) -> None:
+        for member_id in tuple(self._pending.get(cid, ())):
+            self._release(member_id, cid)
