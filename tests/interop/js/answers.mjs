@@ -1,5 +1,5 @@
-// Answers questions on stdin, {name: [asks]}, by the implementation in this folder: what it makes of
-// the same bytes, or that it refuses them. Bytes travel as hex.
+// Answers questions on stdin, {name: [asks]}, by the implementation in this folder: what it makes
+// of the same bytes, or that it refuses them. Bytes travel as hex.
 import { canonical, cidOf, didOf, ed25519, keyOf, parseSigned } from './basics.mjs'
 import { consistency, grew, includes, inclusion, leafHash, root } from './merkle.mjs'
 

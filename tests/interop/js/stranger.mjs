@@ -1,11 +1,12 @@
-// A stranger verifies a run's report: `node stranger.mjs GENESIS FOLDER`, GENESIS being the one they
-// keep, never the folder's. Written from docs/protocol.md, without a line of opkit.
+// A stranger verifies a run's report: `node stranger.mjs GENESIS FOLDER`, GENESIS being the one
+// that they keep, never the folder's. Written from docs/protocol.md, without a line of opkit.
 //
 // Prints {status, problem, checked} and ends with 0 if everything verifies, else with 1.
 import { readFileSync, readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Refused, canonical, cidOf, demand, keyOf, peek, read, recordId, sha256 } from './basics.mjs'
+import { Refused, canonical, cidOf, demand, keyOf, peek, read } from './basics.mjs'
+import { recordId, sha256 } from './basics.mjs'
 
 const same = (one, other) => canonical(one) === canonical(other)
 
