@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
@@ -70,6 +71,12 @@ WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
 """What each session is set to; a stricter `synchronous_commit` of the server's stays."""
 
 
+AWAY = "there is no connection to the database now"
+"""What callers are told."""
+
+_log = structlog.get_logger("store")
+
+
 class PostgresSession:
     """One connection, made anew at the next transaction if it was lost."""
 
@@ -86,7 +93,8 @@ class PostgresSession:
         # A standby, or a server that takes no writes, is passed by for the next host of the URL.
         self._how = make_conninfo(**{**said, "target_session_attrs": "read-write"})
         self._begin = begin
-        self._again_at, self._away = 0.0, ""
+        self._again_at = 0.0
+        self._away_since: float | None = None
         self._connection = self._connect()
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
@@ -164,15 +172,26 @@ class PostgresSession:
             psycopg.Error: there is no connection to be had now.
         """
         if time.monotonic() < self._again_at:
-            raise psycopg.OperationalError(f"{self._away} (a moment ago)")
+            raise psycopg.OperationalError(AWAY)
         self._connection.close()
         try:
             self._come_back()
         except psycopg.Error as away:
             self._connection.close()
-            self._away = str(away)
             self._again_at = time.monotonic() + AGAIN_MS / 1000
-            raise
+            self._note_away(away)
+            # Callers are told no names of servers and users: those stand in the log.
+            raise psycopg.OperationalError(AWAY) from away
+        if self._away_since is not None:
+            away_ms = round((time.monotonic() - self._away_since) * 1000)
+            self._away_since = None
+            _log.info("the database is there again", away_ms=away_ms)
+
+    def _note_away(self, why: psycopg.Error) -> None:
+        """Log once that the server is away; `_reconnect` logs when it is back."""
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            _log.warning("the database is away", why=str(why))
 
     def _come_back(self) -> None:
         self._connection = self._connect()
@@ -272,17 +291,18 @@ class PostgresWriter(PostgresSession):
         found there is then as durable as if COMMIT had answered.
 
         Raises:
-            psycopg.Error: the server could not be asked in time.
-            StoreFailed: the database is not this owner's any more.
+            StoreFailed: the server could not be asked in time, or the database is not this
+                owner's any more.
         """
         self._connection.close()
         limit = time.monotonic() + DOUBT_MS_MAX / 1000
         while True:
             try:
                 self._reconnect()
-            except psycopg.Error:
+            except psycopg.Error as away:
                 if time.monotonic() > limit:
-                    raise
+                    why = f"nobody could say in {DOUBT_MS_MAX} ms what became of a COMMIT"
+                    raise StoreFailed(why) from away
                 time.sleep(AGAIN_MS / 1000)
             else:
                 return self._found_commits == self._commits + 1

@@ -24,6 +24,7 @@ from opkit.wire.gateway import (
     RateExceeded,
     RouteUnknown,
     ScopeMissing,
+    StoreBusy,
     TokenMissing,
     TokenRejected,
 )
@@ -39,7 +40,12 @@ _DECLARED = (
     Malformed,
     JournalDiverged,
     RouteUnknown,
+    StoreBusy,
 )
+
+
+_PASSING = (Unreachable, StoreBusy)
+"""After these the same may succeed in a moment: the node, or its database, is away."""
 
 
 class OpenSocket(Protocol):
@@ -87,7 +93,7 @@ async def follow(
             if renewed == bearer:
                 raise failure
             bearer = renewed
-        elif not isinstance(failure, Unreachable):
+        elif not isinstance(failure, _PASSING):
             raise failure
         pause_ms = next(pauses, None)
         if pause_ms is None:
