@@ -155,8 +155,7 @@ def _crowd(pipe: Connection, crowding: Crowding, url: str) -> None:
 
 
 async def _keep(url: str, tasks: Sequence[Prepared]) -> list[Told]:
-    lanes = [await Lane.open(url) for _ in range(IN_FLIGHT)]
-    return await keep_in_flight(lanes, tasks)
+    return await keep_in_flight(url, tasks, count=IN_FLIGHT)
 
 
 async def _offer(url: str, tasks: Sequence[Prepared]) -> list[Told]:

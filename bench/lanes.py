@@ -173,21 +173,28 @@ def _told(end: str, *, accepted: bool, due: float) -> Told:
     return Told(end=end, accepted=accepted, ms=(time.perf_counter() - due) * 1000)
 
 
-async def keep_in_flight(lanes: Sequence[Lane], tasks: Sequence[Prepared]) -> list[Told]:
-    """Have each lane carry one task after the other until there are no more.
+async def keep_in_flight(url: str, tasks: Sequence[Prepared], *, count: int) -> list[Told]:
+    """Have so many lanes carry one task after the other until there are no more.
 
     They begin one by one within `BEGIN_S`: people do not all press a key in the same millisecond.
     """
     left, told = iter(tasks), list[Told]()
 
-    async def carry(lane: Lane) -> None:
+    async def carry() -> None:
+        lane = await Lane.open(url)
         for task in left:
-            told.append(await lane.task(task, due=time.perf_counter()))
+            due = time.perf_counter()
+            try:
+                told.append(await lane.task(task, due=due))
+            except OSError:
+                told.append(_told("connection-lost", accepted=False, due=due))
+                lane = await Lane.open(url)
+        lane.close()
 
     async with asyncio.TaskGroup() as group:
-        for lane in lanes:
-            group.create_task(carry(lane))
-            await asyncio.sleep(BEGIN_S / len(lanes))
+        for _ in range(count):
+            group.create_task(carry())
+            await asyncio.sleep(BEGIN_S / count)
     return told
 
 

@@ -7,11 +7,18 @@ until the queue has drained to half. Source: RFC 8289 (controlled delay), from w
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 SAMPLE_S = 0.25
 """How long ends are counted for one estimate."""
+
+LOOK_S = 0.1
+"""How often it is looked at whether the event loop comes late."""
+
+PASSES = 4
+"""How often a job comes back to the event loop: begun, answered by its worker, recorded, told."""
 
 
 class Pace:
@@ -32,6 +39,7 @@ class Pace:
         self._gap_s = 0.0
         self._sample: tuple[float, int] | None = None
         self._last_s = 0.0
+        self._late_s = 0.0
         self._long_since_s: float | None = None
         self._crowded = False
 
@@ -54,13 +62,29 @@ class Pace:
             since, ends = self._last_s, 0
         self._sample = (since, ends) if jobs > self._slots else None
 
+    async def watch(self) -> None:
+        """Look at how late the event loop comes, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            self.late(loop.time() - due)
+
+    def late(self, late_s: float) -> None:
+        """Note by how much the event loop came late; it is believed to do so for a while."""
+        self._late_s = max(late_s, self._late_s / 2)
+
     def wait_ms(self, jobs: int) -> int:
-        """Return how long one more job would wait for a worker while `jobs` are under way."""
+        """Return how long one more job would wait while `jobs` are under way.
+
+        It waits for a worker, and each time for its turn on the event loop: a node that gets too
+        little of its machine is late there first.
+        """
         gap = self._gap_s
         if self._sample is not None:
             # Jobs that take longer than those before are noticed before the first of them ends.
             gap = max(gap, self._now_s() - self._last_s - SAMPLE_S)
-        return int(max(0, jobs - self._slots) * gap * 1000)
+        return int((max(0, jobs - self._slots) * gap + PASSES * self._late_s) * 1000)
 
     def is_crowded(self, jobs: int, *, wait_ms_max: int, burst_ms_max: int) -> bool:
         """Return whether the wait has been too long for too long; ask before each job.

@@ -93,6 +93,7 @@ class Compute:
         await self.parts.sandbox.start()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.executor.run(), name="executor")
+            group.create_task(self.executor.pace.watch(), name="pace")
             group.create_task(self.placement.run(), name="placement")
 
     def rest(self) -> None:

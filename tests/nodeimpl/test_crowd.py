@@ -63,10 +63,7 @@ def test_of_many_tasks_in_flight_none_is_lost_and_none_fails(node: SingleNode) -
     async def story() -> None:
         await node.start()
         made = await tasks(node, "upper", 300)
-        lanes = [await Lane.open(node.url) for _ in range(50)]
-        told = await keep_in_flight(lanes, made)
-        for lane in lanes:
-            lane.close()
+        told = await keep_in_flight(node.url, made, count=50)
         assert Counter(each.end for each in told) == {"done": 300}
         seen = await journalled(node)
         assert seen["compute.task-finished"] == seen["compute.task-ended"] == 300

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
-from nodeimpl.compute.pace import SAMPLE_S, Pace
+from nodeimpl.compute.pace import LOOK_S, PASSES, SAMPLE_S, Pace
 
 LIMITS = {"wait_ms_max": 1_500, "burst_ms_max": 1_000}
 
@@ -69,6 +72,33 @@ def test_slow_jobs_are_noticed_before_the_first_of_them_ends() -> None:
     pace.began(102)
     clock.now += 10
     assert pace.wait_ms(102) > 100_000
+
+
+def test_a_loop_that_comes_late_makes_each_job_wait_several_times() -> None:
+    pace, _ = paced(0.01)
+    before = pace.wait_ms(52)
+    pace.late(0.2)
+    assert pace.wait_ms(52) == before + PASSES * 200
+    pace.late(0.0)
+    assert pace.wait_ms(52) == before + PASSES * 100, "it is believed to be late for a while"
+    for _ in range(20):
+        pace.late(0.0)
+    assert pace.wait_ms(52) == before
+
+
+def test_a_loop_that_is_held_up_is_noticed() -> None:
+    pace = Pace(slots=2)
+
+    async def work() -> int:
+        watching = asyncio.create_task(pace.watch())
+        await asyncio.sleep(2 * LOOK_S)
+        time.sleep(1)  # noqa: ASYNC251  # this is what the loop is held up by
+        for _ in range(10):
+            await asyncio.sleep(0)
+        watching.cancel()
+        return pace.wait_ms(0)
+
+    assert asyncio.run(work()) > PASSES * 500
 
 
 def test_a_burst_is_taken_whole_and_a_queue_that_stands_is_not() -> None:
