@@ -20,6 +20,7 @@ from nodeimpl.gateway.asks import malformed
 from nodeimpl.gateway.faults import confess
 from nodeimpl.gateway.figures import Figures
 from nodeimpl.gateway.limits import GatewayLimits
+from nodeimpl.gateway.pulse import Pulse
 from nodeimpl.gateway.replies import (
     PROBLEM,
     Receive,
@@ -28,7 +29,7 @@ from nodeimpl.gateway.replies import (
     problem_bytes,
 )
 from nodeimpl.gateway.request import is_loopback_name, read_head
-from nodeimpl.gateway.tail import Tail, cursor_after, page_bytes
+from nodeimpl.gateway.tail import Tail
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ending import WHY, Ending
@@ -96,6 +97,7 @@ class Streams:
         self._membership = membership
         self._admission = admission
         self._tail = tail
+        self._pulse = Pulse(store, every_ms=limits.stream_batch_ms)
         self._clock = clock
         self._figures = figures
         self._limits = limits
@@ -192,19 +194,17 @@ class Streams:
 
     async def _send_pages(self, stream: Stream, place: Cursor | None, send: Send) -> Close:
         """Send what the journal has after `place`, and then what comes, in batches."""
-        scopes = stream.caller.scopes
+        scopes, entries_max = stream.caller.scopes, self._limits.stream_entries_max
         try:
             while True:
-                kept = await self._tail.after(place, entries_max=self._limits.stream_entries_max)
-                if kept:
-                    place = cursor_after(kept, generation=self._store.generation)
-                    page = page_bytes(kept, scopes=scopes, cursor=place)
+                page = await self._tail.page(place, scopes=scopes, entries_max=entries_max)
+                if page is not None:
+                    place = page.cursor
                     async with asyncio.timeout(self._limits.stream_stall_ms_max / 1000):
-                        await send({"type": "websocket.send", "text": page.decode()})
+                        await send({"type": "websocket.send", "text": page.text})
                     self._figures.pages.inc()
-                if len(kept) < self._limits.stream_entries_max:
-                    await self._store.journal_grew(place.sequence if place else 0)
-                    await asyncio.sleep(self._limits.stream_batch_ms / 1000)
+                if page is None or page.entries < entries_max:
+                    await self._pulse.after(place.sequence if place else 0)
         except TimeoutError:
             return Close(CLOSE_SLOW, "nothing was read for too long")
         except (StoreBusy, StoreClosed):

@@ -15,6 +15,9 @@ from opkit.wire.events import Cursor
 READ_MAX = 500
 """How many entries one read of the journal adds."""
 
+PAGES_MAX = 64
+"""How many pages are kept at once: one for each place and set of scopes that streams have now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -22,6 +25,15 @@ class Kept:
 
     entry: StoredEntry
     text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A `JournalPage` as JSON, where it ends, and how many entries were looked at for it."""
+
+    text: str
+    cursor: Cursor
+    entries: int
 
 
 class Tail:
@@ -36,6 +48,31 @@ class Tail:
         self._store = store
         self._kept: deque[Kept] = deque(maxlen=entries_max)
         self._filling = asyncio.Lock()
+        self._pages: dict[tuple[int, str, frozenset[Scope]], Page] = {}
+
+    async def page(
+        self, cursor: Cursor | None, *, scopes: frozenset[Scope], entries_max: int
+    ) -> Page | None:
+        """Return what a reader with these scopes gets after `cursor`; None if there is nothing.
+
+        Readers at the same place with equal scopes get the same page, made once.
+
+        Raises:
+            JournalDiverged: `cursor` is not a place in this journal.
+        """
+        key = None if cursor is None else (cursor.generation, cursor.hash, scopes)
+        made = None if key is None else self._pages.get(key)
+        if made is None:
+            kept = await self.after(cursor, entries_max=entries_max)
+            if not kept:
+                return None
+            place = cursor_after(kept, generation=self._store.generation)
+            before = 0 if cursor is None else cursor.sequence
+            text = page_bytes(kept, scopes=scopes, cursor=place, before=before).decode()
+            made = Page(text=text, cursor=place, entries=len(kept))
+            if key is not None:
+                self._keep_page(key, made)
+        return made
 
     async def after(self, cursor: Cursor | None, *, entries_max: int) -> list[Kept]:
         """Return at most so many entries after `cursor`, or from the beginning.
@@ -65,6 +102,13 @@ class Tail:
                 return
             entries = await self._store.read_journal(after=cursor, entries_max=READ_MAX)
             self._kept.extend(Kept(entry, _text(entry)) for entry in entries)
+            # The pages made so far end where the journal ended until now.
+            self._pages.clear()
+
+    def _keep_page(self, key: tuple[int, str, frozenset[Scope]], page: Page) -> None:
+        if len(self._pages) >= PAGES_MAX:
+            del self._pages[next(iter(self._pages))]
+        self._pages[key] = page
 
     def _recall(self, cursor: Cursor | None, entries_max: int) -> list[Kept] | None:
         """Return what follows `cursor` in memory; None if that is not known here."""
@@ -80,14 +124,18 @@ class Tail:
         return list(islice(self._kept, place + 1, place + 1 + entries_max))
 
 
-def page_bytes(kept: Sequence[Kept], *, scopes: frozenset[Scope], cursor: Cursor) -> bytes:
+def page_bytes(
+    kept: Sequence[Kept], *, scopes: frozenset[Scope], cursor: Cursor, before: int
+) -> bytes:
     """Return a `JournalPage` as JSON: what these scopes may read, and how many passed unseen.
 
     Args:
         cursor: the place after the last of `kept`.
+        before: the sequence number that was read from; between it and the first of `kept` lies
+            what was removed, for who reads from the beginning.
     """
     shown = [each.text for each in kept if each.entry.scope in scopes]
-    passed = len(kept) - len(shown)
+    passed = cursor.sequence - before - len(shown)
     place = cursor.model_dump_json().encode()
     return b'{"entries":[%b],"passed_through":%d,"cursor":%b}' % (b",".join(shown), passed, place)
 
