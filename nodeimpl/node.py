@@ -29,7 +29,7 @@ from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.collect import Collector
 from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.folders import make_folder
-from nodeimpl.kernel.metrics import Metrics
+from nodeimpl.kernel.metrics import Figure, Metrics
 from nodeimpl.kernel.references import References
 from nodeimpl.kernel.store import Store, Tx, metadata
 from nodeimpl.kernel.vitals import Vitals
@@ -167,6 +167,11 @@ class Node:
         metrics = Metrics()
         metrics.watch_store(store)
         metrics.watch_blobs(blobs)
+        metrics.watch_vitals(vitals)
+        metrics.watch_figures(lambda: _figures(given, peers=peers, compute=compute))
+        metrics.watch_ends(lambda: compute.executor.ends)
+        engine = given.sandbox.engine
+        metrics.watch_process(version=opkit.__version__, engine=f"{engine.name} {engine.version}")
         collector = _make_collector(given, store=store, blobs=blobs, compute=compute)
         metrics.watch_collector(collector)
         app = build_app(
@@ -292,6 +297,19 @@ def _make_collector(
         references=References(metadata),
         counted=compute.parts.quotas,
         grace_ms=given.config.store.blob_grace_ms,
+    )
+
+
+def _figures(given: _Given, *, peers: Peers, compute: Compute) -> tuple[Figure, ...]:
+    """Return what a scrape shows of connections and work."""
+    sandbox = given.sandbox
+    return (
+        ("peers", "Peers that are connected.", len(peers.connected())),
+        ("peers_wanted", "Peers to stay connected with.", len(given.config.p2p.peers)),
+        ("jobs", "Jobs under way.", compute.running),
+        ("workers", "Jobs that may run at once.", sandbox.slots),
+        ("workers_busy", "Jobs that run now.", sandbox.running),
+        ("jobs_waiting", "Jobs that wait for a worker.", sandbox.waiting),
     )
 
 

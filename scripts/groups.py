@@ -99,11 +99,19 @@ def find_wheelhouse() -> Found | Absent:
     return Found()
 
 
+def find_prometheus() -> Found | Absent:
+    """Find Prometheus and its tool, which scrape a node and judge the documents' rules."""
+    if shutil.which("prometheus") and shutil.which("promtool"):
+        return Found()
+    return Absent(why="Prometheus is missing: scripts/install-debian prometheus")
+
+
 MARKED = (
     Group(name="slow"),
     Group(name="disk", probe=find_compiler),
     Group(name="postgres", probe=find_postgres),
     Group(name="interop", probe=find_node),
+    Group(name="prometheus", probe=find_prometheus),
     Group(name="browser", probe=find_chromium),
     Group(name="package", probe=find_wheelhouse),
 )

@@ -5,15 +5,30 @@ What the store and the blobs count anyway is read when somebody scrapes, and cos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as Readable
 
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.collect import Collector
 from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.vitals import Vitals
+
+# When a child was made is of no use to anybody here, and doubles the number of series.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it so
+
+Figure = tuple[str, str, float]
+"""A gauge that is read at each scrape: its name without `opkit_`, its help, its value."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -50,6 +65,40 @@ class Metrics:
         """Ask `read` for metrics at each scrape."""
         self.registry.register(_Read(read))
 
+    def watch_figures(self, read: Callable[[], Iterable[Figure]]) -> None:
+        """Ask `read` for gauges without labels at each scrape."""
+        self.watch(
+            lambda: [
+                GaugeMetricFamily(f"opkit_{name}", help_text, value=value)
+                for name, help_text, value in read()
+            ]
+        )
+
+    def watch_ends(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Count jobs by how they ended."""
+        self.watch(lambda: [_ends_metric(read())])
+
+    def watch_process(self, *, version: str, engine: str) -> None:
+        """Show what this process uses, and what it is."""
+        ProcessCollector(registry=self.registry)
+        info = Gauge(
+            "opkit_build_info",
+            "1, for the version and the engine that its labels name.",
+            ("version", "engine"),
+            registry=self.registry,
+        )
+        info.labels(version, engine).set(1)
+
+    def watch_vitals(self, vitals: Vitals) -> None:
+        """Show how the node feels."""
+        self.watch_figures(
+            lambda: (
+                ("degraded", "How many things are amiss.", len(vitals.degraded())),
+                ("stopping", "1 while it ends.", int(vitals.stopping)),
+                ("disk_free_bytes", "Room on its disk.", vitals.room_bytes()),
+            )
+        )
+
     def watch_store(self, store: Store) -> None:
         """Show what the store does."""
         self.watch(lambda: _store_metrics(store))
@@ -78,6 +127,15 @@ class _Read(Readable):
     def describe(self) -> Iterable[Metric]:
         """Return their names, without values."""
         return self._read()
+
+
+def _ends_metric(ends: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        "opkit_jobs_ended", "Jobs that this node ran, by how they ended.", labels=("outcome",)
+    )
+    for outcome, count in ends.items():
+        family.add_metric((outcome,), count)
+    return family
 
 
 def _store_metrics(store: Store) -> Iterable[Metric]:

@@ -28,6 +28,11 @@ class Vitals:
         self._blobs = blobs
         self._ending = ending
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the node's end has begun."""
+        return self._ending.begun
+
     def room_bytes(self) -> int:
         """Return how much may still be written to the disk of the node's folder."""
         at = os.statvfs(self._folder)
