@@ -242,6 +242,10 @@ class Node:
         await self.store.close()
         if not self.store.has_failed:
             await self._keeper.keep()
+            return
+        # What was told before the store broke is marked too: its database may have lost it.
+        with contextlib.suppress(OSError):  # The disk broke with it, and the old mark stands.
+            await self._keeper.keep()
 
     async def _run(self) -> None:
         """Own everything that runs by itself."""

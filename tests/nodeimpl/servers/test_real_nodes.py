@@ -17,7 +17,7 @@ from devnet.attach import open_world
 from devnet.cluster import IMMEDIATE
 from devnet.control import ask_supervisor
 from devnet.launch import Launched, launch
-from devnet.state import load_state_of
+from devnet.state import DevnetError, load_state_of
 from opkit.client import NodeClient
 from opkit.client.compute import TaskHandle
 from opkit.wire.compute import GET_BLOB, PUT_BLOB, GetBlob, PutBlob
@@ -152,6 +152,44 @@ def test_a_database_that_restarts_costs_no_node_and_nothing_that_was_acknowledge
                 assert not following.done(), "the stream goes on by itself"
                 await asyncio.sleep(0.05)  # Looks again.
         assert seen == list(range(1, len(seen) + 1)), "every event, once, in order"
+        await world.close()
+
+    run(main())
+
+
+def test_a_node_whose_database_lost_what_it_confirmed_stops_says_so_and_stays_away(
+    start: Callable[[str], Launched], servers: Any
+) -> None:
+    """The primary is lost, and the standby that is promoted lacks its last commits."""
+    one, other = servers.pair(synchronous=False)
+    launched = start(one.url("net", also=(other,)))
+    socket = load_state_of(launched.folder).socket
+    same = "SELECT pg_current_wal_flush_lsn() = replay_lsn FROM pg_stat_replication"
+
+    def fail_over() -> None:
+        one.kill()
+        other.start()
+        other.promote()
+
+    async def main() -> None:
+        world = await open_world("t", run_id="lost", seed=7)
+        load = await Load.prepare(world.client(RIVER, MEMBER))
+        await asyncio.to_thread(servers.until, lambda: one.run(same) == [(True,)])
+        await asyncio.to_thread(other.stop)
+        await load.round()
+        await load.check()
+        await asyncio.to_thread(fail_over)
+        while (await node_states(launched))[RIVER][0] != "crashed":
+            await load.round()
+        with pytest.raises(DevnetError, match=r"history|journal|generation") as no:
+            await ask_supervisor(socket, "restart", org=RIVER)
+        assert "new-generation" in f"{no.value} {no.value.hint}"
+        said = (launched.folder / "nodes" / RIVER / "node.log").read_text()
+        assert "another copy, or an older one" in said, "and what to do stands beside it"
+        database = f"net_t_{RIVER.replace('-', '_')}"
+        tasks = [handle.task_id for handle in load.tasks]
+        found = other.run("SELECT task_id FROM compute_tasks", database=database)
+        assert not {task for (task,) in found} & set(tasks), "nothing was written there"
         await world.close()
 
     run(main())
