@@ -88,6 +88,15 @@ class SingleNode:
                 cwd=ROOT,
             )
 
+    def exit_code(self, *, wait_s_max: float) -> int:
+        """Return how the process ended, once it has by itself.
+
+        Raises:
+            TimeoutExpired: it goes on.
+        """
+        assert self._process is not None, "it was started"
+        return self._process.wait(wait_s_max)
+
     def kill(self) -> None:
         """End the process as a power switch would; once it has ended this does nothing."""
         if self._process is not None:

@@ -88,6 +88,13 @@ class Told:
         (self.at_once if self.end.is_set() else self.end).set()
 
 
+def _cause(error: BaseException) -> str:
+    """Return what ended a node, not that something in a group of tasks did."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
 async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
     """Return the exit code once the node was told to end and what ran has ended, or it has to."""
     ended = asyncio.create_task(told.end.wait())
@@ -104,7 +111,7 @@ async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
             said.end(whole=whole)
         if not broke.done():
             return EXIT_DONE
-        _log.error("the node must stop", why=str(broke.result()))
+        _log.error("the node must stop", why=_cause(broke.result()))
         return EXIT_FAILED
     finally:
         ended.cancel()

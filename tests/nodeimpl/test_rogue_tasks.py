@@ -12,15 +12,18 @@ import pytest
 
 from bench.rogues import Rogue, rogues
 from bench.single import SingleNode
+from nodeimpl.compute.sandbox import SandboxLimits
 from opkit.client.node import NodeClient
 from opkit.proof.receipt import verify_receipt
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits
+from opkit.wire.errors import CoopError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
 MARA = "river-city-tool-library/mara"
 STORY_S_MAX = 150
+SPAWNERS_MAX = SandboxLimits().spawners_max
 TREE_BYTES_MAX = 512 * 2**20
 """Node, spawner and two workers: 80 MB of code and data, and what allocators keep."""
 
@@ -92,3 +95,42 @@ def test_each_module_that_means_harm_gets_its_answer_and_others_are_served(
             assert memory_of(node) < TREE_BYTES_MAX
 
     asyncio.run(asyncio.wait_for(story(), STORY_S_MAX))
+
+
+async def without_spawner(node: SingleNode) -> None:
+    """Kill the node's spawner and return once it and its workers are gone."""
+    (spawner,) = psutil.Process(node.pid).children()
+    gone = [spawner.pid, *(each.pid for each in spawner.children(recursive=True))]
+    spawner.kill()
+    until = time.monotonic() + 30
+    while alive := [pid for pid in gone if psutil.pid_exists(pid) and not is_zombie(pid)]:
+        assert time.monotonic() < until, alive
+        await asyncio.sleep(0.02)
+
+
+def is_zombie(pid: int) -> bool:
+    """Return whether a process has ended and only its parent does not know yet."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_node_whose_spawner_is_killed_goes_on_and_one_that_never_keeps_it_stops_and_says_why(
+    node: SingleNode,
+) -> None:
+    async def story() -> None:
+        await node.start()
+        async with node.client(MARA) as mara:
+            info = await mara.wasm.deploy((WASM / "upper.wasm").read_bytes(), name="upper")
+            for _ in range(SPAWNERS_MAX):
+                await without_spawner(node)
+                await served(node, mara, info.wasm_hash)
+            await without_spawner(node)
+            with pytest.raises(CoopError):
+                await served(node, mara, info.wasm_hash)
+
+    asyncio.run(asyncio.wait_for(story(), STORY_S_MAX))
+    assert node.exit_code(wait_s_max=30) == 1
+    log = node.log.read_text()
+    assert f"the spawner of workers ended {SPAWNERS_MAX + 1} times" in log
