@@ -1,13 +1,18 @@
 // Answers questions on stdin, {name: [asks]}, by the implementation in this folder: what it makes
 // of the same bytes, or that it refuses them. Bytes travel as hex.
 import { canonical, cidOf, didOf, ed25519, keyOf, parseSigned } from './basics.mjs'
+import { checkEntry, checkGrowth, checkJournal } from './journal.mjs'
 import { consistency, grew, includes, inclusion, leafHash, root } from './merkle.mjs'
+import { readGenesis } from './stranger.mjs'
 
 const bytes = (text) => Buffer.from(text, 'hex')
 const hex = (data) => data.toString('hex')
 const leaves = (size) => Array.from({ length: size }, (_, place) => Buffer.from(`entry ${place}`))
 
 const answers = {
+  entry: ({ genesis, ...proof }) => checkEntry(proof, readGenesis(genesis)) ?? true,
+  journal: ({ genesis, ...whole }) => checkJournal(whole, readGenesis(genesis)) ?? true,
+  growth: ({ genesis, ...heads }) => checkGrowth(heads, readGenesis(genesis)) ?? true,
   canonical: ({ text }) => canonical(JSON.parse(text)),
   signed: ({ data }) => canonical(parseSigned(bytes(data))),
   // Numbers by their bits, because the text of a number is what is in question.
