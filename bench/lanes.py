@@ -161,12 +161,17 @@ class Lane(asyncio.Protocol):
         """
         status, body = await self.ask(prepared.submit)
         if status != 200:
-            return _told(json.loads(body)["code"], accepted=False, due=due)
+            return _told(_code(status, body), accepted=False, due=due)
         while (state := json.loads(body)["state"]) not in _ENDS:
             status, body = await self.ask(prepared.wait)
             if status != 200:
-                return _told(json.loads(body)["code"], accepted=True, due=due)
+                return _told(_code(status, body), accepted=True, due=due)
         return _told(state, accepted=True, due=due)
+
+
+def _code(status: int, body: bytes) -> str:
+    """Return the code of a refusal; what is refused before it is read has only a status."""
+    return str(json.loads(body).get("code", status))
 
 
 def _told(end: str, *, accepted: bool, due: float) -> Told:
