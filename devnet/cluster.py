@@ -70,12 +70,14 @@ class Cluster:
     Attributes:
         folder: data, socket and log lie in it.
         settings: what is set on the server's command line at its next start.
+        port: of TCP, if `listen_addresses` says so; the socket's name has it too.
     """
 
     folder: Path
     binaries: Path
     owner: str
     settings: dict[str, str] = field(default_factory=dict)
+    port: int = PORT
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -131,7 +133,8 @@ class Cluster:
             more: more connection parameters, such as `target_session_attrs`.
         """
         hosts = ",".join(str(one.folder) for one in (self, *also))
-        asked = {"host": hosts, "user": self.owner, **more}
+        ports = ",".join(str(one.port) for one in (self, *also))
+        asked = {"host": hosts, "port": ports, "user": self.owner, **more}
         query = "&".join(f"{name}={quote(value, safe='/,')}" for name, value in asked.items())
         return f"postgresql:///{database}?{query}"
 
@@ -143,6 +146,7 @@ class Cluster:
         """
         assert not self.running, "it runs already"
         command: list[Any] = [self.binaries / "postgres", "-D", self.data, "-k", self.folder]
+        command += ["-p", str(self.port)]
         for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
@@ -212,7 +216,7 @@ class Cluster:
         """
         made = self._beside(folder, dict(self.settings))
         # What the copy follows: a libpq connection string with the name it goes by.
-        source = f"host={self.folder} user={self.owner} application_name={name}"
+        source = f"host={self.folder} port={self.port} user={self.owner} application_name={name}"
         how = ("-R", "-X", "stream", "-c", "fast", "--no-sync")
         made.call("pg_basebackup", "-D", made.data, "-d", source, *how)
         return made

@@ -8,6 +8,7 @@ Source: https://www.postgresql.org/docs/15/explicit-locking.html (ADR 0004, ADR 
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,26 @@ WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
 AWAY = "there is no connection to the database now"
 """What callers are told."""
 
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+"""Hosts to which nothing leaves this machine, beside the folders of Unix sockets."""
+
 _log = structlog.get_logger("store")
+
+
+def how_to_connect(url: str) -> str:
+    """Return libpq's connection string for a URL: what it leaves open is filled in.
+
+    A standby, or a server that takes no writes, is passed by for the next host of the URL. Over a
+    network nothing travels in the clear, unless the URL or the environment says that it may.
+
+    Raises:
+        psycopg.ProgrammingError: the URL cannot be read.
+    """
+    said: dict[str, Any] = {**CONNECTING, **conninfo_to_dict(url)}
+    hosts = f"{said.get('host', '')},{said.get('hostaddr', '')}".split(",")
+    if not all(host.startswith("/") or host in _LOCAL for host in hosts):
+        said.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
+    return make_conninfo(**{**said, "target_session_attrs": "read-write"})
 
 
 class PostgresSession:
@@ -89,9 +109,7 @@ class PostgresSession:
         Raises:
             psycopg.Error: there is no connection to be had.
         """
-        said: dict[str, Any] = {**CONNECTING, **conninfo_to_dict(url)}
-        # A standby, or a server that takes no writes, is passed by for the next host of the URL.
-        self._how = make_conninfo(**{**said, "target_session_attrs": "read-write"})
+        self._how = how_to_connect(url)
         self._begin = begin
         self._again_at = 0.0
         self._away_since: float | None = None
