@@ -21,7 +21,9 @@ from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
 from nodeimpl.gateway.limits import GatewayLimits, Rate
+from nodeimpl.history import rules as history_rules
 from nodeimpl.history.keeper import Keeper
+from nodeimpl.history.retention import Retention
 from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
 from nodeimpl.kernel.blobs import BlobStore
@@ -45,6 +47,8 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.events import Event
 from opkit.wire.network import NodeStarted, ProviderLied
+
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Node:
         given: _Given,
         store: Store,
         keeper: Keeper,
+        retention: Retention,
         blobs: BlobStore,
         peers: Peers,
         compute: Compute,
@@ -87,6 +92,7 @@ class Node:
         self.peers = peers
         self.app = app
         self._keeper = keeper
+        self._retention = retention
         self._blobs = blobs
         self._transport = given.transport
         self._compute = compute
@@ -194,6 +200,9 @@ class Node:
             given=given,
             store=store,
             keeper=keeper,
+            retention=Retention(
+                store=store, history=history, keeper=keeper, keeping=_keeping(config)
+            ),
             blobs=blobs,
             peers=peers,
             compute=compute,
@@ -254,6 +263,7 @@ class Node:
             tasks.create_task(self._compute.run())
             tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())
+            tasks.create_task(self._retention.run())
 
 
 async def _make_peers(given: _Given, store: Store) -> Peers:
@@ -291,19 +301,6 @@ def _make_compute(
     )
 
 
-def _make_collector(
-    given: _Given, *, store: Store, blobs: BlobStore, compute: Compute
-) -> Collector:
-    """Return what removes blobs that no domain names; all domains have declared their tables."""
-    return Collector(
-        store=store,
-        blobs=blobs,
-        references=References(metadata),
-        counted=compute.parts.quotas,
-        grace_ms=given.config.store.blob_grace_ms,
-    )
-
-
 def _figures(given: _Given, *, peers: Peers, compute: Compute) -> tuple[Figure, ...]:
     """Return what a scrape shows of connections and work."""
     sandbox = given.sandbox
@@ -314,6 +311,19 @@ def _figures(given: _Given, *, peers: Peers, compute: Compute) -> tuple[Figure, 
         ("workers", "Jobs that may run at once.", sandbox.slots),
         ("workers_busy", "Jobs that run now.", sandbox.running),
         ("jobs_waiting", "Jobs that wait for a worker.", sandbox.waiting),
+    )
+
+
+def _make_collector(
+    given: _Given, *, store: Store, blobs: BlobStore, compute: Compute
+) -> Collector:
+    """Return what removes blobs that no domain names; all domains have declared their tables."""
+    return Collector(
+        store=store,
+        blobs=blobs,
+        references=References(metadata),
+        counted=compute.parts.quotas,
+        grace_ms=given.config.store.blob_grace_ms,
     )
 
 
@@ -351,6 +361,13 @@ def _compute_limits(config: NodeConfig) -> compute_rules.Limits:
         module_bytes_max=config.compute.module_bytes_max,
         jobs_per_submitter_max=config.compute.tasks_per_submitter,
         member_bytes_max=config.store.member_bytes_max,
+    )
+
+
+def _keeping(config: NodeConfig) -> history_rules.Keeping:
+    """Return how much of the journal stays."""
+    return history_rules.Keeping(
+        entries_min=config.history.keep_entries, age_ms_min=config.history.keep_days * DAY_MS
     )
 
 

@@ -39,6 +39,7 @@ class JournalPages:
 
         Refuses, in this order:
             JournalDiverged: the cursor is not a place in this journal.
+            JournalCut: the cursor's place was removed.
         """
         assert caller is not None, "the endpoint asks for a scope"
         place = cursor_of(ask.after)
@@ -50,10 +51,11 @@ class JournalPages:
             beginning = Cursor(generation=self._store.generation, sequence=0, hash=JOURNAL_START)
             return JournalPage(entries=(), passed_through=0, cursor=place or beginning)
         shown = tuple(_entry(each) for each in kept if each.entry.scope in caller.scopes)
+        end = cursor_after(kept, generation=self._store.generation)
         return JournalPage(
             entries=shown,
-            passed_through=len(kept) - len(shown),
-            cursor=cursor_after(kept, generation=self._store.generation),
+            passed_through=end.sequence - (place.sequence if place else 0) - len(shown),
+            cursor=end,
         )
 
     async def _grown(self, sequence: int, *, wait_ms: int) -> None:

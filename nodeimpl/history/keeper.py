@@ -14,7 +14,7 @@ from nodeimpl.history.mark import MarkFile
 from nodeimpl.history.rules import find_fault
 from nodeimpl.kernel import generations
 from nodeimpl.kernel.errors import HistoryLost
-from nodeimpl.kernel.journal import Head
+from nodeimpl.kernel.journal import Head, read_cut
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from opkit.wire.journal import HistoryPlace
@@ -105,6 +105,7 @@ def check(tx: Tx, mark: HistoryPlace | None) -> None:
         mark,
         stands=generations.place(tx),
         hash_there=generations.hash_at(tx, mark.size),
+        begins=read_cut(tx)[0],
         opening=openings[-1] if openings else None,
     )
     if fault is not None:

@@ -31,7 +31,7 @@ from nodeimpl.history.backup import (
 )
 from nodeimpl.history.mark import MarkFile
 from nodeimpl.history.renewal import open_generation
-from nodeimpl.kernel import birth, journal
+from nodeimpl.kernel import birth, cutting, journal
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.sqlite import SqliteEngine, SqliteSession
 from nodeimpl.kernel.tx import Tx
@@ -247,6 +247,10 @@ def _check_journal(session: SqliteSession, head: JournalHead, clock: Clock) -> l
 def _rebuilt(tx: Tx, generation: int) -> tuple[Frontier, RecordId]:
     """Return tree and last hash of all that is stored, hashed anew, in bounded memory."""
     tree, last = Frontier(), JOURNAL_START
+    cut = cutting.last_checkpoint(tx)
+    if cut is not None:
+        tree = Frontier(cut.size, tuple(bytes.fromhex(peak) for peak in cut.peaks))
+        last = cut.hash
     after: Cursor | None = None
     while True:
         page = journal.read_page(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nodeimpl.history.rules import judge_place
-from nodeimpl.kernel import generations, tree
+from nodeimpl.kernel import cutting, generations, tree
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store
@@ -16,7 +16,7 @@ from nodeimpl.kernel.tx import Tx
 from opkit.proof import jws
 from opkit.proof.keys import Identity
 from opkit.wire import journal as wire
-from opkit.wire.base import NetworkId, RecordId
+from opkit.wire.base import Jws, NetworkId, RecordId
 
 
 class History:
@@ -33,6 +33,10 @@ class History:
 
     async def head(self, ask: wire.AskJournalHead, caller: Caller | None) -> wire.SignedJournalHead:
         """Sign where the journal stands."""
+        return wire.SignedJournalHead(head=self.sign_head())
+
+    def sign_head(self) -> Jws:
+        """Return a head over all that is committed now."""
         cursor, frontier = self._store.head(), self._store.tree()
         head = wire.JournalHead(
             network=self._network,
@@ -44,8 +48,7 @@ class History:
             hash=cursor.hash,
             issued_at_ms=self._clock.now_ms(),
         )
-        token = jws.sign(head, typ=wire.JOURNAL_HEAD_TYP, identity=self._identity)
-        return wire.SignedJournalHead(head=token)
+        return jws.sign(head, typ=wire.JOURNAL_HEAD_TYP, identity=self._identity)
 
     async def inclusion(self, ask: wire.AskInclusion, caller: Caller | None) -> wire.InclusionProof:
         """Show that an entry is among the first so many; refuses as `judge_place` does."""
@@ -78,9 +81,11 @@ class History:
     def origin(
         self, tx: Tx, ask: wire.AskJournalOrigin, caller: Caller | None, _: None
     ) -> wire.JournalOrigin:
-        """Tell which histories the journal went through."""
+        """Tell which histories the journal went through, and where it begins."""
         return wire.JournalOrigin(
-            generation=self._store.generation, openings=generations.openings(tx)
+            generation=self._store.generation,
+            openings=generations.openings(tx),
+            cut=cutting.last_checkpoint(tx),
         )
 
 

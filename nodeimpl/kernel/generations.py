@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select, update
 
-from nodeimpl.kernel.journal import Head, read_generation, read_head
+from nodeimpl.kernel.journal import Head, read_cut, read_generation, read_head
 from nodeimpl.kernel.schema import journal, journal_generation, journal_listener, store_meta
 from nodeimpl.kernel.statements import sql, upsert
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.canonical import canonical
-from opkit.proof.journal import JOURNAL_START
 from opkit.wire.base import RecordId
 from opkit.wire.journal import OPENINGS_MAX, GenerationOpened, HistoryPlace
 
@@ -71,9 +70,10 @@ def place_of(head: Head, *, generation: int) -> HistoryPlace:
 
 
 def hash_at(tx: Tx, size: int) -> RecordId | None:
-    """Return the hash of the entry that makes the history so long; None if there is none."""
-    if size == 0:
-        return JOURNAL_START
+    """Return the hash of the entry that makes the history so long; None if there is none now."""
+    start, hash_at_start = read_cut(tx)
+    if size <= start:
+        return hash_at_start if size == start else None
     row = tx.one(_HASH_AT, at=size)
     return row[0] if row else None
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from sqlalchemy import bindparam, select
 
 from nodeimpl.kernel import tree
-from nodeimpl.kernel.schema import journal, store_meta
+from nodeimpl.kernel.schema import journal, journal_cut, store_meta
 from nodeimpl.kernel.statements import sql
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.canonical import canonical
 from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.base import RecordId
-from opkit.wire.events import EVENTS_PER_PAGE_MAX, Cursor, Event, JournalDiverged
+from opkit.wire.events import EVENTS_PER_PAGE_MAX, Cursor, Event, JournalCut, JournalDiverged
 
 _FIELDS = (
     journal.c.sequence,
@@ -42,6 +42,9 @@ _PAGE = sql(
     .limit(bindparam("entries_max"))
 )
 _GENERATION = sql(select(store_meta.c.value).where(store_meta.c.name == "generation"))
+_CUT = sql(
+    select(journal_cut.c.size, journal_cut.c.hash).order_by(journal_cut.c.size.desc()).limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +124,29 @@ def read_generation(tx: Tx) -> int:
     return int(row[0])
 
 
+def read_cut(tx: Tx) -> tuple[int, RecordId]:
+    """Return up to which entry the journal is gone, and that one's hash."""
+    row = tx.one(_CUT)
+    return (row[0], row[1]) if row else (0, JOURNAL_START)
+
+
 def read_page(
     tx: Tx, *, generation: int, after: Cursor | None, entries_max: int
 ) -> list[StoredEntry]:
-    """Return at most `entries_max` entries after `after`, or from the first.
+    """Return at most `entries_max` entries after `after`, or from the first that is kept.
 
     Raises:
         JournalDiverged: `after` is not a place in this journal.
+        JournalCut: `after` is before the first entry that is kept.
     """
     assert 1 <= entries_max <= EVENTS_PER_PAGE_MAX, entries_max
+    start, hash_at_start = read_cut(tx)
     if after is not None:
-        _check_place(tx, after, generation=generation)
-    rows = tx.all(_PAGE, after=after.sequence if after else 0, entries_max=entries_max)
+        _check_place(
+            tx, after, begins=Cursor(generation=generation, sequence=start, hash=hash_at_start)
+        )
+        start = after.sequence
+    rows = tx.all(_PAGE, after=start, entries_max=entries_max)
     return [
         StoredEntry(
             sequence=sequence,
@@ -147,13 +161,20 @@ def read_page(
     ]
 
 
-def _check_place(tx: Tx, cursor: Cursor, *, generation: int) -> None:
-    if cursor.sequence == 0:
-        found: RecordId | None = JOURNAL_START
-    else:
+def _check_place(tx: Tx, cursor: Cursor, *, begins: Cursor) -> None:
+    """Return if a cursor is a place that can be read from; `begins` is the first one that is."""
+    found: RecordId | None = begins.hash
+    if cursor.sequence > begins.sequence:
         row = tx.one(_HASH_AT, at=cursor.sequence)
         found = row[0] if row else None
-    if cursor.generation != generation or found != cursor.hash:
-        last = tx.one(_LAST) or (0, JOURNAL_START)
-        standing = Cursor(generation=generation, sequence=last[0], hash=last[1])
-        raise JournalDiverged(cursor=str(cursor), head=str(standing))
+    is_cut = cursor.sequence < begins.sequence
+    if cursor.generation == begins.generation and (is_cut or found == cursor.hash):
+        if not is_cut:
+            return
+        raise JournalCut(cursor=str(cursor), head=str(_end(tx, begins)), resume=str(begins))
+    raise JournalDiverged(cursor=str(cursor), head=str(_end(tx, begins)))
+
+
+def _end(tx: Tx, begins: Cursor) -> Cursor:
+    last = tx.one(_LAST) or (begins.sequence, begins.hash)
+    return Cursor(generation=begins.generation, sequence=last[0], hash=last[1])

@@ -62,6 +62,23 @@ journal_tree = Table(
 )
 """Nodes of the journal's Merkle tree: complete subtrees, of every eighth level but the leaves'."""
 
+journal_cut = Table(
+    "journal_cut",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""Checkpoints: the first `size` entries are gone, or going; the event as it was journalled."""
+
+journal_leaves = Table(
+    "journal_leaves",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+"""What is left of removed entries: the hashes of 256 leaves each, one after another."""
+
 journal_generation = Table(
     "journal_generation",
     metadata,

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, select
 
 from nodeimpl.kernel.errors import SchemaBroken
-from nodeimpl.kernel.schema import journal, journal_tree
+from nodeimpl.kernel.schema import journal, journal_leaves, journal_tree
 from nodeimpl.kernel.statements import sql
 from nodeimpl.kernel.tx import Tx
 from opkit.proof import merkle
 from opkit.proof.journal import stored_bytes
-from opkit.proof.merkle import Frontier, leaf_hash, node_hash
+from opkit.proof.merkle import HASH_BYTES, Frontier, leaf_hash, node_hash
 
 LEVELS_PER_ROW = 8
 """Nodes whose level is a multiple of this are kept, but for the leaves."""
@@ -27,6 +27,9 @@ _LEAVES = sql(
     select(journal.c.sequence, journal.c.type, journal.c.at_ms, journal.c.body)
     .where(journal.c.sequence > bindparam("after"), journal.c.sequence <= bindparam("upto"))
     .order_by(journal.c.sequence)
+)
+_PACKED = sql(
+    select(journal_leaves.c.hashes).where(journal_leaves.c.position == bindparam("at_position"))
 )
 _NODES = sql(
     select(journal_tree.c.hash)
@@ -77,6 +80,14 @@ def consistency_path(tx: Tx, *, first: int, second: int) -> tuple[bytes, ...]:
     return merkle.consistency_path(first=first, second=second, subtree=_Subtrees(tx))
 
 
+def leaves(tx: Tx, *, first: int, end: int) -> list[bytes]:
+    """Return the leaves from `first` to before `end`, from 0, of those entries that are there."""
+    return [
+        leaf_hash(stored_bytes(sequence=at, type_name=name, at_ms=at_ms, body=body))
+        for at, name, at_ms, body in tx.all(_LEAVES, after=first, upto=end)
+    ]
+
+
 class _Subtrees:
     """The roots of complete subtrees, from what is stored."""
 
@@ -98,9 +109,17 @@ class _Subtrees:
     def _stored(self, level: int, *, first: int, end: int) -> list[bytes]:
         """Return the nodes of a stored level from `first` to before `end`, as far as there are."""
         if level == 0:
-            return [
-                leaf_hash(stored_bytes(sequence=at, type_name=name, at_ms=at_ms, body=body))
-                for at, name, at_ms, body in self._tx.all(_LEAVES, after=first, upto=end)
-            ]
+            # Complete subtrees below a kept level lie within one block, and a block goes whole.
+            return leaves(self._tx, first=first, end=end) or self._packed(first, end)
         rows = self._tx.all(_NODES, at_level=level, first=first, end=end)
         return [digest for (digest,) in rows]
+
+    def _packed(self, first: int, end: int) -> list[bytes]:
+        """Return leaves of entries that were removed, as far as they are kept."""
+        block = first >> LEVELS_PER_ROW
+        row = self._tx.one(_PACKED, at_position=block)
+        if row is None:
+            return []
+        start = first - (block << LEVELS_PER_ROW)
+        places = range(start, start + end - first)
+        return [row[0][at * HASH_BYTES : (at + 1) * HASH_BYTES] for at in places]

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from opkit.proof.genesis import GenesisView
     from opkit.proof.history import Rebuilding
     from opkit.wire.base import Jws, Wire
-    from opkit.wire.journal import EntryProof, GenerationOpened, JournalHead
+    from opkit.wire.journal import (
+        EntryProof,
+        GenerationOpened,
+        JournalCheckpointed,
+        JournalHead,
+        JournalOrigin,
+    )
 
 W = TypeVar("W", bound="Wire")
 
@@ -142,22 +148,48 @@ async def _verify_node(
     """Return the verdict on a node's journal, the head that it is about, and what became of it."""
     from opkit.proof.checks import Verdict, equal
     from opkit.proof.history import check_rebuilt, examine_head
-    from opkit.wire.journal import HEAD, AskJournalHead
+    from opkit.wire.journal import HEAD, ORIGIN, AskJournalHead, AskJournalOrigin
 
     subject, about = f"journal of {target.did}", dict[str, object]()
     async with target.client() as client:
+        origin = await client.call(ORIGIN, AskJournalOrigin())
         token = (await client.call(HEAD, AskJournalHead())).head
         head, checks = examine_head("head", token, genesis=view)
         if head is not None:
             checks.append(equal("node-asked", expected=target.did, actual=head.node))
-            rebuilt, read = await _rebuild(client, head)
+            rebuilt, read = await _rebuild(client, head, origin)
             checks += [*read, *check_rebuilt(head, rebuilt)]
+            if origin.cut is not None:
+                checks += await _check_cut(client, view, origin.cut, head)
+                about = {"removed": f"entries 1 to {origin.cut.size:,}, behind a checkpoint"}
             if kept is not None:
                 checks += await _check_earlier(client, view, kept, head, rebuilt.openings)
-            about = {f"generation {each.generation}": _opened(each) for each in rebuilt.openings}
+            about |= {f"generation {each.generation}": _opened(each) for each in rebuilt.openings}
             subject = f"{subject}, generation {head.generation}, {head.size:,} entries"
     verdict = Verdict(subject=subject, checks=tuple(checks), anchored=view is not None)
     return verdict, token, about
+
+
+async def _check_cut(
+    client: NodeClient, view: GenesisView | None, cut: JournalCheckpointed, head: JournalHead
+) -> list[Check]:
+    """Return the checks that what stands for removed entries is of the journal that is there."""
+    from opkit.proof.history import check_growth, examine_cut
+
+    at_cut, checks = examine_cut(cut, head, genesis=view)
+    if at_cut is None or not all(check.ok for check in checks):
+        return checks
+    path = await _path(client, first=at_cut.size, second=head.size)
+    return [*checks, check_growth(at_cut, head, path, name="grew-from-checkpoint")]
+
+
+async def _path(client: NodeClient, *, first: int, second: int) -> tuple[str, ...]:
+    """Return a node's proof that its first entries begin its later ones; none for no entry."""
+    from opkit.wire.journal import CONSISTENCY, AskConsistency
+
+    if first == 0:
+        return ()
+    return (await client.call(CONSISTENCY, AskConsistency(first=first, second=second))).path
 
 
 def _opened(opened: GenerationOpened) -> str:
@@ -169,14 +201,21 @@ def _opened(opened: GenerationOpened) -> str:
     return f"{said}: {out.plain(opened.reason)}" if opened.reason else said
 
 
-async def _rebuild(client: NodeClient, head: JournalHead) -> tuple[Rebuilding, list[Check]]:
+async def _rebuild(
+    client: NodeClient, head: JournalHead, origin: JournalOrigin
+) -> tuple[Rebuilding, list[Check]]:
     """Read the entries up to a head; return what they hash to, and whether all could be read."""
     from opkit.proof.checks import Check, ProofError, equal
     from opkit.proof.history import Rebuilding
+    from opkit.wire.events import Cursor
 
-    rebuilt, hidden = Rebuilding(), 0
+    rebuilt, hidden, after = Rebuilding(), 0, None
     try:
-        async with aclosing(client.journal()) as pages:
+        if origin.cut is not None:
+            cut, generation = origin.cut, origin.generation
+            rebuilt = Rebuilding(cut=cut, openings=origin.openings)
+            after = Cursor(generation=generation, sequence=cut.size, hash=cut.hash)
+        async with aclosing(client.journal(after)) as pages:
             async for page in pages:
                 hidden += page.passed_through
                 for entry in page.entries:
@@ -203,7 +242,6 @@ async def _check_earlier(
 ) -> list[Check]:
     """Return the checks that a journal grew from a head that was kept."""
     from opkit.proof.history import check_growth, check_same_journal, examine_head
-    from opkit.wire.journal import CONSISTENCY, AskConsistency
 
     early, checks = examine_head("earlier-head", kept, genesis=view)
     if early is None:
@@ -211,10 +249,7 @@ async def _check_earlier(
     checks += check_same_journal(early, head, openings=openings)
     if not all(check.ok for check in checks):
         return checks
-    path: tuple[str, ...] = ()
-    if early.size:
-        ask = AskConsistency(first=early.size, second=head.size)
-        path = (await client.call(CONSISTENCY, ask)).path
+    path = await _path(client, first=early.size, second=head.size)
     return [*checks, check_growth(early, head, path)]
 
 
@@ -224,13 +259,22 @@ async def _prove(target: Target, sequence: int) -> EntryProof:
     from opkit.wire.journal import (
         HEAD,
         INCLUSION,
+        ORIGIN,
         AskInclusion,
         AskJournalHead,
+        AskJournalOrigin,
         EntryProof,
         ProvenEntry,
     )
 
     async with target.client() as client:
+        cut = (await client.call(ORIGIN, AskJournalOrigin())).cut
+        if cut is not None and sequence <= cut.size:
+            raise Mistake(
+                f"the node has removed its entries up to {cut.size:,}",
+                hint="who kept the entry can still ask for its path: GET /v1/journal/inclusion",
+                code=exits.FAILED,
+            )
         token = (await client.call(HEAD, AskJournalHead())).head
         size = read_head(token, genesis=None).size
         shown = await client.call(INCLUSION, AskInclusion(sequence=sequence, size=size))

@@ -24,6 +24,7 @@ from opkit.wire.journal import (
     EntryProof,
     GenerationOpened,
     HistoryPlace,
+    JournalCheckpointed,
     JournalHead,
     ProvenEntry,
 )
@@ -57,11 +58,32 @@ class Rebuilding:
         openings: how each later generation was opened, in order.
     """
 
-    def __init__(self) -> None:
-        """Begin before the first entry."""
+    def __init__(
+        self,
+        *,
+        cut: JournalCheckpointed | None = None,
+        openings: Sequence[GenerationOpened] = (),
+    ) -> None:
+        """Begin before the first entry, or after those that a checkpoint stands for.
+
+        What stands for them is believed here: it holds if the whole then comes to a signed root.
+
+        Args:
+            cut: the journal's last checkpoint, if the entries up to it are gone.
+            openings: how the generations before the checkpoint were opened.
+
+        Raises:
+            ProofError: the checkpoint's peaks are not those of a tree of its size.
+        """
         self.hash: RecordId = JOURNAL_START
         self.tree = Frontier()
         self.openings: list[GenerationOpened] = []
+        if cut is not None:
+            if len(cut.peaks) != cut.size.bit_count():
+                raise ProofError(f"a tree of {cut.size} entries has not {len(cut.peaks)} peaks")
+            self.hash = cut.hash
+            self.tree = Frontier(cut.size, tuple(_bytes(cut.peaks)))
+            self.openings = [each for each in openings if each.after.size < cut.size]
 
     @property
     def place(self) -> HistoryPlace:
@@ -133,6 +155,31 @@ def check_rebuilt(head: JournalHead, rebuilt: Rebuilding) -> list[Check]:
     ]
 
 
+def examine_cut(
+    cut: JournalCheckpointed, late: JournalHead, *, genesis: GenesisView | None
+) -> tuple[JournalHead | None, list[Check]]:
+    """Return the head that stands for removed entries, and the checks that it may.
+
+    That it is of the same journal is shown by `check_growth` from it to `late`.
+
+    Args:
+        late: a head of the journal as it is now, verified.
+    """
+    head, checks = examine_head("checkpoint-head", cut.head, genesis=genesis)
+    if head is not None:
+        checks += [
+            equal("checkpoint-network", expected=late.network, actual=head.network),
+            equal("checkpoint-node", expected=late.node, actual=head.node),
+            Check(
+                name="checkpoint-covers",
+                ok=cut.size <= head.size <= late.size,
+                expected=f"a head of {cut.size:,} to {late.size:,} entries",
+                actual=f"{head.size:,} entries",
+            ),
+        ]
+    return head, checks
+
+
 def check_same_journal(
     early: JournalHead, late: JournalHead, *, openings: Sequence[GenerationOpened] = ()
 ) -> list[Check]:
@@ -173,16 +220,19 @@ def _check_kept(early: JournalHead, opened: GenerationOpened) -> Check:
     )
 
 
-def check_growth(early: JournalHead, late: JournalHead, path: Sequence[RecordId]) -> Check:
+def check_growth(
+    early: JournalHead, late: JournalHead, path: Sequence[RecordId], *, name: str = "only-grew"
+) -> Check:
     """Return the check that a journal only grew from one head to the next.
 
     Args:
         path: the node's consistency proof; not read if the earlier journal was empty.
+        name: what the check is called.
     """
     if early.size == 0:
-        return equal("only-grew", expected=merkle.EMPTY_ROOT.hex(), actual=early.root)
+        return equal(name, expected=merkle.EMPTY_ROOT.hex(), actual=early.root)
     _, grew = attempt(
-        "only-grew",
+        name,
         lambda: merkle.verify_consistency(
             first=early.size,
             first_root=bytes.fromhex(early.root),

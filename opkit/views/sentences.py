@@ -104,6 +104,10 @@ def _generation_opened(_: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} goes on as another history", State.WAITING)
 
 
+def _checkpointed(_: Body, org: str, names: Names) -> Told:
+    return Told(f"{names.org(org)} signs for its journal and lets old entries go", State.DONE)
+
+
 def _peer_connected(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} is linked to {_peer(body, names)}", State.DONE)
 
@@ -217,6 +221,7 @@ _STOPPED: Final[dict[str, str]] = {
 _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "node.started": _node_started,
     "journal.generation-opened": _generation_opened,
+    "journal.checkpointed": _checkpointed,
     "network.peer-connected": _peer_connected,
     "network.peer-lost": _peer_lost,
     "network.provider-lied": _provider_lied,

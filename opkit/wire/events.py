@@ -85,7 +85,11 @@ class ReadJournal(Wire):
 
 
 class JournalPage(Wire):
-    """Entries in order. `passed_through` counts those the reader's scopes hide."""
+    """Entries in order.
+
+    `passed_through` counts those that the reader's scopes hide, and, when reading begins at the
+    beginning, those that were removed.
+    """
 
     entries: tuple[JournalEntry, ...]
     passed_through: Count
@@ -102,6 +106,18 @@ class JournalDiverged(Conflict):
     head: str
 
 
+@dataclass(eq=False, kw_only=True)
+class JournalCut(JournalDiverged):
+    """The cursor's place was removed: what follows it is not here any more up to `resume`.
+
+    Who begins anew on a journal that diverged does the right thing on this one, too.
+    """
+
+    code = "journal-cut"
+    hint = "go on after `resume`; what came before can be proved, not read"
+    resume: str
+
+
 READ_JOURNAL = Endpoint(
     name="events.read",
     method="GET",
@@ -109,7 +125,7 @@ READ_JOURNAL = Endpoint(
     ask=ReadJournal,
     answer=JournalPage,
     scope=Scope.EVENTS_READ,
-    refuses=(JournalDiverged,),
+    refuses=(JournalDiverged, JournalCut),
 )
 
 EVENTS_PATH = "/v1/events"

@@ -81,18 +81,38 @@ class GenerationOpened(Event):
     reason: Annotated[str, Field(max_length=200, pattern=PLAIN)] = ""
 
 
+class JournalCheckpointed(Event):
+    """The node will remove its first `size` entries, and says what stands for them from then on.
+
+    Attributes:
+        hash: the hash of the last entry that goes: what the next one cites.
+        peaks: the roots of the complete subtrees that the first `size` leaves consist of, the
+            largest first: with them and the entries that stay, the whole tree can be hashed anew.
+        head: a head that the node signed before, over at least `size` entries.
+    """
+
+    type = "journal.checkpointed"
+
+    size: Place
+    hash: RecordId
+    peaks: Path
+    head: Jws
+
+
 class AskJournalOrigin(Wire):
-    """Ask which histories this journal went through."""
+    """Ask which histories this journal went through, and where what is readable begins."""
 
 
 class JournalOrigin(Wire):
     """How the journal came to be what it is; generation 1 was opened by nobody.
 
-    `openings` are the last ones, oldest first.
+    `openings` are the last ones, oldest first. `cut` is the last checkpoint: the entries up to it
+    are gone, and reading begins after it.
     """
 
     generation: Count
     openings: Annotated[tuple[GenerationOpened, ...], Field(max_length=OPENINGS_MAX)]
+    cut: JournalCheckpointed | None = None
 
 
 class AskJournalHead(Wire):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nodeimpl.history.rules import find_fault, judge_place
+from nodeimpl.history.rules import Keeping, find_cut, find_fault, judge_place
 from opkit.wire.journal import GenerationOpened, HistoryPlace, JournalShort, ProofMisplaced
 
 
@@ -63,5 +63,60 @@ def test_a_database_is_the_marked_history_or_goes_on_from_it(
     if stands.generation > 1:
         after = place(1, 1)
         opening = GenerationOpened(generation=stands.generation, after=after, lost=lost)
-    found = find_fault(mark, stands=stands, hash_there=there and there * 64, opening=opening)
+    found = find_fault(
+        mark, stands=stands, hash_there=there and there * 64, begins=0, opening=opening
+    )
     assert (found is None) if fault is None else (found is not None and fault in found)
+
+
+def test_a_mark_from_before_the_beginning_is_none_of_this_database() -> None:
+    asked = {"stands": place(1, 900), "opening": None}
+    assert find_fault(place(1, 512), hash_there="a" * 64, begins=512, **asked) is None
+    found = find_fault(place(1, 511), hash_there=None, begins=512, **asked)
+    assert found is not None
+    assert "begins after 512" in found
+
+
+def cut_of(
+    *, begins: int = 0, size: int = 1_000, heard: int | None = None, **keeping: int
+) -> int | None:
+    """Ask on a journal whose entry n came at millisecond n, a thousand entries ago at most."""
+    return find_cut(
+        Keeping(**{"step_min": 1, **keeping}),
+        begins=begins,
+        size=size,
+        heard=size if heard is None else heard,
+        now_ms=size,
+        at_ms=lambda sequence: sequence,
+        block=256,
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "cut"),
+    [
+        pytest.param({}, None, id="off"),
+        pytest.param({"entries_min": 1_000}, None, id="all-are-kept"),
+        pytest.param({"entries_min": 745}, None, id="one-short-of-a-block"),
+        pytest.param({"entries_min": 744}, 256, id="one-block"),
+        pytest.param({"entries_min": 1}, 768, id="whole-blocks-only"),
+        pytest.param({"entries_min": 1, "size": 768}, 512, id="one-entry-stays"),
+        pytest.param({"entries_min": 1, "begins": 512}, 768, id="goes-on"),
+        pytest.param({"entries_min": 1, "begins": 768}, None, id="went-already"),
+        pytest.param({"entries_min": 1, "heard": 600}, 512, id="a-listener-lags"),
+        pytest.param({"entries_min": 1, "heard": 0}, None, id="a-listener-read-nothing"),
+        pytest.param({"entries_min": 1, "step_min": 769}, None, id="not-worth-it"),
+        pytest.param({"entries_min": 1, "step_min": 768}, 768, id="worth-it"),
+        pytest.param({"age_ms_min": 744}, None, id="exactly-as-old-stays"),
+        pytest.param({"age_ms_min": 743}, 256, id="older-goes"),
+        pytest.param({"age_ms_min": 1}, 768, id="age-alone"),
+        pytest.param({"age_ms_min": 1, "entries_min": 600}, 256, id="both-must-allow"),
+        pytest.param({"age_ms_min": 743, "entries_min": 1}, 256, id="both-must-allow-either-way"),
+        pytest.param({"age_ms_min": 743, "begins": 256}, None, id="nothing-old-left"),
+        pytest.param({"age_ms_min": 1, "heard": 100, "begins": 256}, None, id="heard-before"),
+    ],
+)
+def test_what_is_old_enough_and_more_than_is_kept_may_go(
+    asked: dict[str, int], cut: int | None
+) -> None:
+    assert cut_of(**asked) == cut

@@ -15,12 +15,13 @@ from opkit import home
 from opkit.cli import journal
 from opkit.proof.history import read_head
 from opkit.wire.endpoint import Scope
-from opkit.wire.journal import HEAD, AskJournalHead
+from opkit.wire.journal import HEAD, AskJournalHead, JournalOrigin
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
 UPPER = ROOT / "wasm" / "upper.wasm"
 HARBOR = "harbor-homes-cooperative"
+UNCUT = JournalOrigin(generation=1, openings=())
 
 
 @pytest.mark.slow
@@ -70,11 +71,11 @@ def test_a_journal_with_hidden_entries_is_not_called_verified() -> None:
             signed = await client.call(HEAD, AskJournalHead())
             head = read_head(signed.head, genesis=world.genesis)
             token = await client.login(scopes=(Scope.EVENTS_READ,))
-            _, (checked,) = await journal._rebuild(client.with_token(token.token), head)
+            _, (checked,) = await journal._rebuild(client.with_token(token.token), head, UNCUT)
             assert not checked.ok
             assert "hidden from these scopes" in checked.actual
             await client.login()
-            _, (checked,) = await journal._rebuild(client, head)
+            _, (checked,) = await journal._rebuild(client, head, UNCUT)
             assert checked.ok
 
     asyncio.run(asyncio.wait_for(main(), 60))

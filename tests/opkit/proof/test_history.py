@@ -15,6 +15,7 @@ from opkit.proof.history import (
     check_growth,
     check_rebuilt,
     check_same_journal,
+    examine_cut,
     read_head,
     verify_entry,
 )
@@ -28,6 +29,7 @@ from opkit.wire.journal import (
     EntryProof,
     GenerationOpened,
     HistoryPlace,
+    JournalCheckpointed,
     JournalHead,
     ProvenEntry,
 )
@@ -89,8 +91,9 @@ class Written:
     def _opening(self, changes: dict[str, Any], previous: str) -> dict[str, Any]:
         size, root = self.trees[-1].size, self.trees[-1].root().hex()
         after = HistoryPlace(generation=1, size=size, root=root, hash=previous)
+        changes = {"to": 5, **changes}
         opened = GenerationOpened(generation=5, after=after.model_copy(update=changes))
-        return {**opened.model_dump(mode="json"), "generation": changes.get("to", 5)}
+        return {**opened.model_dump(mode="json"), "generation": changes["to"]}
 
     def _leaf(self, entry: JournalEntry) -> dict[str, Any]:
         return entry.model_dump(include={"sequence", "type", "at_ms", "body"})
@@ -108,6 +111,15 @@ class Written:
 
     def head(self, size: int, **changes: Any) -> JournalHead:
         return read_head(self.signed(size, **changes), genesis=self.network.view)
+
+    def cut(self, size: int, *, signed: int, **changes: Any) -> JournalCheckpointed:
+        fields: dict[str, Any] = {
+            "size": size,
+            "hash": self.entries[size - 1].hash,
+            "peaks": tuple(peak.hex() for peak in self.trees[size].peaks),
+            "head": self.signed(signed),
+        }
+        return JournalCheckpointed(**{**fields, **changes})
 
     def growth(self, first: int, second: int) -> list[str]:
         path = consistency_path(first=first, second=second, subtree=self._subtree)
@@ -262,3 +274,51 @@ def test_a_generation_that_cites_another_place_ends_the_rebuilding(
         rebuilt.add(entry)
     with pytest.raises(ProofError, match=why):
         rebuilt.add(written.entries[7])
+
+
+@pytest.mark.parametrize("size", [1, 6, 8, 12])
+def test_a_journal_is_rebuilt_from_a_checkpoint_on(network: Any, size: int) -> None:
+    written = Written(network, 13, opens={3: {}, 10: {"generation": 5, "to": 9}})
+    openings = [GenerationOpened.model_validate(written.entries[at].body) for at in (2, 9)]
+    cut = written.cut(size, signed=12)
+    rebuilt = Rebuilding(cut=cut, openings=openings)
+    for entry in written.entries[size:]:
+        rebuilt.add(entry)
+    late = written.head(13, generation=9)
+    assert rebuilt.openings == openings
+    assert failed(check_rebuilt(late, rebuilt)) == []
+    at_cut, checks = examine_cut(cut, late, genesis=network.view)
+    assert at_cut is not None
+    assert failed(checks) == []
+    grown = check_growth(at_cut, late, written.growth(12, 13), name="grew-from-checkpoint")
+    assert (grown.name, grown.ok) == ("grew-from-checkpoint", True)
+
+
+def test_a_checkpoint_that_stands_for_other_entries_comes_to_another_root(network: Any) -> None:
+    true, other = Written(network, 13), Written(network, 13, changed=2)
+    rebuilt = Rebuilding(cut=true.cut(6, signed=12, peaks=other.cut(6, signed=12).peaks))
+    for entry in true.entries[6:]:
+        rebuilt.add(entry)
+    assert failed(check_rebuilt(true.head(13), rebuilt)) == ["root"]
+    with pytest.raises(ProofError, match="has not 1 peaks"):
+        Rebuilding(cut=true.cut(6, signed=12, peaks=true.cut(8, signed=12).peaks))
+    unlinked = Rebuilding(cut=true.cut(6, signed=12, hash="f" * 64))
+    with pytest.raises(ProofError, match="does not cite"):
+        unlinked.add(true.entries[6])
+
+
+def test_a_head_stands_for_removed_entries_only_if_it_is_the_nodes_and_covers_them(
+    written: Written, network: Any
+) -> None:
+    late = written.head(12)
+    for signed in (5, 13):
+        _, checks = examine_cut(written.cut(6, signed=signed), late, genesis=network.view)
+        assert failed(checks) == ["checkpoint-covers"]
+    other = network.nodes["building-yard"]
+    stranger = written.signed(8, node=other.did, signer=other)
+    _, checks = examine_cut(written.cut(6, signed=8, head=stranger), late, genesis=network.view)
+    assert failed(checks) == ["checkpoint-node"]
+    forged = written.signed(8)[:-4] + "AAAA"
+    at_cut, checks = examine_cut(written.cut(6, signed=8, head=forged), late, genesis=network.view)
+    assert at_cut is None
+    assert failed(checks) == ["checkpoint-head-signature"]

@@ -25,6 +25,11 @@ NAMES = Names(
 )
 BODIES = {
     "node.started": ({"version": "0", "generation": 1}, "Bakery came up", State.DONE),
+    "journal.checkpointed": (
+        {"size": 256, "hash": "0", "peaks": [], "head": "x"},
+        "Bakery signs for its journal and lets old entries go",
+        State.DONE,
+    ),
     "journal.generation-opened": (
         {"generation": 2, "after": {"size": 9}},
         "Bakery goes on as another history",
