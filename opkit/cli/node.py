@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opkit import home
-from opkit.cli import backup, exits, out
+from opkit.cli import backup, exits, feeling, out
 from opkit.cli.anchors import read_genesis_file
 from opkit.cli.failing import Mistake
 
@@ -43,6 +43,7 @@ app = out.group(
 )
 app.command()(backup.backup)
 app.command()(backup.restore)
+feeling.add_to(app)
 
 NODE = "node"
 

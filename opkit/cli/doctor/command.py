@@ -52,7 +52,7 @@ def doctor(
     """
     if home_folder is not None:
         os.environ[home.HOME_VARIABLE] = str(home_folder)
-    devnets, nodes = _meant(config, devnet=devnet, node=node, thorough=thorough)
+    devnets, nodes = meant(config, devnet=devnet, node=node, thorough=thorough)
     found = list(_findings(devnets, nodes))
     ill = [each for each in found if each.verdict == "wrong"]
     said = {"well": not ill, "findings": [asdict(each) for each in found]}
@@ -60,7 +60,7 @@ def doctor(
     return exits.FAILED if ill else exits.DONE
 
 
-def _meant(
+def meant(
     config: Path | None, *, devnet: str | None, node: str | None, thorough: bool
 ) -> tuple[list[DevnetCase], list[NodeCase]]:
     """Return what shall be looked at, or say that there is no such thing."""

@@ -22,6 +22,8 @@ AHEAD_MS_MAX = 2_000
 """How far the journal's last entry may lie ahead of the clock."""
 
 _BACKUP = "stop the node and restore a backup; keep the damaged file"
+_GENERATION = "put the newest database back, or opkit node new-generation CONFIG"
+_GENERATION_NOW = "SELECT value FROM store_meta WHERE name = 'generation'"
 _LAST = "SELECT sequence, at_ms FROM journal ORDER BY sequence DESC LIMIT 1"
 _VERSION = "SELECT version_num FROM alembic_version"
 
@@ -135,6 +137,37 @@ def reading(path: Path, *, owned: bool) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def history(node: NodeCase) -> Finding:
+    """Compare the database with the mark beside it, which does not go back with a database.
+
+    The node itself judges more exactly when it starts; while it runs the mark lags behind it.
+    """
+    from nodeimpl.history.mark import MarkFile
+    from nodeimpl.kernel.errors import HistoryLost
+
+    url = node.config.store_url()
+    path = sqlite_path(url)
+    if not url.startswith("sqlite:") or not path.exists():
+        return well("the node compares it when it starts")
+    try:
+        mark = MarkFile(node.config.node.folder).read()
+    except HistoryLost as bad:
+        return wrong(str(bad), _GENERATION)
+    if mark is None:
+        return note("there is no mark yet", "the node's next start makes it, or says why not")
+    with reading(path, owned=_owner_of(path) is not None) as connection:
+        sequence, _ = connection.execute(_LAST).fetchone() or (0, 0)
+        row = connection.execute(_GENERATION_NOW).fetchone()
+    stands = (int(row[0]) if row else 0, sequence)
+    if stands < (mark.generation, mark.size):
+        return wrong(
+            f"it ends at {stands[1]} of generation {stands[0]}, and the node has signed up to "
+            f"{mark.size} of {mark.generation}: this is an older database",
+            _GENERATION,
+        )
+    return well(f"generation {stands[0]}, not behind its mark")
 
 
 def owner(node: NodeCase) -> Finding:

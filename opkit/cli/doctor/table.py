@@ -37,6 +37,7 @@ NODE: tuple[Check[NodeCase], ...] = (
     Check(name="genesis", look=keys.anchor),
     Check(name="key", look=keys.key),
     Check(name="database", look=database.state),
+    Check(name="history", look=database.history),
     Check(name="database's owner", look=database.owner),
     Check(name="blobs", look=disk.promised),
     Check(name="file system", look=lambda node: disk.kind(node.config.node.folder)),

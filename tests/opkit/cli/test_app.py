@@ -28,7 +28,7 @@ COMMANDS = {
         *("up", "status", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
     ),
-    "node": ("run", "init", "backup", "restore", "new-generation"),
+    "node": ("run", "init", "status", "backup", "restore", "new-generation"),
     "identity": ("new", "show"),
     "login": (),
     "member": ("add", "revoke", "list"),

@@ -158,6 +158,38 @@ def test_what_waits_in_the_log_of_a_database_counts(patient: Patient) -> None:
     }
 
 
+def test_a_database_that_is_older_than_what_the_node_signed(patient: Patient) -> None:
+    assert patient.findings()["history"]["verdict"] == "note", "no mark yet"
+    mark = patient.data / "history-mark.json"
+    place = {"generation": 1, "size": 1, "hash": "0" * 64, "root": "0" * 64}
+    mark.write_text(json.dumps(place), "utf-8")
+    assert patient.findings()["history"]["verdict"] == "well"
+    mark.write_text(json.dumps({**place, "size": 9}), "utf-8")
+    found = patient.wrong("history")
+    assert "older database" in found["seen"]
+    assert "opkit node new-generation" in found["hint"]
+    mark.write_text("{", "utf-8")
+    assert "damaged" in patient.wrong("history")["seen"]
+
+
+def test_how_a_node_feels_is_told_without_a_token(patient: Patient) -> None:
+    config = patient.folder / "config.toml"
+    said = patient.run("node", "status", config)
+    assert (said.code, said.out.split()[:2]) == (1, ["n", "stopped,"])
+    with answering(patient):
+        said = patient.run("node", "status", config, "--json")
+        assert said.code == 0
+        assert (said.json[0]["state"], said.json[0]["well"]) == ("ready", True)
+    with answering(patient, degraded=["the disk is full: 3 MiB are left"]):
+        said = patient.run("node", "status", config)
+        assert said.code == 1
+        assert "the disk is full: 3 MiB are left" in said.out
+        assert "hint: opkit doctor" in said.out
+    (patient.data / "ready.json").unlink()
+    config.write_text("[node]\n", "utf-8")
+    assert "misconfigured" in patient.run("node", "status", config).out
+
+
 HOLD = """
 import fcntl, os, sys
 lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
