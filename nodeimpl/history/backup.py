@@ -24,6 +24,8 @@ from nodeimpl.history.mark import MarkFile
 from nodeimpl.kernel import birth, generations
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.folders import sync_folder
+from nodeimpl.kernel.references import References
+from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.sqlite import SqliteSession
 from nodeimpl.kernel.tx import Tx
 from opkit.proof import jws
@@ -98,9 +100,10 @@ def back_up(source: Source, to: Path) -> Made:
         raise BackupError(f"there is no database at {database}", hint="has the node ever run?")
     with being_made(to) as made:
         mark = MarkFile(source.folder).read()
+        before = _names(source.folder / BLOBS)
         _copy_database(database, made / DATABASE)
         head = _sign_head(source, made / DATABASE, mark)
-        blobs, size_bytes = _copy_blobs(source.folder / BLOBS, made)
+        blobs, size_bytes = _copy_blobs(source, made, before=before)
         _write(made / HEAD, SignedJournalHead(head=head[1]).model_dump_json().encode() + b"\n")
         _write(made / GENESIS, source.genesis.token.encode("ascii"))
         if source.key is not None:
@@ -227,33 +230,52 @@ def _sign_head(
     return head, jws.sign(head, typ=JOURNAL_HEAD_TYP, identity=source.identity)
 
 
-def _copy_blobs(folder: Path, made: Path) -> tuple[int, int]:
-    """Copy every blob, checked against its name; return how many there were, and their bytes."""
-    to = made / BLOBS
-    to.mkdir(mode=0o700)
-    there = [path.name for path in folder.iterdir()] if folder.exists() else []
-    names = sorted(name for name in there if is_cid(name))
-    lines, total = [], 0
-    for name in names:
-        size = _copy_blob(folder / name, to / name)
-        lines.append(f"{name} {size}\n")
-        total += size
-    _write(made / BLOB_LIST, "".join(lines).encode("ascii"))
-    return len(names), total
+def _copy_blobs(source: Source, made: Path, *, before: set[str]) -> tuple[int, int]:
+    """Copy every blob, checked against its name; return how many there are, and their bytes.
 
+    The node may remove blobs meanwhile that nothing of its own names any more. One that the copied
+    database names is missed.
 
-def _copy_blob(blob: Path, to: Path) -> int:
-    """Copy one blob and return its size.
+    Args:
+        before: which there were before the database was copied.
 
     Raises:
-        BackupError: it is not what its name says, or it went away.
+        BackupError: a blob is not what its name says, or one that is named went away.
     """
-    try:
-        copy_durably(blob, to)
-    except FileNotFoundError as gone:
-        raise BackupError(f"{blob.name} went away meanwhile", hint="run it again") from gone
-    size, sha256 = digest_of(to)
-    if sha256 != sha256_of_cid(blob.name):
+    folder, to = source.folder / BLOBS, made / BLOBS
+    to.mkdir(mode=0o700)
+    sizes: dict[str, int] = {}
+    gone = []
+    for name in sorted(before | _names(folder)):
+        try:
+            copy_durably(folder / name, to / name)
+        except FileNotFoundError:
+            gone.append(name)
+        else:
+            sizes[name] = _checked_size(to / name, folder / name)
+    with reading(made / DATABASE) as session:
+        tx, references = Tx(session, clock=source.clock, writes=False), References(metadata)
+        missed = [name for name in gone if references.hold(tx, name)]
+    if missed:
+        raise BackupError(f"{missed[0]} went away meanwhile", hint="run it again")
+    lines = [f"{name} {size}\n" for name, size in sizes.items()]
+    _write(made / BLOB_LIST, "".join(lines).encode("ascii"))
+    return len(sizes), sum(sizes.values())
+
+
+def _names(folder: Path) -> set[str]:
+    there = folder.iterdir() if folder.exists() else ()
+    return {path.name for path in there if is_cid(path.name)}
+
+
+def _checked_size(copy: Path, blob: Path) -> int:
+    """Return the size of a copied blob.
+
+    Raises:
+        BackupError: it is not what its name says.
+    """
+    size, sha256 = digest_of(copy)
+    if sha256 != sha256_of_cid(copy.name):
         raise BackupError(
             f"{blob} is damaged on this disk", hint="look after the disk; fetch the blob anew"
         )

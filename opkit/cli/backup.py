@@ -34,6 +34,7 @@ def backup(
 
     Example: opkit node backup ~/node/config.toml /mnt/disk/node-monday
     """
+    import nodeimpl.node  # noqa: F401 - every domain declares its tables
     import opkit as package
     from nodeimpl.config import load_config
     from nodeimpl.history.backup import Source, back_up

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nodeimpl.history.mark import MarkFile
 from nodeimpl.history.restoring import examine
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import HistoryLost, StoreLocked
+from opkit.proof.cid import cid_of
 from opkit.proof.history import check_growth, check_same_journal, read_head
 from opkit.proof.receipt import verify_receipt
 from opkit.wire.journal import (
@@ -197,18 +198,27 @@ def test_a_damaged_or_vanished_blob_is_told_and_not_backed_up(
             blob.write_bytes(whole[:-1] + b"x")
             with pytest.raises(BackupError, match="is damaged on this disk"):
                 await kit.made_backup(world, tmp_path / "b")
+            blob.write_bytes(whole)
+            stray = blobs / cid_of(b"nobody names it")
             true = making._sign_head
 
-            def removed(*arguments: Any) -> Any:
-                blob.write_bytes(whole)
-                monkeypatch.setattr(making, "is_cid", lambda name: name != "partial")
-                (blobs / "gone").symlink_to(blobs / "nowhere")
-                return true(*arguments)
+            def removing(which: Path) -> Callable[..., Any]:
+                def removed(*arguments: Any) -> Any:
+                    which.unlink()
+                    return true(*arguments)
 
-            monkeypatch.setattr(making, "_sign_head", removed)
-            with pytest.raises(BackupError, match="went away meanwhile"):
-                await kit.made_backup(world, tmp_path / "b")
+                return removed
+
+            with monkeypatch.context() as meanwhile:
+                meanwhile.setattr(making, "_sign_head", removing(blob))
+                with pytest.raises(BackupError, match="went away meanwhile"):
+                    await kit.made_backup(world, tmp_path / "b")
             assert not (tmp_path / "b").exists()
+            blob.write_bytes(whole)
+            stray.write_bytes(b"nobody names it")
+            monkeypatch.setattr(making, "_sign_head", removing(stray))
+            await kit.made_backup(world, tmp_path / "b")
+            assert not (tmp_path / "b" / "blobs" / stray.name).exists()
 
     run(main())
 
