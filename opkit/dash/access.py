@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -87,6 +88,31 @@ class Keys:
         return None
 
 
+class Sessions:
+    """Who has logged in, by the id in their cookie; the one who came first goes first."""
+
+    def __init__(self, *, sessions_max: int) -> None:
+        """Begin with nobody."""
+        self._sessions_max = sessions_max
+        self._roles: dict[str, Role] = {}
+
+    def begin(self, role: Role) -> str:
+        """Return the id of a new session."""
+        while len(self._roles) >= self._sessions_max:
+            del self._roles[next(iter(self._roles))]
+        session = secrets.token_urlsafe(TOKEN_BYTES)
+        self._roles[session] = role
+        return session
+
+    def role_of(self, session: str) -> Role | None:
+        """Return whose session this is, unless it has ended."""
+        return self._roles.get(session)
+
+    def end(self, session: str) -> None:
+        """Have the session end; whoever kept its cookie is a stranger now."""
+        self._roles.pop(session, None)
+
+
 def _hash(password: str) -> bytes:
     return nacl.pwhash.argon2id.str(
         password.encode("utf-8"), opslimit=HASH_PASSES, memlimit=HASH_MEMORY_BYTES
@@ -108,6 +134,7 @@ class Door(IdentityProvider):
         super().__init__(token="", **traits)
         self._keys = keys
         self._session_ms = limits.session_ms
+        self._sessions = Sessions(sessions_max=limits.sessions_max)
         self._secure = secure
 
     async def get_user(self, handler: RequestHandler) -> User | None:
@@ -133,26 +160,38 @@ class Door(IdentityProvider):
         return self._keys.role_of_token(token) if token else None
 
     def _role_of_cookie(self, handler: RequestHandler) -> Role | None:
+        return self._sessions.role_of(self.session_of(handler))
+
+    def session_of(self, handler: RequestHandler) -> str:
+        """Return the id of the session that a browser's cookie names; empty if it names none."""
         kept = handler.get_signed_cookie(
             self.get_cookie_name(handler), max_age_days=self._session_ms / 86_400_000
         )
-        return next((role for role in Role if kept == role.value.encode("ascii")), None)
+        return "" if kept is None else kept.decode("utf-8", "replace")
 
     def get_cookie_name(self, handler: RequestHandler) -> str:
         """Return the cookie's name: two servers on one machine do not share it."""
         return str(handler.settings["opkit_cookie"])
 
     def let_in(self, handler: RequestHandler, role: Role) -> None:
-        """Give the browser a signed cookie for this server's pages only."""
+        """Begin a session, and give the browser a signed cookie for this server's pages only."""
+        self._sessions.end(self.session_of(handler))
         handler.set_signed_cookie(
             self.get_cookie_name(handler),
-            role.value,
+            self._sessions.begin(role),
             expires_days=None,
             path=str(handler.settings["base_url"]),
             httponly=True,
             samesite="Lax",
             secure=self._secure,
         )
+
+    def let_out(self, handler: RequestHandler) -> str:
+        """End the browser's session and forget its cookie; return the id of what ended."""
+        session = self.session_of(handler)
+        self._sessions.end(session)
+        handler.clear_cookie(self.get_cookie_name(handler), path=str(handler.settings["base_url"]))
+        return session
 
     def is_token_authenticated(self, handler: RequestHandler) -> bool:
         """Return no, always: a token does not excuse a request from the check of its origin."""
@@ -199,3 +238,37 @@ def from_here(handler: RequestHandler, *, public_origin: str) -> bool:
     if public_origin and origin.lower() == public_origin.lower():
         return True
     return urlsplit(origin.lower()).netloc == headers.get("Host", "").lower()
+
+
+def is_called_rightly(host: str, *, listening: str, public_origin: str) -> bool:
+    """Return whether a `Host` header names this server in a way that nobody else can make up.
+
+    A web page whose own name was pointed here would be taken for one of ours by its browser. An
+    address cannot be pointed anywhere, a name of this machine cannot either, and the public name
+    is the proxy's.
+
+    Args:
+        host: the header.
+        listening: what the server was told to listen on.
+        public_origin: where a reverse proxy shows this server (`https://host`), or empty.
+
+    Source: RFC 6761, section 6.3; RFC 9110, section 7.4.
+    """
+    name = _name_of(host)
+    if name in ("localhost", listening.lower()) or name.endswith(".localhost"):
+        return bool(name)
+    if public_origin and name == _name_of(urlsplit(public_origin).netloc):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _name_of(host: str) -> str:
+    """Return a host without its port, brackets and capitals; empty if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -28,6 +28,7 @@ class Desk:
         invitation: the viewers' address with its token.
         public_origin: where a reverse proxy shows this server, or empty.
         viewers: the sockets of viewers that are connected.
+        channels: presenters' connections to kernels, each with the kernel's id.
         opening: how many presenters' pages have no kernel yet.
         taken: the kernels of presenters' pages; those that have ended are taken out in time.
         ending: the kernels that are being ended: a page that is left says so twice.
@@ -42,6 +43,7 @@ class Desk:
     invitation: str = ""
     public_origin: str = ""
     viewers: set[Any] = field(default_factory=set)
+    channels: dict[Any, str] = field(default_factory=dict)
     opening: int = 0
     taken: set[str] = field(default_factory=set)
     ending: set[str] = field(default_factory=set)

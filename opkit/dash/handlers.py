@@ -12,11 +12,11 @@ from urllib.parse import quote, unquote, urlsplit
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from opkit.dash import pages
-from opkit.dash.access import Role, from_here
+from opkit.dash.access import Door, Role, from_here
 from opkit.dash.desk import desk_of, role_of
 from opkit.dash.home import HOME
 from opkit.dash.limits import Budget
@@ -172,13 +172,27 @@ class Login(Guarded):
 
 
 class Logout(Guarded):
-    """Forgets who the browser is."""
+    """Forgets who the browser is, and hangs up on what it has open."""
 
     @allow_unauthenticated
     async def post(self) -> None:
-        """Clear the cookie and show the login page."""
-        self.clear_cookie(self.settings["opkit_cookie"], path=desk_of(self).site.base)
+        """End the session, whoever else kept its cookie, and show the login page."""
+        door: Door = self.settings["identity_provider"]
+        session, desk = door.let_out(self), desk_of(self)
+        for each in (*desk.viewers, *desk.channels):
+            if session and door.session_of(each) == session:
+                each.close(4401, "logged out")
         self.redirect(self.get_login_url())
+
+
+class Misdirected(RequestHandler):
+    """Whoever calls this server by a name that is not its own."""
+
+    async def prepare(self) -> None:
+        """Say so, and nothing of what there is here."""
+        self.set_status(421)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("This console is not called so: use the address that it printed.\n")
 
 
 class Nowhere(Guarded):

@@ -25,6 +25,8 @@ class Limits:
     Attributes:
         presenters_max: pages with a kernel of their own at once, those kept ready not counted.
         ready_per_page: kernels started ahead for each page.
+        sessions_max: browsers that are logged in; who came first is logged out first.
+        channels_per_kernel_max: connections to one kernel; a page has one, and may lose it.
         viewers_max: viewers' connections at once, over all pages.
         message_bytes_max: the longest message a browser may send.
         messages_per_s_max: how many messages one browser may send in the long run.
@@ -38,6 +40,8 @@ class Limits:
 
     presenters_max: int = PRESENTERS_MAX
     ready_per_page: int = 1
+    sessions_max: int = 1_000
+    channels_per_kernel_max: int = 4
     viewers_max: int = 64
     message_bytes_max: int = 65_536
     messages_per_s_max: int = 40

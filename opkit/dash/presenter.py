@@ -130,6 +130,20 @@ class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voil
         limits = desk_of(self).limits
         self._budget = Budget(per_s=limits.messages_per_s_max, burst=limits.messages_burst_max)
 
+    async def get(self, kernel_id: str) -> None:
+        """Connect to the kernel, unless as many are connected to it as may be."""
+        desk = desk_of(self)
+        if role_of(self) is not Role.PRESENTER:
+            raise HTTPError(403)
+        same = sum(each == kernel_id for each in desk.channels.values())
+        if same >= desk.limits.channels_per_kernel_max:
+            raise HTTPError(503, "too many connections to this kernel")
+        desk.channels[self] = kernel_id
+        try:
+            await super().get(kernel_id=kernel_id)
+        finally:
+            del desk.channels[self]
+
     def check_origin(self, origin: str | None = None) -> bool:
         """Return whether the page that connects is one of ours."""
         return from_here(self, public_origin=desk_of(self).public_origin)

@@ -24,15 +24,16 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_core.utils import ensure_async
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 from traitlets.config import Config
 from voila.app import Voila
 from voila.configuration import VoilaConfiguration
 
-from opkit.dash.access import Door, Keys, PresentersOnly, Role
+from opkit.dash.access import Door, Keys, PresentersOnly, Role, is_called_rightly
 from opkit.dash.desk import SETTING, Desk
 from opkit.dash.front import Front
-from opkit.dash.handlers import TITLES, Nowhere
+from opkit.dash.handlers import TITLES, Misdirected, Nowhere
 from opkit.dash.kernels import Kernels, ThisPython, stop_preparing
 from opkit.dash.limits import Limits
 from opkit.dash.messages import KINDS
@@ -87,6 +88,19 @@ class Settings:
         """Return scheme and host of `public`, or nothing."""
         parts = urlsplit(self.public)
         return f"{parts.scheme}://{parts.netloc}" if self.public else ""
+
+
+class Console(Application):
+    """Tornado's application, for who calls it by its own name."""
+
+    def find_handler(self, request: HTTPServerRequest, **named: Any) -> Any:
+        """Return what answers a request."""
+        desk: Desk = self.settings[SETTING]
+        listening: str = self.settings["opkit_listening"]
+        host = request.headers.get("Host", "")
+        if not is_called_rightly(host, listening=listening, public_origin=desk.public_origin):
+            return self.get_handler_delegate(request, Misdirected)
+        return super().find_handler(request, **named)
 
 
 class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
@@ -147,7 +161,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         self.desk.invitation = self.address(Role.VIEWER)
         self.connection_dir = _sockets_folder()
         settings = self.init_settings()
-        self.app = Application(**settings, default_handler_class=Nowhere)
+        self.app = Console(**settings, default_handler_class=Nowhere)
         self.app.add_handlers(".*$", self.init_handlers())
         self._server = Front(self.app, xheaders=bool(self.own.public))
         self._quiet.put_on()
@@ -174,6 +188,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             "websocket_ping_timeout": PING_S,
             "websocket_max_message_size": self.own.limits.message_bytes_max,
             "log_function": _log_request,
+            "opkit_listening": self.own.host,
             "opkit_cookie": f"opkit-{self.port}",
             "opkit_assets": self.assets,
             SETTING: self.desk,

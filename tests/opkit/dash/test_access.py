@@ -8,7 +8,7 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from nodeimpl.gateway.limits import GatewayLimits
-from opkit.dash.access import Keys, Role, from_here
+from opkit.dash.access import Keys, Role, from_here, is_called_rightly
 from opkit.dash.limits import FOLLOWERS_MAX, Budget, Limits, limits_for, ready_max
 
 
@@ -105,3 +105,32 @@ class Asked:
 )
 def test_only_our_own_pages_may_change_something(headers, public, allowed):
     assert from_here(Asked(**headers), public_origin=public) is allowed
+
+
+@pytest.mark.parametrize(
+    ("host", "listening", "public", "rightly"),
+    [
+        ("localhost:8866", "127.0.0.1", "", True),
+        ("LOCALHOST", "127.0.0.1", "", True),
+        ("demo.localhost:1", "127.0.0.1", "", True),
+        ("127.0.0.1:8866", "127.0.0.1", "", True),
+        ("[::1]:8866", "::1", "", True),
+        ("192.168.1.5:8866", "0.0.0.0", "", True),
+        ("laptop.local:8866", "laptop.local", "", True),
+        ("demo.example", "127.0.0.1", "https://demo.example", True),
+        ("demo.example:443", "127.0.0.1", "https://demo.example", True),
+        ("demo.example", "127.0.0.1", "", False),
+        ("evil.example", "127.0.0.1", "https://demo.example", False),
+        ("localhost.evil.example", "127.0.0.1", "", False),
+        ("127.0.0.1.evil.example", "127.0.0.1", "", False),
+        ("localhost@evil.example", "127.0.0.1", "", False),
+        ("evil.example", "0.0.0.0", "", False),
+        ("", "127.0.0.1", "", False),
+        ("", "", "", False),
+        ("[", "127.0.0.1", "", False),
+    ],
+)
+def test_the_console_is_called_by_names_that_nobody_else_can_give_it(
+    host, listening, public, rightly
+):
+    assert is_called_rightly(host, listening=listening, public_origin=public) is rightly

@@ -284,6 +284,25 @@ def test_a_foreign_page_can_not_connect_to_a_kernel(serving):
     serving(talk)
 
 
+def test_one_kernel_has_only_so_many_connections_and_they_come_free(serving, wait_until):
+    async def talk(served):
+        async with served.browser(Role.PRESENTER) as presenter:
+            kernel = kernel_in((await presenter.get("network")).text)
+            path = f"api/kernels/{kernel}/channels?session_id=s"
+            first = await served.socket(path, client=presenter)
+            async with served.socket(path, client=presenter):
+                with pytest.raises(websockets.InvalidStatus) as refused:
+                    await served.socket(path, client=presenter)
+                assert refused.value.response.status_code == 503
+                await first.close()
+                await wait_until(lambda: len(served.server.desk.channels) < 2)
+                async with served.socket(path, client=presenter):
+                    await presenter.post("logout")
+                    await wait_until(lambda: not served.server.desk.channels)
+
+    serving(talk, limits={"channels_per_kernel_max": 2})
+
+
 def test_nothing_of_kernels_is_left_when_the_server_ends(serving):
     kept = []
 

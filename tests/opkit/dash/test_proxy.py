@@ -77,7 +77,7 @@ async def pipe(reader, writer):
 
 @pytest.mark.parametrize(
     ("host", "public"),
-    [(None, False), ("inside.example", True)],
+    [(None, False), ("localhost:7", True)],
     ids=["the browser's host is passed on", "the host is replaced and the address is said"],
 )
 def test_everything_works_under_a_path_behind_a_proxy(serving, host, public):
@@ -132,7 +132,7 @@ def test_without_the_proxys_address_a_replaced_host_is_refused(serving):
     """What a proxy hides from the server, somebody has to say: `--base-url https://…`."""
 
     async def talk(served):
-        proxy = Proxy(host="inside.example")
+        proxy = Proxy(host="localhost:7")
         proxy.target = served.server.port
         async with proxy.open():
             outside = f"http://127.0.0.1:{proxy.port}"

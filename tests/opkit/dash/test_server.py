@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 
+import httpx
 import pytest
 import websockets
 
@@ -61,7 +63,7 @@ def test_a_forged_cookie_lets_nobody_in(serving):
     async def talk(served):
         async with served.browser(Role.VIEWER) as viewer:
             (name, value), *_ = viewer.cookies.items()
-            made = value.strip('"').replace("dmlld2Vy", "cHJlc2VudGVy")
+            made = re.sub(r"\d+:[\w=]+\|(?=\w+$)", "12:cHJlc2VudGVy|", value.strip('"'))
             assert made != value.strip('"')
         async with served.browser(None) as forger:
             headers = {"Cookie": f'{name}="{made}"'}
@@ -266,6 +268,60 @@ def test_who_logs_out_is_a_stranger_again(serving):
             assert (await viewer.get("")).status_code == 200
             await viewer.post("logout")
             assert (await viewer.get("")).status_code == 302
+
+    serving(talk)
+
+
+def test_who_logs_out_takes_a_copied_cookie_and_what_is_open_along(serving):
+    async def talk(served):
+        async with served.browser(Role.VIEWER) as viewer, served.browser(Role.VIEWER) as other:
+            thief = httpx.AsyncClient(base_url=served.base, cookies=dict(viewer.cookies))
+            assert (await thief.get("")).status_code == 200
+            path = "watch/network/ws"
+            async with (
+                served.socket(path, client=viewer) as mine,
+                served.socket(path, client=other) as others,
+            ):
+                await viewer.post("logout")
+                await mine.wait_closed()
+                assert mine.close_code == 4401
+                await others.send('{"do": "hello"}')
+                assert json.loads(await others.recv())["rev"] == 1
+            assert (await thief.get("")).status_code == 302
+            assert (await other.get("")).status_code == 200
+            await thief.aclose()
+
+    serving(talk)
+
+
+def test_only_so_many_browsers_are_logged_in_and_the_first_goes_first(serving):
+    async def talk(served):
+        async with (
+            served.browser(Role.VIEWER) as first,
+            served.browser(Role.VIEWER) as second,
+            served.browser(Role.VIEWER) as third,
+        ):
+            statuses = [(await each.get("")).status_code for each in (first, second, third)]
+            assert statuses == [302, 200, 200]
+
+    serving(talk, limits={"sessions_max": 2})
+
+
+FOREIGN = ("evil.example", "evil.example:8866", "127.0.0.1.evil.example")
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_page_whose_name_was_pointed_here_gets_nothing(serving, host):
+    """Its browser takes us for its own server: DNS rebinding."""
+
+    async def talk(served):
+        async with served.browser(Role.PRESENTER) as presenter:
+            for path in ("", "login", "network", "watch/network", "assets/x/y", "nowhere"):
+                answer = await presenter.get(path, headers={"Host": host})
+                assert answer.status_code == 421, path
+                assert "test" not in answer.text, "not even the network's name"
+            posted = await presenter.post("login", data={"secret": "x"}, headers={"Host": host})
+            assert posted.status_code == 421
 
     serving(talk)
 
