@@ -18,6 +18,7 @@ import psutil
 from bench.rows import Engine
 from bench.single import ORG, SingleNode
 from devnet.cluster import ClusterFailed, running_cluster
+from opkit.client import NodeClient
 from opkit.wire.base import MemberId
 
 END_S_MAX = 30
@@ -25,7 +26,11 @@ LOGIN_S_MAX = 30
 
 
 class AskedNode(SingleNode):
-    """A node of the demo world whose members ask it from many connections."""
+    """A node of the demo world whose members ask it from many connections.
+
+    Attributes:
+        store_url: the database, for looking into it while the node does not run.
+    """
 
     def __init__(self, folder: Path, *, store_url: str = "") -> None:
         """Write what it needs; nothing runs yet.
@@ -36,6 +41,7 @@ class AskedNode(SingleNode):
         """
         url = json.dumps(store_url)
         super().__init__(folder, sections=f'[store]\nurl = {url}\n[log]\nlevel = "warning"')
+        self.store_url = store_url or f"sqlite:///{folder / 'data' / 'node.db'}"
 
     @property
     def port(self) -> int:
@@ -47,11 +53,20 @@ class AskedNode(SingleNode):
         """Its members, in a fixed order."""
         return [member for member in self.world.members if member.startswith(f"{ORG}/")]
 
-    def seconds_to_start(self) -> float:
+    async def started_after_s(self) -> float:
         """Start the process and return after how many seconds it served; raises as `start`."""
         began = time.perf_counter()
-        asyncio.run(self.start())
+        await self.start()
         return time.perf_counter() - began
+
+    def operator(self) -> NodeClient:
+        """Return a client of the network's operator, who may look at every task."""
+        return NodeClient(
+            url=self.url,
+            node=self.identity.did,
+            network=self.world.view.network,
+            identity=self.world.operator,
+        )
 
     def end(self) -> None:
         """Have the process end in order, and return once it is gone."""
@@ -85,7 +100,7 @@ def asked_node(engine: Engine) -> Iterator[AskedNode]:
     with TemporaryDirectory(prefix="opkit-bench-") as folder, _store(engine) as store_url:
         node = AskedNode(Path(folder), store_url=store_url)
         try:
-            node.seconds_to_start()
+            asyncio.run(node.start())
             yield node
         finally:
             node.kill()
