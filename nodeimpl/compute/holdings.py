@@ -75,10 +75,6 @@ def charged(tx: Tx, member_id: MemberId) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _is_charged(tx: Tx, member_id: MemberId, cid: Cid) -> bool:
-    return tx.one(_CHARGED, member_id=member_id, cid=cid) is not None
-
-
 class Quotas:
     """How much of the node's blobs each member may fill. Use it from one event loop.
 
@@ -104,11 +100,10 @@ class Quotas:
         # Counted first, judged then: two that come at once do not both take the last room.
         is_new = self._hold(member_id, cid, size_bytes)
         try:
-            if is_new and await self._store.read(lambda tx: _is_charged(tx, member_id, cid)):
+            is_known = await self._judge(member_id, cid=cid, size_bytes=size_bytes)
+            if is_known and is_new:
                 self._release(member_id, cid)
                 is_new = False
-            if is_new:
-                await self._judge(member_id, asked_bytes=size_bytes, counted_bytes=size_bytes)
             yield
         except BaseException:
             if is_new:
@@ -121,14 +116,28 @@ class Quotas:
         Raises:
             StorageQuotaExceeded: they have nothing left. So one blob may exceed what is left.
         """
-        await self._judge(member_id, asked_bytes=1)
-
-    async def _judge(
-        self, member_id: MemberId, *, asked_bytes: int, counted_bytes: int = 0
-    ) -> None:
-        """Judge by what is charged and what else is on its way."""
-        on_their_way = self._pending_of.get(member_id, 0) - counted_bytes
+        on_their_way = self._pending_of.get(member_id, 0)
         used = on_their_way + await self._store.read(lambda tx: charged(tx, member_id))
+        self._refuse_beyond(used, asked_bytes=1)
+
+    async def _judge(self, member_id: MemberId, *, cid: Cid, size_bytes: int) -> bool:
+        """Return whether a blob that is counted by now is charged for already.
+
+        Raises:
+            StorageQuotaExceeded: it is not, and does not fit.
+        """
+
+        def read(tx: Tx) -> tuple[bool, int]:
+            is_known = tx.one(_CHARGED, member_id=member_id, cid=cid) is not None
+            return is_known, charged(tx, member_id)
+
+        is_known, used = await self._store.read(read)
+        if not is_known:
+            others = self._pending_of.get(member_id, 0) - size_bytes
+            self._refuse_beyond(used + others, asked_bytes=size_bytes)
+        return is_known
+
+    def _refuse_beyond(self, used: int, *, asked_bytes: int) -> None:
         if used + asked_bytes > self._bytes_max:
             raise StorageQuotaExceeded(
                 asked_bytes=asked_bytes, used_bytes=used, limit_bytes=self._bytes_max

@@ -359,6 +359,12 @@ def test_two_uploads_at_once_do_not_both_take_the_last_room(in_town: InTown) -> 
         refused = [each for each in ended if isinstance(each, wire.StorageQuotaExceeded)]
         assert len(refused) >= 3
         assert await charged(town.at[RIVER], MARA) <= 1_000
+        # Nor does who brings the same bytes pass because somebody else is being judged for them.
+        ended = await asyncio.gather(
+            *(town.upload(RIVER, b"x" * 1_001, member_id=MARA) for _ in range(4)),
+            return_exceptions=True,
+        )
+        assert all(isinstance(each, wire.StorageQuotaExceeded) for each in ended), ended
 
     in_town(story, RIVER, member_bytes_max=1_000)
 

@@ -156,8 +156,11 @@ def test_a_full_disk_refuses_changes_answers_reads_and_passes(node, kind) -> Non
             assert (await running.view()).state is TaskState.RUNNING
             assert cid_of(await mara.wasm.fetch(kept)) == kept
             assert (await mara.wasm.get(info.wasm_hash)).name == "upper"
-            for path in ("/v1/health/live", "/metrics"):
-                assert (await anyone.get(node.url + path)).status_code == 200
+            health = await anyone.get(f"{node.url}/v1/health/live")
+            assert health.status_code == 200
+            if kind == "a small file system":
+                assert any("disk is full" in each for each in health.json()["degraded"])
+            assert "opkit_disk_free_bytes" in await metrics(anyone, node)
             disk.free()
             assert (await running.result(60_000)).receipt.outcome is Outcome.TIME
             assert await mara.wasm.fetch(await upload(mara))
