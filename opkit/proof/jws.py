@@ -26,6 +26,7 @@ TOKEN_CHARACTERS_MAX = 262_144
 
 _HEADER_CHARACTERS_MAX = 1024
 _HEADERS_MAX = 4096
+_PAYLOADS_MAX = 4
 _MEMBERS = {"alg", "kid", "typ"}
 
 W = TypeVar("W", bound=Wire)
@@ -72,12 +73,11 @@ def verify(token: str, *, typ: str, issuer: Did, network: str, of: type[W]) -> W
     if header != _header(issuer, typ):
         raise ProofError(_why_header(header, issuer=issuer, typ=typ))
     verify_signature(issuer, data=f"{header}.{body}".encode("ascii"), signature=_bytes(signature))
-    raw = _bytes(body)
-    payload = parse_canonical(raw)
+    payload = _payload(body)
     if payload.get("network") != network:
         raise ProofError("it belongs to another network")
     try:
-        return of.model_validate_json(raw, strict=True)
+        return of.model_validate_json(_bytes(body), strict=True)
     except ValidationError as bad:
         raise ProofError(f"the payload is no {of.__name__}: {_first_error(bad)}") from bad
 
@@ -90,7 +90,7 @@ def peek(token: str) -> Peek:
     """
     header, body, _ = _parts(token)
     typ, kid = _claims(header)
-    return Peek(typ=typ, kid=kid, payload=parse_canonical(_bytes(body)))
+    return Peek(typ=typ, kid=kid, payload=dict(_payload(body)))
 
 
 def verify_by_author(token: str, *, typ: str, author: str, network: str | None, of: type[W]) -> W:
@@ -138,6 +138,12 @@ def _bytes(text: str) -> bytes:
         return b64decode(text)
     except ValueError as bad:
         raise ProofError(f"a part of the JWS is {bad}") from bad
+
+
+@lru_cache(maxsize=_PAYLOADS_MAX)
+def _payload(body: str) -> dict[str, Any]:
+    """Return a payload, read once for whoever peeks first and verifies then; not to be changed."""
+    return parse_canonical(_bytes(body))
 
 
 @lru_cache(maxsize=_HEADERS_MAX)
