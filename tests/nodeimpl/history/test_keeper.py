@@ -416,3 +416,49 @@ def test_who_follows_is_told_that_it_is_another_history() -> None:
                     await anext(pages)
 
     run(main())
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_dump_of_yesterday_that_was_put_back_is_refused_until_a_generation_is_opened(
+    postgres_database: Callable[[], str], tmp_path: Path
+) -> None:
+    """The runbook's way with PostgreSQL: `pg_dump`, a new database, `opkit node new-generation`."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"))
+    if not programs:
+        pytest.skip("not run: pg_dump is missing (scripts/install-debian)")
+    dump = tmp_path / "yesterday.sql"
+
+    async def main() -> None:
+        url, restored = postgres_database(), postgres_database()
+        store = await opened(url)
+        keeper = await Keeper.start(store, folder=tmp_path)
+        await announce(store, 2)
+        await keeper.keep()
+        await call(programs[-1], f"--dbname={url}", f"--file={dump}")
+        await announce(store, 3)
+        lost = await keeper.keep()
+        await store.close()
+        await call(
+            programs[-1].with_name("psql"), "--quiet", f"--dbname={restored}", f"--file={dump}"
+        )
+        store = await opened(restored)
+        with pytest.raises(HistoryLost, match=BEHIND):
+            await Keeper.start(store, folder=tmp_path)
+        await store.close()
+        done = await open_generation(url=restored, folder=tmp_path, clock=VirtualClock(5_000_000))
+        assert (done.after.size, done.lost) == (2, lost)
+        store = await opened(restored)
+        await Keeper.start(store, folder=tmp_path)
+        await announce(store, 1)
+        assert store.generation == done.generation
+        await store.close()
+
+    run(main())
+
+
+async def call(*command: object) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command), stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await process.wait() == 0, command
