@@ -38,13 +38,15 @@ _FIND = sql(
         _t.key == bindparam("key"),
     )
 )
+_LAST_SLOT = (
+    select(func.max(_t.slot)).where(_t.principal == bindparam("principal")).scalar_subquery()
+)
 _OLDEST = sql(
-    select(_t.slot, _t.at_ms)
+    select(_t.slot, _t.at_ms, _LAST_SLOT)
     .where(_t.principal == bindparam("principal"))
     .order_by(_t.slot)
     .limit(FORGOTTEN_PER_ASK_MAX)
 )
-_LAST_SLOT = sql(select(func.max(_t.slot)).where(_t.principal == bindparam("principal")))
 _FORGET = sql(
     idempotency.delete().where(_t.principal == bindparam("principal"), _t.slot == bindparam("slot"))
 )
@@ -102,15 +104,15 @@ def remember(
 def _free_slot(tx: Tx, *, principal: str, keys_max: int) -> int:
     """Forget some lapsed keys and return the next slot, or refuse."""
     first_kept: int | None = None
-    for slot, at_ms in tx.all(_OLDEST, principal=principal):
+    last = 0
+    for slot, at_ms, last_slot in tx.all(_OLDEST, principal=principal):
+        last = int(last_slot)
         if tx.now_ms < at_ms + KEPT_MS:
             first_kept = slot
             break
         tx.run(_FORGET, principal=principal, slot=slot)
-    row = tx.one(_LAST_SLOT, principal=principal)
-    last = row[0] if row and row[0] is not None else 0
     # Slots between are counted as held although single ones may have been forgotten: the bound is
     # never exceeded, and no count has to walk the rows.
     if first_kept is not None and last - first_kept + 1 >= keys_max:
         raise IdempotencyFull(limit=keys_max)
-    return int(last) + 1
+    return last + 1
