@@ -19,7 +19,7 @@ from flows.a import flow
 from opkit.cli.app import main
 from opkit.story import Report
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 DEADLINE_S = 90
 PASSWORD = "correct-horse-battery"

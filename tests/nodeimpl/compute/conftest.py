@@ -40,7 +40,7 @@ RIVER, BRIGHT, HARBOR = (
     "brightworks-cooperative",
     "harbor-homes-cooperative",
 )
-TEST_S_MAX = 30
+TEST_S_MAX = 50
 
 
 @pytest.fixture(scope="session")

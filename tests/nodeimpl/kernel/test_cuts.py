@@ -20,7 +20,7 @@ pytest.importorskip("psycopg", reason="not run: psycopg is missing")
 
 from nodeimpl.kernel.postgres import PostgresEngine, PostgresWriter
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 STARTED = NodeStarted(version="1", generation=1)
 CALLERS = 3
@@ -100,7 +100,7 @@ async def one_group(store: Store, notes: Any, *, first: int) -> list[Any]:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def test_a_session_ended_at_any_step_leaves_nothing_of_its_group(

@@ -17,7 +17,7 @@ from nodeimpl.kernel.errors import StoreUnreachable
 from nodeimpl.kernel.store import StoreLocked
 from opkit.wire.gateway import StoreBusy
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE application_name = 'opkit' AND wait_event = 'SyncRep'
@@ -32,7 +32,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 100))
+    asyncio.run(asyncio.wait_for(main, 150))
 
 
 async def blocking(call: Callable[..., Any], *arguments: Any) -> Any:

@@ -25,7 +25,7 @@ from opkit.wire.errors import Unreachable
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import PEERS, AskPeers
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 RIVER = "river-city-tool-library"
 MEMBER = "river-city-tool-library/mara"
@@ -54,7 +54,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Launched]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 100))
+    asyncio.run(asyncio.wait_for(main, 150))
 
 
 class Load:

@@ -14,11 +14,11 @@ from nodeimpl.kernel import postgres
 from nodeimpl.kernel.store import StoreFailed
 from opkit.wire.gateway import StoreBusy
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 80))
+    asyncio.run(asyncio.wait_for(main, 150))
 
 
 @pytest.mark.parametrize("how", [FAST, IMMEDIATE, signal.SIGKILL])
