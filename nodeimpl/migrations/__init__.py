@@ -30,8 +30,8 @@ def driver_url(url: str) -> str:
 def engine_at(url: str) -> Engine:
     """Return SQLAlchemy's engine for the database at `url`, which keeps no connection.
 
-    PostgreSQL's driver reads the URL itself, for SQLAlchemy knows neither several hosts nor
-    services.
+    PostgreSQL's driver reads the URL itself, as the store's does: SQLAlchemy knows neither several
+    hosts nor services.
     """
     from sqlalchemy import create_engine, pool
 
@@ -39,8 +39,10 @@ def engine_at(url: str) -> Engine:
         return create_engine(url, poolclass=pool.NullPool)
     import psycopg
 
+    from nodeimpl.kernel.postgres import how_to_connect
+
     def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(url.replace(POSTGRESQL, "postgresql:", 1))
+        return psycopg.connect(how_to_connect(url.replace(POSTGRESQL, "postgresql:", 1)))
 
     return create_engine(f"{POSTGRESQL}//", creator=connect, poolclass=pool.NullPool)
 

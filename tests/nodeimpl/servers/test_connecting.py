@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from psycopg.conninfo import conninfo_to_dict
 
+from devnet.cluster import Cluster
+from nodeimpl.kernel.birth import head_revision
 from nodeimpl.kernel.errors import StoreUnreachable
 from nodeimpl.kernel.postgres import how_to_connect
+from nodeimpl.migrations import config
+from nodeimpl.migrations.__main__ import import_all_tables
 
 
 @pytest.mark.parametrize(
@@ -107,3 +112,26 @@ def test_a_node_that_cannot_connect_says_where_and_shows_no_password(book: Any) 
         assert "does the server run" in said
 
     asyncio.run(asyncio.wait_for(main(), 40))
+
+
+@pytest.mark.postgres
+def test_an_old_database_is_migrated_through_a_url_of_several_servers(
+    postgres_url: str, postgres_cluster: Cluster, book: Any
+) -> None:
+    """The first of them is away."""
+    import_all_tables()
+    command.upgrade(config(postgres_url), "0001")
+    name = postgres_url.split("/")[3].partition("?")[0]
+    for first in ("store_meta VALUES ('generation', 1)", "store_writer VALUES (1, 0, 0)"):
+        postgres_cluster.run(f"INSERT INTO {first}", database=name)
+    url = f"postgresql:///{name}?host=/nowhere,{postgres_cluster.folder}&port=5432,5432"
+
+    async def main() -> None:
+        kept = await book.open(f"{url}&user={postgres_cluster.owner}")
+        assert await kept.try_add(1)
+        await kept.check()
+        await kept.store.close()
+
+    asyncio.run(asyncio.wait_for(main(), 40))
+    revision = "SELECT version_num FROM alembic_version"
+    assert postgres_cluster.run(revision, database=name) == [(head_revision(),)]
