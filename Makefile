@@ -6,7 +6,7 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboards test test-browser check lab bench wheel wasm lock clean
+.PHONY: help install demo dashboards test test-browser check lab bench soak wheel wasm lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,10 @@ dashboards: ## Serve the console; prints one address with its token
 bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench $(ARGS)
+
+soak: ## Work at one node for half an hour (OPKIT_BENCH_SOAK_MIN) and watch its memory
+	@$(PYTHON) scripts/setup --quiet test
+	@scripts/offline $(VENV)/python -m bench.soak
 
 wheel: ## Build the one wheel that installs everything, in dist
 	@$(PYTHON) scripts/setup --quiet test
