@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select, update
 
@@ -75,6 +76,15 @@ def charged(tx: Tx, member_id: MemberId) -> int:
     return 0 if row is None else int(row[0])
 
 
+@dataclass
+class _Coming:
+    """A blob that is not charged yet: how many asks bring it now, and whether one has."""
+
+    size_bytes: int
+    holders: int = 0
+    is_kept: bool = False
+
+
 class Quotas:
     """How much of the node's blobs each member may fill. Use it from one event loop.
 
@@ -87,7 +97,7 @@ class Quotas:
         """Begin with nothing on its way; what was charged is in the store."""
         self._store = store
         self._bytes_max = bytes_max
-        self._pending: dict[Cid, dict[MemberId, int]] = {}
+        self._pending: dict[Cid, dict[MemberId, _Coming]] = {}
         self._pending_of: dict[MemberId, int] = {}
 
     @asynccontextmanager
@@ -98,17 +108,16 @@ class Quotas:
             StorageQuotaExceeded: it does not fit what the member may still fill.
         """
         # Counted first, judged then: two that come at once do not both take the last room.
-        is_new = self._hold(member_id, cid, size_bytes)
+        coming = self._hold(member_id, cid, size_bytes)
         try:
             is_known = await self._judge(member_id, cid=cid, size_bytes=size_bytes)
-            if is_known and is_new:
-                self._release(member_id, cid)
-                is_new = False
             yield
-        except BaseException:
-            if is_new:
+            coming.is_kept = coming.is_kept or not is_known
+        finally:
+            coming.holders -= 1
+            is_counted = self._pending.get(cid, {}).get(member_id) is coming
+            if is_counted and not coming.holders and not coming.is_kept:
                 self._release(member_id, cid)
-            raise
 
     async def judge_fetch(self, member_id: MemberId) -> None:
         """Pass who may have the node fetch something whose size it does not know yet.
@@ -133,7 +142,8 @@ class Quotas:
 
         is_known, used = await self._store.read(read)
         if not is_known:
-            others = self._pending_of.get(member_id, 0) - size_bytes
+            own = self._pending.get(cid, {}).get(member_id)
+            others = self._pending_of.get(member_id, 0) - (own.size_bytes if own else 0)
             self._refuse_beyond(used + others, asked_bytes=size_bytes)
         return is_known
 
@@ -159,24 +169,26 @@ class Quotas:
         tx.run(_FORGET, cid=cid)
         tx.after_commit(lambda: self._release_all(cid))
 
-    def _hold(self, member_id: MemberId, cid: Cid, size_bytes: int) -> bool:
+    def _hold(self, member_id: MemberId, cid: Cid, size_bytes: int) -> _Coming:
         held = self._pending.setdefault(cid, {})
-        if member_id in held:
-            return False
-        held[member_id] = size_bytes
-        self._pending_of[member_id] = self._pending_of.get(member_id, 0) + size_bytes
-        return True
+        if member_id not in held:
+            held[member_id] = _Coming(size_bytes=size_bytes)
+            self._pending_of[member_id] = self._pending_of.get(member_id, 0) + size_bytes
+        held[member_id].holders += 1
+        return held[member_id]
 
     def _release(self, member_id: MemberId, cid: Cid) -> None:
         held = self._pending.get(cid, {})
-        size_bytes = held.pop(member_id, 0)
-        left = self._pending_of.get(member_id, 0) - size_bytes
-        if left > 0:
+        coming = held.pop(member_id, None)
+        if coming is None:
+            return
+        left = self._pending_of[member_id] - coming.size_bytes
+        if left:
             self._pending_of[member_id] = left
         else:
-            self._pending_of.pop(member_id, None)
+            del self._pending_of[member_id]
         if not held:
-            self._pending.pop(cid, None)
+            del self._pending[cid]
 
     def _release_all(self, cid: Cid) -> None:
         for member_id in tuple(self._pending.get(cid, ())):
