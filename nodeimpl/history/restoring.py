@@ -183,7 +183,7 @@ def _check_blobs(backup: Path) -> list[Check]:
     listed: dict[str, int] = {}
     for line in (backup / BLOB_LIST).read_text("ascii").splitlines():
         name, _, text = line.partition(" ")
-        listed[name] = int(text)
+        listed[name] = int(text) if text.isdecimal() else -1
     found = {path.name: path for path in (backup / BLOBS).iterdir()}
     checks = [
         equal(

@@ -145,6 +145,7 @@ LIED: dict[str, tuple[Callable[[Path], Any], dict[str, Any], list[str]]] = {
         {},
         ["generation"],
     ),
+    "list-of-nonsense": (lambda at: (at / "blobs.txt").write_text("x\ny z\n"), {}, ["blobs"]),
     "no-database": (lambda at: (at / "node.db").write_bytes(b"none" * 9_000), {}, ["database"]),
     "other-schema": (sql("UPDATE alembic_version SET version_num = '0002'"), {}, ["schema"]),
     "later-schema": (
