@@ -52,7 +52,6 @@ def test_readers_are_told_of_all_there_is_and_not_more_often_than_set(tmp_path) 
         readers = [asyncio.ensure_future(beats(pulse, store, 60)) for _ in range(10)]
         for _ in range(60):
             await happen(store)
-            await asyncio.sleep(0.005)
         seen = await asyncio.gather(*readers)
         for one in seen:
             places = [place for place, _ in one]
