@@ -21,6 +21,7 @@ from nodeimpl.gateway.openapi import document
 from nodeimpl.gateway.replies import PROBLEM, App, fault_problem, problem_bytes
 from nodeimpl.gateway.streams import Streams
 from nodeimpl.gateway.tail import Tail
+from nodeimpl.gateway.unread import Unread
 from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ending import Ending
@@ -79,6 +80,10 @@ def build_app(
     admission = Admission(membership=membership, clock=clock, limits=limits)
     room = Room(bytes_max=limits.bodies_bytes_max)
     crowd = Crowd(asks_max=limits.asks_max)
+    unread = Unread(
+        bytes_max=limits.unread_bytes_max,
+        bytes_per_reader_max=limits.unread_bytes_per_reader_max,
+    )
     pages = JournalPages(store=store, tail=tail, clock=clock, ending=ending)
     every = (*routes, *pages.routes())
     doors = [
@@ -89,6 +94,7 @@ def build_app(
             admission=admission,
             room=room,
             crowd=crowd,
+            unread=unread,
             figures=figures,
             limits=limits,
             ending=ending,

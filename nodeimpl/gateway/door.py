@@ -16,6 +16,7 @@ from nodeimpl.gateway.limits import GatewayLimits
 from nodeimpl.gateway.replies import (
     BYTES,
     JSON,
+    PIECE_BYTES,
     Headers,
     Receive,
     Scope,
@@ -25,6 +26,7 @@ from nodeimpl.gateway.replies import (
     reply_refusal,
 )
 from nodeimpl.gateway.request import Head
+from nodeimpl.gateway.unread import Unread
 from nodeimpl.kernel.binding import Caller, Route
 from nodeimpl.kernel.ending import WHY, Ending
 from nodeimpl.kernel.errors import StoreClosed
@@ -87,6 +89,7 @@ class Door:
         admission: Admission,
         room: Room,
         crowd: Crowd,
+        unread: Unread,
         figures: Figures,
         limits: GatewayLimits,
         ending: Ending,
@@ -104,6 +107,7 @@ class Door:
         self._admission = admission
         self._room = room
         self._crowd = crowd
+        self._unread = unread
         self._figures = figures
         self._limits = limits
         self._ending = ending
@@ -146,6 +150,15 @@ class Door:
             incident = confess(error, endpoint=self.endpoint.name)
             await reply_fault(send, incident=incident, request_id=head.request_id)
             return 500
+        if len(content) <= PIECE_BYTES:
+            return await self._reply(send, content, head=head, extra=extra)
+        try:
+            with self._unread.held(head.asker, len(content)):
+                return await self._reply(send, content, head=head, extra=extra)
+        except RateExceeded as refusal:
+            return await self._refuse(send, refusal, body=body, head=head)
+
+    async def _reply(self, send: Send, content: bytes, *, head: Head, extra: Headers) -> int:
         kind = BYTES if self.endpoint.raw_answer else JSON
         await reply(
             send, status=200, body=content, kind=kind, request_id=head.request_id, extra=extra
@@ -163,6 +176,8 @@ class Door:
             if await body.overflows():
                 raise BodyOversize(limit_bytes=self._body_max) from None
             raise
+        if admitted.caller is not None:
+            head.asker = admitted.caller.member_id
         if head.coded:
             raise Malformed(field="Content-Encoding", why="bodies travel as they are")
         content = await body.read(self._room) if body.waits else b""

@@ -35,6 +35,8 @@ class GatewayLimits:
         body_bytes_max: the greatest body of any endpoint.
         body_ms_max: how long a body may take to arrive.
         bodies_bytes_max: bytes of bodies that may be on their way at once.
+        unread_bytes_max: bytes of large answers that may wait to be read at once.
+        unread_bytes_per_reader_max: those of one member.
         drain_bytes_max: how much of a refused body is read and dropped, so that whoever sends it
             gets to read why; beyond that the connection is closed.
         drain_ms_max: how long that may take: the refusal waits for it.
@@ -58,6 +60,8 @@ class GatewayLimits:
     body_bytes_max: int = BLOB_BYTES_MAX
     body_ms_max: int = 30_000
     bodies_bytes_max: int = 4 * BLOB_BYTES_MAX
+    unread_bytes_max: int = 16 * BLOB_BYTES_MAX
+    unread_bytes_per_reader_max: int = 4 * BLOB_BYTES_MAX
     drain_bytes_max: int = 2 * BLOB_BYTES_MAX
     drain_ms_max: int = 2_000
     keys_max: int = KEYS_PER_PRINCIPAL_MAX

@@ -21,6 +21,9 @@ PROBLEM = b"application/problem+json"
 
 FAULT_TYPE = "urn:opkit:fault"
 
+PIECE_BYTES = 262_144
+"""How much of an answer is sent at once."""
+
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -35,7 +38,7 @@ async def reply(
     request_id: str,
     extra: Headers = (),
 ) -> None:
-    """Send one whole response."""
+    """Send one whole response; each piece of a large one waits until the last was read."""
     await send(
         {
             "type": "http.response.start",
@@ -49,7 +52,11 @@ async def reply(
             ],
         }
     )
-    await send({"type": "http.response.body", "body": body})
+    for place in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+        piece = body[place : place + PIECE_BYTES]
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    last = body[(len(body) - 1) // PIECE_BYTES * PIECE_BYTES :] if body else b""
+    await send({"type": "http.response.body", "body": last})
 
 
 async def reply_refusal(

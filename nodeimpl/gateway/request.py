@@ -20,7 +20,10 @@ _PORT = re.compile(r":[0-9]{1,5}$")
 
 @dataclass(slots=True)
 class Head:
-    """The headers that matter here; empty or None where they are missing."""
+    """The headers that matter here; empty or None where they are missing.
+
+    `asker` is the member who asks, once that is known.
+    """
 
     authorization: bytes | None = None
     host: bytes = b""
@@ -31,6 +34,7 @@ class Head:
     idempotency_key: bytes | None = None
     request_id: str = ""
     address: str = ""
+    asker: str = ""
 
 
 def read_head(scope: Scope) -> Head:

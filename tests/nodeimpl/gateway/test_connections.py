@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from nodeimpl.gateway import connections, places
+from nodeimpl.gateway.limits import GatewayLimits
 from nodeimpl.kernel.binding import answer
 from opkit.wire.network import LIVE, AskHealth, Health
 
@@ -291,5 +292,38 @@ def test_an_answer_that_nobody_reads_is_not_kept_for_ever(
                 taken += 0
             assert taken < size
             writer.close()
+
+    run(story())
+
+
+def test_what_waits_to_be_read_is_bounded_over_all_connections(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for much and reads nothing fills so much of the node's memory and no more."""
+    monkeypatch.setattr(connections, "READ_S_MAX", 0.5)
+    size = 32 * 2**20
+
+    def routes(_store: Any) -> list[Any]:
+        async def much(ask: AskHealth, caller: Any) -> Health:
+            return Health.model_construct(status="x" * size)
+
+        return [answer(LIVE, much)]
+
+    async def story() -> None:
+        limits = GatewayLimits(unread_bytes_per_reader_max=3 * size)
+        async with doorstep.served(routes=routes, limits=limits) as node:
+            held = [await dial(node.url) for _ in range(2)]
+            for reader, writer in held:
+                writer.write(LINE + b"\r\n")
+                assert b" 200 " in await reader.readuntil(b"\r\n")
+                writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed lacks it
+            statuses = {b""}
+            while b"429" not in statuses or b"200" not in statuses:
+                reader, writer = await dial(node.url)
+                writer.write(LINE + b"\r\n")
+                statuses.add((await reader.readuntil(b"\r\n")).split(b" ")[1])
+                writer.transport.abort()
+            for _, writer in held:
+                writer.transport.abort()
 
     run(story())
