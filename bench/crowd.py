@@ -45,7 +45,9 @@ def in_flight() -> list[Row]:
     rounds = 2 if quick() else ROUNDS
     with crowded_node() as (node, module):
         health, tasks = Health(node), prepared(node, module, IN_FLIGHT * rounds)
+        spent_s = processor_s(node)
         told = health.meanwhile(lambda: in_a_process(_keep, node, tasks))
+        each_ms = (processor_s(node) - spent_s) / len(tasks) * 1000
     done = [each.ms for each in told if each.end == "done"]
     lost = IN_FLIGHT * rounds - len(done)
     p95 = percentile(done, 0.95)
@@ -54,6 +56,7 @@ def in_flight() -> list[Row]:
         row(f"{name}, P95", p95, "ms", target="<= 1500", of=done),
         row(f"{name}, lost or failed", lost, "", target="<= 0", of=[lost]),
         row(f"{name}, health, slowest", max(health.ms), "ms", target="<= 100", of=health.ms),
+        row(f"{name}, node's processor, each", each_ms, "ms", target="", of=[each_ms]),
     ]
 
 
@@ -78,6 +81,12 @@ def offered() -> list[Row]:
         row(f"{name}, neither done nor queue-full", lost, "", target="<= 0", of=[lost]),
         row(f"{name}, memory, growth", growth, "%", target="<= 5", of=memory.mb),
     ]
+
+
+def processor_s(node: SingleNode) -> float:
+    """Return the processor time of the node's own process so far, in seconds."""
+    times = psutil.Process(node.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 @contextmanager
