@@ -114,11 +114,11 @@ def test_refusals_are_told_apart_and_a_lost_connection_is_no_answer():
 
 def test_it_ends_in_time_and_says_when_each_request_began_and_how_long_it_took():
     with server() as running:
-        asking = Asking([[get("/", token="t")]] * 2, port=running.port, seconds=0.2, each_max=2**31)
+        asking = Asking([[get("/", token="t")]] * 2, port=running.port, seconds=2, each_max=2**31)
         answers = asking.answers()
     assert {one.connection for one in answers} == {0, 1}
     assert all(one.took_ns > 0 for one in answers)
     for connection in (0, 1):
         began = [one.began_ns for one in answers if one.connection == connection]
         assert began == sorted(began)
-        assert began[-1] - began[0] <= 0.2e9
+        assert began[-1] - began[0] <= 2e9
