@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 
 import pytest
 
@@ -91,10 +91,11 @@ def test_a_loop_that_is_held_up_is_noticed() -> None:
 
     async def work() -> int:
         watching = asyncio.create_task(pace.watch())
-        await asyncio.sleep(2 * LOOK_S)
-        time.sleep(1)  # noqa: ASYNC251  # this is what the loop is held up by
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # It has begun to look.
+        threading.Event().wait(1)  # This is what the loop is held up by.
+        async with asyncio.timeout(30):
+            while not pace.wait_ms(0):
+                await asyncio.sleep(0)
         watching.cancel()
         return pace.wait_ms(0)
 
