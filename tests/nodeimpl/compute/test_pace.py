@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from nodeimpl.compute.pace import LOOK_S, PASSES, SAMPLE_S, Pace
+from nodeimpl.compute.pace import PASSES, SAMPLE_S, Pace
 
 LIMITS = {"wait_ms_max": 1_500, "burst_ms_max": 1_000}
 
