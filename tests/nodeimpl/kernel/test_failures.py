@@ -228,7 +228,7 @@ def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(tmp_path, note
     while steps >= at:
         at += 1
         steps = asyncio.run(asyncio.wait_for(fail(at), 30))
-    assert at > 2 + CALLERS * 8, "begin; savepoint, five statements, entry, release; tree; commit"
+    assert at > 2 + CALLERS * 5, "begin; savepoint, key, note, entry, release each; tree; commit"
 
 
 def test_a_commit_that_cannot_be_judged_stops_the_store(tmp_path, notes) -> None:
