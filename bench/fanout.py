@@ -17,13 +17,15 @@ from bench.asking import program
 from bench.network import ROOT
 from bench.node import AskedNode
 from bench.rows import Row, percentile, quick, row
-from opkit.wire.events import EVENTS_PATH
+from opkit.proof import jws
+from opkit.wire.events import EVENTS_PATH, Cursor
+from opkit.wire.journal import HEAD, AskJournalHead, JournalHead
 
 SUBSCRIBERS = 50
 ALONE_S, HEARD_S = 5.0, 15.0
 QUICK_S = 3.0
 SETTLE_S = 2.0
-"""How long subscribers get to open their streams and to read what was journalled before."""
+"""How long subscribers get to open their streams."""
 
 _PLANNED = struct.Struct("=II")
 _RECORD = struct.Struct("=IIQQQ")
@@ -55,8 +57,13 @@ def fanout() -> list[Row]:
             asyncio.run(node.start())
             tokens = [token for _, token in asyncio.run(node.tokens(SUBSCRIBERS))]
             alone = _share(node, alone_s)
+            place = asyncio.run(_end_of_journal(node))
             listening = Listening(
-                tokens, port=node.port, seconds=SETTLE_S + heard_s, folder=Path(folder)
+                tokens,
+                after=place,
+                port=node.port,
+                seconds=SETTLE_S + heard_s,
+                folder=Path(folder),
             )
             time.sleep(SETTLE_S)
             settled_us = time.monotonic_ns() // 1000
@@ -64,7 +71,7 @@ def fanout() -> list[Row]:
             heard = listening.heard(since_us=settled_us)
         finally:
             node.kill()
-    check_whole(heard, subscribers=SUBSCRIBERS)
+    check_whole(heard, subscribers=SUBSCRIBERS, after=place.sequence)
     name = f"{EVENTS_PER_S} events/s to {SUBSCRIBERS}"
     late = heard.late_ms
     return [
@@ -73,6 +80,14 @@ def fanout() -> list[Row]:
         row(f"{name}, node", heard_share, "% core", target="<= 25", of=[heard_share]),
         row(f"{name}, node without them", alone, "% core", target="", of=[alone]),
     ]
+
+
+async def _end_of_journal(node: AskedNode) -> Cursor:
+    """Return where the journal ends: what lies before it is no news and would only be caught up."""
+    async with node.operator() as operator:
+        signed = await operator.call(HEAD, AskJournalHead())
+    head = JournalHead.model_validate(jws.peek(signed.head).payload)
+    return Cursor(generation=head.generation, sequence=head.size, hash=head.hash)
 
 
 def _share(node: AskedNode, seconds: float) -> float:
@@ -85,8 +100,10 @@ def _share(node: AskedNode, seconds: float) -> float:
 class Listening:
     """Subscribers that listen beside what else is measured; `heard` waits for their end."""
 
-    def __init__(self, tokens: list[str], *, port: int, seconds: float, folder: Path) -> None:
-        """Open a stream with each token, from the beginning of the journal on."""
+    def __init__(
+        self, tokens: list[str], *, after: Cursor, port: int, seconds: float, folder: Path
+    ) -> None:
+        """Open a stream with each token, from this place on."""
         self._out = folder / "heard"
         self._seconds = seconds
         command = [program("hearing"), str(port), str(seconds), str(self._out)]
@@ -94,7 +111,7 @@ class Listening:
         assert self._process.stdin is not None, "it was asked for"
         with self._process.stdin as plan:
             for number, token in enumerate(tokens):
-                said = _handshake(token)
+                said = _handshake(token, after=after)
                 plan.write(_PLANNED.pack(number, len(said)) + said)
 
     def heard(self, *, since_us: int) -> Heard:
@@ -114,8 +131,8 @@ class Listening:
         return Heard(places=places, late_ms=late_ms)
 
 
-def check_whole(heard: Heard, *, subscribers: int) -> None:
-    """Return if every subscriber heard every event, in order, once.
+def check_whole(heard: Heard, *, subscribers: int, after: int) -> None:
+    """Return if every subscriber heard every event after this one, in order, once.
 
     Raises:
         RuntimeError: one did not.
@@ -123,14 +140,14 @@ def check_whole(heard: Heard, *, subscribers: int) -> None:
     if len(heard.places) != subscribers:
         raise RuntimeError(f"{len(heard.places)} of {subscribers} subscribers heard anything")
     for stream, places in heard.places.items():
-        if places != list(range(1, len(places) + 1)):
+        if places != list(range(after + 1, after + len(places) + 1)):
             raise RuntimeError(f"subscriber {stream} did not hear every event once and in order")
 
 
-def _handshake(token: str) -> bytes:
+def _handshake(token: str, *, after: Cursor) -> bytes:
     """Return an opening handshake. Source: RFC 6455, section 4.1, with its example's key."""
     lines = (
-        f"GET {EVENTS_PATH} HTTP/1.1",
+        f"GET {EVENTS_PATH}?after={after} HTTP/1.1",
         "Host: 127.0.0.1",
         f"Authorization: Bearer {token}",
         "Upgrade: websocket",
