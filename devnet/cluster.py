@@ -180,11 +180,16 @@ class Cluster:
     def kill(self) -> None:
         """Kill every process of the server at once, as when its machine stops."""
         assert self.process is not None, "it does not run"
-        for pid in (self.process.pid, *descendants_of(self.process.pid)):
+        everyone = (self.process.pid, *descendants_of(self.process.pid))
+        for pid in everyone:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(END_S_MAX)
         self.process = None
+        # A server that starts while one of them still ends finds its memory in use, and gives up.
+        limit = time.monotonic() + END_S_MAX
+        while any(_lives(pid) for pid in everyone) and time.monotonic() < limit:
+            time.sleep(LOOK_EVERY_S)
 
     def connect(self, database: str = "postgres") -> Connection[Any]:
         """Return a connection that commits each statement by itself."""
@@ -251,6 +256,15 @@ class Cluster:
 
     def _last_lines(self) -> str:
         return self.log.read_text("utf-8", "replace")[-2_000:] if self.log.exists() else "none"
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process is there and has not ended. Source: proc(5)."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return said.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
 @contextlib.contextmanager
