@@ -96,7 +96,9 @@ class LogStream:
             self._cut = done < len(data)
 
     def _begin_anew(self, path: Path) -> None:
-        shift(path, kept=self._kept)
+        # A disk without room for a new file is asked again at each line: what is kept stays.
+        if path.exists():
+            shift(path, kept=self._kept)
         self._open(path)
 
     def _open(self, path: Path) -> None:

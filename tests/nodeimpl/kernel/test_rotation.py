@@ -197,3 +197,34 @@ def test_an_error_that_is_none_of_the_disks_is_raised(monkeypatch: pytest.Monkey
     monkeypatch.setattr("nodeimpl.kernel.rotation.os.write", bad)
     with pytest.raises(OSError, match="Bad file descriptor"):
         LogStream(str).write("x\n")
+
+
+NO_NEW_FILE = """
+import errno, os, sys
+from pathlib import Path
+from nodeimpl.kernel import rotation
+path = Path(sys.argv[1])
+for number in range(1, 4):
+    rotation.numbered(path, number).write_text(f"{number}\\n")
+stream = rotation.LogStream(lambda lost: f"lost {lost}\\n")
+stream.rotate(path, bytes_max=20)
+stream.write("x" * 19 + "\\n")
+real = os.open
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "no room for a file")
+
+os.open = full
+for _ in range(5):
+    stream.write("y\\n")
+os.open = real
+stream.write("last\\n")
+"""
+
+
+def test_a_disk_without_room_for_a_new_file_costs_no_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "node.log"
+    subprocess.run([sys.executable, "-c", NO_NEW_FILE, str(path)], check=True, cwd=ROOT, timeout=30)
+    said = [numbered(path, number).read_text("utf-8") for number in range(1, 4)]
+    assert said == ["x" * 19 + "\n", "1\n", "2\n"]
+    assert path.read_text("utf-8") == "lost 5\nlast\n"
