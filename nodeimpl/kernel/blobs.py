@@ -8,6 +8,7 @@ work runs in threads, so the event loop never waits for a disk (ADR 0004).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,8 +40,9 @@ class BlobStore:
         Args:
             quota_bytes: the most bytes of all blobs together, those on their way included.
         """
-        self._shelf = Shelf(folder, quota_bytes=quota_bytes)
         self._failed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shelf = Shelf(folder, quota_bytes=quota_bytes, broke=self._broke)
 
     async def put(self, data: bytes, *, cid: Cid | None = None) -> Cid:
         """Keep `data` and return its name; bytes that are kept already cost nothing, and stay.
@@ -92,7 +94,7 @@ class BlobStore:
         assert is_cid(cid), "a blob is named by its hash"
         assert size_bytes >= 0, size_bytes
         self._shelf.reserve(size_bytes)
-        return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes, broke=self._failed.set)
+        return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes)
 
     def touch(self, cid: Cid) -> bool:
         """Return whether `cid` is kept; if so, it is not collected before the grace period ends."""
@@ -117,17 +119,22 @@ class BlobStore:
     async def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""
         assert is_cid(cid), "a blob is named by its hash"
-        try:
-            return await asyncio.to_thread(self._shelf.remove, cid)
-        except StoreFailed:
-            self._failed.set()
-            raise
+        return await asyncio.to_thread(self._shelf.remove, cid)
 
     async def failed(self) -> StoreFailed:
         """Return how the disk broke, once it has: the node must then stop."""
-        await self._failed.wait()
-        assert self._shelf.failure is not None, "the event is set with the failure"
+        self._loop = asyncio.get_running_loop()
+        if self._shelf.failure is None:
+            await self._failed.wait()
+        assert self._shelf.failure is not None, "the event is set after the failure"
         return self._shelf.failure
+
+    def _broke(self) -> None:
+        """Wake whoever waits for the failure; from any thread."""
+        if self._loop is not None:
+            # A loop that was closed has nobody left who waits.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._failed.set)
 
     def path(self, cid: Cid) -> Path:
         """Return where the bytes of `cid` are, or would be."""
@@ -147,12 +154,9 @@ class BlobStore:
 class BlobWriter:
     """Bytes on their way into a blob. One task uses it; a block is hashed while more arrive."""
 
-    def __init__(
-        self, shelf: Shelf, *, cid: Cid, size_bytes: int, broke: Callable[[], None]
-    ) -> None:
-        """Use `BlobStore.open_writer`, which reserves the room, and is told if the disk broke."""
+    def __init__(self, shelf: Shelf, *, cid: Cid, size_bytes: int) -> None:
+        """Use `BlobStore.open_writer`, which reserves the room."""
         self._shelf = shelf
-        self._broke = broke
         self._cid = cid
         self._size_bytes = size_bytes
         self._received_bytes = 0
@@ -215,11 +219,7 @@ class BlobWriter:
     async def _settled(self) -> None:
         """Wait for the thread, and raise what it raised; a cancelled caller leaves it at work."""
         if self._at_work is not None:
-            try:
-                await asyncio.shield(self._at_work)
-            except StoreFailed:
-                self._broke()
-                raise
+            await asyncio.shield(self._at_work)
             self._at_work = None
 
     async def _clean_up(self) -> None:
@@ -227,8 +227,7 @@ class BlobWriter:
         if self._at_work is not None:
             await asyncio.wait([self._at_work])
             # The writer is given up, with whatever went wrong in its last step.
-            if isinstance(self._at_work.exception(), StoreFailed):
-                self._broke()
+            self._at_work.exception()
         if self._file is not None:
             await asyncio.to_thread(self._file.discard)
         self._shelf.release(self._size_bytes)

@@ -19,6 +19,7 @@ from nodeimpl.kernel.log import get_logger
 from nodeimpl.kernel.references import References
 from nodeimpl.kernel.store import Store, Tx
 from opkit.wire.base import Cid
+from opkit.wire.compute import StorageFull
 from opkit.wire.gateway import StoreBusy
 
 STEP_BLOBS = 32
@@ -86,7 +87,7 @@ class Collector:
             await asyncio.sleep(pause_s)
             try:
                 await self.round()
-            except StoreBusy as busy:
+            except (StoreBusy, StorageFull) as busy:
                 _log.info("blobs could not be collected", why=str(busy))
 
     async def round(self) -> None:
@@ -94,6 +95,7 @@ class Collector:
 
         Raises:
             StoreBusy: the store could not; the next round goes on.
+            StorageFull: so full that nothing can be removed; the next round goes on.
             StoreFailed: the disk is broken: the node must stop.
         """
         began, before = time.monotonic(), self.collected

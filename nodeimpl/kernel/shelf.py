@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nodeimpl.kernel.errors import StoreFailed
@@ -28,14 +28,18 @@ PARTIAL_FOLDER = "partial"
 class Shelf:
     """The folder and its account of bytes. Every method may be called from any thread."""
 
-    def __init__(self, folder: Path, *, quota_bytes: int) -> None:
+    def __init__(self, folder: Path, *, quota_bytes: int, broke: Callable[[], None]) -> None:
         """Open the folder, count what is there, and remove what was left unfinished.
+
+        Args:
+            broke: told that `failure` is set, from whichever thread found it.
 
         Raises:
             StoreFailed: the disk is broken.
         """
         assert quota_bytes >= 0, quota_bytes
         self.quota_bytes = quota_bytes
+        self._broke = broke
         self._folder = folder
         self._partial = folder / PARTIAL_FOLDER
         self._lock = threading.Lock()
@@ -144,16 +148,17 @@ class Shelf:
 
     def aged(self, *, older_than_ns: int, after: str) -> list[Cid]:
         """Return the blobs that nobody has brought since, behind `after` in order of name."""
-        with os.scandir(self._folder) as entries:
+        with self.disk(), os.scandir(self._folder) as entries:
             names = sorted(each.name for each in entries if each.name > after)
         return [name for name in names if is_cid(name) and self.is_aged(name, older_than_ns)]
 
     def is_aged(self, cid: Cid, older_than_ns: int) -> bool:
         """Return whether a blob is kept and nobody has brought it since."""
-        try:
-            return (self._folder / cid).stat().st_mtime_ns < older_than_ns
-        except FileNotFoundError:
-            return False
+        with self.disk():
+            try:
+                return (self._folder / cid).stat().st_mtime_ns < older_than_ns
+            except FileNotFoundError:
+                return False
 
     def drop(self, cid: Cid, older_than_ns: int) -> int | None:
         """Remove a blob if nobody has brought it since; return its size, or None if it stays.
@@ -195,8 +200,7 @@ class Shelf:
         try:
             yield
         except OSError as error:
-            self.failure = StoreFailed(f"the folder of the blobs: {error}")
-            raise self.failure from error
+            raise self._failed(error) from error
 
     @contextlib.contextmanager
     def disk(self) -> Iterator[None]:
@@ -208,8 +212,13 @@ class Shelf:
                 raise StorageFull(limit_bytes=self.quota_bytes) from error
             if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
                 raise StoreBusy(why=str(error)) from error
-            self.failure = StoreFailed(f"the folder of the blobs: {error}")
-            raise self.failure from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StoreFailed:
+        """Note that the disk is broken, and return what to raise."""
+        self.failure = StoreFailed(f"the folder of the blobs: {error}")
+        self._broke()
+        return self.failure
 
 
 class PartialFile:

@@ -279,6 +279,32 @@ def test_a_folder_that_cannot_be_synced_after_a_removal_stops_the_node(
     run(main())
 
 
+@pytest.mark.parametrize("step", ["touch", "drop"])
+def test_a_disk_that_breaks_in_any_step_and_thread_stops_the_node(
+    tmp_path, monkeypatch, step
+) -> None:
+    """Also where a transaction does it, on the writer's thread."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        cid = await blobs.put(b"hello")
+        failed = asyncio.ensure_future(blobs.failed())
+        await asyncio.sleep(0)
+        monkeypatch.setattr("nodeimpl.kernel.shelf.os.utime", broken)
+        monkeypatch.setattr("nodeimpl.kernel.shelf.Path.unlink", broken)
+        steps = {"touch": lambda: blobs.touch(cid), "drop": lambda: blobs.drop(cid, 2**62)}
+        with pytest.raises(StoreFailed):
+            await asyncio.to_thread(steps[step])
+        async with asyncio.timeout(30):
+            assert "injected" in str(await failed)
+            assert "injected" in str(await blobs.failed())
+
+    run(main())
+
+
 def test_a_blob_is_synced_before_it_has_its_name_and_its_folder_after(
     tmp_path, monkeypatch
 ) -> None:
