@@ -6,7 +6,8 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboards test test-browser check lab bench soak wheel wasm lock clean
+.PHONY: help install demo dashboards test test-browser check lab bench soak fuzz wheel wasm lock \
+	clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,6 +49,11 @@ bench: ## Measure, print a table, write bench/latest.json
 soak: ## Work at one node for half an hour (OPKIT_BENCH_SOAK_MIN) and watch its memory
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench.soak
+
+fuzz: ## Ask live nodes at random for long (OPKIT_FUZZ_EXAMPLES), other asks each time
+	@$(PYTHON) scripts/setup --quiet test
+	@OPKIT_FUZZ_EXAMPLES=$${OPKIT_FUZZ_EXAMPLES:-1000} scripts/offline $(VENV)/python -m pytest \
+		-q --timeout 0 -m "not postgres" tests/nodeimpl/*/test_fuzz.py $(ARGS)
 
 wheel: ## Build the one wheel that installs everything, in dist
 	@$(PYTHON) scripts/setup --quiet test

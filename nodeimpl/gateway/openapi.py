@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from nodeimpl.gateway.links import links_of
 from opkit import __version__
 from opkit.wire.base import Wire
 from opkit.wire.endpoint import Endpoint
@@ -35,6 +36,7 @@ def document(endpoints: Sequence[Endpoint[Any, Any]]) -> Schema:
     )
     schemas: Schema = dict(definitions.get("$defs", {}))
     paths: Schema = {}
+    mounted = {endpoint.name for endpoint in endpoints}
     refusals: dict[str, type[Refusal]] = {RouteUnknown.__name__: RouteUnknown}
     for endpoint in endpoints:
         leaves = all_refusals(endpoint)
@@ -42,6 +44,9 @@ def document(endpoints: Sequence[Endpoint[Any, Any]]) -> Schema:
         ask = _resolved(refs[endpoint.ask, "validation"], schemas)
         answer = refs[endpoint.answer, "serialization"]
         operation = _operation(endpoint, ask=ask, answer=answer)
+        links = links_of(endpoint.name, mounted=mounted)
+        if links:
+            operation["responses"]["200"]["links"] = links
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     schemas |= {name: _refusal_schema(leaf) for name, leaf in sorted(refusals.items())}
     schemas[_FAULT] = _fault_schema()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nodeimpl.gateway.links import LINKS
 from nodeimpl.gateway.openapi import document
 from opkit.wire import compute, network  # noqa: F401 - registers their endpoints
 from opkit.wire.endpoint import ENDPOINTS
@@ -35,6 +37,23 @@ def test_openapi_lists_every_refusal_of_every_endpoint_with_its_fields() -> None
             assert f"schemas/{leaf.__name__}'" in str(said), (endpoint.name, leaf)
             details = made["components"]["schemas"][leaf.__name__]["properties"]["details"]
             assert set(details["properties"]) == {field.name for field in fields(leaf)}
+
+
+def test_openapi_links_only_what_the_contract_has_on_both_sides() -> None:
+    made = document(list(ENDPOINTS.values()))
+
+    for link in LINKS:
+        source, target = ENDPOINTS[link.source], ENDPOINTS[link.target]
+        said = made["paths"][source.path][source.method.lower()]["responses"]["200"]["links"]
+        assert said[link.target]["operationId"] == link.target
+        travelling = made["paths"][target.path][target.method.lower()]["parameters"]
+        assert set(link.fields) <= {parameter["name"] for parameter in travelling}, link
+        for at in link.fields.values():
+            assert set(re.findall(r"#/(\w+)", at) or [at.split("/")[0]]) <= set(
+                source.answer.model_fields
+            ), link
+    unmounted = document([ENDPOINTS["compute.put-blob"]])
+    assert "links" not in str(unmounted), "a link leads to what is served"
 
 
 def test_a_node_serves_the_document_of_what_it_answers(doorstep: Any) -> None:
