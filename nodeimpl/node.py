@@ -244,10 +244,10 @@ class Node:
         return await self._ending.wind_down(self._compute, most_ms=most_ms, hurry=hurry, told=told)
 
     async def close(self) -> None:
-        """End what runs by itself, then finish and close the store."""
+        """End what runs by itself, also if it failed, then finish and close the store."""
         self._work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._work
+        # Why it failed is told by `broke`; what the node holds is let go of all the same.
+        await asyncio.wait({self._work})
         await self.store.close()
         if not self.store.has_failed:
             await self._keeper.keep()
