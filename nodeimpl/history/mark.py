@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nodeimpl.kernel.errors import HistoryLost
+from nodeimpl.kernel.folders import sync_folder
 from opkit.wire.journal import HistoryPlace
 
 NAME = "history-mark.json"
@@ -63,13 +64,12 @@ class MarkFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         descriptor = os.open(beside, flags, 0o600)
         try:
-            os.write(descriptor, data)
+            view = memoryview(data)
+            while view:
+                # A disk that is almost full takes a part: that it is full, the rest is told.
+                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         beside.rename(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -291,48 +290,6 @@ def test_uploads_and_tasks_beside_a_hasty_collector_lose_nothing(
             assert view.state is wire.TaskState.DONE
             assert view.output_hash in kept(at)
         assert {cid for _, cid in await charges(at)} <= kept(at)
-
-    in_town(story, RIVER)
-
-
-@pytest.mark.parametrize(
-    ("step", "number"),
-    [("Path.unlink", errno.ENOSPC), ("os.scandir", errno.EMFILE), ("Path.stat", errno.ENOMEM)],
-)
-def test_a_disk_that_is_full_or_a_process_without_files_to_spare_ends_no_collector(
-    in_town: InTown, monkeypatch: pytest.MonkeyPatch, step: str, number: int
-) -> None:
-    """Some file systems need room to remove a file; crowds take all files that there are."""
-
-    async def story(town: Any) -> None:
-        at = town.at[RIVER]
-        await town.upload(RIVER, BIG, member_id=MARA)
-        age(at)
-        tried = asyncio.Event()
-
-        def fail(*_: Any, **__: Any) -> None:
-            loop.call_soon_threadsafe(tried.set)
-            raise OSError(number, "injected")
-
-        loop = asyncio.get_running_loop()
-        hasty = collector(at)
-        monkeypatch.setattr("nodeimpl.kernel.collect.PAUSE_MS_MAX", 1)
-        with monkeypatch.context() as broken:
-            broken.setattr(f"nodeimpl.kernel.shelf.{step}", fail)
-            collecting = asyncio.create_task(hasty.run())
-            async with asyncio.timeout(30):
-                await tried.wait()
-                tried.clear()
-                await asyncio.wait(
-                    {collecting, asyncio.create_task(tried.wait())},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            assert not collecting.done(), collecting
-        async with asyncio.timeout(30):
-            while kept(at):
-                await asyncio.sleep(0.01)
-        collecting.cancel()
-        await asyncio.gather(collecting, return_exceptions=True)
 
     in_town(story, RIVER)
 

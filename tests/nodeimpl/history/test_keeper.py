@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -107,6 +108,26 @@ def failing(steps: list[str], name: str) -> Callable[..., Any]:
         raise OSError(errno.EIO, "no")
 
     return fail
+
+
+def test_a_disk_that_takes_a_part_of_the_mark_leaves_the_old_one(tmp_path, monkeypatch) -> None:
+    file = MarkFile(tmp_path)
+    first = HistoryPlace(generation=1, size=1, root="1" * 64, hash="2" * 64)
+    file.write(first)
+    room, real = 20, os.write
+
+    def write(descriptor: int, data: memoryview) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, "no")
+        taken = real(descriptor, bytes(data)[:room])
+        room -= taken
+        return taken
+
+    monkeypatch.setattr("nodeimpl.history.mark.os.write", write)
+    with pytest.raises(OSError, match="no"):
+        file.write(first.model_copy(update={"size": 2}))
+    assert file.read() == first
 
 
 @pytest.mark.parametrize("said", [b"", b"{", b'{"generation":1}', b"x" * 5_000])
