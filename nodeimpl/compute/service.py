@@ -404,7 +404,10 @@ def _known(caller: Caller | None) -> Caller:
 
 def _visible(tx: Tx, task_id: str, who: MemberId) -> table.Task:
     """Return a task if it is this member's, or the operator asks."""
-    row = table.task(tx, task_id)
-    if row is None or who not in (row.member_id, OPERATOR_ID):
+    if who == OPERATOR_ID:
+        row = table.task(tx, task_id)
+    else:
+        row = table.task_of(tx, task_id, member_id=who)
+    if row is None:
         raise wire.TaskUnknown(task_id=task_id)
     return row

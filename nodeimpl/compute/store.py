@@ -117,6 +117,11 @@ _KEEP = insert_new(contents)
 _CONTENT = sql(select(contents.c.content).where(contents.c.cid == bindparam("cid")))
 _ADD_TASK = sql(tasks.insert())
 _TASK = sql(select(tasks).where(tasks.c.task_id == bindparam("task_id")))
+_TASK_OF = sql(
+    select(tasks).where(
+        tasks.c.task_id == bindparam("task_id"), tasks.c.member_id == bindparam("member_id")
+    )
+)
 _SET_TASK = sql(
     update(tasks)
     .where(tasks.c.task_id == bindparam("which"))
@@ -294,8 +299,16 @@ def add_task(tx: Tx, task: Task, *, names: Sequence[Cid]) -> None:
 def task(tx: Tx, task_id: str) -> Task | None:
     """Return a task."""
     row = tx.one(_TASK, task_id=task_id)
-    if row is None:
-        return None
+    return None if row is None else _task(row)
+
+
+def task_of(tx: Tx, task_id: str, *, member_id: MemberId) -> Task | None:
+    """Return a task of this member's: another's costs as much to look for as none."""
+    row = tx.one(_TASK_OF, task_id=task_id, member_id=member_id)
+    return None if row is None else _task(row)
+
+
+def _task(row: Any) -> Task:
     return Task(
         task_id=row[0],
         manifest_hash=row[1],

@@ -49,7 +49,7 @@ NTH = st.integers(0, 999)
 SPOILT: dict[str, dict[str, Any]] = {
     "not": {},
     "by a stranger": {"signer": Identity.generate()},
-    "of another member": {"member_id": "river-city-tool-library/ines"},
+    "of another member": {"member_id": "river-city-tool-library/theo"},
     "of another network": {"network": "b" * 26},
     "past its time": {"issued_at_ms": 1, "expires_at_ms": 2},
     "of an unknown module": {"wasm_hash": cid_of(b"nobody has this")},
