@@ -281,10 +281,9 @@ class Executor:
         if len(result.output) <= INLINE_BYTES_MAX:
             name = cid_of(result.output)
             return _Ended(result=result, refusal=None, output_hash=name, inline=result.output)
-        name, size = await name_of(result.output), len(result.output)
+        name, who = await name_of(result.output), live.manifest.member_id
         try:
-            async with self._parts.quotas.keeping(live.manifest.member_id, name, size):
-                await self._parts.blobs.put(result.output, cid=name)
+            await self._parts.keep(result.output, cid=name, member_id=who)
         except Refusal as no:
             return _Ended(result=None, refusal=no)
         return _Ended(result=result, refusal=None, output_hash=name)

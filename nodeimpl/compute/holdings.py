@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select, update
+from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select
 
 from nodeimpl.kernel.references import NAMES_BLOBS, NAMES_NOTHING
-from nodeimpl.kernel.store import Store, Tx, insert_new, metadata, sql
+from nodeimpl.kernel.store import Store, Tx, insert_new, metadata, sql, tally
 from opkit.wire.base import Cid, MemberId
 from opkit.wire.compute import StorageQuotaExceeded
 
@@ -47,12 +47,7 @@ _CHARGED_FOR = sql(
     select(charges.c.member_id, charges.c.size_bytes).where(charges.c.cid == bindparam("cid"))
 )
 _FORGET = sql(charges.delete().where(charges.c.cid == bindparam("cid")))
-_OPEN_ACCOUNT = insert_new(accounts)
-_BOOK = sql(
-    update(accounts)
-    .where(accounts.c.member_id == bindparam("who"))
-    .values(size_bytes=accounts.c.size_bytes + bindparam("by", type_=BigInteger()))
-)
+_BOOK = tally(accounts)
 _ACCOUNT = sql(select(accounts.c.size_bytes).where(accounts.c.member_id == bindparam("member_id")))
 
 
@@ -62,12 +57,18 @@ def use(tx: Tx, *cids: Cid) -> None:
         tx.run(_USE, cid=cid)
 
 
-def charge(tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> None:
-    """Charge a member for a blob, unless they are already."""
+def charge(tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> int | None:
+    """Charge a member for a blob and return all they are charged for, or None if they were."""
     if not tx.run(_CHARGE, member_id=member_id, cid=cid, size_bytes=size_bytes):
-        return
-    if not tx.run(_BOOK, who=member_id, by=size_bytes):
-        tx.run(_OPEN_ACCOUNT, member_id=member_id, size_bytes=size_bytes)
+        return None
+    return _book(tx, member_id, size_bytes)
+
+
+def _book(tx: Tx, member_id: MemberId, size_bytes: int) -> int:
+    """Add to a member's account, and return what stands in it then."""
+    row = tx.one(_BOOK, member_id=member_id, size_bytes=size_bytes)
+    assert row is not None, "adding up returns the sum"
+    return int(row[0])
 
 
 def charged(tx: Tx, member_id: MemberId) -> int:
@@ -90,7 +91,8 @@ class Quotas:
 
     Bytes are kept before the transaction that charges for them; until then they are counted here.
     What is refused in that transaction stays counted until it is collected, for it lies on the
-    disk.
+    disk. What a member is charged for is read once and then told by each commit that changes it, so
+    that judging an upload asks the store for nothing: nobody else writes these rows.
     """
 
     def __init__(self, store: Store, *, bytes_max: int) -> None:
@@ -99,10 +101,16 @@ class Quotas:
         self._bytes_max = bytes_max
         self._pending: dict[Cid, dict[MemberId, _Coming]] = {}
         self._pending_of: dict[MemberId, int] = {}
+        self._charged: dict[MemberId, int] = {}
 
     @asynccontextmanager
-    async def keeping(self, member_id: MemberId, cid: Cid, size_bytes: int) -> AsyncIterator[None]:
+    async def keeping(
+        self, member_id: MemberId, cid: Cid, size_bytes: int, *, is_kept: bool
+    ) -> AsyncIterator[None]:
         """Count a blob while it is brought; once it is kept, until it is charged or collected.
+
+        Args:
+            is_kept: whether it was kept before; if not, it is as good as charged to nobody.
 
         Raises:
             StorageQuotaExceeded: it does not fit what the member may still fill.
@@ -110,7 +118,9 @@ class Quotas:
         # Counted first, judged then: two that come at once do not both take the last room.
         coming = self._hold(member_id, cid, size_bytes)
         try:
-            is_known = await self._judge(member_id, cid=cid, size_bytes=size_bytes)
+            is_known = is_kept and await self._is_charged(member_id, cid)
+            if not is_known:
+                await self._judge(member_id, cid=cid, size_bytes=size_bytes)
             yield
             coming.is_kept = coming.is_kept or not is_known
         finally:
@@ -125,27 +135,34 @@ class Quotas:
         Raises:
             StorageQuotaExceeded: they have nothing left. So one blob may exceed what is left.
         """
-        on_their_way = self._pending_of.get(member_id, 0)
-        used = on_their_way + await self._store.read(lambda tx: charged(tx, member_id))
+        charged_bytes = await self._charged_to(member_id)
+        used = charged_bytes + self._pending_of.get(member_id, 0)
         self._refuse_beyond(used, asked_bytes=1)
 
-    async def _judge(self, member_id: MemberId, *, cid: Cid, size_bytes: int) -> bool:
-        """Return whether a blob that is counted by now is charged for already.
+    async def _judge(self, member_id: MemberId, *, cid: Cid, size_bytes: int) -> None:
+        """Pass a blob that is counted by now, and not known to be charged for.
 
         Raises:
-            StorageQuotaExceeded: it is not, and does not fit.
+            StorageQuotaExceeded: it does not fit.
         """
+        charged_bytes = await self._charged_to(member_id)
+        own = self._pending.get(cid, {}).get(member_id)
+        others = self._pending_of.get(member_id, 0) - (own.size_bytes if own else 0)
+        self._refuse_beyond(charged_bytes + others, asked_bytes=size_bytes)
 
-        def read(tx: Tx) -> tuple[bool, int]:
-            is_known = tx.one(_CHARGED, member_id=member_id, cid=cid) is not None
-            return is_known, charged(tx, member_id)
+    async def _charged_to(self, member_id: MemberId) -> int:
+        """Return how many bytes a member is charged for, as the last commit that was told says."""
+        if member_id not in self._charged:
+            found = await self._store.read(lambda tx: charged(tx, member_id))
+            # A commit that was told meanwhile knows better.
+            self._charged.setdefault(member_id, found)
+        return self._charged[member_id]
 
-        is_known, used = await self._store.read(read)
-        if not is_known:
-            own = self._pending.get(cid, {}).get(member_id)
-            others = self._pending_of.get(member_id, 0) - (own.size_bytes if own else 0)
-            self._refuse_beyond(used + others, asked_bytes=size_bytes)
-        return is_known
+    async def _is_charged(self, member_id: MemberId, cid: Cid) -> bool:
+        def read(tx: Tx) -> bool:
+            return tx.one(_CHARGED, member_id=member_id, cid=cid) is not None
+
+        return await self._store.read(read)
 
     def _refuse_beyond(self, used: int, *, asked_bytes: int) -> None:
         if used + asked_bytes > self._bytes_max:
@@ -155,8 +172,15 @@ class Quotas:
 
     def settle(self, tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> None:
         """Charge for a blob that is kept, in the transaction that acknowledges it."""
-        charge(tx, member_id=member_id, cid=cid, size_bytes=size_bytes)
-        tx.after_commit(lambda: self._release(member_id, cid))
+        charged_bytes = charge(tx, member_id=member_id, cid=cid, size_bytes=size_bytes)
+
+        def tell() -> None:
+            # Both in one turn of the loop: the bytes are counted once at any time.
+            if charged_bytes is not None:
+                self._charged[member_id] = charged_bytes
+            self._release(member_id, cid)
+
+        tx.after_commit(tell)
 
     def counts(self, tx: Tx, cid: Cid) -> bool:
         """Return whether anybody is charged for a blob."""
@@ -164,10 +188,17 @@ class Quotas:
 
     def forget(self, tx: Tx, cid: Cid) -> None:
         """Charge nobody any more for a blob that is about to be collected."""
-        for member_id, size_bytes in tx.all(_CHARGED_FOR, cid=cid):
-            tx.run(_BOOK, who=member_id, by=-size_bytes)
+        left = {
+            member_id: _book(tx, member_id, -size_bytes)
+            for member_id, size_bytes in tx.all(_CHARGED_FOR, cid=cid)
+        }
         tx.run(_FORGET, cid=cid)
-        tx.after_commit(lambda: self._release_all(cid))
+
+        def tell() -> None:
+            self._charged.update(left)
+            self._release_all(cid)
+
+        tx.after_commit(tell)
 
     def _hold(self, member_id: MemberId, cid: Cid, size_bytes: int) -> _Coming:
         held = self._pending.setdefault(cid, {})

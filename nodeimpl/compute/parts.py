@@ -16,7 +16,7 @@ from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
-from opkit.wire.base import CidText, Did, Jws, MemberId
+from opkit.wire.base import Cid, CidText, Did, Jws, MemberId
 from opkit.wire.compute import Fetched, TaskState
 from opkit.wire.endpoint import Answer, Ask
 from opkit.wire.membership import Member
@@ -78,6 +78,17 @@ class Parts:
     def me(self) -> Did:
         """This node's DID."""
         return self.identity.did
+
+    async def keep(self, content: bytes, *, cid: Cid, member_id: MemberId) -> None:
+        """Keep bytes of this name, counted for a member until they are charged or collected.
+
+        Raises:
+            StorageQuotaExceeded: they do not fit what the member may fill.
+            StorageFull: they do not fit.
+        """
+        is_kept = self.blobs.size(cid) is not None
+        async with self.quotas.keeping(member_id, cid, len(content), is_kept=is_kept):
+            await self.blobs.put(content, cid=cid)
 
 
 class Progress:

@@ -142,9 +142,7 @@ class Compute:
 
     async def _keep(self, content: bytes, cid: Cid, caller: Caller | None) -> Kept:
         """Keep bytes on a member's account."""
-        who = _known(caller).member_id
-        async with self.parts.quotas.keeping(who, cid, len(content)):
-            await self.parts.blobs.put(content, cid=cid)
+        await self.parts.keep(content, cid=cid, member_id=_known(caller).member_id)
         return Kept(cid=cid, size_bytes=len(content))
 
     def _acknowledge(self, tx: Tx, kept: Kept, who: MemberId) -> None:

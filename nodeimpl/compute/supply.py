@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 from nodeimpl.compute import store as table
-from nodeimpl.compute.holdings import charge
 from nodeimpl.compute.parts import Parts
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.kernel.tx import Tx
@@ -84,7 +83,7 @@ class Supply:
         size = fetched.size_bytes
 
         def work(tx: Tx) -> None:
-            charge(tx, member_id=member_id, cid=cid, size_bytes=size)
+            self._parts.quotas.settle(tx, member_id=member_id, cid=cid, size_bytes=size)
 
         await self._parts.store.write(work)
         return fetched

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal, null, select, union_all
 
 from nodeimpl.kernel.schema import idempotency
 from nodeimpl.kernel.statements import sql
@@ -31,22 +31,24 @@ ANSWER_BYTES_MAX = 1_048_576
 
 _t = idempotency.c
 
-_FIND = sql(
-    select(_t.ask_hash, _t.answer, _t.at_ms, _t.slot).where(
-        _t.principal == bindparam("principal"),
-        _t.endpoint == bindparam("endpoint"),
-        _t.key == bindparam("key"),
-    )
-)
-_LAST_SLOT = (
-    select(func.max(_t.slot)).where(_t.principal == bindparam("principal")).scalar_subquery()
-)
-_OLDEST = sql(
+_mine = _t.principal == bindparam("principal")
+_LAST_SLOT = select(func.max(_t.slot)).where(_mine).scalar_subquery().label("last_slot")
+_OLDEST = (
     select(_t.slot, _t.at_ms, _LAST_SLOT)
-    .where(_t.principal == bindparam("principal"))
+    .where(_mine)
     .order_by(_t.slot)
     .limit(FORGOTTEN_PER_ASK_MAX)
+    .subquery()
+    .c
 )
+_KNOWN = select(_t.slot, _t.at_ms, _t.ask_hash, _t.answer, literal(0)).where(
+    _mine, _t.endpoint == bindparam("endpoint"), _t.key == bindparam("key")
+)
+_LOOK = sql(
+    union_all(_KNOWN, select(_OLDEST.slot, _OLDEST.at_ms, null(), null(), _OLDEST.last_slot))
+)
+"""The row of this key, and the principal's oldest without what is in them: one statement, for on
+PostgreSQL each is a round trip while everybody waits."""
 _FORGET = sql(
     idempotency.delete().where(_t.principal == bindparam("principal"), _t.slot == bindparam("slot"))
 )
@@ -77,15 +79,23 @@ def remember(
         IdempotencyConflict: the key was used for another ask.
         IdempotencyFull: the principal holds `keys_max` keys that have not lapsed.
     """
-    known = tx.one(_FIND, principal=principal, endpoint=endpoint, key=key)
-    if known is not None:
-        known_hash, known_answer, at_ms, slot = known
+    rows = tx.all(_LOOK, principal=principal, endpoint=endpoint, key=key)
+    forgotten: int | None = None
+    for slot, at_ms, known_hash, known_answer, _ in rows:
+        if known_hash is None:
+            continue
         if tx.now_ms < at_ms + KEPT_MS:
             if known_hash != ask_hash:
                 raise IdempotencyConflict(key=key)
             return known_answer, True
         tx.run(_FORGET, principal=principal, slot=slot)
-    new_slot = _free_slot(tx, principal=principal, keys_max=keys_max)
+        forgotten = slot
+    oldest = sorted(
+        (slot, at_ms, last_slot)
+        for slot, at_ms, known_hash, _, last_slot in rows
+        if known_hash is None and slot != forgotten
+    )
+    new_slot = _free_slot(tx, oldest, principal=principal, keys_max=keys_max)
     answer = make()
     assert len(answer) <= ANSWER_BYTES_MAX, "an answer that is remembered is short"
     tx.run(
@@ -101,11 +111,15 @@ def remember(
     return answer, False
 
 
-def _free_slot(tx: Tx, *, principal: str, keys_max: int) -> int:
-    """Forget some lapsed keys and return the next slot, or refuse."""
+def _free_slot(tx: Tx, oldest: list[tuple[int, int, int]], *, principal: str, keys_max: int) -> int:
+    """Forget some lapsed keys and return the next slot, or refuse.
+
+    Args:
+        oldest: slot, time and last slot of the principal's oldest keys.
+    """
     first_kept: int | None = None
     last = 0
-    for slot, at_ms, last_slot in tx.all(_OLDEST, principal=principal):
+    for slot, at_ms, last_slot in oldest:
         last = int(last_slot)
         if tx.now_ms < at_ms + KEPT_MS:
             first_kept = slot

@@ -69,6 +69,14 @@ def insert_new(table: Table) -> Statement:
     return _on_conflict(table, "DO NOTHING")
 
 
+def tally(table: Table) -> Statement:
+    """Return the statement that adds to one number by its key, from 0 on, and returns the sum."""
+    keys = [column.name for column in table.primary_key]
+    (number,) = [column.name for column in table.columns if column.name not in keys]
+    change = f"{number} = {table.name}.{number} + excluded.{number} RETURNING {number}"
+    return _on_conflict(table, f"({', '.join(keys)}) DO UPDATE SET {change}")
+
+
 def _on_conflict(table: Table, what: str) -> Statement:
     plain = sql(table.insert())
     return Statement(

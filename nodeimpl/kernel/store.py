@@ -28,7 +28,7 @@ from nodeimpl.kernel.journal import StoredEntry
 from nodeimpl.kernel.reads import DirectReads, Reads, ThreadedReads
 from nodeimpl.kernel.schema import Int64, metadata
 from nodeimpl.kernel.sqlite import SqliteEngine
-from nodeimpl.kernel.statements import Statement, insert_new, sql, upsert
+from nodeimpl.kernel.statements import Statement, insert_new, sql, tally, upsert
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.kernel.writer import Ended, Job, Writer
 from opkit.proof.merkle import Frontier
@@ -52,6 +52,7 @@ __all__ = [
     "insert_new",
     "metadata",
     "sql",
+    "tally",
     "upsert",
 ]
 

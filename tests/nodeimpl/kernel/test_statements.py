@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text, bindparam, select
 
 from nodeimpl.kernel.schema import metadata
-from nodeimpl.kernel.statements import insert_new, sql, upsert
+from nodeimpl.kernel.statements import insert_new, sql, tally, upsert
 
 book = Table(
     "book",
@@ -54,6 +54,18 @@ def test_a_row_is_replaced_or_left_alone_by_the_same_words_on_both_engines() -> 
         for text in (made.sqlite, made.postgresql):
             assert "ON CONFLICT" in text
     assert "DO UPDATE SET title = excluded.title" in upsert(book).sqlite
+
+
+def test_a_number_is_added_to_from_nothing_on_and_told_and_a_row_of_two_numbers_is_a_mistake() -> (
+    None
+):
+    account = Table("account", MetaData(), Column("who", Text, primary_key=True), Column("n", Text))
+    for text in (tally(account).sqlite, tally(account).postgresql):
+        assert text.endswith(
+            "ON CONFLICT (who) DO UPDATE SET n = account.n + excluded.n RETURNING n"
+        )
+    with pytest.raises(ValueError, match="unpack"):
+        tally(book)
 
 
 def test_every_column_has_a_type_that_works_alike_on_both_engines() -> None:
