@@ -105,9 +105,8 @@ def restore(
         )
     at = datetime.fromtimestamp(created_at_ms / 1000, UTC)
     reason = f"restored from the backup of {at:%Y-%m-%d %H:%M:%S} UTC"
-    aside = None
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _not_running(folder), being_made(folder) as made:
+    with _not_running(folder), _moved_back(folder) as moved, being_made(folder) as made:
         copy_durably(backup / DATABASE, made / "node.db")
         (made / BLOBS).mkdir(mode=0o700)
         for blob in sorted((backup / BLOBS).iterdir()):
@@ -118,9 +117,22 @@ def restore(
         url = f"sqlite:///{made / 'node.db'}"
         opened = asyncio.run(open_generation(url=url, folder=made, clock=clock, reason=reason))
         if standing:
-            aside = folder.with_name(f"{folder.name}.before-{opened.generation}")
-            folder.rename(aside)
-    return Restored(opened=opened, aside=aside)
+            moved.append(
+                folder.rename(folder.with_name(f"{folder.name}.before-{opened.generation}"))
+            )
+    return Restored(opened=opened, aside=moved[0] if moved else None)
+
+
+@contextlib.contextmanager
+def _moved_back(folder: Path) -> Iterator[list[Path]]:
+    """Give a list for where `folder` was moved; what is in it is moved back if the rest fails."""
+    moved: list[Path] = []
+    try:
+        yield moved
+    except BaseException:
+        if moved and not folder.exists():
+            moved[0].rename(folder)
+        raise
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from nodeimpl.history import backup as making
 from nodeimpl.history.backup import BackupError, digest_of
-from nodeimpl.history.restoring import examine, read_statement
+from nodeimpl.history.restoring import examine, read_statement, restore
 from nodeimpl.kernel.clock import RealClock
 from opkit.proof.backup import BackupFile, SignedBackup, read_backup, sign_backup
 from opkit.proof.cid import cid_of
@@ -166,3 +167,32 @@ def test_a_database_that_is_not_what_was_signed_for_is_found(
     spoil(tmp_path / "odd")
     signed_again(tmp_path / "odd", made.nodes[RIVER], **changes)
     assert failed(tmp_path / "odd", genesis) == expected
+
+
+def test_a_folder_that_was_moved_aside_has_its_name_again_if_the_rest_fails(
+    backed_up: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node would otherwise begin anew in an empty folder."""
+    folder = tmp_path / "node"
+    folder.mkdir()
+    (folder / "keystore.json").write_text("of the node", "utf-8")
+    asked: dict[str, Any] = {
+        "folder": folder,
+        "created_at_ms": 0,
+        "clock": RealClock(),
+        "replace": True,
+    }
+
+    def fail(_: Path) -> None:
+        raise OSError(5, "the disk is broken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(making, "sync_folder", fail)
+        with pytest.raises(OSError, match="broken"):
+            restore(backed_up[0], **asked)
+    assert [path.name for path in tmp_path.iterdir()] == ["node"]
+    assert [path.name for path in folder.iterdir()] == ["keystore.json"]
+    done = restore(backed_up[0], **asked)
+    assert done.aside is not None
+    assert (done.aside / "keystore.json").exists()
+    assert (folder / "node.db").exists()
