@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -98,14 +99,16 @@ async def wait_serving(path: Path, *, child: Child, log: Path, deadline_ms: int)
                 if ready is not None and ready.pid == child.pid:
                     return ready
                 if child.ended.is_set():
+                    why, hint = last_words(log)
                     raise DevnetError(
-                        f"the node {child.how()} before it was ready: {last_line(log)}",
-                        hint=_hint(log),
+                        f"the node of {log.parent.name} {child.how()} before it was ready: {why}",
+                        hint="; ".join(filter(None, (hint, _hint(log)))),
                     )
                 await asyncio.sleep(LOOK_EVERY_MS / 1000)
     except TimeoutError:
         raise DevnetError(
-            f"the node did not serve within {deadline_ms} ms: {last_line(log)}",
+            f"the node of {log.parent.name} did not serve within {deadline_ms} ms: "
+            f"{last_words(log)[0]}",
             hint=_hint(log),
         ) from None
 
@@ -143,3 +146,17 @@ def last_line(log: Path) -> str:
     except FileNotFoundError:
         lines = []
     return lines[-1][:500] if lines else "its log is empty"
+
+
+def last_words(log: Path) -> tuple[str, str]:
+    """Return what a process said last, for people, and the hint in it.
+
+    A node that cannot start says why in one line of JSON, or in one for people.
+    """
+    line = last_line(log)
+    with contextlib.suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict) and "event" in said:
+            line = ": ".join(str(said[key]) for key in ("event", "why") if said.get(key))
+    why, _, hint = line.strip().partition(" (hint: ")
+    return why, hint.removesuffix(")")

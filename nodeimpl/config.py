@@ -39,6 +39,10 @@ def masked_url(url: str) -> str:
     return _PASSWORD.sub(lambda found: f"{found[1]}:***@" if found[1] is not None else "***", url)
 
 
+WHOLE_FILE = "(file)"
+"""Stands for a key's path where a problem is the whole file's."""
+
+
 class ConfigError(Exception):
     """The configuration cannot be used. `problems` are (key path, what is wrong), all of them."""
 
@@ -52,9 +56,12 @@ class ConfigError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """Return one line per problem."""
-        lines = [f"{self.where}: {len(self.problems)} problem(s)"]
-        lines += [f"  {path}: {why}" for path, why in self.problems]
+        """Return one line if there is one problem, else a line for each below their number."""
+        told = [f"{path}: {why}" if path != WHOLE_FILE else why for path, why in self.problems]
+        if len(told) == 1:
+            lines = [f"{self.where}: {told[0]}"]
+        else:
+            lines = [f"{self.where}: {len(told)} problems", *(f"  {each}" for each in told)]
         return "\n".join(lines) + (f" (hint: {self.hint})" if self.hint else "")
 
 
@@ -209,7 +216,7 @@ class NodeConfig(Section):
         try:
             said = tomllib.loads(text)
         except tomllib.TOMLDecodeError as bad:
-            raise ConfigError(where, (("(file)", str(bad)),)) from bad
+            raise ConfigError(where, ((WHOLE_FILE, str(bad)),)) from bad
         _check_version(said, where)
         try:
             return cls.model_validate(said)
@@ -237,7 +244,7 @@ def _problem(
     """Return the path of a key and what is wrong with it: of an unknown one, what was meant."""
     path = ".".join(str(part) for part in loc)
     if error["type"] != "extra_forbidden":
-        return path, error["msg"]
+        return path, error["msg"].removeprefix("Value error, ")
     known = list(_section(of, loc[:-1]).model_fields)
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     meant = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
@@ -264,8 +271,12 @@ def load_config(path: Path) -> NodeConfig:
     """
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
-            raise ConfigError(str(path), (("(file)", f"larger than {CONFIG_BYTES_MAX} bytes"),))
+            raise ConfigError(str(path), ((WHOLE_FILE, f"larger than {CONFIG_BYTES_MAX} bytes"),))
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as bad:
-        raise ConfigError(str(path), (("(file)", str(bad)),)) from bad
+    except OSError as bad:
+        why = bad.strerror or str(bad)
+        hint = "is the path right? `opkit node init` writes a configuration"
+        raise ConfigError(str(path), ((WHOLE_FILE, why),), hint=hint) from bad
+    except UnicodeDecodeError as bad:
+        raise ConfigError(str(path), ((WHOLE_FILE, str(bad)),)) from bad
     return NodeConfig.parse(text, where=str(path))

@@ -70,7 +70,7 @@ def _read(path: Path, *, key: str) -> bytes:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as bad:
-        raise ConfigError(str(path), ((key, str(bad)),)) from bad
+        raise ConfigError(str(path), ((key, bad.strerror or str(bad)),)) from bad
     if len(data) > FILE_BYTES_MAX:
         raise ConfigError(str(path), ((key, f"larger than {FILE_BYTES_MAX} bytes"),))
     return data

@@ -130,7 +130,7 @@ def _of_devnet(address: Address, default_speaker: str | None) -> Target:
 
     state = load_running(address.devnet or the_running_one())
     speaker = address.speaker or default_speaker
-    org = address.org
+    org = state.find(address.org).org if address.org else None
     if speaker is None:
         org = org or state.nodes[0].org
         own = [member.member_id for member in state.members if member.org == org]

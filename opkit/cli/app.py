@@ -45,7 +45,7 @@ GROUPS = {
 _EPILOG = """\
 Examples:
 
-  opkit demo                       tell every story on a network of its own, write a report
+  opkit demo                       tell all stories, write a report
 
   opkit devnet up                  start three nodes that stay
 
@@ -74,14 +74,38 @@ class _LazyGroup(core.TyperGroup):
         if name in GROUPS:
             command = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
             command.name = name
+            _let_flow(command)
         return name, command, rest
+
+
+def _let_flow(command: Any) -> None:
+    """Let the help of a command, and of those below it, be broken where the terminal ends."""
+    command.help = flowing(command.help or "") or None
+    for below in getattr(command, "commands", {}).values():
+        _let_flow(below)
+
+
+def flowing(text: str) -> str:
+    """Return a help text with one line for each paragraph: sources are wider than terminals.
+
+    Examples and what is indented stay lines of their own.
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        before = lines[-1] if lines else ""
+        alone = any(each.startswith((" ", "Example")) for each in (before, line))
+        if before and line and not alone:
+            lines[-1] = f"{before} {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 app = typer.Typer(
     cls=_LazyGroup,
     name="opkit",
     help="Tell, run and verify demo stories on a cooperative peer-to-peer network.",
-    epilog=_EPILOG,
+    epilog=flowing(_EPILOG),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -22,7 +22,7 @@ Org = Annotated[str, typer.Argument(help="Whose node: its organisation, or how t
 
 
 def kill(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> int:
-    """Kill a node without warning, as a power cut would.
+    """Kill a node without warning, as a crash would.
 
     Undo it with `opkit devnet restart`.
 
@@ -80,10 +80,8 @@ def heal(
 ) -> int:
     """Let everything pass between two nodes again; without names, between all.
 
-    Examples:
-      opkit devnet heal bright harbor
-
-      opkit devnet heal
+    Example: opkit devnet heal bright harbor
+    Example: opkit devnet heal
     """
     if bool(a) != bool(b):
         raise Mistake("a link has two ends", hint="name both, or none to heal all that are cut")

@@ -143,7 +143,7 @@ def _executor(address: Address, name: str) -> str | None:
         raise Mistake("say the executor's DID", hint="names of organisations are a devnet's")
     from devnet.state import load_state, the_running_one
 
-    return load_state(address.devnet or the_running_one()).node(name).did
+    return load_state(address.devnet or the_running_one()).find(name).did
 
 
 def _show_result(result: TaskResult, to: Path | None, *, as_json: bool) -> int:

@@ -233,14 +233,14 @@ def logs(
 ) -> int:
     """Print the end of a log; each line is a JSON document already.
 
-    Example: opkit devnet logs harbor-homes-cooperative -f
+    Example: opkit devnet logs harbor -f
     """
     from devnet.state import load_state, node_folder
 
     state = load_state(_which(devnet))
     path = state.folder / "supervisor.log"
     if org is not None:
-        path = node_folder(state.folder, state.node(org).org) / "node.log"
+        path = node_folder(state.folder, state.find(org).org) / "node.log"
     from opkit.cli.following import follow_log, last_lines
 
     for line in last_lines(path, lines):

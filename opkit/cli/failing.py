@@ -49,7 +49,10 @@ _EXPLAINED = {
 }
 """Exceptions by their full names, so that explaining one imports nothing."""
 
-_SILENT = {"Unreachable": "does it run? On a devnet: opkit devnet status"}
+_SILENT = {
+    "Unreachable": "does it run? On a devnet: opkit devnet status",
+    "ConfigError": "mend it; opkit doctor CONFIG looks at all that the node needs",
+}
 """What helps where an exception of ours has no hint of its own, by its name."""
 
 _ROOM = "make room there, or name another disk with OPKIT_HOME"

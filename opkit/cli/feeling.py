@@ -82,10 +82,24 @@ def _show(on: Console, said: list[dict[str, Any]]) -> None:
         return
     width = max(len(each["node"]) for each in said)
     for each in said:
-        words = each["state"] if each["well"] else f"{each['state']}, not well"
+        ill = not each["well"] and each["state"] != "stopped"
+        words = f"{each['state']}, not well" if ill else each["state"]
         since = f"since {out.moment(each['started_ms'])}" if each["started_ms"] else ""
         on.print(f"{each['node']:<{width}}  {words}  {since}".rstrip(), markup=False)
         for amiss in each["amiss"]:
             on.print(f"  {out.plain(amiss)}", markup=False)
-    if not all(each["well"] for each in said):
-        on.print("  hint: opkit doctor says what to do", markup=False)
+    for hint in _hints(said):
+        on.print(f"  hint: {hint}", markup=False)
+
+
+def _hints(said: list[dict[str, Any]]) -> list[str]:
+    """Return what helps: what is stopped is started, all else is the doctor's."""
+    ill = [each for each in said if not each["well"]]
+    stopped = [each for each in ill if each["state"] == "stopped"]
+    started = {
+        f"opkit devnet up {each['devnet']} starts a stopped devnet, opkit devnet restart one node"
+        if each["devnet"]
+        else "opkit node run CONFIG starts it"
+        for each in stopped
+    }
+    return sorted(started) + (["opkit doctor says what to do"] if len(ill) > len(stopped) else [])

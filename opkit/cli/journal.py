@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 W = TypeVar("W", bound="Wire")
 
 FILE_BYTES_MAX = 4 * 2**20
+_CALLED = {"EntryProof": "the proof of an entry", "SignedJournalHead": "a signed head"}
+"""What the files that are read hold, as people call it."""
 
 app = out.group(
     """Check a node's journal, and keep proofs of it. A head proves what the node said of itself.
@@ -115,7 +117,8 @@ def _verify_file(file: Path, genesis: Path | None, *, verbose: bool, as_json: bo
     from opkit.proof.history import verify_entry
     from opkit.wire.journal import EntryProof
 
-    proof = _read(file, EntryProof, "`opkit journal prove … --out FILE` writes one")
+    hint = "`opkit journal prove … --out FILE` writes one; a head goes with --earlier"
+    proof = _read(file, EntryProof, hint)
     view = anchors.anchor(genesis, network=anchors.claimed_network(proof.head))
     verdict = verify_entry(proof, genesis=view)
     about: dict[str, object] = {}
@@ -134,12 +137,12 @@ def _read(file: Path, of: type[W], hint: str) -> W:
     from pydantic import ValidationError
 
     if file.stat().st_size > FILE_BYTES_MAX:
-        raise Mistake(f"{file} is too large to be a {of.__name__}")
+        raise Mistake(f"{file} is too large for {_CALLED[of.__name__]}", hint=hint)
     try:
         return of.model_validate_json(file.read_bytes())
     except ValidationError as bad:
         why = bad.errors()[0]["msg"]
-        raise Mistake(f"{file} is no {of.__name__}: {why}", hint=hint) from bad
+        raise Mistake(f"{file} is not {_CALLED[of.__name__]}: {why}", hint=hint) from bad
 
 
 async def _verify_node(

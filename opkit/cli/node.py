@@ -62,16 +62,20 @@ def init(
     ] = None,
     as_json: out.Json = False,
 ) -> int:
-    """Write a node's key and configuration. A key that is there stays.
+    """Write a node's key and configuration. A key or a configuration that is there stays.
 
     Example: opkit node init ~/node --org our-coop --genesis network.jws
     """
+    config = folder / "config.toml"
+    text = _config(folder.absolute(), _organisation(org), peer or [])
+    if config.exists():
+        _check_kept(config, org=org, peers=peer or [])
     home.private_folder(folder)
     identity = _key(folder, keystore)
     if genesis is not None:
         _take_genesis(folder, genesis, org=org, identity=identity)
-    config = folder / "config.toml"
-    home.write_private(config, _config(folder.absolute(), org, peer or []).encode("utf-8"))
+    if not config.exists():
+        home.write_private(config, text.encode("utf-8"))
     ready = (folder / "genesis.jws").exists()
     said = {
         "did": identity.did,
@@ -166,6 +170,33 @@ def _key(folder: Path, source: Path | None) -> Identity:
     if NODE not in seeds:
         raise Mistake(f"{sealed} holds no node key", hint="name another folder")
     return Identity.from_seed(seeds[NODE])
+
+
+def _organisation(text: str) -> str:
+    """Return an organisation's id, or say that no genesis can name this one."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from opkit.wire.base import Slug
+
+    try:
+        return TypeAdapter(Slug).validate_python(text)
+    except ValidationError as bad:
+        hint = "use a-z, 0-9 and hyphens, as the genesis does"
+        raise Mistake(f"{text!r} is no organisation's id", hint=hint) from bad
+
+
+def _check_kept(config: Path, *, org: str, peers: list[str]) -> None:
+    """Refuse to go on beside a configuration that says something else: it may have been edited."""
+    from nodeimpl.config import load_config
+
+    was = load_config(config)
+    if was.node.org != org:
+        why = f"{config} is there, and of {was.node.org!r}"
+        raise Mistake(why, hint="edit it, or name another folder")
+    known = {f"{each.did}@{address}" for each in was.p2p.peers for address in each.addresses}
+    if not known.issuperset(peers):
+        why = f"{config} is there, and knows other peers"
+        raise Mistake(why, hint="add [[p2p.peers]] to it by hand")
 
 
 def _take_genesis(folder: Path, source: Path, *, org: str, identity: Identity) -> None:

@@ -8,7 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from devnet.launch import Launched, LaunchFailed
+from devnet.layout import last_words
 
 
 def test_whoever_waits_for_a_network_can_be_told_to_give_up(tmp_path: Path) -> None:
@@ -31,3 +34,34 @@ def test_whoever_waits_for_a_network_can_be_told_to_give_up(tmp_path: Path) -> N
         launched.down()
         launched.give_up()
     assert "before the network was ready" in str(failed[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "why", "hint"),
+    [
+        (
+            '{"why":"in use by process 7 (hint: stop it)","event":"the store cannot be used"}',
+            "the store cannot be used: in use by process 7",
+            "stop it",
+        ),
+        ('{"event":"stopped","level":"info"}', "stopped", ""),
+        ("config.toml: node.key_file: others may read it", None, ""),
+        ("{ no json", None, ""),
+        ("7", None, ""),
+        (
+            "config.toml: 2 is newer (hint: write it anew)",
+            "config.toml: 2 is newer",
+            "write it anew",
+        ),
+    ],
+)
+def test_what_a_process_said_last_is_told_in_words(
+    tmp_path: Path, line: str, why: str | None, hint: str
+) -> None:
+    log = tmp_path / "node.log"
+    log.write_text(f'{{"event":"before"}}\n{line}\n', "utf-8")
+    assert last_words(log) == (why if why is not None else line, hint)
+
+
+def test_a_process_that_said_nothing_is_told_to_have_said_nothing(tmp_path: Path) -> None:
+    assert last_words(tmp_path / "none.log") == ("its log is empty", "")

@@ -56,7 +56,7 @@ def doctor(
     found = list(_findings(devnets, nodes))
     ill = [each for each in found if each.verdict == "wrong"]
     said = {"well": not ill, "findings": [asdict(each) for each in found]}
-    out.show(said, as_json=as_json, human=lambda on: _show(on, found))
+    out.show(said, as_json=as_json, human=lambda on: _show(on, found, nodes=len(nodes)))
     return exits.FAILED if ill else exits.DONE
 
 
@@ -69,7 +69,12 @@ def meant(
     if config is not None:
         if devnet or node:
             raise Mistake("a configuration file goes alone", hint="leave --devnet and --node out")
-        return [], [NodeCase(name=config.parent.name, path=config, thorough=thorough)]
+        if not config.is_file():
+            raise Mistake(
+                f"{config} is no file", hint="name a node's configuration: FOLDER/config.toml"
+            )
+        name = config.absolute().parent.name
+        return [], [NodeCase(name=name, path=config, thorough=thorough)]
     devnets = devnet_cases(devnet)
     if devnet and not devnets:
         raise Mistake(f"there is no devnet called {devnet!r}", hint="opkit devnet up")
@@ -101,7 +106,7 @@ def _findings(devnets: Sequence[DevnetCase], nodes: Sequence[NodeCase]) -> Itera
             yield from look_at(each, table.NODE, about=each.label)
 
 
-def _show(on: Console, found: Sequence[Finding]) -> None:
+def _show(on: Console, found: Sequence[Finding], *, nodes: int) -> None:
     """Print findings under what they are about, with what to do below what is amiss."""
     about = ""
     width = max(len(each.check) for each in found)
@@ -109,9 +114,12 @@ def _show(on: Console, found: Sequence[Finding]) -> None:
         if each.about != about:
             about = each.about
             on.print(about, markup=False, style="bold")
-        on.print(f"  {_mark(on, each)} {each.check:<{width}}  {out.plain(each.seen)}", markup=False)
+        seen = out.plain(" ".join(each.seen.split()))  # Some errors of others have several lines.
+        on.print(f"  {_mark(on, each)} {each.check:<{width}}  {seen}", markup=False)
         if each.verdict != "well" and each.hint:
             on.print(f"      hint: {out.plain(each.hint)}", markup=False)
+    if not nodes:
+        on.print("no node is set up here", markup=False)
     on.print(_conclusion(found), markup=False)
 
 

@@ -21,11 +21,13 @@ _PRIVATE = "chmod 600 {}"
 
 def configuration(node: NodeCase) -> Finding:
     """Read the configuration; every problem is told with its key."""
-    from nodeimpl.config import ConfigError
+    from nodeimpl.config import WHOLE_FILE, ConfigError
 
     loaded = node.loaded
     if isinstance(loaded, ConfigError):
-        said = ", ".join(f"{key}: {why}" for key, why in loaded.problems)
+        said = ", ".join(
+            f"{key}: {why}" if key != WHOLE_FILE else why for key, why in loaded.problems
+        )
         return wrong(f"{node.path}: {said}", "opkit node init writes a good one to compare with")
     return well(str(node.path))
 

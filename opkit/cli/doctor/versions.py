@@ -24,7 +24,7 @@ EXTRAS = {
     "lab": "notebooks to explore: make lab",
     "postgres": "nodes on PostgreSQL",
 }
-_INSTALL = "install the environment anew: make install"
+_INSTALL = "make install; without a checkout: pip install 'opkit[demo]'"
 _REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?\s*([^;]*)(?:;\s*extra == ['\"](\w+)['\"])?$")
 _BOUND = re.compile(r"(>=|<=|==|!=|<|>)\s*([\d.]+)")
 
@@ -64,7 +64,7 @@ def _engine() -> Iterator[Finding]:
 def extras(_machine: MachineCase) -> Finding:
     """Say what is not installed of what only some need."""
     absent = [
-        note(f"not installed: {', '.join(names)} ({why})", _INSTALL)
+        note(f"not installed: {', '.join(names)} ({why})", f"pip install 'opkit[{extra}]'")
         for extra, why in EXTRAS.items()
         if (names := [each.split(" ")[0] for each in lacking(extra)])
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import itertools
 import re
 import subprocess
 import sys
@@ -70,6 +71,19 @@ def test_every_command_has_json_and_an_example(path: str) -> None:
     assert f"opkit {path}" in command.help
     for parameter in command.params:
         assert parameter.help or parameter.name == "lines", parameter.name
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_help_breaks_lines_only_where_the_terminal_ends(
+    run: Run, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run(*path.split(), "--help").out.split("\u256d")[0]
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert max(map(len, lines)) <= 80
+    for before, line in itertools.pairwise(lines):
+        own = not before or not line or line.startswith((" Example", "  "))
+        assert own or len(before) + len(line.split()[0]) >= 79, (before, line)
 
 
 def test_help_imports_neither_the_contract_nor_pydantic() -> None:

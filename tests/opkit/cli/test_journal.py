@@ -86,7 +86,7 @@ def test_a_file_that_is_no_proof_is_a_mistake_with_a_hint(run: Run, tmp_path: Pa
     file.write_text("{}", "utf-8")
     said = run("journal", "verify", file)
     assert said.code == 2
-    assert "is no EntryProof" in said.err
+    assert "is not the proof of an entry" in said.err
     assert "opkit journal prove" in said.err
     early = run("journal", "verify", "--earlier", file)
     assert early.code == 2

@@ -39,6 +39,47 @@ def test_a_key_is_made_before_there_is_a_genesis_and_stays(run: Run, tmp_path: P
     assert stat.S_IMODE((tmp_path / "n" / "keystore.key").stat().st_mode) == 0o600
 
 
+def test_a_configuration_that_was_edited_stays_when_the_genesis_comes(
+    run: Run, tmp_path: Path, made: MadeWorld
+) -> None:
+    folder = tmp_path / "n"
+    run("node", "init", folder, "--org", ORG, "--keystore", tmp_path / "own.json")
+    config = folder / "config.toml"
+    edited = config.read_text("utf-8") + '\n[compute]\naccept_members = ["-/ada"]\n'
+    config.write_text(edited, "utf-8")
+    said = run(
+        "node", "init", folder, "--org", ORG, "--genesis", tmp_path / "network.jws", "--json"
+    )
+    assert said.code == 0, said.err
+    assert said.json["next"].startswith("opkit node run")
+    assert (folder / "genesis.jws").read_text("ascii") == made.genesis
+    other = run("node", "init", folder, "--org", "another-coop")
+    more = run("node", "init", folder, "--org", ORG, "--peer", "did:key:x@127.0.0.1:1")
+    assert (other.code, more.code) == (2, 2)
+    assert "hint: edit it, or name another folder" in other.err
+    assert "hint: add [[p2p.peers]]" in more.err
+    assert config.read_text("utf-8") == edited
+
+
+def test_an_organisation_that_no_genesis_can_name_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    said = run("node", "init", tmp_path / "n", "--org", "Our Coop")
+    assert said.code == 2
+    assert "hint: use a-z, 0-9 and hyphens" in said.err
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_configuration_that_is_not_there_is_one_line_with_a_hint(
+    run: Run, tmp_path: Path
+) -> None:
+    for command in (("node", "run"), ("node", "backup"), ("node", "new-generation")):
+        more = (tmp_path / "to",) if command[1] == "backup" else ()
+        said = run(*command, tmp_path / "none.toml", *more)
+        assert said.code == 2
+        why, hint = said.err.splitlines()
+        assert why == f"opkit: {tmp_path / 'none.toml'}: No such file or directory"
+        assert hint.startswith("  hint: is the path right?")
+
+
 def test_with_key_and_genesis_the_configuration_is_whole(
     run: Run, tmp_path: Path, made: MadeWorld
 ) -> None:
@@ -61,7 +102,7 @@ def test_with_key_and_genesis_the_configuration_is_whole(
     [
         (["--org", "nobody"], "names no organisation"),
         (["--org", ORG], "names another key"),
-        (["--org", ORG, "--peer", "x"], "names another key"),
+        (["--org", ORG, "--peer", "x"], "no DID@address"),
     ],
 )
 def test_a_genesis_that_does_not_name_this_node_is_refused(

@@ -175,7 +175,9 @@ def test_a_database_that_is_older_than_what_the_node_signed(patient: Patient) ->
 def test_how_a_node_feels_is_told_without_a_token(patient: Patient) -> None:
     config = patient.folder / "config.toml"
     said = patient.run("node", "status", config)
-    assert (said.code, said.out.split()[:2]) == (1, ["n", "stopped,"])
+    assert (said.code, said.out.split()[:2]) == (1, ["n", "stopped"])
+    assert "hint: opkit node run CONFIG starts it" in said.out
+    assert "opkit doctor" not in said.out
     with answering(patient):
         said = patient.run("node", "status", config, "--json")
         assert said.code == 0
@@ -367,7 +369,13 @@ def test_a_disk_that_takes_long_to_sync() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--devnet", "nowhere"), ("--node", "nobody"), ("config.toml", "--devnet", "x")],
+    [
+        ("--devnet", "nowhere"),
+        ("--node", "nobody"),
+        ("config.toml", "--devnet", "x"),
+        ("/no/such.toml",),
+        ("/",),
+    ],
 )
 def test_what_is_not_there_is_wrong_usage(run: Callable[..., Any], arguments: Any) -> None:
     said = run("doctor", *arguments)
