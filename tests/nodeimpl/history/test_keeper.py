@@ -110,6 +110,21 @@ def failing(steps: list[str], name: str) -> Callable[..., Any]:
     return fail
 
 
+def test_a_mark_is_synced_before_it_has_its_name_and_its_folder_after(
+    tmp_path, monkeypatch
+) -> None:
+    file, synced, real = MarkFile(tmp_path), [], os.fsync
+
+    def record(descriptor: int) -> None:
+        what = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((what, file.path.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", record)
+    file.write(HistoryPlace(generation=1, size=1, root="1" * 64, hash="2" * 64))
+    assert synced == [("history-mark.new", False), (tmp_path.name, True)]
+
+
 def test_a_disk_that_takes_a_part_of_the_mark_leaves_the_old_one(tmp_path, monkeypatch) -> None:
     file = MarkFile(tmp_path)
     first = HistoryPlace(generation=1, size=1, root="1" * 64, hash="2" * 64)

@@ -120,3 +120,17 @@ def test_what_is_old_enough_and_more_than_is_kept_may_go(
     asked: dict[str, int], cut: int | None
 ) -> None:
     assert cut_of(**asked) == cut
+
+
+def test_a_journal_whose_every_entry_is_old_keeps_its_last_block() -> None:
+    """The chain goes on from its last entry, so the last one never goes."""
+    old = find_cut(
+        Keeping(age_ms_min=1, step_min=1),
+        begins=0,
+        size=512,
+        heard=512,
+        now_ms=10_000,
+        at_ms=lambda sequence: sequence,
+        block=256,
+    )
+    assert old == 256

@@ -350,6 +350,8 @@ def test_a_name_that_did_not_sync_is_never_told(tmp_path, monkeypatch) -> None:
                 await blobs.put(b"hello")
         assert blobs.path(cid).exists()
         assert blobs.size(cid) is None
+        assert blobs.drop(cid, 2**62) is None, "nor is it taken away under who brings it"
+        assert blobs.path(cid).exists()
         with pytest.raises(StoreFailed):
             await blobs.put(b"hello")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ from nodeimpl.kernel.store import Store, Tx
 
 
 class Nobody:
-    """No domain that counts blobs."""
+    """A domain that counts no blobs, and notes which it should forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
 
     def counts(self, tx: Tx, cid: str) -> bool:
         return False
 
     def forget(self, tx: Tx, cid: str) -> None:
-        """There is nothing."""
+        self.forgotten.append(cid)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +67,39 @@ def test_a_full_disk_or_a_process_without_files_to_spare_ends_no_collector(
                 await asyncio.sleep(0.01)
         collecting.cancel()
         await asyncio.wait({collecting})
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_blob_that_is_brought_again_after_the_first_look_keeps_its_rows(tmp_path: Path) -> None:
+    async def main() -> None:
+        blobs = BlobStore(tmp_path / "blobs", 1_000)
+        cid = await blobs.put(b"hello")
+        store = await Store.open(url=f"sqlite:///{tmp_path}/node.db", clock=RealClock())
+        brought = False
+
+        class Looked(References):
+            """Brings the blob again at the first look for names of it."""
+
+            def hold(self, tx: Tx, cid: str) -> bool:
+                nonlocal brought
+                brought = brought or blobs.touch(cid)
+                return super().hold(tx, cid)
+
+        domain = Nobody()
+        collector = Collector(
+            store=store,
+            blobs=blobs,
+            references=Looked(metadata),
+            counted=domain,
+            grace_ms=3_600_000,
+        )
+        os.utime(blobs.path(cid), ns=(1_000_000_000, 1_000_000_000))
+        await collector.round()
+        assert brought
+        assert domain.forgotten == []
+        assert blobs.size(cid) == 5
         await store.close()
 
     asyncio.run(main())
