@@ -24,8 +24,8 @@ PASSES = 4
 class Pace:
     """The time between two ends while all workers are busy, and since when the wait is too long.
 
-    Beginnings and ends are told by the event loop, questions are asked by the store's writer: each
-    writes fields of its own.
+    Beginnings and ends are told by the event loop. Questions are asked there and by the store's
+    writer: both may note since when the wait is too long, and either's note is as good.
     """
 
     def __init__(self, *, slots: int, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -99,8 +99,10 @@ class Pace:
             self._long_since_s = None
             self._crowded = self._crowded and wait_ms * 2 > wait_ms_max
             return False
-        if self._long_since_s is None:
-            self._long_since_s = now
-        if (now - self._long_since_s) * 1000 >= burst_ms_max:
+        # Read once: the other thread may end the queue's long wait in between.
+        since_s = self._long_since_s
+        if since_s is None:
+            since_s = self._long_since_s = now
+        if (now - since_s) * 1000 >= burst_ms_max:
             self._crowded = True
         return self._crowded
