@@ -24,7 +24,7 @@ from nodeimpl.compute.rules import (
 from nodeimpl.compute.sandbox import Sandbox, SandboxBusy
 from nodeimpl.compute.supply import EMPTY, Supply
 from nodeimpl.compute.verdicts import Signed, claimed_executor, read_manifest
-from nodeimpl.compute.views import task_view
+from nodeimpl.compute.views import task_view, task_view_with
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.blobs import BlobStore, name_of
 from nodeimpl.kernel.clock import Clock
@@ -381,7 +381,8 @@ class Compute:
 
     async def _view(self, task_id: str, who: MemberId) -> wire.TaskView:
         def read(tx: Tx) -> wire.TaskView:
-            return self._shown(tx, _visible(tx, task_id, who))
+            task, output = _visible(tx, task_id, who)
+            return task_view_with(tx, task, output, self.placement.progress, self.parts.members)
 
         return await self.parts.store.read(read)
 
@@ -391,7 +392,7 @@ class Compute:
         Raises:
             TaskUnknown: there is none, or it is another member's.
         """
-        row = _visible(tx, ask.task_id, _known(caller).member_id)
+        row, _output = _visible(tx, ask.task_id, _known(caller).member_id)
         return self._shown(tx, self.placement.cancel(tx, row))
 
 
@@ -400,12 +401,9 @@ def _known(caller: Caller | None) -> Caller:
     return caller
 
 
-def _visible(tx: Tx, task_id: str, who: MemberId) -> table.Task:
-    """Return a task if it is this member's, or the operator asks."""
-    if who == OPERATOR_ID:
-        row = table.task(tx, task_id)
-    else:
-        row = table.task_of(tx, task_id, member_id=who)
-    if row is None:
+def _visible(tx: Tx, task_id: str, who: MemberId) -> tuple[table.Task, bytes | None]:
+    """Return a task and its small output if it is this member's, or the operator asks."""
+    found = table.shown_task(tx, task_id, member_id=None if who == OPERATOR_ID else who)
+    if found is None:
         raise wire.TaskUnknown(task_id=task_id)
-    return row
+    return found

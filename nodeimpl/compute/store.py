@@ -117,11 +117,13 @@ _KEEP = insert_new(contents)
 _CONTENT = sql(select(contents.c.content).where(contents.c.cid == bindparam("cid")))
 _ADD_TASK = sql(tasks.insert())
 _TASK = sql(select(tasks).where(tasks.c.task_id == bindparam("task_id")))
-_TASK_OF = sql(
-    select(tasks).where(
-        tasks.c.task_id == bindparam("task_id"), tasks.c.member_id == bindparam("member_id")
-    )
+_SHOWN = (
+    select(tasks, contents.c.content)
+    .outerjoin_from(tasks, contents, contents.c.cid == tasks.c.output_hash)
+    .where(tasks.c.task_id == bindparam("task_id"))
 )
+_TASK_SHOWN = sql(_SHOWN)
+_TASK_SHOWN_OF = sql(_SHOWN.where(tasks.c.member_id == bindparam("member_id")))
 _SET_TASK = sql(
     update(tasks)
     .where(tasks.c.task_id == bindparam("which"))
@@ -302,10 +304,21 @@ def task(tx: Tx, task_id: str) -> Task | None:
     return None if row is None else _task(row)
 
 
-def task_of(tx: Tx, task_id: str, *, member_id: MemberId) -> Task | None:
-    """Return a task of this member's: another's costs as much to look for as none."""
-    row = tx.one(_TASK_OF, task_id=task_id, member_id=member_id)
-    return None if row is None else _task(row)
+def shown_task(
+    tx: Tx, task_id: str, *, member_id: MemberId | None
+) -> tuple[Task, bytes | None] | None:
+    """Return a task and its output, if that is small, by one statement.
+
+    Args:
+        member_id: whose it has to be, if anybody's: another's costs as much to look for as none.
+    """
+    if member_id is None:
+        row = tx.one(_TASK_SHOWN, task_id=task_id)
+    else:
+        row = tx.one(_TASK_SHOWN_OF, task_id=task_id, member_id=member_id)
+    if row is None:
+        return None
+    return _task(row), None if row[12] is None else bytes(row[12])
 
 
 def _task(row: Any) -> Task:

@@ -11,6 +11,14 @@ from opkit.wire.compute import FINAL, TaskView
 
 def task_view(tx: Tx, task: table.Task, progress: Progress, members: Members) -> TaskView:
     """Return a task as its submitter's node shows it, its small output included."""
+    output = None if task.output_hash is None else table.content(tx, task.output_hash)
+    return task_view_with(tx, task, output, progress, members)
+
+
+def task_view_with(
+    tx: Tx, task: table.Task, output: bytes | None, progress: Progress, members: Members
+) -> TaskView:
+    """Return a task and its small output, which are read already, as `task_view`."""
     state = task.state
     if state not in FINAL:
         # A task that runs here is known by its job, one that runs elsewhere by what was heard.
@@ -25,7 +33,7 @@ def task_view(tx: Tx, task: table.Task, progress: Progress, members: Members) ->
         receipt=task.receipt,
         records=() if task.receipt is None else members.records(tx, task.member_id),
         output_hash=task.output_hash,
-        output_inline=None if task.output_hash is None else table.content(tx, task.output_hash),
+        output_inline=output,
         fetched=task.fetched,
         problem=task.problem,
         accepted_at_ms=task.accepted_at_ms,
