@@ -103,3 +103,30 @@ def test_a_blob_that_is_brought_again_after_the_first_look_keeps_its_rows(tmp_pa
         await store.close()
 
     asyncio.run(main())
+
+
+def test_a_blob_that_is_in_a_row_again_at_the_second_look_keeps_its_bytes(tmp_path: Path) -> None:
+    class Again(Nobody):
+        """A domain that counts the blob anew as soon as it forgot it."""
+
+        def counts(self, tx: Tx, cid: str) -> bool:
+            return cid in self.forgotten
+
+    async def main() -> None:
+        blobs = BlobStore(tmp_path / "blobs", 1_000)
+        cid = await blobs.put(b"hello")
+        store = await Store.open(url=f"sqlite:///{tmp_path}/node.db", clock=RealClock())
+        collector = Collector(
+            store=store,
+            blobs=blobs,
+            references=References(metadata),
+            counted=Again(),
+            grace_ms=3_600_000,
+        )
+        os.utime(blobs.path(cid), ns=(1_000_000_000, 1_000_000_000))
+        await collector.round()
+        assert blobs.size(cid) == 5
+        assert collector.collected.blobs == 0
+        await store.close()
+
+    asyncio.run(main())
