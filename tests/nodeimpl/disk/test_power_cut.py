@@ -249,7 +249,7 @@ def test_after_a_failed_sync_a_node_stops_and_nothing_acknowledged_is_lost(
 
     async def story() -> None:
         await node.start()
-        node.fail(f"sync {what} {code} {2 if what == 'node.db' else 40}")
+        node.fail(f"sync {what} {code} {1 if what == 'node.db' else 40}")
         ends = await busy(node, said)
         assert all(isinstance(end, CoopError) for end in ends), ends
         assert await node.ended() == 1
