@@ -9,7 +9,7 @@ from nodeimpl.history.keeper import check
 from nodeimpl.history.mark import MarkFile
 from nodeimpl.kernel import generations
 from nodeimpl.kernel.clock import Clock
-from nodeimpl.kernel.errors import HistoryLost
+from nodeimpl.kernel.errors import HistoryEmpty, HistoryLost
 from nodeimpl.kernel.journal import Head
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
@@ -30,6 +30,7 @@ async def open_generation(
 
     Raises:
         StoreError: the database cannot be owned, read or migrated; the node may be running.
+        HistoryEmpty: neither database nor mark know of a single entry.
         OSError: the disk is broken.
     """
     file = MarkFile(folder)
@@ -46,6 +47,8 @@ async def open_generation(
 
 
 def _open(tx: Tx, mark: HistoryPlace | None, reason: str) -> GenerationOpened:
+    if mark is None and not generations.is_marked(tx) and generations.place(tx).size == 0:
+        raise HistoryEmpty("this node has no history: nothing was lost")
     lost = None
     try:
         check(tx, mark)

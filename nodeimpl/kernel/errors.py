@@ -43,6 +43,12 @@ class HistoryLost(StoreError):
     )
 
 
+class HistoryEmpty(StoreError):
+    """There is no history yet that another generation could go on from."""
+
+    hint = "is it the right configuration? A node that has never run is started: opkit node run"
+
+
 class StoreFailed(StoreError):
     """The store broke while it ran: what the last group of changes did is not known.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
-from nodeimpl.kernel.errors import StoreLocked
+from nodeimpl.kernel.errors import SchemaBroken, StoreLocked
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.statements import EngineName
 
@@ -33,6 +33,9 @@ _BUSY_CODES = frozenset(
     }
 )
 """Primary result codes after which the same work may succeed later."""
+
+_DAMAGE_CODES = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""What a file says that holds no database, or no whole one."""
 
 _SICK_CODES = frozenset(
     {
@@ -173,9 +176,19 @@ class SqliteEngine:
             self._lock = None
 
     def writer(self) -> Session:
-        """Open the one session that writes."""
+        """Open the one session that writes.
+
+        Raises:
+            SchemaBroken: the file is no database, or a damaged one.
+        """
         connection = self._connect(wait_ms=WRITER_WAIT_MS)
-        connection.execute("PRAGMA journal_mode = WAL")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.DatabaseError as bad:
+            connection.close()
+            if bad.sqlite_errorcode & 0xFF in _DAMAGE_CODES:
+                raise SchemaBroken(f"{self._path} cannot be read: {bad}") from bad
+            raise
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA journal_size_limit = 33554432")

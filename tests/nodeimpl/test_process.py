@@ -284,3 +284,22 @@ def test_a_key_that_others_may_read_is_not_used(node: RealNode, mode: int) -> No
     config.node.key_file.chmod(mode)
     with pytest.raises(ConfigError, match="chmod 600"):
         open_identity(config)
+
+
+def test_a_node_that_logs_into_a_file_says_first_which(node: RealNode) -> None:
+    config = node.folder / "node.toml"
+    file = node.folder / "of-its-own.log"
+    config.write_text(config.read_text() + f"[log]\nfile = {json.dumps(str(file))}\n")
+    (node.folder / "data").mkdir()
+    (node.folder / "data" / "node.db").write_bytes(b"no database" * 1_000)
+    ended = subprocess.run(
+        [sys.executable, "-m", "nodeimpl", str(config)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == f"logs go to {file}\n"
+    assert "the store cannot be used" in file.read_text()
