@@ -15,6 +15,7 @@ from nodeimpl.compute import store as table
 from nodeimpl.compute.holdings import use
 from nodeimpl.compute.pace import Pace
 from nodeimpl.compute.parts import Crew, Parts, Progress, cancelled
+from nodeimpl.compute.patience import until_taken
 from nodeimpl.compute.rules import (
     ManifestCase,
     Offer,
@@ -51,9 +52,6 @@ from opkit.wire.network import EngineId
 
 STARTED_AFTER_S = 0.02
 """A run that takes longer is announced while it runs; a shorter one together with its end."""
-
-STORE_TRIES_MAX = 86_400
-"""How often an end is brought to a busy store, a second apart: a disk may stay full for hours."""
 
 
 class EndLocal(Protocol):
@@ -283,7 +281,7 @@ class Executor:
             return _Ended(result=result, refusal=None, output_hash=name, inline=result.output)
         name, who = await name_of(result.output), live.manifest.member_id
         try:
-            await self._parts.keep(result.output, cid=name, member_id=who)
+            await until_taken(lambda: self._parts.keep(result.output, cid=name, member_id=who))
         except Refusal as no:
             return _Ended(result=None, refusal=no)
         return _Ended(result=result, refusal=None, output_hash=name)
@@ -362,15 +360,12 @@ class Executor:
 
     async def _record(self, live: _Live, ended: _Ended) -> None:
         """Make the end durable; a store that is busy is asked again."""
-        for attempt in range(STORE_TRIES_MAX):
-            try:
-                await self._parts.store.write(lambda tx: self._finish(tx, live, ended))
-            except StoreBusy:
-                await asyncio.sleep(backoff_ms(attempt) / 1000)
-            else:
-                self.ends["refused" if ended.result is None else ended.result.outcome.value] += 1
-                return
-        # After a day the job stays open in the store: it runs again after the next start.
+        write = self._parts.store.write
+        try:
+            await until_taken(lambda: write(lambda tx: self._finish(tx, live, ended)))
+        except StoreBusy:
+            return  # The job stays open in the store: it runs again after the next start.
+        self.ends["refused" if ended.result is None else ended.result.outcome.value] += 1
 
     def _finish(self, tx: Tx, live: _Live, ended: _Ended) -> None:
         row = table.job(tx, live.row.manifest_hash)

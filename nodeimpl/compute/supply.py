@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nodeimpl.compute import store as table
 from nodeimpl.compute.parts import Parts
+from nodeimpl.compute.patience import until_taken
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.cid import cid_of
@@ -32,7 +33,7 @@ class Supply:
             BlobUnknown: nobody has it.
             StorageFull: it does not fit here.
         """
-        found = await self.kept(cid)
+        found = await until_taken(lambda: self.kept(cid))
         if found is not None:
             return found
         await self._fetch(cid, size_max=self._parts.limits.blob_bytes_max, member_id=member_id)
@@ -78,14 +79,15 @@ class Supply:
 
     async def _fetch(self, cid: Cid, *, size_max: int, member_id: MemberId) -> Fetched:
         """Fetch from peers, on a member's account."""
-        await self._parts.quotas.judge_fetch(member_id)
+        # Each alone: what was fetched while the store was busy is still told, and charged.
+        await until_taken(lambda: self._parts.quotas.judge_fetch(member_id))
         fetched = await self._patiently(cid, size_max=size_max)
         size = fetched.size_bytes
 
         def work(tx: Tx) -> None:
             self._parts.quotas.settle(tx, member_id=member_id, cid=cid, size_bytes=size)
 
-        await self._parts.store.write(work)
+        await until_taken(lambda: self._parts.store.write(work))
         return fetched
 
     async def _patiently(self, cid: Cid, *, size_max: int) -> Fetched:

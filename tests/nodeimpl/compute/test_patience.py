@@ -1,0 +1,87 @@
+"""A task that was accepted outlasts a store that is busy for a moment: it is not refused for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nodeimpl.compute import holdings, patience
+from nodeimpl.compute.patience import until_taken
+from opkit.wire import compute as wire
+from opkit.wire.gateway import StoreBusy
+
+RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
+MARA, HUGO = f"{RIVER}/mara", f"{BRIGHT}/hugo"
+InTown = Callable[..., Any]
+Module = Callable[[str], bytes]
+
+
+def busy_first(ask: Callable[..., Any], *, told: list[str], name: str) -> Callable[..., Any]:
+    """Return `ask`, which says "busy" the first time it is awaited."""
+
+    async def asked(*args: Any, **kwargs: Any) -> Any:
+        if name not in told:
+            told.append(name)
+            raise StoreBusy(why="the test says so")
+        return await ask(*args, **kwargs)
+
+    return asked
+
+
+def test_a_store_that_is_busy_at_each_step_of_a_task_costs_it_nothing_but_time(
+    in_town: InTown, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(town: Any) -> None:
+        stdin = b"ab" * 100_000
+        await town.deploy(BRIGHT, module("upper"), member_id=HUGO)
+        at, told = town.at[RIVER], []
+        await town.upload(RIVER, stdin, member_id=MARA)
+        manifest = town.manifest(MARA, module("upper"), stdin, aud=at.did)
+        parts, write = at.compute.parts, at.store.write
+        fetch = parts.network.fetch
+
+        async def fetched(*args: Any, **kwargs: Any) -> Any:
+            done = await fetch(*args, **kwargs)
+            # The next change is what the member is charged for what was fetched.
+            patch.setattr(at.store, "write", busy_first(write, told=told, name="charge"))
+            return done
+
+        with monkeypatch.context() as patch:
+            for owner, name in (
+                (at.compute.supply, "kept"),
+                (parts.quotas, "judge_fetch"),
+                (parts, "keep"),
+            ):
+                asked = busy_first(getattr(owner, name), told=told, name=name)
+                patch.setattr(type(owner), name, asked_by(asked))
+            patch.setattr(type(parts.network), "fetch", asked_by(fetched))
+            view = await town.submit(RIVER, manifest, None, member_id=MARA)
+            view = await town.result(RIVER, view.task_id, member_id=MARA)
+        assert view.state is wire.TaskState.DONE, view.problem
+        assert sorted(told) == ["charge", "judge_fetch", "keep", "kept"]
+        charged = await at.store.read(lambda tx: holdings.charged(tx, MARA))
+        assert charged == len(stdin) * 2 + len(module("upper"))
+
+    in_town(story, RIVER, BRIGHT)
+
+
+def asked_by(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that asks, for classes whose objects take no attributes of their own."""
+    return lambda _self, *args, **kwargs: ask(*args, **kwargs)
+
+
+def test_a_store_that_stays_busy_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = 0
+
+    async def ask() -> None:
+        nonlocal asks
+        asks += 1
+        raise StoreBusy(why="no room")
+
+    monkeypatch.setattr(patience, "TRIES_MAX", 3)
+    with pytest.raises(StoreBusy):
+        asyncio.run(until_taken(ask))
+    assert asks == 3
