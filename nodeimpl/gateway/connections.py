@@ -196,12 +196,17 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(HEAD_S_MAX, self._end_headless)
 
     def _end_headless(self) -> None:
-        self._turn_away(HTTPStatus.REQUEST_TIMEOUT)
+        if self._is_answered():
+            self._turn_away(HTTPStatus.REQUEST_TIMEOUT)
+        else:  # Who waits for an answer and has begun the next head gets the answer first.
+            self._await_head()
+
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _await_next(self) -> None:
         """Be idle, if all that was asked is answered and nothing is being asked."""
-        answered = self.cycle is None or self.cycle.response_complete
-        if self._in_head and answered and not self.transport.is_closing():
+        if self._in_head and self._is_answered() and not self.transport.is_closing():
             self._places.idle[self] = None
 
     def _await_reading(self) -> None:
@@ -214,7 +219,10 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport.abort()
 
     def _turn_away(self, status: HTTPStatus) -> None:
-        """Answer with a problem and close."""
+        """Answer with a problem and close; in the middle of another answer, just hang up."""
+        if not self._is_answered() and self.cycle.response_started:
+            self.transport.abort()
+            return
         body = json.dumps(blank_problem(status)).encode()
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"

@@ -6,6 +6,7 @@ import asyncio
 import json
 import resource
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,17 @@ def small(_store: Any) -> list[Any]:
     """Return one route that anybody may ask."""
 
     async def live(ask: AskHealth, caller: Any) -> Health:
+        return Health(status="ok")
+
+    return [answer(LIVE, live)]
+
+
+def waiting(_store: Any, *, asked: asyncio.Semaphore, may_answer: asyncio.Event) -> list[Any]:
+    """Return one route that answers when it may."""
+
+    async def live(ask: AskHealth, caller: Any) -> Health:
+        asked.release()
+        await may_answer.wait()
         return Health(status="ok")
 
     return [answer(LIVE, live)]
@@ -134,6 +146,29 @@ def test_a_head_that_trickles_in_has_a_deadline(
     run(story())
 
 
+def test_who_begins_to_ask_again_gets_the_answer_before_the_deadline_of_the_next_head(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S_MAX", 0.05)
+    asked, may_answer = asyncio.Semaphore(0), asyncio.Event()
+
+    async def story() -> None:
+        routes = partial(waiting, asked=asked, may_answer=may_answer)
+        async with doorstep.served(routes=routes) as node:
+            reader, writer = await dial(node.url)
+            writer.write(LINE + b"\r\n")
+            await asked.acquire()
+            writer.write(LINE)
+            with pytest.raises(TimeoutError):  # Several of its deadlines pass.
+                await asyncio.wait_for(reader.read(1), 0.3)
+            may_answer.set()
+            assert await status_of(reader) == 200
+            assert await status_of(reader) == 408
+            writer.close()
+
+    run(story())
+
+
 def test_a_connection_is_used_again_and_again(doorstep: Any) -> None:
     async def story() -> None:
         async with doorstep.served(routes=small) as node:
@@ -217,16 +252,9 @@ def test_at_a_full_door_who_is_slow_to_ask_gives_way_and_who_waits_for_an_answer
     monkeypatch.setattr(places, "CONNECTIONS_MAX", 2)
     asked, may_answer = asyncio.Semaphore(0), asyncio.Event()
 
-    def waiting(_store: Any) -> list[Any]:
-        async def live(ask: AskHealth, caller: Any) -> Health:
-            asked.release()
-            await may_answer.wait()
-            return Health(status="ok")
-
-        return [answer(LIVE, live)]
-
     async def story() -> None:
-        async with doorstep.served(routes=waiting) as node:
+        routes = partial(waiting, asked=asked, may_answer=may_answer)
+        async with doorstep.served(routes=routes) as node:
             first, asking = await dial(node.url)
             asking.write(LINE + b"\r\n")
             await asked.acquire()
