@@ -172,8 +172,9 @@ def _log_stream(config: NodeConfig) -> LogStream:
     """
     stream = LogStream(log.lost_line)
     if config.log.file is not None:
-        # The last word on a terminal: also why a node does not start is told in the file.
-        print(f"logs go to {config.log.file}", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            # The last word there: also why a node does not start is told in the file.
+            print(f"logs go to {config.log.file}", file=sys.stderr, flush=True)
         try:
             stream.rotate(
                 config.log.file, bytes_max=config.log.file_bytes_max, kept=config.log.files_kept

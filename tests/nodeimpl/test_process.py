@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import pty
 import re
 import secrets
 import subprocess
@@ -286,20 +287,19 @@ def test_a_key_that_others_may_read_is_not_used(node: RealNode, mode: int) -> No
         open_identity(config)
 
 
-def test_a_node_that_logs_into_a_file_says_first_which(node: RealNode) -> None:
+def test_a_node_that_logs_into_a_file_says_first_which_on_a_terminal(node: RealNode) -> None:
     config = node.folder / "node.toml"
     file = node.folder / "of-its-own.log"
     config.write_text(config.read_text() + f"[log]\nfile = {json.dumps(str(file))}\n")
     (node.folder / "data").mkdir()
     (node.folder / "data" / "node.db").write_bytes(b"no database" * 1_000)
-    ended = subprocess.run(
-        [sys.executable, "-m", "nodeimpl", str(config)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=60,
-        check=False,
-    )
+    ours, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "nodeimpl", str(config)]
+        ended = subprocess.run(command, stderr=theirs, cwd=ROOT, timeout=60, check=False)
+        assert os.read(ours, 4_096).decode() == f"logs go to {file}\r\n"
+    finally:
+        os.close(ours)
+        os.close(theirs)
     assert ended.returncode == 1
-    assert ended.stderr == f"logs go to {file}\n"
     assert "the store cannot be used" in file.read_text()
