@@ -215,6 +215,8 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             async with asyncio.timeout(END_DEADLINE_MS / 1000):
                 await stop_preparing(self.kernel_manager)
                 await ensure_async(self.kernel_manager.shutdown_all(now=True))
+        # It goes with the manager otherwise, whenever that is, and complains if it goes first.
+        self.kernel_manager.context.destroy(linger=0)
         shutil.rmtree(self.connection_dir, ignore_errors=True)
         self._quiet.take_off()
 
