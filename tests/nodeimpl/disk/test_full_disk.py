@@ -97,13 +97,13 @@ async def refused_at_last(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 HASTY = """
-import nodeimpl.compute.executor as executor
+import nodeimpl.compute.patience as patience
 tries = []
 def look(attempt):
     tries.append(attempt)
     print("asked again", attempt, flush=True)
     return 10
-executor.backoff_ms = look
+patience.backoff_ms = look
 """
 """Lets a node ask a busy store again soon, and say so."""
 

@@ -19,6 +19,7 @@ from nodeimpl.compute import holdings
 from nodeimpl.compute import store as table
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.errors import SchemaBroken
 from nodeimpl.kernel.store import Store, Tx, sql
 from opkit.client.node import NodeClient
 from opkit.proof import jws
@@ -114,7 +115,7 @@ def missing(folder: Path, said: Said, place: int) -> list[str]:
     lost += [f"module {cid}" for cid in upto(said.modules, place) if not is_whole(blobs, cid)]
     try:
         return lost + asyncio.run(asyncio.wait_for(missing_rows(folder, said, place), 60))
-    except sqlite3.DatabaseError as broken:
+    except (SchemaBroken, sqlite3.DatabaseError) as broken:
         return [*lost, f"every receipt and event: {broken}"]
 
 
