@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,12 +15,16 @@ import pytest
 import wasmtime
 
 from devnet.genesis import MadeWorld, make_world
+from nodeimpl.compute import holdings
 from nodeimpl.compute.rules import Limits, Policy
 from nodeimpl.compute.sandbox import Job, RunResult, Sandbox
 from nodeimpl.compute.service import Compute
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
+from nodeimpl.kernel.collect import Collector
+from nodeimpl.kernel.references import References
+from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.p2p.memory import MemoryNetwork
@@ -41,6 +46,8 @@ RIVER, BRIGHT, HARBOR = (
     "harbor-homes-cooperative",
 )
 TEST_S_MAX = 50
+GRACE_MS = 3_600_000
+OLD_NS = 1_000_000_000
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +162,30 @@ class Station:
             address="test",
             token_id=secrets.token_hex(16),
         )
+
+    def collector(self) -> Collector:
+        """Return a collector of this node's blobs, with an hour of grace."""
+        return Collector(
+            store=self.store,
+            blobs=self.blobs,
+            references=References(metadata),
+            counted=self.compute.parts.quotas,
+            grace_ms=GRACE_MS,
+        )
+
+    def kept(self) -> set[str]:
+        """Return the names of all blobs that are kept, as their folder has them."""
+        folder = self.blobs.path(cid_of(b"")).parent
+        return {path.name for path in folder.iterdir() if path.is_file()}
+
+    def age(self, *cids: str) -> None:
+        """Let blobs, or all of them, be as old as files can be."""
+        for cid in cids or self.kept():
+            os.utime(self.blobs.path(cid), ns=(OLD_NS, OLD_NS))
+
+    async def charged(self, member_id: MemberId) -> int:
+        used: int = await self.store.read(lambda tx: holdings.charged(tx, member_id))
+        return used
 
     async def journal(self) -> list[str]:
         return [entry.type for entry in await self.store.read_journal(after=None, entries_max=1000)]

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,38 +31,9 @@ from opkit.wire.gateway import StoreBusy
 RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
 MARA, THEO, HUGO = f"{RIVER}/mara", f"{RIVER}/theo", f"{BRIGHT}/hugo"
 BIG = b"ab" * 50_000
-OLD_NS = 1_000_000_000
 GRACE_MS = 3_600_000
 InTown = Callable[..., Any]
 Module = Callable[[str], bytes]
-
-
-def collector(at: Any) -> Collector:
-    return Collector(
-        store=at.store,
-        blobs=at.blobs,
-        references=References(metadata),
-        counted=at.compute.parts.quotas,
-        grace_ms=GRACE_MS,
-    )
-
-
-def age(at: Any, *cids: str) -> None:
-    """Let blobs, or all of them, be as old as files can be."""
-    folder = at.blobs.path(cid_of(b"")).parent
-    for path in folder.iterdir():
-        if path.is_file() and (not cids or path.name in cids):
-            os.utime(path, ns=(OLD_NS, OLD_NS))
-
-
-def kept(at: Any) -> set[str]:
-    folder = at.blobs.path(cid_of(b"")).parent
-    return {path.name for path in folder.iterdir() if path.is_file()}
-
-
-async def charged(at: Any, member_id: str) -> int:
-    used: int = await at.store.read(lambda tx: holdings.charged(tx, member_id))
-    return used
 
 
 async def charges(at: Any) -> set[tuple[str, str]]:
@@ -114,14 +84,14 @@ def test_nothing_is_collected_that_a_task_a_receipt_or_a_module_names(
         unused = await town.upload(RIVER, b"nobody names this", member_id=MARA)
         assert await river.store.read(undeclared) == await bright.store.read(undeclared) == set()
         for at in (river, bright):
-            age(at)
-            before = kept(at)
-            await collector(at).round()
+            at.age()
+            before = at.kept()
+            await at.collector().round()
             named = set(await at.store.read(lambda tx: list(named_by_tokens(tx))))
-            assert {info.wasm_hash, cid_of(BIG), view.output_hash} <= named & kept(at)
-            assert before - kept(at) == {unused} & before
-            assert {cid for _, cid in await charges(at)} <= kept(at)
-        assert unused not in kept(river)
+            assert {info.wasm_hash, cid_of(BIG), view.output_hash} <= named & at.kept()
+            assert before - at.kept() == {unused} & before
+            assert {cid for _, cid in await charges(at)} <= at.kept()
+        assert unused not in river.kept()
 
     in_town(story, RIVER, BRIGHT)
 
@@ -131,14 +101,14 @@ def test_what_was_brought_within_the_grace_period_stays(in_town: InTown) -> None
         at = town.at[RIVER]
         first = await town.upload(RIVER, b"first", member_id=MARA)
         second = await town.upload(RIVER, b"second", member_id=MARA)
-        await collector(at).round()
-        assert kept(at) == {first, second}
-        age(at)
+        await at.collector().round()
+        assert at.kept() == {first, second}
+        at.age()
         assert await town.upload(RIVER, b"second", member_id=MARA) == second
-        await collector(at).round()
-        assert kept(at) == {second}
+        await at.collector().round()
+        assert at.kept() == {second}
         assert await charges(at) == {(MARA, second)}
-        assert await charged(at, MARA) == len(b"second")
+        assert await at.charged(MARA) == len(b"second")
 
     in_town(story, RIVER)
 
@@ -179,11 +149,11 @@ def test_an_upload_between_the_two_steps_keeps_the_blob_and_its_charge(in_town: 
     async def story(town: Any) -> None:
         at = town.at[RIVER]
         cid = await town.upload(RIVER, b"again", member_id=MARA)
-        age(at)
+        at.age()
         await between(at, lambda: town.upload(RIVER, b"again", member_id=MARA)).round()
-        assert kept(at) == {cid}
+        assert at.kept() == {cid}
         assert await charges(at) == {(MARA, cid)}
-        assert await charged(at, MARA) == len(b"again")
+        assert await at.charged(MARA) == len(b"again")
 
     in_town(story, RIVER)
 
@@ -196,9 +166,9 @@ def test_a_task_that_names_the_blob_between_the_two_steps_keeps_it(
         await town.deploy(RIVER, module("upper"), member_id=MARA)
         cid = await town.upload(RIVER, BIG, member_id=MARA)
         manifest = town.manifest(MARA, module("upper"), BIG)
-        age(at, cid)
+        at.age(cid)
         await between(at, lambda: town.submit(RIVER, manifest, None, member_id=MARA)).round()
-        assert cid in kept(at)
+        assert cid in at.kept()
 
     in_town(story, RIVER)
 
@@ -209,17 +179,17 @@ def test_a_crash_between_the_two_steps_leaves_a_file_and_no_row_and_the_next_rou
     async def story(town: Any) -> None:
         at = town.at[RIVER]
         cid = await town.upload(RIVER, b"lost", member_id=MARA)
-        age(at)
+        at.age()
 
         async def crash() -> None:
             raise OSError("the power went")
 
         with pytest.raises(OSError, match="power"):
             await between(at, crash).round()
-        assert (kept(at), await charges(at), await charged(at, MARA)) == ({cid}, set(), 0)
-        again = collector(at)
+        assert (at.kept(), await charges(at), await at.charged(MARA)) == ({cid}, set(), 0)
+        again = at.collector()
         await again.round()
-        assert kept(at) == set()
+        assert at.kept() == set()
         assert (again.collected.blobs, again.collected.size_bytes) == (1, 4)
         assert at.blobs.usage() == (0, 0)
 
@@ -233,8 +203,8 @@ def test_bytes_that_were_collected_before_they_were_acknowledged_are_not_acknowl
         at, ask = town.at[RIVER], wire.PutBlob(content=b"slow")
         caller = at.caller(MARA, town.world.members[MARA].did)
         staged = await at.compute.stage_blob(ask, caller)
-        age(at)
-        await collector(at).round()
+        at.age()
+        await at.collector().round()
         with pytest.raises(Exception, match="collected"):
             await at.store.write(lambda tx: at.compute.put_blob(tx, ask, caller, staged))
         assert await charges(at) == set()
@@ -250,7 +220,7 @@ def test_uploads_and_tasks_beside_a_hasty_collector_lose_nothing(
     async def story(town: Any) -> None:
         at = town.at[RIVER]
         await town.deploy(RIVER, module("upper"), member_id=MARA)
-        hasty, accepted = collector(at), []
+        hasty, accepted = at.collector(), []
         contents = [bytes([65 + number]) * 70_000 for number in range(3)]
 
         async def member(number: int) -> None:
@@ -267,7 +237,7 @@ def test_uploads_and_tasks_beside_a_hasty_collector_lose_nothing(
 
         async def collect() -> None:
             while True:
-                age(at)
+                at.age()
                 await hasty.round()
 
         async def forgetful() -> None:
@@ -285,11 +255,11 @@ def test_uploads_and_tasks_beside_a_hasty_collector_lose_nothing(
         assert collecting.cancelled(), collecting
         assert accepted
         for task_id, cid in accepted:
-            assert cid in kept(at)
+            assert cid in at.kept()
             view = await town.result(RIVER, task_id, member_id=MARA)
             assert view.state is wire.TaskState.DONE
-            assert view.output_hash in kept(at)
-        assert {cid for _, cid in await charges(at)} <= kept(at)
+            assert view.output_hash in at.kept()
+        assert {cid for _, cid in await charges(at)} <= at.kept()
 
     in_town(story, RIVER)
 
@@ -304,11 +274,11 @@ def test_a_round_that_takes_too_long_goes_on_where_it_stopped(
         at = town.at[RIVER]
         for number in range(5):
             await town.upload(RIVER, b"%d" % number, member_id=MARA)
-        age(at)
-        slow, left = collector(at), []
+        at.age()
+        slow, left = at.collector(), []
         for _ in range(3):
             await slow.round()
-            left.append(len(kept(at)))
+            left.append(len(at.kept()))
         assert left == [3, 1, 0]
 
     in_town(story, RIVER)
@@ -325,8 +295,8 @@ def test_what_a_task_makes_a_node_keep_is_charged_to_its_member(
         await town.deploy(RIVER, module("upper"), member_id=MARA)
         view = await run_big(town, RIVER, THEO, module("upper"), aud=bright.did)
         assert view.state is wire.TaskState.DONE
-        assert await charged(bright, THEO) == size + 2 * len(BIG)
-        assert await charged(town.at[RIVER], THEO) == 2 * len(BIG)
+        assert await bright.charged(THEO) == size + 2 * len(BIG)
+        assert await town.at[RIVER].charged(THEO) == 2 * len(BIG)
         other = BIG + b"c"
         await town.upload(RIVER, other, member_id=MARA)
         manifest = town.manifest(THEO, module("upper"), other, aud=bright.did)

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from nodeimpl.compute import holdings
-from nodeimpl.kernel.collect import Collector
-from nodeimpl.kernel.references import References
-from nodeimpl.kernel.schema import metadata
-from opkit.proof.cid import cid_of
 from opkit.wire import compute as wire
 
 RIVER = "river-city-tool-library"
 MARA, THEO = f"{RIVER}/mara", f"{RIVER}/theo"
-OLD_NS = 1_000_000_000
-GRACE_MS = 3_600_000
 InTown = Callable[..., Any]
 Module = Callable[[str], bytes]
-
-
-def collector(at: Any) -> Collector:
-    return Collector(
-        store=at.store,
-        blobs=at.blobs,
-        references=References(metadata),
-        counted=at.compute.parts.quotas,
-        grace_ms=GRACE_MS,
-    )
-
-
-def blobs_of(at: Any) -> list[Any]:
-    folder = at.blobs.path(cid_of(b"")).parent
-    return [path for path in folder.iterdir() if path.is_file()]
-
-
-def age(at: Any) -> None:
-    """Let all blobs be as old as files can be."""
-    for path in blobs_of(at):
-        os.utime(path, ns=(OLD_NS, OLD_NS))
-
-
-async def charged(at: Any, member_id: str) -> int:
-    used: int = await at.store.read(lambda tx: holdings.charged(tx, member_id))
-    return used
 
 
 def test_a_member_fills_no_more_than_the_quota_and_is_told(in_town: InTown, module: Module) -> None:
@@ -59,11 +25,11 @@ def test_a_member_fills_no_more_than_the_quota_and_is_told(in_town: InTown, modu
         assert no.value.details() == {"asked_bytes": 401, "used_bytes": 600, "limit_bytes": 1_000}
         with pytest.raises(wire.StorageQuotaExceeded):
             await town.deploy(RIVER, module("upper"), member_id=MARA)
-        assert len(blobs_of(town.at[RIVER])) == 1, "what was refused is not kept"
+        assert len(town.at[RIVER].kept()) == 1, "what was refused is not kept"
         await town.upload(RIVER, b"z" * 400, member_id=MARA)
         # Another member has a quota of their own, and pays for the same bytes as well.
         await town.upload(RIVER, b"x" * 600, member_id=THEO)
-        assert await charged(town.at[RIVER], THEO) == 600
+        assert await town.at[RIVER].charged(THEO) == 600
 
     in_town(story, RIVER, member_bytes_max=1_000)
 
@@ -78,9 +44,9 @@ def test_what_a_member_filled_is_known_after_a_restart_and_free_once_it_is_colle
         at = await town.open(RIVER)
         with pytest.raises(wire.StorageQuotaExceeded):
             await town.upload(RIVER, b"y" * 101, member_id=MARA)
-        age(at)
-        await collector(at).round()
-        assert await charged(at, MARA) == await charged(at, THEO) == 0
+        at.age()
+        await at.collector().round()
+        assert await at.charged(MARA) == await at.charged(THEO) == 0
         await town.upload(RIVER, b"y" * 1_000, member_id=MARA)
 
     in_town(story, RIVER, member_bytes_max=1_000)
@@ -94,7 +60,7 @@ def test_two_uploads_at_once_do_not_both_take_the_last_room(in_town: InTown) -> 
         )
         refused = [each for each in ended if isinstance(each, wire.StorageQuotaExceeded)]
         assert len(refused) >= 3
-        assert await charged(town.at[RIVER], MARA) <= 1_000
+        assert await town.at[RIVER].charged(MARA) <= 1_000
         # Nor does who brings the same bytes pass because somebody else is being judged for them.
         ended = await asyncio.gather(
             *(town.upload(RIVER, b"x" * 1_001, member_id=MARA) for _ in range(4)),
@@ -116,16 +82,16 @@ def test_room_is_known_to_the_byte_after_uploads_at_once_refusals_and_collection
             await asyncio.gather(
                 *(town.upload(RIVER, bytes([n % 5]) * 100, member_id=MARA) for n in range(20)),
             )
-            assert await charged(at, MARA) == 500, turn
+            assert await at.charged(MARA) == 500, turn
             reads = at.store.figures().reads
             with pytest.raises(wire.StorageQuotaExceeded) as no:
                 await town.upload(RIVER, b"y" * 501, member_id=MARA)
             assert no.value.details()["used_bytes"] == 500
             assert at.store.figures().reads == reads
             await town.upload(RIVER, b"z" * 500, member_id=MARA)
-            age(at)
-            await collector(at).round()
-            assert await charged(at, MARA) == 0
+            at.age()
+            await at.collector().round()
+            assert await at.charged(MARA) == 0
 
     in_town(story, RIVER, member_bytes_max=1_000)
 
@@ -140,9 +106,9 @@ def test_bytes_whose_acknowledgement_was_refused_count_until_they_are_collected(
         await at.compute.stage_blob(ask, at.caller(MARA, town.world.members[MARA].did))
         with pytest.raises(wire.StorageQuotaExceeded):
             await town.upload(RIVER, b"y" * 200, member_id=MARA)
-        age(at)
-        await collector(at).round()
+        at.age()
+        await at.collector().round()
         await town.upload(RIVER, b"y" * 200, member_id=MARA)
-        assert await charged(at, MARA) == 200
+        assert await at.charged(MARA) == 200
 
     in_town(story, RIVER, member_bytes_max=1_000)
