@@ -137,6 +137,11 @@ class Lane(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(exc or ConnectionError("the node closed the connection"))
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether the node has left the connection open; one that idles, it closes."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def close(self) -> None:
         """Close the connection."""
         if self._transport is not None:
@@ -209,6 +214,8 @@ async def offer(url: str, tasks: Sequence[Prepared], *, per_s: float) -> list[To
     told: list[Told] = []
 
     async def carry(task: Prepared, due: float) -> None:
+        while free and not free[-1].is_open:
+            free.pop()
         lane = free.pop() if free else await Lane.open(url)
         try:
             told.append(await lane.task(task, due=due))
