@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from cases import Case, cases_in
 from steps import ROOT, Done, run_step, tool
 
 PYTEST_NOTHING_COLLECTED = 5
@@ -49,13 +50,14 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one group. `absent` is empty if it ran."""
+    """What came of one group. `absent` is empty if it ran, `cases` if nothing tells of them."""
 
     step: Done
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     absent: str = ""
+    cases: tuple[Case, ...] = ()
 
 
 def find_postgres() -> Found | Absent:
@@ -179,12 +181,13 @@ def read_outcome(step: Done, report: Path) -> Outcome:
     """Return what a finished step's report counts."""
     if not report.exists():
         return Outcome(step=step, failed=1)
-    tree = ElementTree.parse(report)  # noqa: S314 - pytest wrote it a moment ago
-    suites = list(tree.getroot().iter("testsuite"))
+    root = ElementTree.parse(report).getroot()  # noqa: S314 - pytest wrote it a moment ago
+    suites = list(root.iter("testsuite"))
     counts = {
         name: sum(int(suite.get(name, "0")) for suite in suites)
         for name in ("tests", "failures", "errors", "skipped")
     }
     failed = counts["failures"] + counts["errors"]
     passed = counts["tests"] - failed - counts["skipped"]
-    return Outcome(step=step, passed=passed, failed=failed, skipped=counts["skipped"])
+    cases = tuple(cases_in(root))
+    return Outcome(step=step, passed=passed, failed=failed, skipped=counts["skipped"], cases=cases)

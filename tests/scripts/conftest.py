@@ -21,7 +21,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def load(name: str) -> ModuleType:
-        for shared in ("steps", "groups"):
+        for shared in ("steps", "cases", "groups", "promises"):
             monkeypatch.delitem(sys.modules, shared, raising=False)
         loader = SourceFileLoader(f"script_{name.replace('-', '_')}", str(SCRIPTS / name))
         spec = importlib.util.spec_from_loader(loader.name, loader)

@@ -50,7 +50,20 @@ def test_the_exit_code_says_failed_or_not_run(
     script: Script, counts: list[dict[str, object]], strict: bool, code: int
 ) -> None:
     outcomes = [outcome(script, **count) for count in counts]
-    assert script("test").verdict(outcomes, strict=strict) == code
+    shown = script("promises.py").Findings(wrong=(), unseen=())
+    assert script("test").verdict(outcomes, shown=shown, strict=strict) == code
+
+
+@pytest.mark.parametrize(
+    ("found", "strict", "code"),
+    [("wrong", False, 1), ("wrong", True, 1), ("unseen", False, 5), ("unseen", True, 1)],
+)
+def test_a_promise_that_was_not_shown_is_not_taken_for_success(
+    script: Script, found: str, strict: bool, code: int
+) -> None:
+    lines = {"wrong": (), "unseen": (), found: ("line 7: there is no test_it",)}
+    shown = script("promises.py").Findings(**lines)
+    assert script("test").verdict([outcome(script, passed=3)], shown=shown, strict=strict) == code
 
 
 def test_the_last_line_counts_and_names_what_was_not_run(script: Script) -> None:

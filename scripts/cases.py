@@ -1,0 +1,50 @@
+"""The cases that pytest told of in a report (JUnit XML): which test, how it ended, how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from xml.etree import ElementTree
+
+PASSED: Final = "passed"
+ENDINGS: Final = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+"""What stands within a case that did not pass, and what it means. A case without any passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One test, with one set of parameters, that was run or skipped.
+
+    Attributes:
+        file: the path of the file that defines it, from the project's root.
+        name: the test function's name.
+        parameters: what pytest writes in brackets behind the name, or nothing.
+        ending: `passed`, `failed` or `skipped`.
+        seconds: how long it took with what it sets up.
+    """
+
+    file: str
+    name: str
+    parameters: str
+    ending: str
+    seconds: float
+
+
+def cases_in(root: ElementTree.Element) -> Iterator[Case]:
+    """Yield the cases of a report that pytest wrote in the family `xunit1`."""
+    for case in root.iter("testcase"):
+        name, _, rest = case.get("name", "").partition("[")
+        yield Case(
+            file=case.get("file", ""),
+            name=name,
+            parameters=rest.removesuffix("]"),
+            ending=ending_of(case),
+            seconds=float(case.get("time", "0")),
+        )
+
+
+def ending_of(case: ElementTree.Element) -> str:
+    """Return how a case ended: one that failed while it was taken down failed."""
+    endings = {ENDINGS[child.tag] for child in case if child.tag in ENDINGS}
+    return "failed" if "failed" in endings else endings.pop() if endings else PASSED
