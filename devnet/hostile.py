@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
-from nodeimpl.p2p.desk import Streamed
+from nodeimpl.p2p.handlers import Streamed
 from nodeimpl.p2p.peers import PeerAddress, Peers
 from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView

@@ -17,12 +17,12 @@ import structlog
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ids import incident_id
-from nodeimpl.p2p.blob_desk import serve_blobs
+from nodeimpl.p2p.blob_handlers import serve_blobs
 from nodeimpl.p2p.deadline import deadline
-from nodeimpl.p2p.desk import Desk, Handler
 from nodeimpl.p2p.dialling import Reach
 from nodeimpl.p2p.fetching import Fetching, Providers
 from nodeimpl.p2p.frames import FrameReader
+from nodeimpl.p2p.handlers import Handler, Handlers
 from nodeimpl.p2p.limits import Guards, PeersLimits
 from nodeimpl.p2p.session import Session, Surroundings
 from nodeimpl.p2p.transport import Connection, ConnectionEnded, Transport
@@ -92,11 +92,11 @@ class Peers:
         self._limits = limits or PeersLimits()
         self._announce = announce
         self._bootstrap = tuple(peer for peer in bootstrap if peer.did != transport.did)
-        self._desk = Desk()
+        self._handlers = Handlers()
         self._guards = Guards(clock=clock, limits=self._limits)
         self._around = Surroundings(
             network=genesis.network,
-            desk=self._desk,
+            handlers=self._handlers,
             clock=clock,
             limits=self._limits,
             greet=self._greet,
@@ -116,11 +116,11 @@ class Peers:
 
     def serve(self, method: PeerMethod[Ask, Answer], handler: Handler) -> None:
         """Let `handler(peer, ask)` answer `method`; it returns the answer or raises a refusal."""
-        self._desk.serve(method, handler)
+        self._handlers.serve(method, handler)
 
     def serve_blobs(self, blobs: BlobStore) -> None:
         """Answer who asks for blobs from `blobs`."""
-        serve_blobs(self._desk, blobs)
+        serve_blobs(self._handlers, blobs)
 
     async def run(self) -> None:
         """Accept, dial, probe and announce until cancelled; then tell the peers goodbye."""

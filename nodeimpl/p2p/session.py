@@ -14,8 +14,8 @@ from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.deadline import deadline
-from nodeimpl.p2p.desk import Desk, Streamed, may_refuse
 from nodeimpl.p2p.frames import FrameReader
+from nodeimpl.p2p.handlers import Handlers, Streamed, may_refuse
 from nodeimpl.p2p.limits import Guard, PeersLimits
 from nodeimpl.p2p.transport import Connection, ConnectionEnded, Stream, StreamEnded, TransportError
 from opkit.wire.base import Slug, Wire
@@ -48,7 +48,7 @@ class Surroundings:
     """What all sessions of a node share."""
 
     network: str
-    desk: Desk
+    handlers: Handlers
     clock: Clock
     limits: PeersLimits
     greet: Greet
@@ -236,7 +236,7 @@ class Session:
                 self._guard.frame_bytes -= size
         if frame.method == HELLO.name:
             return HELLO, self._welcome, frames.read_value(Hello, frame.body)
-        method, handler = self._around.desk.find(frame.method)
+        method, handler = self._around.handlers.find(frame.method)
         ask = frames.read_value(method.ask, frame.body)
         await self._wait_admitted()
         return method, handler, ask

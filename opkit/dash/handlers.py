@@ -17,9 +17,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from opkit.dash import pages
 from opkit.dash.access import Door, Role, from_here
-from opkit.dash.desk import desk_of, role_of
 from opkit.dash.home import HOME
 from opkit.dash.limits import Budget
+from opkit.dash.shared import role_of, shared_of
 from opkit.dash.static import Assets
 from opkit.live.session import Session
 from opkit.views.nav import PAGES
@@ -51,12 +51,12 @@ class Guarded(JupyterHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Refuse what another site's page sends: the origin is checked in place of a cookie."""
-        if not from_here(self, public_origin=desk_of(self).public_origin):
+        if not from_here(self, public_origin=shared_of(self).public_origin):
             raise HTTPError(403, "this request comes from another site's page")
 
     def get_login_url(self) -> str:
         """Return the login page's address."""
-        return f"{desk_of(self).site.base}login"
+        return f"{shared_of(self).site.base}login"
 
     def show(self, html: str, *, status: int = 200) -> None:
         """Answer with a page of ours."""
@@ -68,7 +68,7 @@ class Guarded(JupyterHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what is wrong in a page of ours, with the way back; never a trace."""
-        site = desk_of(self).site
+        site = shared_of(self).site
         error = kwargs.get("exc_info", (None, None, None))[1]
         said = error.log_message if isinstance(error, HTTPError) and error.log_message else ""
         title, text = _WORDS.get(status_code, ("This did not work", "It is in the server's log."))
@@ -109,16 +109,16 @@ class Landing(Guarded):
 
     async def get(self) -> None:
         """Show what there is."""
-        desk = desk_of(self)
+        shared = shared_of(self)
         viewer = role_of(self) is not Role.PRESENTER
-        frame, cards = desk.first_cards(HOME)
+        frame, cards = shared.first_cards(HOME)
         self.show(
             pages.landing(
-                desk.site,
+                shared.site,
                 viewer=viewer,
-                state=pages.live(desk.site, name=HOME, first=pages.fill(frame, cards)),
+                state=pages.live(shared.site, name=HOME, first=pages.fill(frame, cards)),
                 health=cards.get("health", ""),
-                invitation=desk.invitation,
+                invitation=shared.invitation,
             )
         )
 
@@ -137,11 +137,11 @@ class Login(Guarded):
     @allow_unauthenticated
     async def post(self) -> None:
         """Look at the token or password; too many tries in a minute are refused unseen."""
-        desk = desk_of(self)
-        if not desk.keys.may_try():
+        shared = shared_of(self)
+        if not shared.keys.may_try():
             self._form("Too many tries. Wait a minute.", status=429)
             return
-        role = await desk.keys.role_of_secret(self.get_body_argument("secret", "")[:1024])
+        role = await shared.keys.role_of_secret(self.get_body_argument("secret", "")[:1024])
         if role is None:
             self._form("That is not the one.", status=403)
             return
@@ -149,15 +149,15 @@ class Login(Guarded):
         self.redirect(self._after())
 
     def _form(self, problem: str, *, status: int = 200) -> None:
-        desk = desk_of(self)
+        shared = shared_of(self)
         form = pages.login(
-            desk.site, after=self._after(), passwords=desk.keys.has_password, problem=problem
+            shared.site, after=self._after(), passwords=shared.keys.has_password, problem=problem
         )
         self.show(form, status=status)
 
     def _after(self) -> str:
         """Return where to go afterwards: a path of this server, whatever was asked for."""
-        base = desk_of(self).site.base
+        base = shared_of(self).site.base
         try:
             parts = urlsplit(self.get_argument("next", base))
         except ValueError:
@@ -178,8 +178,8 @@ class Logout(Guarded):
     async def post(self) -> None:
         """End the session, whoever else kept its cookie, and show the login page."""
         door: Door = self.settings["identity_provider"]
-        session, desk = door.let_out(self), desk_of(self)
-        for each in (*desk.viewers, *desk.channels):
+        session, shared = door.let_out(self), shared_of(self)
+        for each in (*shared.viewers, *shared.channels):
             if session and door.session_of(each) == session:
                 each.close(4401, "logged out")
         self.redirect(self.get_login_url())
@@ -224,13 +224,13 @@ class WatchPage(Guarded):
 
     async def get(self, name: str) -> None:
         """Show the page as it is now."""
-        desk = desk_of(self)
-        if name not in desk.page_names:
+        shared = shared_of(self)
+        if name not in shared.page_names:
             raise HTTPError(404)
-        frame, cards = desk.first_cards(name)
+        frame, cards = shared.first_cards(name)
         self.show(
             pages.watch(
-                desk.site,
+                shared.site,
                 name=name,
                 title=TITLES.get(name, name),
                 first=pages.fill(frame, cards),
@@ -246,7 +246,7 @@ class WatchSocket(WebSocketHandler, Guarded):
         """Begin with nothing open."""
         self._run: asyncio.Task[None] | None = None
         self._session: Session | None = None
-        limits = desk_of(self).limits
+        limits = shared_of(self).limits
         self._budget = Budget(per_s=limits.messages_per_s_max, burst=limits.messages_burst_max)
 
     def set_default_headers(self) -> None:
@@ -255,22 +255,22 @@ class WatchSocket(WebSocketHandler, Guarded):
     async def prepare(self, *, _redirect_to_login: bool = False) -> None:
         """Refuse who has not logged in, or is one too many; nobody is sent to a login page."""
         await super().prepare(_redirect_to_login=False)
-        desk = desk_of(self)
-        if len(desk.viewers) >= desk.limits.viewers_max:
+        shared = shared_of(self)
+        if len(shared.viewers) >= shared.limits.viewers_max:
             raise HTTPError(503, "too many viewers")
 
     def check_origin(self, origin: str) -> bool:  # type: ignore[override]  # As Tornado has it.
         """Return whether the page that connects is one of ours."""
-        return from_here(self, public_origin=desk_of(self).public_origin)
+        return from_here(self, public_origin=shared_of(self).public_origin)
 
     async def open(self, name: str) -> None:
         """Begin a session."""
-        desk = desk_of(self)
-        if not desk.has(name):
+        shared = shared_of(self)
+        if not shared.has(name):
             self.close(4404, "no such page")
             return
-        desk.viewers.add(self)
-        self._session = Session(desk.page(name), live=desk.live, send=self._send)
+        shared.viewers.add(self)
+        self._session = Session(shared.page(name), live=shared.live, send=self._send)
         self._run = asyncio.get_running_loop().create_task(self._session.run())
         self._run.add_done_callback(self._ended)
 
@@ -279,7 +279,7 @@ class WatchSocket(WebSocketHandler, Guarded):
         waiting = self.ws_connection
         stream = getattr(waiting, "stream", None)
         behind = len(getattr(stream, "_write_buffer", ()))
-        if behind > desk_of(self).limits.unsent_bytes_max:
+        if behind > shared_of(self).limits.unsent_bytes_max:
             self.close(4408, "too slow")
             return
         # A viewer may say what is no text, such as half a pair of UTF-16, and be answered with it.
@@ -302,7 +302,7 @@ class WatchSocket(WebSocketHandler, Guarded):
 
     def on_close(self) -> None:
         """End the session."""
-        desk_of(self).viewers.discard(self)
+        shared_of(self).viewers.discard(self)
         if self._run is not None:
             self._run.cancel()
 

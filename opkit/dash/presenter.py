@@ -22,9 +22,9 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from opkit.dash import messages, pages
 from opkit.dash.access import Role, from_here
-from opkit.dash.desk import desk_of, role_of
 from opkit.dash.handlers import Guarded
 from opkit.dash.limits import Budget
+from opkit.dash.shared import role_of, shared_of
 
 NAME_CHARS_MAX = 64
 KERNEL_ID = re.compile(r'"kernelId": "([\w-]+)"')
@@ -36,17 +36,17 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
 
     async def get(self, name: str) -> None:
         """Show the page as it is now, and start what keeps it so. Viewers are sent to theirs."""
-        desk = desk_of(self)
+        shared = shared_of(self)
         if role_of(self) is not Role.PRESENTER:
-            self.redirect(desk.site.watch(name))
+            self.redirect(shared.site.watch(name))
             return
-        desk.taken.intersection_update(self.kernel_manager.list_kernel_ids())
-        if desk.opening + len(desk.taken) >= desk.limits.presenters_max:
+        shared.taken.intersection_update(self.kernel_manager.list_kernel_ids())
+        if shared.opening + len(shared.taken) >= shared.limits.presenters_max:
             self._full(name)
             return
         self.set_header("Content-Security-Policy", pages.VIEWER_POLICY)
-        frame, cards = desk.first_cards(name)
-        bar = pages.fill(desk.site.bar(current=name, viewer=False), cards)
+        frame, cards = shared.first_cards(name)
+        bar = pages.fill(shared.site.bar(current=name, viewer=False), cards)
         first = pages.fill(frame, cards)
         try:
             async for html in self._rendered(name):
@@ -58,33 +58,33 @@ class PresenterPage(Guarded, TornadoVoilaHandler):  # type: ignore[misc]  # Voil
             self.log.exception("the page %s could not be started", name)
             if not self._headers_written:
                 raise
-            self.write(pages.broken_off(desk.site))
+            self.write(pages.broken_off(shared.site))
         self.finish()
 
     async def _rendered(self, name: str) -> AsyncIterator[str]:
         """Return the page piece by piece; the kernel is this page's from where its id stands."""
-        desk = desk_of(self)
-        desk.opening += 1
+        shared = shared_of(self)
+        shared.opening += 1
         known = False
         try:
             async for html in self.get_generator(path=f"{name}.ipynb"):
                 found = None if known else KERNEL_ID.search(html)
                 if found:
                     known = True
-                    desk.taken.add(found[1])
-                    desk.opening -= 1
+                    shared.taken.add(found[1])
+                    shared.opening -= 1
                 yield html
         finally:
-            desk.opening -= 0 if known else 1
+            shared.opening -= 0 if known else 1
             RequestInfoSocketHandler._cache.clear()  # noqa: SLF001 - Voila lets none go.
 
     def _full(self, name: str) -> None:
-        desk = desk_of(self)
+        shared = shared_of(self)
         said = pages.notice(
-            desk.site,
+            shared.site,
             title="All presenters' places are taken",
-            text=f"{desk.limits.presenters_max} pages are open. Close one, or look on.",
-            links=(("Look on", desk.site.watch(name)), ("Try again", desk.site.page(name))),
+            text=f"{shared.limits.presenters_max} pages are open. Close one, or look on.",
+            links=(("Look on", shared.site.watch(name)), ("Try again", shared.site.page(name))),
         )
         self.show(said, status=503)
 
@@ -110,7 +110,7 @@ class KernelEnd(Guarded):
         if role_of(self) is not Role.PRESENTER:
             raise HTTPError(403)
         manager: Any = self.kernel_manager
-        ending = desk_of(self).ending
+        ending = shared_of(self).ending
         if kernel_id in manager and kernel_id not in ending:
             ending.add(kernel_id)
             try:
@@ -127,26 +127,26 @@ class KernelChannels(VoilaKernelWebsocketHandler):  # type: ignore[misc]  # Voil
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         """Begin with the whole burst of messages."""
         super().initialize(*args, **kwargs)
-        limits = desk_of(self).limits
+        limits = shared_of(self).limits
         self._budget = Budget(per_s=limits.messages_per_s_max, burst=limits.messages_burst_max)
 
     async def get(self, kernel_id: str) -> None:
         """Connect to the kernel, unless as many are connected to it as may be."""
-        desk = desk_of(self)
+        shared = shared_of(self)
         if role_of(self) is not Role.PRESENTER:
             raise HTTPError(403)
-        same = sum(each == kernel_id for each in desk.channels.values())
-        if same >= desk.limits.channels_per_kernel_max:
+        same = sum(each == kernel_id for each in shared.channels.values())
+        if same >= shared.limits.channels_per_kernel_max:
             raise HTTPError(503, "too many connections to this kernel")
-        desk.channels[self] = kernel_id
+        shared.channels[self] = kernel_id
         try:
             await super().get(kernel_id=kernel_id)
         finally:
-            del desk.channels[self]
+            del shared.channels[self]
 
     def check_origin(self, origin: str | None = None) -> bool:
         """Return whether the page that connects is one of ours."""
-        return from_here(self, public_origin=desk_of(self).public_origin)
+        return from_here(self, public_origin=shared_of(self).public_origin)
 
     def on_message(self, ws_message: str | bytes) -> None:
         """Hand a widget message on. Anything else ends the connection, and says why."""

@@ -15,7 +15,7 @@ KERNEL = r"(?P<kernel_id>\w+-\w+-\w+-\w+-\w+)"
 def routes(server: ConsoleServer) -> list[Any]:
     """Return path, handler and arguments of each route, under the server's base path."""
     base = server.own.base
-    names = "|".join(server.desk.page_names)
+    names = "|".join(server.shared.page_names)
     rendering = {
         "template_paths": server.template_paths,
         "config": server.config,

@@ -31,7 +31,6 @@ from voila.app import Voila
 from voila.configuration import VoilaConfiguration
 
 from opkit.dash.access import Door, Keys, PresentersOnly, Role, is_called_rightly
-from opkit.dash.desk import SETTING, Desk
 from opkit.dash.front import Front
 from opkit.dash.handlers import TITLES, Misdirected, Nowhere
 from opkit.dash.kernels import Kernels, ThisPython, stop_preparing
@@ -40,6 +39,7 @@ from opkit.dash.messages import KINDS
 from opkit.dash.pages import Site
 from opkit.dash.quiet import Quiet
 from opkit.dash.routes import routes
+from opkit.dash.shared import SETTING, Shared
 from opkit.dash.static import load_assets
 from opkit.live.ports import Page
 from opkit.live.session import Changes
@@ -95,10 +95,10 @@ class Console(Application):
 
     def find_handler(self, request: HTTPServerRequest, **named: Any) -> Any:
         """Return what answers a request."""
-        desk: Desk = self.settings[SETTING]
+        shared: Shared = self.settings[SETTING]
         listening: str = self.settings["opkit_listening"]
         host = request.headers.get("Host", "")
-        if not is_called_rightly(host, listening=listening, public_origin=desk.public_origin):
+        if not is_called_rightly(host, listening=listening, public_origin=shared.public_origin):
             return self.get_handler_delegate(request, Misdirected)
         return super().find_handler(request, **named)
 
@@ -128,7 +128,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         self._server: Front | None = None
         self._quiet = Quiet(keys.tokens.values())
         site = Site(base=settings.base, network=settings.network, version=self.assets.version)
-        self.desk = Desk(
+        self.shared = Shared(
             site=site,
             keys=keys,
             limits=settings.limits,
@@ -158,7 +158,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         self.prepare()
         listening = _listen(self.own.host, self.own.port)
         self.port = listening.getsockname()[1]
-        self.desk.invitation = self.address(Role.VIEWER)
+        self.shared.invitation = self.address(Role.VIEWER)
         self.connection_dir = _sockets_folder()
         settings = self.init_settings()
         self.app = Console(**settings, default_handler_class=Nowhere)
@@ -191,7 +191,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
             "opkit_listening": self.own.host,
             "opkit_cookie": f"opkit-{self.port}",
             "opkit_assets": self.assets,
-            SETTING: self.desk,
+            SETTING: self.shared,
         }
 
     def init_handlers(self) -> list[Any]:
@@ -208,7 +208,7 @@ class ConsoleServer(Voila):  # type: ignore[misc]  # Voila comes without types.
         if self._server is None:
             return
         self._server.stop()
-        for viewer in tuple(self.desk.viewers):
+        for viewer in tuple(self.shared.viewers):
             viewer.close(1001, "the server ends")
         await self._server.close_all_connections()
         with suppress(TimeoutError):

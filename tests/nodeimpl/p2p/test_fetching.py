@@ -8,7 +8,7 @@ import os
 import pytest
 
 from nodeimpl.kernel.blobs import BlobStore
-from nodeimpl.p2p.desk import Streamed
+from nodeimpl.p2p.handlers import Streamed
 from nodeimpl.p2p.limits import PeersLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import BlobUnknown, HashMalformed, StorageFull

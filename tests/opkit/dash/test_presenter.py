@@ -238,7 +238,7 @@ def test_kernels_are_kept_ready_and_used(serving, wait_until):
         async with served.browser(Role.PRESENTER) as presenter:
             page = (await presenter.get("network")).text
             assert kernel_in(page) in ready
-            assert served.server.desk.taken == {kernel_in(page)}
+            assert served.server.shared.taken == {kernel_in(page)}
             assert '<div data-card="number"><b>0</b></div>' in page
 
     serving(talk, limits={"ready_per_page": 1})
@@ -296,10 +296,10 @@ def test_one_kernel_has_only_so_many_connections_and_they_come_free(serving, wai
                     await served.socket(path + "3", client=presenter)
                 assert refused.value.response.status_code == 503
                 await first.close()
-                await wait_until(lambda: len(served.server.desk.channels) < 2)
+                await wait_until(lambda: len(served.server.shared.channels) < 2)
                 async with served.socket(path + "4", client=presenter):
                     await presenter.post("logout")
-                    await wait_until(lambda: not served.server.desk.channels)
+                    await wait_until(lambda: not served.server.shared.channels)
 
     serving(talk, limits={"channels_per_kernel_max": 2})
 

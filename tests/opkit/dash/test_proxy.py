@@ -87,7 +87,7 @@ def test_everything_works_under_a_path_behind_a_proxy(serving, host, public):
         async with proxy.open():
             outside = f"http://127.0.0.1:{proxy.port}"
             if public:
-                served.server.desk.public_origin = outside
+                served.server.shared.public_origin = outside
             async with httpx.AsyncClient(base_url=outside + BASE, timeout=30) as browser:
                 await visit(browser, outside)
 

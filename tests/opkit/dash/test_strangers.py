@@ -134,8 +134,8 @@ def test_what_another_sites_page_embeds_is_refused_and_what_it_links_to_is_not(s
                 headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": where}
                 for path in ("network", "watch/network", ""):
                     assert (await presenter.get(path, headers=headers)).status_code == 403
-            assert not served.server.desk.taken
-            assert not served.server.desk.opening
+            assert not served.server.shared.taken
+            assert not served.server.shared.opening
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document"}
             assert (await presenter.get("watch/network", headers=headers)).status_code == 200
 

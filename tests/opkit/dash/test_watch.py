@@ -132,7 +132,7 @@ def test_viewers_are_counted_and_make_room_when_they_leave(serving, wait_until):
                 async with served.viewer():
                     pass
             assert refused.value.response.status_code == 503
-        await wait_until(lambda: not served.server.desk.viewers)
+        await wait_until(lambda: not served.server.shared.viewers)
         async with served.viewer() as socket:
             await socket.send('{"do": "hello"}')
             await said(socket, "rev")
@@ -145,7 +145,7 @@ def test_a_page_that_does_not_exist_is_no_page_to_connect_to(serving):
         async with served.browser(Role.VIEWER) as viewer:
             socket = await served.socket("watch/nothing/ws", client=viewer)
             assert await closing(socket) == (4404, "no such page")
-            assert not served.server.desk.viewers
+            assert not served.server.shared.viewers
 
     serving(talk)
 
@@ -156,10 +156,10 @@ def test_a_viewer_that_does_not_read_is_cut_off(serving, wait_until):
             socket = await served.socket("watch/network/ws", client=viewer, max_queue=1)
             await socket.send('{"do": "hello"}')
             socket.transport.pause_reading()
-            await wait_until(lambda: bool(served.server.desk.viewers))
+            await wait_until(lambda: bool(served.server.shared.viewers))
 
             async def go_on():
-                while served.server.desk.viewers:
+                while served.server.shared.viewers:
                     served.live.raise_()
                     await socket.send('{"do": "here", "n": 1}')
                     await asyncio.sleep(0.02)
@@ -177,7 +177,7 @@ def test_a_session_that_fails_says_so_and_ends(serving, monkeypatch):
             raise RuntimeError("no frame")
 
         async with served.browser(Role.VIEWER) as viewer:
-            monkeypatch.setattr(type(served.server.desk.make_page("network")), "frame", broken)
+            monkeypatch.setattr(type(served.server.shared.make_page("network")), "frame", broken)
             socket = await served.socket("watch/network/ws", client=viewer)
             await socket.send('{"do": "hello"}')
             assert await closing(socket) == (1011, "the session failed")

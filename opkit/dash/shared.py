@@ -15,11 +15,11 @@ from opkit.dash.pages import Site
 from opkit.live.ports import Page
 from opkit.live.session import Cards, Changes
 
-SETTING = "opkit_desk"
+SETTING = "opkit_shared"
 
 
 @dataclass(eq=False, kw_only=True)
-class Desk:
+class Shared:
     """One server's shared state.
 
     Attributes:
@@ -63,11 +63,11 @@ class Desk:
         return str(patch["frame"]), {str(card): str(html) for card, html in patch["cards"]}
 
 
-def desk_of(handler: RequestHandler) -> Desk:
-    """Return the desk of the server that a handler belongs to."""
-    desk = handler.settings[SETTING]
-    assert isinstance(desk, Desk)
-    return desk
+def shared_of(handler: RequestHandler) -> Shared:
+    """Return what is shared at the server that a handler belongs to."""
+    shared = handler.settings[SETTING]
+    assert isinstance(shared, Shared)
+    return shared
 
 
 def role_of(handler: RequestHandler) -> Role | None:

@@ -24,7 +24,7 @@ Handler = Callable[[Did, Any], Awaitable[Wire | Streamed[Any]]]
 """Answers one question of the peer with this DID, or raises a refusal."""
 
 
-class Desk:
+class Handlers:
     """The handlers by method name. Filled before the first connection."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from nodeimpl.kernel.blobs import BlobStore
-from nodeimpl.p2p.desk import Desk, Streamed
+from nodeimpl.p2p.handlers import Handlers, Streamed
 from opkit.proof.cid import is_cid
 from opkit.wire.base import Did
 from opkit.wire.compute import BlobUnknown, HashMalformed
@@ -17,8 +17,8 @@ PIECE_BYTES = 2**20
 """How much of a blob is read and sent at once: one thread hop per piece."""
 
 
-def serve_blobs(desk: Desk, blobs: BlobStore) -> None:
-    """Let `desk` answer for what `blobs` keeps."""
+def serve_blobs(handlers: Handlers, blobs: BlobStore) -> None:
+    """Let `handlers` answer for what `blobs` keeps."""
 
     async def have(_peer: Did, ask: HaveBlob) -> BlobOffer:
         """Say whether it is here. Refuses: HashMalformed."""
@@ -31,8 +31,8 @@ def serve_blobs(desk: Desk, blobs: BlobStore) -> None:
             raise BlobUnknown(cid=ask.cid)
         return Streamed(BlobHeader(size_bytes=size), pieces_of(blobs.path(ask.cid)))
 
-    desk.serve(HAVE_BLOB, have)
-    desk.serve(FETCH_BLOB, fetch)
+    handlers.serve(HAVE_BLOB, have)
+    handlers.serve(FETCH_BLOB, fetch)
 
 
 def _size(blobs: BlobStore, cid: str) -> int | None:
