@@ -130,7 +130,13 @@ class Executor:
             await self._ended.wait()
 
     def take(
-        self, tx: Tx, signed: Signed, *, origin: Did, inline: bytes | None = None
+        self,
+        tx: Tx,
+        signed: Signed,
+        *,
+        origin: Did,
+        inline: bytes | None = None,
+        crowded: bool = False,
     ) -> table.JobRow:
         """Take a task for good, or say no; taking it twice is taking it once.
 
@@ -139,6 +145,7 @@ class Executor:
             origin: the node that offers it. A second one to offer the same hears of its end too,
                 so that nobody who saw a manifest can take a task away by offering it first.
             inline: its input, if it came along; ignored if it is another.
+            crowded: what `is_crowded` said before the transaction, if nobody was refused by it yet.
 
         Raises:
             Refusal: as `judge_offer` says.
@@ -160,7 +167,7 @@ class Executor:
             jobs_of_submitter=table.count_jobs(tx, manifest.member_id) if manifest else 0,
             jobs=jobs,
             wait_ms=self.pace.wait_ms(jobs),
-            crowded=self.is_crowded(jobs),
+            crowded=crowded,
             ready=self._crew.runs,
         )
         manifest = judge_offer(offer, limits, self._parts.policy)
@@ -189,19 +196,21 @@ class Executor:
         tx.after_commit(lambda: self._begin(row, manifest))
         return row
 
-    def is_crowded(self, jobs: int) -> bool:
-        """Return whether one more than so many jobs would wait for too long; ask before each.
+    def is_crowded(self) -> bool:
+        """Return whether one more job would wait for too long; ask before each.
 
-        Args:
-            jobs: how many are under way, or will be before that one.
+        What is on its way to the store counts as work ahead, for each of that takes about as long.
+        It is judged before the transaction, once: who has waited for that is not sent away at its
+        end for those who came meanwhile.
         """
         limits = self._parts.limits
-        if jobs >= limits.queue_max:
+        ahead = self.jobs + self._parts.store.figures().waiting
+        if ahead >= limits.queue_max:
             return True
         crowded = self.pace.is_crowded(
-            jobs, wait_ms_max=limits.wait_ms_max, burst_ms_max=limits.burst_ms_max
+            ahead, wait_ms_max=limits.wait_ms_max, burst_ms_max=limits.burst_ms_max
         )
-        return crowded and jobs >= limits.queue_short
+        return crowded and ahead >= limits.queue_short
 
     def catch_up(self, tx: Tx, row: table.JobRow) -> None:
         """Tell the submitter's side of this node of a job that had ended before it was theirs."""

@@ -127,7 +127,8 @@ class Offers:
         """Offer a task to one executor; return why it did not take it, None if it did."""
         try:
             if executor == self._parts.me:
-                await self._parts.store.write(lambda tx: self._take_here(tx, row))
+                crowded = self._executor.is_crowded()
+                await self._parts.store.write(lambda tx: self._take_here(tx, row, crowded=crowded))
             else:
                 await self._offer_to_peer(executor, row, manifest)
         except Refusal as no:
@@ -150,7 +151,7 @@ class Offers:
         offer = OfferTask(manifest=row.manifest, records=records, input_inline=inline)
         await self._parts.network.ask(executor, OFFER_TASK, offer)
 
-    def _take_here(self, tx: Tx, row: table.Task) -> None:
+    def _take_here(self, tx: Tx, row: table.Task, *, crowded: bool) -> None:
         """Take a task of this node's own member and record its placement, in one transaction."""
         signed = read_manifest(
             tx,
@@ -159,7 +160,7 @@ class Offers:
             members=self._parts.members,
             genesis=self._parts.genesis,
         )
-        job = self._executor.take(tx, signed, origin=self._parts.me)
+        job = self._executor.take(tx, signed, origin=self._parts.me, crowded=crowded)
         standing = table.task(tx, row.task_id)
         if standing is None or standing.executor is not None:
             return

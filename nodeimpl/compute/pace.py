@@ -1,21 +1,30 @@
 """How fast jobs end here, and so how long one more would wait: what early refusals are judged by.
 
 A queue that comes and goes is what queues are for; one that stands only makes everybody wait. So a
-burst is taken whole, and only once the wait has stayed too long for a while are new jobs refused,
-until the queue has drained to half. Source: RFC 8289 (controlled delay), from which the idea is.
+burst is taken whole, and only once the wait has stayed too long for a while are new jobs refused.
+Who was crowded a moment ago takes no burst again: without that a steady crowd comes in waves, each
+of them a burst. Source: RFC 8289 (controlled delay), from which both ideas are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
 SAMPLE_S = 0.25
-"""How long ends are counted for one estimate."""
+"""How long ends are counted before the estimate takes them in."""
+
+FADE_S = 1.0
+"""How soon what was seen fades: after so long it counts a third. Ends come in groups, as they are
+committed, and a group is no change of speed."""
 
 LOOK_S = 0.1
 """How often it is looked at whether the event loop comes late."""
+
+AGAIN = 16
+"""For so many bursts after a crowd no burst is taken. Source: RFC 8289, as above."""
 
 PASSES = 4
 """How often a job comes back to the event loop: begun, answered by its worker, recorded, told."""
@@ -24,12 +33,11 @@ PASSES = 4
 class Pace:
     """The time between two ends while all workers are busy, and since when the wait is too long.
 
-    Beginnings and ends are told by the event loop. Questions are asked there and by the store's
-    writer: both may note since when the wait is too long, and either's note is as good.
+    All of it is for the event loop, but for `wait_ms`, which the store's writer asks too.
     """
 
     def __init__(self, *, slots: int, now_s: Callable[[], float] = time.monotonic) -> None:
-        """Know nothing yet: the first estimate takes as many ends as there are in `SAMPLE_S`.
+        """Know nothing yet; the first estimate is made of the ends in `SAMPLE_S`.
 
         Args:
             slots: how many jobs run at once.
@@ -37,11 +45,13 @@ class Pace:
         self._slots = slots
         self._now_s = now_s
         self._gap_s = 0.0
+        self._seen_s = 0.0
+        self._seen_ends = 0.0
         self._sample: tuple[float, int] | None = None
         self._last_s = 0.0
         self._late_s = 0.0
         self._long_since_s: float | None = None
-        self._crowded = False
+        self._crowded_s = -math.inf
 
     def began(self, jobs: int) -> None:
         """Note that a job began to wait; `jobs` are under way now, with it."""
@@ -57,8 +67,10 @@ class Pace:
         self._last_s = self._now_s()
         took = self._last_s - since
         if took >= SAMPLE_S:
-            # The more ends there were, the less counts what was known before.
-            self._gap_s = (self._gap_s + took) / (1 + ends) if self._gap_s else took / ends
+            fade = math.exp(-took / FADE_S)
+            self._seen_s = self._seen_s * fade + took
+            self._seen_ends = self._seen_ends * fade + ends
+            self._gap_s = self._seen_s / self._seen_ends
             since, ends = self._last_s, 0
         self._sample = (since, ends) if jobs > self._slots else None
 
@@ -94,15 +106,15 @@ class Pace:
             wait_ms_max: the longest wait of a queue that stands.
             burst_ms_max: how long it may be longer.
         """
-        wait_ms, now = self.wait_ms(jobs), self._now_s()
-        if wait_ms <= wait_ms_max:
+        now = self._now_s()
+        if self.wait_ms(jobs) <= wait_ms_max:
             self._long_since_s = None
-            self._crowded = self._crowded and wait_ms * 2 > wait_ms_max
             return False
-        # Read once: the other thread may end the queue's long wait in between.
-        since_s = self._long_since_s
-        if since_s is None:
-            since_s = self._long_since_s = now
-        if (now - since_s) * 1000 >= burst_ms_max:
-            self._crowded = True
-        return self._crowded
+        if self._long_since_s is None:
+            self._long_since_s = now
+        burst_s = burst_ms_max / 1000
+        stands = now - self._long_since_s >= burst_s
+        if stands or now - self._crowded_s < AGAIN * burst_s:
+            self._crowded_s = now
+            return True
+        return False

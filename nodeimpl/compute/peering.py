@@ -75,6 +75,7 @@ class Peering:
         """
         if self._parts.genesis.node(peer) is None:
             raise ManifestRejected(why="it was offered by no node of the network")
+        crowded = self._executor.is_crowded()
 
         def work(tx: Tx) -> RecordId:
             signed = read_manifest(
@@ -84,7 +85,9 @@ class Peering:
                 members=self._parts.members,
                 genesis=self._parts.genesis,
             )
-            row = self._executor.take(tx, signed, origin=peer, inline=ask.input_inline)
+            row = self._executor.take(
+                tx, signed, origin=peer, inline=ask.input_inline, crowded=crowded
+            )
             return row.manifest_hash
 
         return TaskTaken(manifest_hash=await self._parts.store.write(work))

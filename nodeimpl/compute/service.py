@@ -228,14 +228,11 @@ class Compute:
     async def admit(self, ask: wire.SubmitTask, caller: Caller | None) -> None:
         """Say no to a task that would have to wait for too long, before anything is done for it.
 
-        What is on its way to the store counts as work ahead, for each of that takes about as long.
-
         Raises:
             QueueFull: nobody but this node may run it, and its queue stands.
         """
-        ahead = self.executor.jobs + self.parts.store.figures().waiting
-        if self.executor.is_crowded(ahead) and self._only_here(claimed_executor(ask.manifest)):
-            raise wire.QueueFull(limit=ahead)
+        if self.executor.is_crowded() and self._only_here(claimed_executor(ask.manifest)):
+            raise wire.QueueFull(limit=self.executor.jobs)
 
     def submit(self, tx: Tx, ask: wire.SubmitTask, caller: Caller | None, _: None) -> wire.TaskView:
         """Take a task on, and run it here at once if here is where it belongs.

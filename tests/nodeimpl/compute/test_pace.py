@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from nodeimpl.compute.pace import PASSES, SAMPLE_S, Pace
+from nodeimpl.compute.pace import AGAIN, PASSES, SAMPLE_S, Pace
 
 LIMITS = {"wait_ms_max": 1_500, "burst_ms_max": 1_000}
 
@@ -111,7 +111,7 @@ def test_a_burst_is_taken_whole_and_a_queue_that_stands_is_not() -> None:
     assert pace.is_crowded(500, **LIMITS)
 
 
-def test_a_crowd_is_one_until_it_has_drained_to_half() -> None:
+def test_who_was_crowded_takes_what_does_not_wait_long_and_no_burst_for_a_while() -> None:
     pace, clock = paced(0.01)
     assert not pace.is_crowded(500, **LIMITS)
     busy(pace, clock, jobs=500, gap_s=0.01, ends=200)
@@ -119,4 +119,20 @@ def test_a_crowd_is_one_until_it_has_drained_to_half() -> None:
     assert not pace.is_crowded(140, **LIMITS), "there is room for one more"
     assert pace.is_crowded(170, **LIMITS), "but for no new burst"
     assert not pace.is_crowded(60, **LIMITS)
-    assert not pace.is_crowded(500, **LIMITS), "the next burst is taken whole"
+    assert pace.is_crowded(170, **LIMITS), "not even after the queue was short for a moment"
+    busy(pace, clock, jobs=60, gap_s=0.01, ends=1 + AGAIN * LIMITS["burst_ms_max"] // 10)
+    assert not pace.is_crowded(60, **LIMITS)
+    assert not pace.is_crowded(170, **LIMITS), "the next burst is taken whole"
+
+
+def test_ends_that_come_in_groups_are_no_change_of_speed() -> None:
+    pace, clock = paced(0.01)
+    waits = []
+    for _ in range(8):
+        clock.now += 0.3
+        for _ in range(30):
+            pace.ended(100)
+        waits.append(pace.wait_ms(102))
+        busy(pace, clock, jobs=100, gap_s=0.03, ends=10)
+        waits.append(pace.wait_ms(102))
+    assert min(waits) * 2 > max(waits)
