@@ -58,6 +58,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+STALLED = "the database does not confirm a commit"
+"""What callers are told while one takes too long."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoreLimits:
@@ -67,12 +70,16 @@ class StoreLimits:
         waiting_max: the most changes on their way; one more is `StoreBusy`.
         group_max: the most changes in one commit.
         group_ms_max: how long a group takes on more work before it commits.
+        stalled_ms: how long a commit may take before changes are refused and not queued behind it.
+        closing_ms: how long a commit may take while the store closes: longer than any is looked up.
         readers: sessions for reading, where reading needs threads.
     """
 
     waiting_max: int = 2_000
     group_max: int = 500
     group_ms_max: int = 20
+    stalled_ms: int = 5_000
+    closing_ms: int = 40_000
     readers: int = 4
 
 
@@ -104,6 +111,8 @@ class Store:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None
+        self._look_at: asyncio.TimerHandle | None = None
         self._failure: StoreFailed | None = None
         self._failed = asyncio.Event()
         self._grown = asyncio.Event()
@@ -166,7 +175,8 @@ class Store:
         has begun.
 
         Raises:
-            StoreBusy: nothing happened (full queue, full disk, lost connection, broken store).
+            StoreBusy: nothing happened (full queue, full disk, lost connection, broken store, a
+                commit before it that does not come to its end).
             StoreFailed: the store broke in COMMIT; what it did is unknown until opened again.
             StoreClosed: the store was closed.
         """
@@ -176,6 +186,11 @@ class Store:
         if self._waiting >= self._limits.waiting_max:
             self._busy += 1
             raise StoreBusy(why=f"{self._waiting} changes are waiting")
+        if self.stalled_ms:
+            self._busy += 1
+            raise StoreBusy(why=STALLED)
+        if self._look_at is None:
+            self._look_later()
         waiting: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
         self._writer.put(Job(work, waiting))
@@ -253,16 +268,53 @@ class Store:
             sequence=self._head.sequence,
         )
 
+    @property
+    def stalled_ms(self) -> int:
+        """How long a commit has taken that takes too long; 0 if none does.
+
+        A disk that hangs, or a server that waits for a standby which is not there (ADR 0022).
+        """
+        taken_ms = self._writer.committing_ms
+        return taken_ms if taken_ms >= self._limits.stalled_ms else 0
+
     async def close(self) -> None:
-        """Finish what is queued, then let go of the database. Closing again does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        await asyncio.to_thread(self._writer.stop)
-        # What the writer delivered last is on the loop already, before this task's next turn.
+        """Finish what is queued, then let go of the database. Closing again waits for the same end.
+
+        Whoever is cancelled here leaves it going on: a database that is still written to is let go
+        of by nobody else, and never would be.
+        """
+        if self._closing is None:
+            self._closed = True
+            self._reads.close()
+            self._closing = self._loop.run_in_executor(None, self._let_go)
+            self._closing.add_done_callback(self._end)
+        await asyncio.shield(self._closing)
+
+    def _let_go(self) -> None:
+        """In a thread: a commit that never ends keeps its database, for it may yet be done."""
+        if self._writer.stop(stalled_ms_max=self._limits.closing_ms):
+            self._engine.disown()
+
+    def _end(self, _: asyncio.Future[None]) -> None:
+        """Wake who waits; what the writer delivered last was on the loop before this."""
+        if self._look_at is not None:
+            self._look_at.cancel()
         self._grown.set()
-        self._reads.close()
-        self._engine.disown()
+
+    def _look_later(self) -> None:
+        self._look_at = self._loop.call_later(self._limits.stalled_ms / 1000, self._look)
+
+    def _look(self) -> None:
+        """Refuse what waits behind a commit that takes too long: none of it has begun."""
+        if self.stalled_ms:
+            left = self._writer.take_back()
+            self._waiting -= len(left)
+            for job in left:
+                job.error = StoreBusy(why=STALLED)
+                self._answer(job)
+        self._look_at = None
+        if self._waiting:
+            self._look_later()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -43,6 +43,10 @@ class Vitals:
         said = []
         if self._store.has_failed:
             said.append("the store has failed: the node stops")
+        if stalled_s := self._store.stalled_ms // 1000:
+            said.append(
+                f"the database has not confirmed a commit for {stalled_s} s: changes are refused"
+            )
         if self._ending.begun:
             waits = ", ".join(self._ending.waits_for)
             said.append(f"stopping: waits for {waits}" if waits else "stopping")

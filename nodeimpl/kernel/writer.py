@@ -45,6 +45,9 @@ class Ended:
     failure: StoreFailed | None = None
 
 
+_LOOK_S = 1.0
+"""How often a thread that is told to stop is looked at for a commit that does not end."""
+
 _THE_END = frozenset({Trouble.ENDED, Trouble.FAILED})
 """After these the store takes no more changes."""
 
@@ -91,6 +94,7 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ending = False
+        self._commit_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -101,10 +105,36 @@ class Writer:
         """Queue a job; the store bounds how many there are."""
         self._queue.put(job)
 
-    def stop(self) -> None:
-        """Finish what is queued, close the session, and return once the thread has ended."""
+    def take_back(self) -> list[Job]:
+        """Return what is queued and has not begun; the writer will not see it."""
+        jobs: list[Job] = []
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return jobs
+            if job is None:
+                # The word to stop is the last of all.
+                self._queue.put(None)
+                return jobs
+            jobs.append(job)
+
+    @property
+    def committing_ms(self) -> int:
+        """How long a commit is under way; 0 if none is. From any thread."""
+        began_s = self._commit_began_s
+        return 0 if began_s is None else round((time.monotonic() - began_s) * 1000)
+
+    def stop(self, *, stalled_ms_max: int) -> bool:
+        """Finish what is queued, close the session, and return whether the thread has ended.
+
+        Args:
+            stalled_ms_max: how long one commit is waited for: it may never end.
+        """
         self._queue.put(None)
-        self._thread.join()
+        while self._thread.is_alive() and self.committing_ms < stalled_ms_max:
+            self._thread.join(_LOOK_S)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._ending:
@@ -194,6 +224,7 @@ class Writer:
             raise _GroupLost(str(error)) from error
 
     def _commit(self) -> None:
+        self._commit_began_s = time.monotonic()
         try:
             self._session.commit()
         except Exception as error:
@@ -201,6 +232,8 @@ class Writer:
             if trouble is Trouble.BUSY:
                 raise _GroupLost(str(error)) from error
             raise _Broken(str(error), in_doubt=trouble is not Trouble.ENDED) from error
+        finally:
+            self._commit_began_s = None
 
     def _lost(self, jobs: list[Job], *, why: str) -> Ended:
         try:

@@ -1,12 +1,17 @@
-"""A table that belongs to no domain, for tests of the store."""
+"""A table that belongs to no domain, groups of changes and sessions that fail on the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
-from nodeimpl.kernel.store import Statement, Tx
+from nodeimpl.kernel.engine import Cursor
+from nodeimpl.kernel.store import Statement, Store, StoreLimits, Tx
+from opkit.wire.network import NodeStarted
 
 _POSTGRES = pytest.mark.postgres
 
@@ -42,6 +47,91 @@ class Notes:
 def notes() -> Notes:
     """A table of the tests' own; `store.write(notes.create)` makes it."""
     return Notes()
+
+
+class Group:
+    """Callers who write a note and its event in one commit."""
+
+    CALLERS = 3
+    STEPS = 1 + CALLERS * 4 + 1
+    """Begin; savepoint, note, entry, release for each caller; commit."""
+
+    LIMITS = StoreLimits(group_ms_max=20_000)
+    """A group stays open until all have joined, however busy the machine is."""
+
+    async def write(self, store: Store, work: Callable[[Tx, int], Any], *, first: int) -> list[Any]:
+        """Let them write in one group: the first holds the writer until all are queued."""
+        gate = threading.Event()
+
+        def gated(tx: Tx, number: int) -> Any:
+            gate.wait(20)
+            return work(tx, number)
+
+        numbers = range(first, first + self.CALLERS)
+        writes = [asyncio.ensure_future(store.write(lambda tx, n=n: gated(tx, n))) for n in numbers]
+        await asyncio.sleep(0)
+        gate.set()
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    async def add(self, store: Store, notes: Notes, *, first: int = 0) -> list[Any]:
+        """Let each add a note; return their numbers, or what they were told."""
+
+        def work(tx: Tx, number: int) -> int:
+            tx.announce(NodeStarted(version="1", generation=1))
+            return notes.add(tx, number)
+
+        return await self.write(store, work, first=first)
+
+
+@pytest.fixture(scope="session")
+def group() -> Group:
+    """Callers who write in one commit, if the store was opened with `group.LIMITS`."""
+    return Group()
+
+
+@pytest.fixture(scope="session")
+def stepping() -> Callable[..., type[Any]]:
+    """Give the kind of a session to which something happens just before its n-th step from now."""
+
+    def make(kind: type[Any], strike: Callable[[Any], None]) -> type[Any]:
+        class Stepping(kind):
+            armed: int | None = None
+            steps = 0
+            last_step = ""
+
+            def _step(self, name: str) -> None:
+                if self.armed is None:
+                    return
+                self.steps += 1
+                self.last_step = name
+                if self.steps == self.armed:
+                    self.armed = None
+                    strike(self)
+
+            def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
+                self._step("execute")
+                found: Cursor = super().execute(text, parameters)
+                return found
+
+            def begin(self) -> None:
+                self._step("begin")
+                super().begin()
+
+            def savepoint(self) -> None:
+                self._step("savepoint")
+                super().savepoint()
+
+            def release(self) -> None:
+                self._step("release")
+                super().release()
+
+            def commit(self) -> None:
+                self._step("commit")
+                super().commit()
+
+        return Stepping
+
+    return make
 
 
 @pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=_POSTGRES)])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.engine import Cursor, Session
+from nodeimpl.kernel.engine import Session
 from nodeimpl.kernel.idempotency import remember
 from nodeimpl.kernel.sqlite import SqliteEngine, SqliteSession
 from nodeimpl.kernel.store import Store, StoreFailed, Tx
@@ -23,7 +22,6 @@ from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import NodeStarted
 
 STARTED = NodeStarted(version="1", generation=1)
-CALLERS = 3
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -36,113 +34,58 @@ def error(code: int) -> sqlite3.OperationalError:
     return made
 
 
-class FailingSession(SqliteSession):
-    """A session whose n-th step from now fails as an engine would, the transaction undone."""
-
-    armed: int | None = None
-    steps = 0
-    failure: sqlite3.OperationalError
-    last_step = ""
-
-    def _step(self, name: str) -> None:
-        if self.armed is None:
-            return
-        self.steps += 1
-        self.last_step = name
-        if self.steps == self.armed:
-            self.armed = None
-            super().rollback()
-            raise self.failure
-
-    def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
-        self._step("execute")
-        return super().execute(text, parameters)
-
-    def begin(self) -> None:
-        self._step("begin")
-        super().begin()
-
-    def savepoint(self) -> None:
-        self._step("savepoint")
-        super().savepoint()
-
-    def release(self) -> None:
-        self._step("release")
-        super().release()
-
-    def commit(self) -> None:
-        self._step("commit")
-        super().commit()
+def strike(session: Any) -> None:
+    """Fail as an engine would, the transaction undone."""
+    SqliteSession.rollback(session)
+    raise session.failure
 
 
 class FailingEngine(SqliteEngine):
-    session: FailingSession
+    """The engine whose writer's session fails at a step."""
+
+    session: Any
+
+    def __init__(self, path: Path, kind: Callable[..., Any]) -> None:
+        super().__init__(path)
+        self._kind = kind
 
     def writer(self) -> Session:
         plain = super().writer()
         assert isinstance(plain, SqliteSession)
-        self.session = FailingSession(plain._connection, begin="BEGIN IMMEDIATE")
+        self.session = self._kind(plain._connection, begin="BEGIN IMMEDIATE")
         return self.session
 
 
-async def one_group(store: Store, notes: Any) -> list[Any]:
-    """Let three callers write in one group: the first holds the writer until all are queued."""
-    gate = threading.Event()
-
-    def work(tx: Tx, number: int) -> int:
-        gate.wait(20)
-        notes.add(tx, number)
-        tx.announce(STARTED)
-        return number
-
-    writes = [
-        asyncio.ensure_future(store.write(lambda tx, n=n: work(tx, n))) for n in range(CALLERS)
-    ]
-    await asyncio.sleep(0)
-    gate.set()
-    return await asyncio.gather(*writes, return_exceptions=True)
-
-
-def steps_of_a_group(tmp_path: Path, notes: Any) -> int:
-    engine = FailingEngine(tmp_path / "count.db")
-
-    async def main() -> None:
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
-        await store.write(notes.create)
-        engine.session.armed = 10_000
-        assert await one_group(store, notes) == list(range(CALLERS))
-        await store.close()
-
-    run(main())
-    return engine.session.steps
+@pytest.fixture
+def failing(stepping: Any, tmp_path: Path) -> Callable[[str], FailingEngine]:
+    """Give the engine of a database by its name."""
+    return lambda name: FailingEngine(tmp_path / f"{name}.db", stepping(SqliteSession, strike))
 
 
 def test_a_failure_at_any_step_leaves_nothing_and_every_caller_of_the_group_hears_busy(
-    tmp_path, notes
+    failing, group, notes
 ) -> None:
-    total = steps_of_a_group(tmp_path, notes)
-    assert total == 1 + CALLERS * 4 + 1, "begin; savepoint, note, entry, release each; commit"
     seen = set()
 
     async def main(at: int) -> None:
-        engine = FailingEngine(tmp_path / f"{at}.db")
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        engine = failing(str(at))
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         await store.write(notes.create)
         await store.write(lambda tx: tx.announce(STARTED))
         head = store.head()
         engine.session.failure = error(sqlite3.SQLITE_FULL)
         engine.session.armed = at
-        ended = await one_group(store, notes)
+        ended = await group.add(store, notes)
         seen.add(engine.session.last_step)
         # Who had not joined yet when the group was lost makes the next one.
         lost = [one for one in ended if isinstance(one, StoreBusy)]
         kept = [one for one in ended if isinstance(one, int)]
-        assert len(lost) + len(kept) == CALLERS
+        assert len(lost) + len(kept) == group.CALLERS
         assert lost
         assert await store.read(notes.ids) == kept
         assert store.head().sequence == head.sequence + len(kept)
         if engine.session.last_step == "commit":
-            assert len(lost) == CALLERS
+            assert len(lost) == group.CALLERS
         assert await store.write(lambda tx: (notes.add(tx, 99), tx.announce(STARTED))[0]) == 99
         entries = await store.read_journal(after=None, entries_max=100)
         assert [entry.sequence for entry in entries] == list(range(1, len(kept) + 3))
@@ -152,7 +95,7 @@ def test_a_failure_at_any_step_leaves_nothing_and_every_caller_of_the_group_hear
         assert store.tree() == whole, "what was lost is no leaf of the journal's tree"
         await store.close()
 
-    for at in range(1, total + 1):
+    for at in range(1, group.STEPS + 1):
         run(main(at))
     assert seen == {"begin", "savepoint", "execute", "release", "commit"}
 
@@ -161,9 +104,8 @@ FULL_SUBTREE = 256
 """How many entries complete a subtree that is kept as a row."""
 
 
-async def remembering_group(store: Store, notes: Any, made: list[int]) -> list[Any]:
-    """Let three callers write in one group, each remembered by its key."""
-    gate = threading.Event()
+async def remembering(group: Any, store: Store, notes: Any, made: list[int]) -> list[Any]:
+    """Let the callers write in one group, each remembered by its key."""
 
     def make(tx: Tx, number: int) -> bytes:
         made.append(notes.add(tx, number))
@@ -171,19 +113,15 @@ async def remembering_group(store: Store, notes: Any, made: list[int]) -> list[A
         return b"%d" % number
 
     def work(tx: Tx, number: int) -> tuple[bytes, bool]:
-        gate.wait(20)
         key = {"principal": "mara", "endpoint": "e", "key": f"k{number}", "ask_hash": "h"}
         return remember(tx, **key, make=lambda: make(tx, number))
 
-    writes = [
-        asyncio.ensure_future(store.write(lambda tx, n=n: work(tx, n))) for n in range(CALLERS)
-    ]
-    await asyncio.sleep(0)
-    gate.set()
-    return await asyncio.gather(*writes, return_exceptions=True)
+    return await group.write(store, work, first=0)
 
 
-def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(tmp_path, notes) -> None:
+def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(
+    tmp_path, failing, group, notes
+) -> None:
     """The group completes a subtree of the journal, which is a row too."""
     first = tmp_path / "first.db"
 
@@ -197,22 +135,22 @@ def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(tmp_path, note
     async def fail(at: int) -> int:
         path = tmp_path / f"{at}.db"
         shutil.copy(first, path)
-        engine = FailingEngine(path)
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        engine = failing(str(at))
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         engine.session.failure = error(sqlite3.SQLITE_FULL)
         engine.session.armed = at
         made: list[int] = []
-        ended = await remembering_group(store, notes, made)
+        ended = await remembering(group, store, notes, made)
         steps = engine.session.steps
         lost = [n for n, one in enumerate(ended) if isinstance(one, StoreBusy)]
         assert lost or steps < at
         engine.session.armed = None
         made.clear()
-        again = await remembering_group(store, notes, made)
+        again = await remembering(group, store, notes, made)
         # Who was refused has the effect now, once; who was answered gets that answer again.
         assert made == lost
-        assert again == [(b"%d" % n, n not in lost) for n in range(CALLERS)]
-        assert await store.read(notes.ids) == list(range(CALLERS))
+        assert again == [(b"%d" % n, n not in lost) for n in range(group.CALLERS)]
+        assert await store.read(notes.ids) == list(range(group.CALLERS))
         entries = await store.read_journal(after=None, entries_max=1_000)
         whole = Frontier()
         for entry in entries:
@@ -228,18 +166,18 @@ def test_a_failure_at_any_step_remembers_no_key_and_grows_no_tree(tmp_path, note
     while steps >= at:
         at += 1
         steps = asyncio.run(asyncio.wait_for(fail(at), 30))
-    assert at > 2 + CALLERS * 5, "begin; savepoint, key, note, entry, release each; tree; commit"
+    assert at > 2 + group.CALLERS * 5, "each has a key too, and the tree a row"
 
 
-def test_a_commit_that_cannot_be_judged_stops_the_store(tmp_path, notes) -> None:
-    engine = FailingEngine(tmp_path / "node.db")
+def test_a_commit_that_cannot_be_judged_stops_the_store(failing, group, notes) -> None:
+    engine = failing("node")
 
     async def main() -> None:
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         await store.write(notes.create)
         engine.session.failure = error(sqlite3.SQLITE_IOERR | (4 << 8))  # IOERR_FSYNC
-        engine.session.armed = steps_until_commit
-        ended = await one_group(store, notes)
+        engine.session.armed = group.STEPS
+        ended = await group.add(store, notes)
         assert all(isinstance(one, StoreFailed) for one in ended)
         assert "injected" in str(await store.failed())
         assert store.has_failed
@@ -249,21 +187,20 @@ def test_a_commit_that_cannot_be_judged_stops_the_store(tmp_path, notes) -> None
         assert store.head().sequence == 0
         await store.close()
 
-    steps_until_commit = steps_of_a_group(tmp_path, notes)
     run(main())
 
 
 def test_a_sick_disk_before_the_commit_stops_the_store_but_nothing_happened(
-    tmp_path, notes
+    failing, group, notes
 ) -> None:
-    engine = FailingEngine(tmp_path / "node.db")
+    engine = failing("node")
 
     async def main() -> None:
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         await store.write(notes.create)
         engine.session.failure = error(sqlite3.SQLITE_CORRUPT)
         engine.session.armed = 3
-        first, *others = await one_group(store, notes)
+        first, *others = await group.add(store, notes)
         assert all(isinstance(one, StoreBusy) for one in (first, *others))
         assert store.has_failed
         await store.close()
@@ -271,11 +208,11 @@ def test_a_sick_disk_before_the_commit_stops_the_store_but_nothing_happened(
     run(main())
 
 
-def test_a_full_disk_refuses_the_group_and_passes_when_space_returns(tmp_path, notes) -> None:
-    engine = FailingEngine(tmp_path / "node.db")
+def test_a_full_disk_refuses_the_group_and_passes_when_space_returns(failing, group, notes) -> None:
+    engine = failing("node")
 
     async def main() -> None:
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         await store.write(notes.create)
         pages = engine.session._connection.execute("PRAGMA page_count").fetchone()[0]
         engine.session._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -296,11 +233,13 @@ def test_a_full_disk_refuses_the_group_and_passes_when_space_returns(tmp_path, n
     run(main())
 
 
-def test_a_swallowed_loss_of_the_transaction_keeps_no_later_statement(tmp_path, notes) -> None:
-    engine = FailingEngine(tmp_path / "node.db")
+def test_a_swallowed_loss_of_the_transaction_keeps_no_later_statement(
+    failing, group, notes
+) -> None:
+    engine = failing("node")
 
     async def main() -> None:
-        store = await Store.open(url="", clock=VirtualClock(), engine=engine)
+        store = await Store.open(url="", clock=VirtualClock(), engine=engine, limits=group.LIMITS)
         await store.write(notes.create)
         engine.session.failure = error(sqlite3.SQLITE_FULL)
 

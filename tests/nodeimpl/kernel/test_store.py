@@ -11,7 +11,7 @@ import pytest
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.kernel.engine import Session
 from nodeimpl.kernel.sqlite import SqliteEngine
-from nodeimpl.kernel.store import Store, StoreClosed, StoreLimits, Tx, engine_for
+from nodeimpl.kernel.store import Store, StoreClosed, StoreLimits, StoreLocked, Tx, engine_for
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import ClockFixed, NodeStarted
 
@@ -283,6 +283,32 @@ def test_closing_finishes_what_was_queued(store_url, notes) -> None:
         for late in (store.write(notes.ids), store.read(notes.ids)):
             with pytest.raises(StoreClosed):
                 await late
+
+    run(main())
+
+
+def test_a_closing_whose_caller_was_cancelled_lets_go_of_the_store_all_the_same(
+    store_url, notes
+) -> None:
+    async def main() -> None:
+        store = await Store.open(url=store_url, clock=VirtualClock())
+        await store.write(notes.create)
+        gate = threading.Event()
+        held = asyncio.ensure_future(store.write(lambda tx: (gate.wait(20), notes.add(tx, 1))[1]))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(store.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(StoreLocked):
+            await Store.open(url=store_url, clock=VirtualClock())
+        gate.set()
+        await store.close()
+        assert await held == 1, "what was queued is finished"
+        again = await Store.open(url=store_url, clock=VirtualClock())
+        assert await again.read(notes.ids) == [1]
+        await again.close()
 
     run(main())
 

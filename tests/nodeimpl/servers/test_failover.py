@@ -268,6 +268,36 @@ def test_a_wait_for_the_standby_that_is_cut_short_is_no_acknowledgement(
     run(main())
 
 
+def test_while_the_standby_is_away_changes_are_refused_and_reads_go_on(
+    servers: Any, book: Any
+) -> None:
+    """Only the change whose COMMIT waits is not answered: nobody knows yet what becomes of it."""
+    one, other = servers.pair(synchronous=True)
+
+    async def main() -> None:
+        kept = await book.open(one.url("node", also=(other,)))
+        assert await kept.try_add(1)
+        await blocking(other.stop)
+        waiting = asyncio.ensure_future(kept.try_add(2))
+        await blocking(servers.until, lambda: one.run(WAITING) == [(1,)])
+        behind = [asyncio.ensure_future(kept.try_add(number)) for number in (3, 4)]
+        assert await asyncio.gather(*behind) == [False, False]
+        assert kept.busy == [3, 4]
+        assert kept.store.stalled_ms
+        assert not await kept.try_add(5), "at once, from now on"
+        assert await kept.ids() == [1]
+        assert not waiting.done()
+        assert not kept.store.has_failed
+        await blocking(other.start)
+        assert await waiting
+        assert not kept.store.stalled_ms
+        await once_there(lambda: kept.add(6))
+        await kept.check()
+        await kept.store.close()
+
+    run(main())
+
+
 def cut_short(servers: Any, one: Cluster, how: str) -> None:
     """End the wait of the session that waits for the standby, and return once it waits no more."""
     look = "SELECT pid, query_start FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
