@@ -54,7 +54,7 @@ NEVER_SAID = [
 """What names a place or a page outside the project (spelled so that this file may say it)."""
 
 NOTEBOOK_MAY_IMPORT = {"asyncio", "datetime", "devnet", "flows", "json", "opkit", "os", "pathlib"}
-NOTEBOOK_MAY_IMPORT |= {"pandas", "plotly"}
+NOTEBOOK_MAY_IMPORT |= {"pandas"}
 
 
 @cache
@@ -240,24 +240,6 @@ def test_the_architecture_walks_through_modules_on_both_sides(walk: str) -> None
     named = re.findall(r"`((?:\w+/)+\w+\.py)`", section)
     assert len(named) >= 10
     assert {name.split("/")[0] for name in named} == {"nodeimpl", "opkit"}
-
-
-def requirements() -> set[str]:
-    project = tomllib.loads(text_of("pyproject.toml"))
-    lists = [
-        project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"].values(),
-        *project["dependency-groups"].values(),
-    ]
-    lines = [line for entries in lists for line in entries if isinstance(line, str)]
-    names = {re.split(r"[\[<>=~! ;]", line)[0].lower() for line in lines}
-    return names - {project["project"]["name"]}  # An extra may ask for others of the same project.
-
-
-def test_every_dependency_says_why() -> None:
-    documented = set(re.findall(r"^\| `([^`]+)`", text_of("docs/dependencies.md"), re.MULTILINE))
-    assert_none(f"{name}: no line" for name in requirements() - documented)
-    assert_none(f"{name}: not a dependency" for name in documented - requirements())
 
 
 def test_the_version_stands_in_one_voice() -> None:
