@@ -6,6 +6,7 @@ of its commands is run, and what that needs is imported inside the command.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,6 +43,13 @@ GROUPS = {
 }
 """Every command group by name, with its one-line help; `opkit.cli.<name>.app` is the group."""
 
+HELP_NAMES = ["-h", "--help"]
+"""What asks for help, everywhere."""
+
+_HEADING = "Examples:"
+_EXAMPLE = re.compile(r"(Examples?:)?\s*(opkit .*)?.*")
+"""Matches every line: the heading of examples, and an example, if they are in it."""
+
 _EPILOG = """\
 Examples:
 
@@ -66,6 +74,13 @@ class _LazyGroup(core.TyperGroup):
         for name, help_text in GROUPS.items():
             self.commands[name] = core.TyperCommand(name=name, help=help_text)
 
+    def get_params(self, ctx: Context) -> Any:
+        """Return the options of `opkit` itself, named as those of its commands are."""
+        options = super().get_params(ctx)
+        for option in options:
+            _say_plainly(option)
+        return options
+
     def resolve_command(
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, Command | None, list[str]]:
@@ -81,22 +96,48 @@ class _LazyGroup(core.TyperGroup):
 def _let_flow(command: Any) -> None:
     """Let the help of a command, and of those below it, be broken where the terminal ends."""
     command.help = flowing(command.help or "") or None
+    context = typer.Context(command, help_option_names=HELP_NAMES)
+    for option in (*command.params, command.get_help_option(context)):
+        _say_plainly(option)
     for below in getattr(command, "commands", {}).values():
         _let_flow(below)
+
+
+def _say_plainly(option: Any) -> None:
+    """Name what an option takes in a word that is not Python's; a switch takes nothing."""
+    if isinstance(option, core.TyperOption) and option.metavar is None:
+        kind = option.type_descriptor
+        if option.is_flag:
+            option.metavar = ""
+        elif kind.is_path:
+            option.metavar = "PATH"
+        else:
+            option.metavar = "N" if kind.annotation in (int, float) else "TEXT"
 
 
 def flowing(text: str) -> str:
     """Return a help text with one line for each paragraph: sources are wider than terminals.
 
-    Examples and what is indented stay lines of their own.
+    Examples stay lines of their own, below one heading, with nothing between them.
     """
     lines: list[str] = []
+    below_heading = False
     for line in text.split("\n"):
+        found = _EXAMPLE.fullmatch(line)
+        assert found is not None, "it matches every line"
+        heading, example = found.groups()
         before = lines[-1] if lines else ""
-        alone = any(each.startswith((" ", "Example")) for each in (before, line))
-        if before and line and not alone:
+        if heading and _HEADING not in lines:
+            # Typer takes the margin of a text from below its first line: let that not be this one.
+            lines += ["", "", _HEADING] if len(lines) == 2 else [_HEADING]
+        below_heading = bool(heading) or (below_heading and (bool(example) or not line))
+        if example and (below_heading or line.startswith(" ")):
+            if not before and len(lines) > 1 and lines[-2].startswith(("  ", _HEADING)):
+                lines.pop()
+            lines.append(f"  {example}")
+        elif not heading and before and line and not before.startswith(("  ", _HEADING)):
             lines[-1] = f"{before} {line}"
-        else:
+        elif not heading:
             lines.append(line)
     return "\n".join(lines)
 
@@ -109,7 +150,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_NAMES},
 )
 
 

@@ -26,7 +26,7 @@ app = out.group(
 
       opkit compute submit bafkrei… --input "hello" --receipt receipt.json
 
-      opkit compute submit bafkrei… --input-file hours.txt --executor harbor-homes-cooperative
+      opkit compute submit bafkrei… --input-file hours.txt --executor harbor
 
       opkit compute status TASK_ID
 

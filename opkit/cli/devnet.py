@@ -20,21 +20,21 @@ app = out.group(
 
     Examples:
 
-      opkit devnet up                          three nodes, called "default"
+      opkit devnet up                           three nodes, called "default"
 
-      opkit devnet up big --profile federation all five
+      opkit devnet up big --profile federation  all five, called "big"
 
-      opkit devnet status                      who runs, who is connected to whom
+      opkit devnet status                       who runs, who is connected to whom
 
-      opkit devnet logs brightworks-cooperative --follow
+      opkit devnet logs bright --follow         what a node says; ends with Ctrl-C
 
-      opkit devnet kill harbor                 do it harm: kill, cut, hostile …
+      opkit devnet kill harbor                  do it harm: kill, cut, hostile …
 
-      opkit devnet restart harbor              … and undo it: restart, heal, stop-hostile
+      opkit devnet restart harbor               … and undo it: restart, heal
 
-      opkit devnet down                        stop it; `up` starts the same network again
+      opkit devnet down                         stop it; `up` starts it again
 
-      opkit devnet reset                       stop it and forget it, keys and all
+      opkit devnet reset                        forget it, its keys and data too
     """
 )
 

@@ -14,7 +14,7 @@ app = out.group(
 
     Examples:
 
-      opkit identity new ada               opened by a key file beside it (mode 0600)
+      opkit identity new ada               opened by a key file beside it
 
       opkit identity new ada --passphrase  opened by a passphrase
 

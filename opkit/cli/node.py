@@ -119,7 +119,7 @@ def new_generation(
     the newest database: what was signed since cannot be taken back, and stays with others. The
     node must not run. Old heads, proofs and receipts go on to verify.
 
-    Example: opkit node new-generation ~/node/config.toml --reason "disk lost, backup of Monday"
+    Example: opkit node new-generation ~/node/config.toml --reason "disk lost"
     """
     import asyncio
 

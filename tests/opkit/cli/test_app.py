@@ -86,6 +86,25 @@ def test_help_breaks_lines_only_where_the_terminal_ends(
         assert own or len(before) + len(line.split()[0]) >= 79, (before, line)
 
 
+@pytest.mark.parametrize("path", ["", *GROUPS, *ALL])
+def test_help_has_examples_one_a_line_and_names_values_in_plain_words(
+    run: Run, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run(*path.split(), "--help").out
+    options = said.partition("Options")[2].partition("Commands")[0]
+    assert not re.findall(r"<(?:bool|list|int|float|str|path)\b[^>]*>", options), "Python's words"
+    text = [line.rstrip() for line in said.splitlines()]
+    examples = [line for line in text if re.match(rf" *opkit ({'|'.join(GROUPS)})\b", line)]
+    assert examples
+    for line in examples:
+        assert line.startswith("   opkit "), line
+    if " Examples:" in text:
+        first = text.index(" Examples:") + 1
+        end = text.index("", first)
+        assert text[first:end] == [line for line in text[first:end] if line in examples]
+
+
 def test_help_imports_neither_the_contract_nor_pydantic() -> None:
     script = (
         "import sys\n"
