@@ -7,8 +7,8 @@ bring the same bytes are both charged, so that a quota tells nobody what others 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select
@@ -124,20 +124,42 @@ class Quotas:
             yield
             coming.is_kept = coming.is_kept or not is_known
         finally:
-            coming.holders -= 1
-            is_counted = self._pending.get(cid, {}).get(member_id) is coming
-            if is_counted and not coming.holders and not coming.is_kept:
-                self._release(member_id, cid)
+            self._let_go(member_id, cid, coming)
 
     async def judge_fetch(self, member_id: MemberId) -> None:
         """Pass who may have the node fetch something whose size it does not know yet.
 
         Raises:
-            StorageQuotaExceeded: they have nothing left. So one blob may exceed what is left.
+            StorageQuotaExceeded: they have nothing left.
         """
         charged_bytes = await self._charged_to(member_id)
         used = charged_bytes + self._pending_of.get(member_id, 0)
         self._refuse_beyond(used, asked_bytes=1)
+
+    @contextmanager
+    def fetching(self, member_id: MemberId, cid: Cid) -> Iterator[Callable[[int], None]]:
+        """Count a blob from when its size is known; once it is fetched, until it is charged.
+
+        Gives what judges the size, in bytes, that a provider announces, before any of them come,
+        and raises `StorageQuotaExceeded`; `judge_fetch` must have passed the member.
+        """
+        coming: _Coming | None = None
+
+        def judge(size_bytes: int) -> None:
+            nonlocal coming
+            if coming is not None:
+                # The provider before this one gave nothing, and may have announced another size.
+                self._let_go(member_id, cid, coming)
+            coming = self._hold(member_id, cid, size_bytes)
+            self._judge_held(member_id, cid=cid, size_bytes=size_bytes)
+
+        try:
+            yield judge
+            if coming is not None:
+                coming.is_kept = True
+        finally:
+            if coming is not None:
+                self._let_go(member_id, cid, coming)
 
     async def _judge(self, member_id: MemberId, *, cid: Cid, size_bytes: int) -> None:
         """Pass a blob that is counted by now, and not known to be charged for.
@@ -145,7 +167,11 @@ class Quotas:
         Raises:
             StorageQuotaExceeded: it does not fit.
         """
-        charged_bytes = await self._charged_to(member_id)
+        await self._charged_to(member_id)
+        self._judge_held(member_id, cid=cid, size_bytes=size_bytes)
+
+    def _judge_held(self, member_id: MemberId, *, cid: Cid, size_bytes: int) -> None:
+        charged_bytes = self._charged[member_id]
         own = self._pending.get(cid, {}).get(member_id)
         others = self._pending_of.get(member_id, 0) - (own.size_bytes if own else 0)
         self._refuse_beyond(charged_bytes + others, asked_bytes=size_bytes)
@@ -207,6 +233,13 @@ class Quotas:
             self._pending_of[member_id] = self._pending_of.get(member_id, 0) + size_bytes
         held[member_id].holders += 1
         return held[member_id]
+
+    def _let_go(self, member_id: MemberId, cid: Cid, coming: _Coming) -> None:
+        """Bring a blob no longer; nobody counts it any more unless somebody else does, or did."""
+        coming.holders -= 1
+        is_counted = self._pending.get(cid, {}).get(member_id) is coming
+        if is_counted and not coming.holders and not coming.is_kept:
+            self._release(member_id, cid)
 
     def _release(self, member_id: MemberId, cid: Cid) -> None:
         held = self._pending.get(cid, {})

@@ -49,8 +49,14 @@ class Network(Protocol):
         """Ask a connected peer one question."""
         ...
 
-    async def fetch(self, cid: CidText, *, size_max: int, blobs: BlobStore) -> Fetched:
-        """Fetch bytes by name from connected peers, checked, into `blobs`."""
+    async def fetch(
+        self, cid: CidText, *, size_max: int, blobs: BlobStore, judge: Callable[[int], None]
+    ) -> Fetched:
+        """Fetch bytes by name from connected peers, checked, into `blobs`.
+
+        Args:
+            judge: told how many bytes will come, before they do; refuses what does not fit.
+        """
         ...
 
     def connected(self) -> tuple[Did, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from nodeimpl.compute import store as table
@@ -81,7 +82,8 @@ class Supply:
         """Fetch from peers, on a member's account."""
         # Each alone: what was fetched while the store was busy is still told, and charged.
         await until_taken(lambda: self._parts.quotas.judge_fetch(member_id))
-        fetched = await self._patiently(cid, size_max=size_max)
+        with self._parts.quotas.fetching(member_id, cid) as judge:
+            fetched = await self._patiently(cid, size_max=size_max, judge=judge)
         size = fetched.size_bytes
 
         def work(tx: Tx) -> None:
@@ -90,13 +92,13 @@ class Supply:
         await until_taken(lambda: self._parts.store.write(work))
         return fetched
 
-    async def _patiently(self, cid: Cid, *, size_max: int) -> Fetched:
+    async def _patiently(self, cid: Cid, *, size_max: int, judge: Callable[[int], None]) -> Fetched:
         """Fetch from peers; a node that is just starting, and has none yet, tries again."""
-        network, loop = self._parts.network, asyncio.get_running_loop()
+        network, blobs, loop = self._parts.network, self._parts.blobs, asyncio.get_running_loop()
         until, attempt = loop.time() + self._parts.limits.peerless_ms_max / 1000, 0
         while True:
             try:
-                return await network.fetch(cid, size_max=size_max, blobs=self._parts.blobs)
+                return await network.fetch(cid, size_max=size_max, blobs=blobs, judge=judge)
             except BlobUnknown:
                 if network.connected() or loop.time() >= until:
                     raise

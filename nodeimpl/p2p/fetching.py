@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -24,7 +24,7 @@ from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.transport import StreamEnded
 from opkit.proof.cid import is_cid
 from opkit.wire.base import Cid, CidText, Did
-from opkit.wire.compute import BlobUnknown, Fetched, HashMalformed
+from opkit.wire.compute import BlobUnknown, Fetched, HashMalformed, StorageQuotaExceeded
 from opkit.wire.errors import CoopError, Unreachable
 from opkit.wire.events import Event
 from opkit.wire.network import ProviderLied
@@ -36,7 +36,14 @@ LIARS_MAX = 1024
 COUNTED_MAX = 4096
 """For how many peers received bytes are counted; then all counts begin again."""
 
+Judge = Callable[[int], None]
+"""Told how many bytes a provider announces, before they come: raises `StorageQuotaExceeded`."""
+
 _log = structlog.get_logger("p2p")
+
+
+def any_size(_size_bytes: int) -> None:
+    """Take blobs of any size, on nobody's account."""
 
 
 class BlobPeers(Protocol):
@@ -119,6 +126,17 @@ class _Turn:
     fetched: Fetched | None = None
 
 
+@dataclass(frozen=True)
+class _Want:
+    """What is to be fetched, how much of it is taken, and where it is kept."""
+
+    cid: Cid
+    _: KW_ONLY
+    size_max: int
+    blobs: BlobStore
+    judge: Judge
+
+
 class Fetching:
     """Fetches blobs, and remembers what providers did."""
 
@@ -144,10 +162,15 @@ class Fetching:
         """Return who was caught lying, in order of DID."""
         return tuple(sorted(self._liars))
 
-    async def fetch(self, cid: CidText, *, size_max: int, blobs: BlobStore) -> Fetched:
-        """Fetch, check and keep. Refuses, in this order: HashMalformed, BlobUnknown, StorageFull.
+    async def fetch(
+        self, cid: CidText, *, size_max: int, blobs: BlobStore, judge: Judge = any_size
+    ) -> Fetched:
+        """Fetch, check and keep.
 
         Who wants bytes that somebody else is fetching already waits, and gets the same answer.
+
+        Refuses, in this order: HashMalformed, StorageQuotaExceeded (by `judge`, if nobody gives
+        fewer bytes), BlobUnknown, StorageFull.
         """
         if not is_cid(cid):
             raise HashMalformed(value=cid)
@@ -156,47 +179,55 @@ class Fetching:
         try:
             async with turn.lock:
                 if turn.fetched is None or blobs.size(cid) is None:
-                    turn.fetched = await self._fetch(cid, size_max=size_max, blobs=blobs)
+                    want = _Want(cid, size_max=size_max, blobs=blobs, judge=judge)
+                    turn.fetched = await self._fetch(want)
+                else:
+                    judge(turn.fetched.size_bytes)
                 return turn.fetched
         finally:
             turn.waiting -= 1
             if not turn.waiting:
                 del self._turns[cid]
 
-    async def _fetch(self, cid: Cid, *, size_max: int, blobs: BlobStore) -> Fetched:
+    async def _fetch(self, want: _Want) -> Fetched:
         began = self._clock.monotonic()
+        cid, unfit = want.cid, None
         offers = await self._providers.offers(
             cid, without=self._liars, clock=self._clock, limits=self._limits
         )
         # Least used first, then newest: it spreads the load, and newcomers are tried soon.
         offers.sort(key=lambda offer: self._received[offer[0]])
         for did, size in offers:
-            if size > size_max:
+            if size > want.size_max:
                 continue
             try:
-                await self._fetch_from(did, cid, size_max=size_max, blobs=blobs)
+                await self._fetch_from(did, want)
             except Lied as lie:
                 self._remember(did, cid, lie)
+            except StorageQuotaExceeded as no:
+                # One provider's word about a size is not believed: the next may announce less.
+                unfit = no
             except CoopError as no:
                 if not isinstance(no, Unreachable) and no.__class__ not in FETCH_BLOB.refuses:
                     raise
                 _log.info("a provider did not provide", peer=did, cid=cid, why=str(no))
             else:
                 took_us = round((self._clock.monotonic() - began) * 1_000_000)
-                return Fetched(peer=did, size_bytes=blobs.size(cid) or 0, took_us=took_us)
-        raise BlobUnknown(cid=cid)
+                return Fetched(peer=did, size_bytes=want.blobs.size(cid) or 0, took_us=took_us)
+        raise unfit or BlobUnknown(cid=cid)
 
-    async def _fetch_from(self, did: Did, cid: Cid, *, size_max: int, blobs: BlobStore) -> None:
+    async def _fetch_from(self, did: Did, want: _Want) -> None:
         """Fetch from one peer; raises `Lied`, `Unreachable`, `StorageFull` or its refusal."""
         try:
             async with deadline(self._clock, FETCH_BLOB.deadline_ms), AsyncExitStack() as opened:
                 async with deadline(self._clock, self._limits.piece_ms_max):
                     size, reader = await opened.enter_async_context(
-                        self._providers.peers.open_blob(did, cid, size_max=size_max)
+                        self._providers.peers.open_blob(did, want.cid, size_max=want.size_max)
                     )
-                if size > size_max:
+                if size > want.size_max:
                     raise Lied(f"it announced {size} bytes", received_bytes=0)
-                await self._receive(did, cid, size=size, reader=reader, blobs=blobs)
+                want.judge(size)
+                await self._receive(did, want.cid, size=size, reader=reader, blobs=want.blobs)
         except TimeoutError as late:
             raise Unreachable(where=did, why="it sent too slowly") from late
 

@@ -20,7 +20,7 @@ from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p.blob_handlers import serve_blobs
 from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.dialling import Reach
-from nodeimpl.p2p.fetching import Fetching, Providers
+from nodeimpl.p2p.fetching import Fetching, Judge, Providers, any_size
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.handlers import Handler, Handlers
 from nodeimpl.p2p.limits import Guards, PeersLimits
@@ -187,15 +187,21 @@ class Peers:
         except TimeoutError as late:
             raise Unreachable(where=did, why=f"not connected in {deadline_ms} ms") from late
 
-    async def fetch(self, cid: CidText, *, size_max: int, blobs: BlobStore) -> Fetched:
+    async def fetch(
+        self, cid: CidText, *, size_max: int, blobs: BlobStore, judge: Judge = any_size
+    ) -> Fetched:
         """Fetch bytes by name from whoever has them, check them, and keep them in `blobs`.
+
+        Args:
+            judge: told how many bytes a provider announces, before they come.
 
         Raises:
             HashMalformed: not a content name.
+            StorageQuotaExceeded: `judge` said so of what was announced, and nobody gave less.
             BlobUnknown: no connected peer gave at most `size_max` bytes of that name.
             StorageFull: `blobs` has no room.
         """
-        return await self._fetching.fetch(cid, size_max=size_max, blobs=blobs)
+        return await self._fetching.fetch(cid, size_max=size_max, blobs=blobs, judge=judge)
 
     async def have_blob(self, peer: Did, cid: Cid) -> int | None:
         """Return how many bytes of this name the peer says it keeps. Raises as `ask` does."""

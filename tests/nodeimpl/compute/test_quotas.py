@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from opkit.proof.cid import cid_of
 from opkit.wire import compute as wire
 
-RIVER = "river-city-tool-library"
+RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
 MARA, THEO = f"{RIVER}/mara", f"{RIVER}/theo"
 InTown = Callable[..., Any]
 Module = Callable[[str], bytes]
@@ -112,3 +113,50 @@ def test_bytes_whose_acknowledgement_was_refused_count_until_they_are_collected(
         assert await at.charged(MARA) == 200
 
     in_town(story, RIVER, member_bytes_max=1_000)
+
+
+def test_fetches_at_once_do_not_take_more_than_the_room_there_is(in_town: InTown) -> None:
+    """Each is counted as soon as its size is known, before its bytes come."""
+
+    async def story(town: Any) -> None:
+        at, far = town.at[RIVER], town.at[BRIGHT]
+        names = [await far.blobs.put(bytes([n]) * 400_000) for n in range(5)]
+        ended = await asyncio.gather(
+            *(at.compute.supply.input(name, member_id=MARA) for name in (*names, names[0])),
+            return_exceptions=True,
+        )
+        brought = {each for each in ended if isinstance(each, bytes)}
+        refused = [each for each in ended if not isinstance(each, bytes)]
+        assert len(brought) == 2
+        assert {type(each) for each in refused} == {wire.StorageQuotaExceeded}
+        assert at.kept() == {cid_of(each) for each in brought}
+        assert await at.charged(MARA) == 800_000
+        # What was refused holds no room.
+        small = await far.blobs.put(b"x" * 200_000)
+        await at.compute.supply.input(small, member_id=MARA)
+        assert await at.charged(MARA) == 1_000_000
+
+    in_town(story, RIVER, BRIGHT, member_bytes_max=1_000_000)
+
+
+def test_fetched_bytes_count_until_they_are_charged(
+    in_town: InTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(town: Any) -> None:
+        at, far = town.at[RIVER], town.at[BRIGHT]
+        name = await far.blobs.put(b"x" * 900)
+
+        async def unplugged(_work: Any) -> None:
+            raise ZeroDivisionError("the test says so")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(at.store, "write", unplugged)
+            with pytest.raises(ZeroDivisionError):
+                await at.compute.supply.input(name, member_id=MARA)
+        with pytest.raises(wire.StorageQuotaExceeded):
+            await town.upload(RIVER, b"y" * 101, member_id=MARA)
+        at.age()
+        await at.collector().round()
+        await town.upload(RIVER, b"y" * 101, member_id=MARA)
+
+    in_town(story, RIVER, BRIGHT, member_bytes_max=1_000)

@@ -11,7 +11,7 @@ from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.p2p.handlers import Streamed
 from nodeimpl.p2p.limits import PeersLimits
 from opkit.proof.cid import cid_of
-from opkit.wire.compute import BlobUnknown, HashMalformed, StorageFull
+from opkit.wire.compute import BlobUnknown, HashMalformed, StorageFull, StorageQuotaExceeded
 from opkit.wire.peer import FETCH_BLOB, HAVE_BLOB, BlobHeader, BlobOffer, MethodUnknown
 
 MEBIBYTE = 2**20
@@ -64,6 +64,48 @@ def test_a_full_store_says_so_and_blames_nobody(network, tmp_path):
             with pytest.raises(StorageFull):
                 await ana.peers.fetch(cid, size_max=MEBIBYTE, blobs=small)
             assert ana.peers.liars() == ()
+
+    asyncio.run(story())
+
+
+def test_bytes_that_nobody_has_room_for_do_not_come_and_who_announces_fewer_is_asked(network):
+    """A provider's word about a size is its own: it does not decide alone what fits."""
+    data = os.urandom(1_000)
+    cid = cid_of(data)
+
+    def at_most(limit):
+        def judge(size_bytes):
+            if size_bytes > limit:
+                raise StorageQuotaExceeded(asked_bytes=size_bytes, used_bytes=0, limit_bytes=limit)
+
+        return judge
+
+    async def story():
+        async with network(3, connected=False) as (ana, ben, cat):
+
+            async def have(peer, ask):
+                return BlobOffer(size_bytes=len(data))
+
+            async def boast(peer, ask):
+                return Streamed(BlobHeader(size_bytes=500_000), endless())
+
+            async def endless():
+                while True:
+                    yield data
+
+            ben.peers.serve(HAVE_BLOB, have)
+            ben.peers.serve(FETCH_BLOB, boast)
+            cat.peers.serve_blobs(cat.blobs)
+            for other in (ben, cat):
+                await ana.peers.wait_connected(other.did, 5_000)
+            judged = at_most(2_000)
+            with pytest.raises(StorageQuotaExceeded):
+                await ana.peers.fetch(cid, size_max=MEBIBYTE, blobs=ana.blobs, judge=judged)
+            assert ana.blobs.usage() == (0, 0)
+            await cat.blobs.put(data)
+            fetched = await ana.peers.fetch(cid, size_max=MEBIBYTE, blobs=ana.blobs, judge=judged)
+            assert fetched.peer == cat.did
+            assert ana.peers.liars() == (), "what did not come was no lie yet"
 
     asyncio.run(story())
 
