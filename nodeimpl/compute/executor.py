@@ -96,6 +96,7 @@ class Executor:
         self._parts = parts
         self._supply = supply
         self._live: dict[RecordId, _Live] = {}
+        self._recording = 0
         self._ended = asyncio.Event()
         self.ends = dict.fromkeys([each.value for each in Outcome] + ["refused"], 0)
         self._crew = Crew()
@@ -199,12 +200,12 @@ class Executor:
     def is_crowded(self) -> bool:
         """Return whether one more job would wait for too long; ask before each.
 
-        What is on its way to the store counts as work ahead, for each of that takes about as long.
-        It is judged before the transaction, once: who has waited for that is not sent away at its
-        end for those who came meanwhile.
+        What is on its way to the store counts as work ahead, for each of that takes about as long;
+        but for the ends of jobs, which count already. It is judged before the transaction, once:
+        who has waited for that is not sent away at its end for those who came meanwhile.
         """
         limits = self._parts.limits
-        ahead = self.jobs + self._parts.store.figures().waiting
+        ahead = self.jobs + self._parts.store.figures().waiting - self._recording
         if ahead >= limits.queue_max:
             return True
         crowded = self.pace.is_crowded(
@@ -370,10 +371,13 @@ class Executor:
     async def _record(self, live: _Live, ended: _Ended) -> None:
         """Make the end durable; a store that is busy is asked again."""
         write = self._parts.store.write
+        self._recording += 1
         try:
             await until_taken(lambda: write(lambda tx: self._finish(tx, live, ended)))
         except StoreBusy:
             return  # The job stays open in the store: it runs again after the next start.
+        finally:
+            self._recording -= 1
         self.ends["refused" if ended.result is None else ended.result.outcome.value] += 1
 
     def _finish(self, tx: Tx, live: _Live, ended: _Ended) -> None:

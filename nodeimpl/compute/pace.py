@@ -47,7 +47,9 @@ class Pace:
         self._gap_s = 0.0
         self._seen_s = 0.0
         self._seen_ends = 0.0
-        self._sample: tuple[float, int] | None = None
+        self._queued = False
+        self._since_s: float | None = None
+        self._ends = 0
         self._last_s = 0.0
         self._late_s = 0.0
         self._long_since_s: float | None = None
@@ -55,24 +57,29 @@ class Pace:
 
     def began(self, jobs: int) -> None:
         """Note that a job began to wait; `jobs` are under way now, with it."""
-        if jobs > self._slots and self._sample is None:
+        if jobs > self._slots and not self._queued:
+            self._queued, self._since_s = True, None
             self._last_s = self._now_s()
-            self._sample = (self._last_s, 0)
 
     def ended(self, jobs: int) -> None:
         """Note that a job ended; `jobs` are still under way."""
-        if self._sample is None:
+        if not self._queued:
             return
-        since, ends = self._sample[0], self._sample[1] + 1
+        self._queued = jobs > self._slots
         self._last_s = self._now_s()
-        took = self._last_s - since
+        if self._since_s is None:
+            # The first end tells how long one job takes, all its ways included; the others tell
+            # how long it is from one end to the next.
+            self._since_s, self._ends = self._last_s, 0
+            return
+        self._ends += 1
+        took = self._last_s - self._since_s
         if took >= SAMPLE_S:
             fade = math.exp(-took / FADE_S)
             self._seen_s = self._seen_s * fade + took
-            self._seen_ends = self._seen_ends * fade + ends
+            self._seen_ends = self._seen_ends * fade + self._ends
             self._gap_s = self._seen_s / self._seen_ends
-            since, ends = self._last_s, 0
-        self._sample = (since, ends) if jobs > self._slots else None
+            self._since_s, self._ends = self._last_s, 0
 
     async def watch(self) -> None:
         """Look at how late the event loop comes, until cancelled."""
@@ -93,7 +100,7 @@ class Pace:
         little of its machine is late there first.
         """
         gap = self._gap_s
-        if self._sample is not None:
+        if self._queued:
             # Jobs that take longer than those before are noticed before the first of them ends.
             gap = max(gap, self._now_s() - self._last_s - SAMPLE_S)
         return int((max(0, jobs - self._slots) * gap + PASSES * self._late_s) * 1000)

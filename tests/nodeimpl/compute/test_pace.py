@@ -34,7 +34,7 @@ def paced(gap_s: float = 0.01) -> tuple[Pace, Clock]:
     """Return a pace that has seen jobs end `gap_s` apart, and its clock."""
     clock = Clock()
     pace = Pace(slots=2, now_s=clock)
-    busy(pace, clock, jobs=100, gap_s=gap_s, ends=1 + int(4 * SAMPLE_S / gap_s))
+    busy(pace, clock, jobs=100, gap_s=gap_s, ends=2 + int(4 * SAMPLE_S / gap_s))
     return pace, clock
 
 
