@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 
+from nodeimpl.compute.engine import SETTINGS
 from nodeimpl.compute.sandbox import Job, RunResult, Sandbox, SandboxBusy, SandboxLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
@@ -174,6 +176,38 @@ def test_fuel_spent_before_a_trap_is_the_same_each_time(run_once: Run, wat: Wat)
     assert len({run_once(module).fuel_used for _ in range(3)}) == 1
 
 
+def test_what_is_no_number_is_so_in_the_same_bits_on_every_machine(run_once: Run, wat: Wat) -> None:
+    """Left to themselves processors choose a sign for 0/0, and another module's output differs."""
+    divide = """(data (i32.const 0) "\\10\\00\\00\\00\\04\\00\\00\\00")
+      (func (export "_start")
+        (f32.store (i32.const 16) (f32.div (f32.load (i32.const 32)) (f32.load (i32.const 36))))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))"""
+    result = run_once(wat(divide, head=WRITE))
+    assert result.output.hex() == "0000c07f"
+
+
+REFUSED_BY_SETTING = {
+    "threads": "(memory 1 1 shared)",
+    "memory64": "(memory i64 1)",
+    "multi_memory": "(memory 1) (memory 1)",
+    "tail_call": "(memory 1) (func $f) (func return_call $f)",
+    "exceptions": "(memory 1) (tag $e) (func throw $e)",
+    "gc": "(memory 1) (type (struct (field i32)))",
+    "relaxed_simd": """(memory 1) (func (param v128) (result v128)
+        (i32x4.relaxed_trunc_f32x4_s (local.get 0)))""",
+}
+"""What a module would have to contain to use what a receipt's engine says is off."""
+
+
+@pytest.mark.parametrize("setting", REFUSED_BY_SETTING)
+def test_what_the_name_of_the_engine_says_is_off_is_off(run_once: Run, setting: str) -> None:
+    """Refused by the check before compiling or by the engine: each alone would do."""
+    assert SETTINGS[setting] is False
+    text = f'(module {REFUSED_BY_SETTING[setting]} (func (export "_start")))'
+    with pytest.raises(ModuleInvalid):
+        run_once(bytes(wasmtime.wat2wasm(text)))
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -185,8 +219,6 @@ def test_fuel_spent_before_a_trap_is_the_same_each_time(run_once: Run, wat: Wat)
     ],
 )
 def test_a_module_that_is_no_command_is_invalid(run_once: Run, text: str, why: str) -> None:
-    import wasmtime
-
     with pytest.raises(ModuleInvalid, match=why):
         run_once(bytes(wasmtime.wat2wasm(f"(module {text})")))
 
