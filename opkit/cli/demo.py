@@ -17,6 +17,7 @@ import typer
 
 from opkit import home
 from opkit.cli import exits, out
+from opkit.cli.calling import as_called
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import (
     check_database,
@@ -145,7 +146,8 @@ def _on_own_network(asked: _Asked, profile: str, tell: Callable[..., int], *, da
     finally:
         if kept:
             launched.detach()
-            typer.echo(f"the network stays: opkit devnet status {launched.name}", err=True)
+            said = as_called(f"the network stays: opkit devnet status {launched.name}")
+            typer.echo(said, err=True)
         else:
             launched.down()
 

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 
 from opkit.cli import exits
+from opkit.cli.calling import as_called
 
 
 class Mistake(Exception):
@@ -122,4 +123,4 @@ def tell(explained: Explained, *, as_json: bool) -> None:
         return
     sys.stderr.write(f"opkit: {explained.why}\n")
     if explained.hint:
-        sys.stderr.write(f"  hint: {explained.hint}\n")
+        sys.stderr.write(f"  hint: {as_called(explained.hint)}\n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from opkit.cli.calling import as_called
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,9 +55,17 @@ def console(*, errors: bool = False) -> Console:
     """Return a console for standard output, or for standard error."""
     from rich.console import Console
 
+    class Calling(Console):
+        """Names commands as they can be called from here."""
+
+        def print(self, *objects: Any, **settings: Any) -> None:
+            """Print, as a console does."""
+            told = (as_called(each) if isinstance(each, str) else each for each in objects)
+            super().print(*told, **settings)
+
     stream = sys.stderr if errors else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(stderr=errors, highlight=False, soft_wrap=True, emoji=False, width=width)
+    return Calling(stderr=errors, highlight=False, soft_wrap=True, emoji=False, width=width)
 
 
 def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
