@@ -6,8 +6,8 @@ VENV := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dashboards test test-browser check lab bench soak fuzz wheel wasm lock \
-	clean
+.PHONY: help install demo dashboards test test-browser check lab bench soak fuzz mutants wheel \
+	wasm lock clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -54,6 +54,10 @@ fuzz: ## Ask live nodes at random for long (OPKIT_FUZZ_EXAMPLES), other asks eac
 	@$(PYTHON) scripts/setup --quiet test
 	@OPKIT_FUZZ_EXAMPLES=$${OPKIT_FUZZ_EXAMPLES:-1000} scripts/offline $(VENV)/python -m pytest \
 		-q --timeout 0 -m "not postgres" tests/nodeimpl/*/test_fuzz.py $(ARGS)
+
+mutants: ## Plant mistakes in rules and proofs, one at a time; some test must notice each
+	@$(PYTHON) scripts/setup --quiet test
+	@scripts/offline $(VENV)/python scripts/mutants $(ARGS)
 
 wheel: ## Build the one wheel that installs everything, in dist
 	@$(PYTHON) scripts/setup --quiet test
