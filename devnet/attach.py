@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devnet.company import Company
+from devnet.company import CAPABILITIES, Company
 from devnet.control import ask_supervisor
 from devnet.state import (
     DevnetState,
@@ -24,8 +24,6 @@ from opkit.client import NodeClient
 from opkit.proof.genesis import GenesisView, read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
-
-CAPABILITIES = frozenset({"kill", "cut", "hostile", "pass_time"})
 
 
 @dataclass(frozen=True, kw_only=True)

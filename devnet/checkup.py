@@ -11,6 +11,7 @@ from typing import Any
 
 from devnet.control import ask_supervisor
 from devnet.facts import network_facts
+from devnet.stage import OVER
 from devnet.state import DevnetState, NodeState
 from opkit.wire.network import NodeInfo
 
@@ -20,9 +21,6 @@ SKEW_MS_MAX = 1_000
 DISK_BYTES_MIN = 1 << 30
 MEMORY_BYTES_MIN = 512 << 20
 """Room for a clone of the network, its workers, and what a telling writes."""
-
-OVER = ("ended", "stopped")
-"""Modes of a stage that gives way to another. Source: `opkit.story.stage.Mode`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,9 @@ from opkit.client import NodeClient
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
 
+CAPABILITIES = frozenset({"kill", "cut", "hostile", "pass_time"})
+"""What stories may ask of every devnet, wherever its nodes run."""
+
 
 class Company(ABC):
     """The half of a world that does not depend on where its nodes run."""

@@ -6,12 +6,11 @@ speak for another.
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devnet.spec import DAY_MS, Organisation, ProfileName, WorldSpec, load_world
+from nodeimpl.kernel.ids import network_id
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.base import Jws, MemberId, NetworkId, Slug, TimeMs
@@ -30,14 +29,7 @@ class MadeWorld:
     members: Mapping[MemberId, Identity]
 
 
-def random_network_id() -> NetworkId:
-    """Return 128 random bits in lower-case base32 without padding."""
-    return base64.b32encode(secrets.token_bytes(16)).decode("ascii").rstrip("=").lower()
-
-
-def make_world(
-    profile: ProfileName, *, now_ms: TimeMs, world: WorldSpec | None = None
-) -> MadeWorld:
+def make_world(profile: ProfileName, *, now_ms: TimeMs) -> MadeWorld:
     """Return a fresh network of the demo world's organisations.
 
     The genesis is read back with the verifier that everybody else uses before it is handed out.
@@ -45,11 +37,10 @@ def make_world(
     Args:
         profile: which organisations take part.
         now_ms: real time, which the genesis carries as its birthday.
-        world: another world than the one in `devnet/world/`.
     """
-    world = world or load_world()
+    world = load_world()
     orgs = world.orgs(profile)
-    network = random_network_id()
+    network = network_id()
     operator = Identity.generate()
     nodes = {org.id: Identity.generate() for org in orgs}
     members = {org.member_id(member): Identity.generate() for org in orgs for member in org.members}

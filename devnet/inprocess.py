@@ -21,7 +21,7 @@ from typing import Any, TextIO, cast
 import httpx
 import structlog
 
-from devnet.company import Company
+from devnet.company import CAPABILITIES, Company
 from devnet.genesis import MadeWorld, make_world
 from devnet.hostile import hostile_peer
 from devnet.spec import DAY_MS, ProfileName
@@ -47,7 +47,6 @@ from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
 from opkit.wire.network import MOVE_CLOCK, READY, AskHealth, MoveClock, NotReady
 
-CAPABILITIES = frozenset({"kill", "cut", "hostile", "pass_time"})
 READY_DEADLINE_MS = 10_000
 TIDE_MS = 5
 """How often virtual time catches up with the machine's."""

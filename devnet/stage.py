@@ -36,7 +36,7 @@ LINE_BYTES_MAX = 4_194_304
 """The longest view: 64 steps, each with checks and receipts."""
 
 OVER = ("ended", "stopped")
-"""Modes in which nothing is told any more. Source: `opkit.story.stage.Mode`."""
+"""What `opkit.story.lead.OVER` is: a test compares them, for a supervisor loads no stories."""
 
 View = dict[str, Any]
 

@@ -24,7 +24,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from devnet.attach import CAPABILITIES, open_world
+from devnet.attach import open_world
+from devnet.company import CAPABILITIES
 from flows import FLOWS
 from opkit.story import NotApplicable, World
 from opkit.story.flow import Flow

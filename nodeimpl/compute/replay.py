@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nodeimpl.compute.sandbox import Job, Sandbox
 from opkit.proof import jws
-from opkit.proof.checks import Check, ProofError, Verdict
+from opkit.proof.checks import Check, ProofError, Verdict, equal
 from opkit.proof.cid import cid_of
 from opkit.proof.receipt import claimed_receipt
 from opkit.wire.compute import (
@@ -36,8 +36,8 @@ async def replay(bundle: ReceiptBundle, *, module: bytes, input_bytes: bytes) ->
         broken = Check(name="readable", ok=False, expected="receipt and manifest", actual=str(bad))
         return Verdict(subject="replay", checks=(broken,), anchored=False)
     checks = [
-        _equal("module", expected=receipt.wasm_hash, actual=cid_of(module)),
-        _equal("input", expected=receipt.input_hash, actual=cid_of(input_bytes)),
+        equal("module", expected=receipt.wasm_hash, actual=cid_of(module)),
+        equal("input", expected=receipt.input_hash, actual=cid_of(input_bytes)),
         Check(
             name="reproducible",
             ok=receipt.outcome in REPRODUCIBLE,
@@ -49,7 +49,7 @@ async def replay(bundle: ReceiptBundle, *, module: bytes, input_bytes: bytes) ->
         sandbox = Sandbox.launch(workers_max=1, cache_folder=Path(folder) / "code")
         try:
             mine, theirs = str(sandbox.engine), str(receipt.engine)
-            checks.append(_equal("engine", expected=theirs, actual=mine))
+            checks.append(equal("engine", expected=theirs, actual=mine))
             if all(check.ok for check in checks):
                 await sandbox.start()
                 checks += await _run(sandbox, receipt, manifest, module, input_bytes)
@@ -71,15 +71,11 @@ async def _run(
     try:
         result = await sandbox.run(job)
     except ModuleInvalid as no:
-        return [_equal("outcome", expected=receipt.outcome.value, actual=f"refused: {no.why}")]
+        return [equal("outcome", expected=receipt.outcome.value, actual=f"refused: {no.why}")]
     output = cid_of(result.output) if result.outcome is Outcome.OK else None
     return [
-        _equal("outcome", expected=receipt.outcome.value, actual=result.outcome.value),
-        _equal("reason", expected=receipt.reason, actual=result.reason),
-        _equal("output", expected=str(receipt.output_hash), actual=str(output)),
-        _equal("fuel", expected=str(receipt.fuel_used), actual=str(result.fuel_used)),
+        equal("outcome", expected=receipt.outcome.value, actual=result.outcome.value),
+        equal("reason", expected=receipt.reason, actual=result.reason),
+        equal("output", expected=str(receipt.output_hash), actual=str(output)),
+        equal("fuel", expected=str(receipt.fuel_used), actual=str(result.fuel_used)),
     ]
-
-
-def _equal(name: str, *, expected: str, actual: str) -> Check:
-    return Check(name=name, ok=expected == actual, expected=expected, actual=actual)

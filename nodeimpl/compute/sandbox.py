@@ -136,7 +136,6 @@ class Sandbox:
         self._idle: list[Worker] = []
         self._free = asyncio.Semaphore(self._workers_max)
         self._compiling = asyncio.Semaphore(1)
-        self._compiles: dict[str, asyncio.Future[None]] = {}
         self._compiles_waiting = 0
         self._running = 0
         self._waiting = 0

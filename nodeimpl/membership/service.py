@@ -317,15 +317,6 @@ class Membership:
         self._verified.put(token, bearer, revision=revision)
         return bearer
 
-    async def authenticate(self, token: str, *, now_ms: TimeMs, address: str = "") -> Caller:
-        """Return who bears this token as the caller of one ask.
-
-        Raises:
-            TokenRejected: as `verify`.
-        """
-        bearer = self.recall(token, now_ms=now_ms) or await self.verify(token, now_ms=now_ms)
-        return bearer.calling_from(address)
-
     def confirm(self, tx: Tx, caller: Caller) -> None:
         """Return if what this caller's token was granted on still holds, seen from `tx`.
 

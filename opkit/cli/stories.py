@@ -55,7 +55,7 @@ def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     Raises:
         Mistake: there is no such flow, or it does not apply to this network (exit code 3).
     """
-    from devnet.attach import CAPABILITIES
+    from devnet.company import CAPABILITIES
     from flows import FLOWS
     from opkit.story import NotApplicable
 

@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from opkit.client.asks import Request, decode, encode
-from opkit.client.retry import Patience
+from opkit.client.retry import PASSING, Patience
 from opkit.client.session import Session
 from opkit.client.transport import Transport
 from opkit.wire.base import Did, MemberId, NetworkId
 from opkit.wire.endpoint import Answer, Ask, Endpoint, Scope
 from opkit.wire.errors import CoopError, Unreachable
 from opkit.wire.events import READ_JOURNAL, Cursor, JournalPage, ReadJournal
-from opkit.wire.gateway import StoreBusy, TokenRejected
+from opkit.wire.gateway import TokenRejected
 from opkit.wire.membership import Token
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from opkit.proof.keys import Identity
 
 DEADLINE_MS = 10_000
-
-_SILENT = (Unreachable, StoreBusy)
-"""After these nothing is known or nothing happened: repeating is safe with the same key."""
 
 
 def _now_ms() -> int:
@@ -266,7 +263,7 @@ class NodeClient:
             for pause_ms in self.patience.pauses_ms():
                 try:
                     return await self._once(endpoint, request, headers, wait_ms=wait_ms)
-                except _SILENT:
+                except PASSING:
                     await asyncio.sleep(pause_ms / 1000)
         return await self._once(endpoint, request, headers, wait_ms=wait_ms)
 

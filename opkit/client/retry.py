@@ -6,6 +6,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from opkit.wire.errors import Unreachable
+from opkit.wire.gateway import StoreBusy
+
+PASSING = (Unreachable, StoreBusy)
+"""After these the same may succeed in a moment: the node, or its database, is away. Nothing is
+known, or nothing happened, so repeating is safe with the same key."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
-from opkit.client.retry import Patience
+from opkit.client.retry import PASSING, Patience
 from opkit.client.sockets import EventsSocket, SocketClosed, SocketRefused
 from opkit.wire.errors import CoopError, Fault, Refusal, Unreachable, refusal_from
 from opkit.wire.events import EVENTS_PATH, Cursor, JournalDiverged, JournalEntry, JournalPage
@@ -42,10 +42,6 @@ _DECLARED = (
     RouteUnknown,
     StoreBusy,
 )
-
-
-_PASSING = (Unreachable, StoreBusy)
-"""After these the same may succeed in a moment: the node, or its database, is away."""
 
 
 class OpenSocket(Protocol):
@@ -93,7 +89,7 @@ async def follow(
             if renewed == bearer:
                 raise failure
             bearer = renewed
-        elif not isinstance(failure, _PASSING):
+        elif not isinstance(failure, PASSING):
             raise failure
         pause_ms = next(pauses, None)
         if pause_ms is None:

@@ -18,6 +18,7 @@ from opkit.live.ports import ControlRefused, NodeAt, Page, Source
 from opkit.live.session import Cards
 from opkit.live.staged import Staged
 from opkit.proof.genesis import GenesisView
+from opkit.story.lead import OVER
 from opkit.story.stage import Action, Mode, Stage, StageView
 from opkit.views.replay import Change, Moment, Patch, Recording, ReplayPage
 from opkit.wire.base import NetworkId
@@ -40,9 +41,6 @@ LEFT_OUT: Final = frozenset({"transport", "deeds"})
 
 WIDEST: Final = "\uffff"
 """The last character that JavaScript counts as one."""
-
-OVER = frozenset({Mode.ENDED, Mode.STOPPED})
-
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from opkit.proof.canonical import sha256_hex
-from opkit.proof.checks import Check, ProofError, Verdict
+from opkit.proof.checks import Check, ProofError, Verdict, equal
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import verify_receipt
@@ -69,8 +69,8 @@ def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> I
         return
     yield _that("evidence adds up", run.consistent, "each ok follows from its markers")
     if genesis is not None:
-        yield _equal("network", expected=genesis.network, actual=run.network)
-        yield _equal("operator", expected=genesis.operator, actual=run.operator)
+        yield equal("network", expected=genesis.network, actual=run.network)
+        yield equal("operator", expected=genesis.operator, actual=run.operator)
         known = {node.did for node in genesis.genesis.nodes}
         strangers = sorted({node.did for node in run.nodes} - known)
         yield _that("nodes are of the network", not strangers, "all", ", ".join(strangers))
@@ -91,7 +91,7 @@ def _proofs(
             if isinstance(proof, BlobRecord):
                 data = files.get(proof.path)
                 actual = "missing" if data is None else cid_of(data)
-                yield _equal(f"{where}: bytes", expected=proof.cid, actual=actual)
+                yield equal(f"{where}: bytes", expected=proof.cid, actual=actual)
             else:
                 yield from _receipt(where, proof, genesis)
 
@@ -113,7 +113,3 @@ def _receipt(where: str, proof: ReceiptRecord, genesis: GenesisView | None) -> I
 
 def _that(name: str, ok: bool, expected: str, actual: str = "") -> Check:
     return Check(name=name, ok=ok, expected=expected, actual=actual or ("yes" if ok else "no"))
-
-
-def _equal(name: str, *, expected: str, actual: str) -> Check:
-    return Check(name=name, ok=expected == actual, expected=expected, actual=actual)

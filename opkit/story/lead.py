@@ -24,6 +24,10 @@ class Mode(StrEnum):
     STOPPED = "stopped"
 
 
+OVER = frozenset({Mode.ENDED, Mode.STOPPED})
+"""Nothing is told any more, and a stage gives way to another."""
+
+
 class StageRefused(Exception):
     """What was asked of the stage makes no sense now; `hint` says what would."""
 

@@ -17,8 +17,9 @@ import pytest
 from devnet.control import ask_supervisor
 from devnet.launch import Launched, launch
 from devnet.processes import descendants_of
-from devnet.stage import REST_MS
+from devnet.stage import OVER, REST_MS
 from devnet.state import DevnetError, is_running, load_state
+from opkit.story import lead
 from opkit.story.stage import Mode, StageView
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -85,6 +86,10 @@ def teller_of(launched: Launched) -> psutil.Process:
     below = [psutil.Process(pid) for pid in descendants_of(launched.process.pid)]
     (teller,) = [process for process in below if process.name() == "opkit-teller"]
     return teller
+
+
+def test_a_stage_is_over_here_when_stories_say_that_it_is() -> None:
+    assert set(OVER) == lead.OVER
 
 
 def test_a_flow_is_told_whole_as_it_is_led() -> None:

@@ -356,7 +356,7 @@ def test_the_memory_of_verified_tokens_is_bounded(doorstep: Any) -> None:
             tokens = [(await ana.login()).token for _ in range(3)]
             now_ms = node.clock.now_ms()
             for token in tokens:
-                await node.membership.authenticate(token, now_ms=now_ms)
+                await node.membership.verify(token, now_ms=now_ms)
             known = [node.membership.recall(token, now_ms=now_ms) for token in tokens]
             assert [each is not None for each in known] == [False, True, True]
 
@@ -367,9 +367,8 @@ def test_a_caller_names_member_key_scopes_and_address(doorstep: Any) -> None:
     async def story() -> None:
         async with doorstep.node() as node, node.client("mill/ana") as ana:
             token = (await ana.login(scopes=(Scope.NODE_READ,))).token
-            caller = await node.membership.authenticate(
-                token, now_ms=node.clock.now_ms(), address="here"
-            )
+            bearer = await node.membership.verify(token, now_ms=node.clock.now_ms())
+            caller = bearer.calling_from("here")
             did = doorstep.people.members["mill/ana"].did
             expected = Caller(
                 member_id="mill/ana",
