@@ -21,7 +21,8 @@ async def until_taken(ask: Callable[[], Awaitable[T]]) -> T:
     A task that was accepted must not end because a disk was full or a database away for a moment.
 
     Raises:
-        StoreBusy: it was for a day.
+        StoreBusy: it was for a day. The node's own work ends by that, and the node with it; the
+            next start goes on with the task.
     """
     for attempt in range(TRIES_MAX - 1):
         try:

@@ -17,6 +17,7 @@ from nodeimpl.compute.executor import Executor
 from nodeimpl.compute.holdings import use
 from nodeimpl.compute.offers import OfferFailed, Offers, record_placed
 from nodeimpl.compute.parts import Crew, Parts, cancelled
+from nodeimpl.compute.patience import until_taken
 from nodeimpl.compute.rules import backoff_ms
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import judge_end, manifest_of, receipt_of
@@ -40,7 +41,6 @@ from opkit.wire.compute import (
     TaskView,
 )
 from opkit.wire.errors import Fault, Refusal, Unreachable, refusal_from
-from opkit.wire.gateway import StoreBusy
 from opkit.wire.peer import AWAIT_TASK, DROP_TASK, OFFER_TASK, AwaitTask, DropTask
 
 AWAIT_MS = 25_000
@@ -167,15 +167,9 @@ class Placement:
 
     async def _drive(self, live: _Live) -> None:
         """Place, follow, and if need be place again, until the task is final."""
-        attempt = 0
         try:
-            while True:
-                try:
-                    if await self._go_on(live):
-                        return
-                except StoreBusy:
-                    await asyncio.sleep(backoff_ms(attempt) / 1000)
-                    attempt += 1
+            while not await until_taken(lambda: self._go_on(live)):
+                continue
         finally:
             del self._live[live.task_id]
 

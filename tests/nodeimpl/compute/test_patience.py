@@ -10,6 +10,8 @@ import pytest
 
 from nodeimpl.compute import holdings, patience
 from nodeimpl.compute.patience import until_taken
+from nodeimpl.compute.placement import _Live
+from nodeimpl.compute.verdicts import manifest_of
 from opkit.wire import compute as wire
 from opkit.wire.gateway import StoreBusy
 
@@ -85,3 +87,33 @@ def test_a_store_that_stays_busy_is_told_in_the_end(monkeypatch: pytest.MonkeyPa
     with pytest.raises(StoreBusy):
         asyncio.run(until_taken(ask))
     assert asks == 3
+
+
+def test_a_task_placed_elsewhere_waits_for_a_busy_store_by_the_same_rule(
+    in_town: InTown, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(town: Any) -> None:
+        at, asks = town.at[RIVER], 0
+        placement = at.compute.placement
+
+        async def go_on(_live: Any) -> bool:
+            nonlocal asks
+            asks += 1
+            if asks < 3:
+                raise StoreBusy(why="no room")
+            return asks == 4
+
+        monkeypatch.setattr(type(placement), "_go_on", asked_by(go_on))
+        manifest = town.manifest(MARA, module("upper"), b"", aud=at.did)
+        live = _Live(task_id="t", manifest=manifest_of(manifest))
+        placement._live["t"] = live
+        await placement._drive(live)
+        assert (asks, placement.tasks) == (4, 0)
+        asks = -10
+        placement._live["t"] = live
+        monkeypatch.setattr(patience, "TRIES_MAX", 3)
+        with pytest.raises(StoreBusy):
+            await placement._drive(live)
+        assert (asks, placement.tasks) == (-7, 0)
+
+    in_town(story, RIVER)
