@@ -67,11 +67,15 @@ def orphans(_machine: MachineCase) -> Finding:
 
 
 def supervised() -> Iterator[tuple[int, Path]]:
-    """Return each supervisor of this user, with the folder of its devnet."""
+    """Return each supervisor of this user, with the folder of its devnet.
+
+    What runs in a container is left out: its folder is one that is not to be seen from here.
+    """
+    here = Path("/proc/self/ns/mnt").readlink()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             name = (process / "comm").read_text("utf-8", "replace").strip()
-            if name not in _NAMES:
+            if name not in _NAMES or (process / "ns/mnt").readlink() != here:
                 continue
             words = (process / "environ").read_bytes().split(b"\0")
         except OSError:

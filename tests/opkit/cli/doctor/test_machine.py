@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -167,14 +167,14 @@ def of_devnet(run: Callable[..., Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def supervised(folder: Path) -> Iterator[int]:
-    """Run a process that looks like a devnet's supervisor; give its id."""
+def supervised(folder: Path, *, within: Sequence[str] = ()) -> Iterator[int]:
+    """Run a process that looks like a devnet's supervisor, by a program if any; give its id."""
     code = (
         "from devnet.processes import name_process; import sys\n"
         "name_process('opkit-devnet'); print('named', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [*within, sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -222,6 +222,14 @@ def test_processes_of_a_devnet_whose_folder_is_gone(
         found = {each["check"]: each for each in run("doctor", "--json").json["findings"]}
         assert found["lost processes"]["verdict"] == "wrong"
         assert str(pid) in found["lost processes"]["seen"]
+
+
+def test_processes_of_a_container_are_none_of_its_business(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with supervised(tmp_path / "gone", within=["unshare", "--mount"]) as pid:
+        found = {each["check"]: each for each in run("doctor", "--json").json["findings"]}
+        assert str(pid) not in found["lost processes"]["seen"]
 
 
 @pytest.mark.slow
