@@ -124,7 +124,7 @@ def test_a_peer_that_says_nothing_of_its_load_is_asked_again(
                 raise RuntimeError("it cannot say now")
             return await honest.load(peer, ask)
 
-        river.peers._desk._handlers[LOAD.name] = load
+        river.peers._handlers._handlers[LOAD.name] = load
         view = await hugo_runs(town, module("upper"))
         assert view.state is wire.TaskState.DONE
         assert asked == 2
@@ -220,7 +220,7 @@ def lying(at: Any, tamper: Callable[[wire.TaskView], wire.TaskView]) -> None:
         view = await honest.wait(peer, ask)
         return tamper(view) if view.state in wire.FINAL else view
 
-    at.peers._desk._handlers[AWAIT_TASK.name] = wait
+    at.peers._handlers._handlers[AWAIT_TASK.name] = wait
 
 
 def resigned(at: Any, view: wire.TaskView, **fields: Any) -> wire.TaskView:

@@ -156,7 +156,7 @@ def test_a_failed_task_shows_no_output_that_no_receipt_names(
             shown = {"receipt": signed, "output_hash": cid_of(module("spin"))}
             return view.model_copy(update=shown)
 
-        harbor.peers._desk._handlers[AWAIT_TASK.name] = wait
+        harbor.peers._handlers._handlers[AWAIT_TASK.name] = wait
         limits = wire.TaskLimits(fuel=100_000, time_ms=5_000)
         manifest = town.manifest(HUGO, module("spin"), b"", aud=harbor.did, limits=limits)
         view = await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
@@ -181,7 +181,7 @@ def test_an_executor_that_never_ends_and_never_waits_is_given_up_and_not_hurried
             running = {"state": wire.TaskState.RUNNING, "problem": None}
             return view.model_copy(update=running)
 
-        harbor.peers._desk._handlers[AWAIT_TASK.name] = wait
+        harbor.peers._handlers._handlers[AWAIT_TASK.name] = wait
         now_ms = town.clock.now_ms()
         limits = wire.TaskLimits(time_ms=10)
         manifest = town.manifest(
@@ -211,7 +211,7 @@ def test_an_executor_ends_a_task_only_with_what_ends_tasks(
             refused = {"state": wire.TaskState.REFUSED, "problem": problem}
             return view.model_copy(update=refused)
 
-        harbor.peers._desk._handlers[AWAIT_TASK.name] = wait
+        harbor.peers._handlers._handlers[AWAIT_TASK.name] = wait
         manifest = town.manifest(HUGO, module("upper"), b"", aud=harbor.did)
         view = await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
         ended = await town.result(BRIGHT, view.task_id, member_id=HUGO)
