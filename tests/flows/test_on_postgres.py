@@ -96,10 +96,12 @@ def test_flow_a_is_told_whole_and_its_nodes_wrote_into_their_databases(
     assert databases(postgres_cluster) == set(), "a temporary devnet takes its databases along"
 
 
-def test_a_node_that_lies_about_outputs_loses_exactly_that_marker(
-    start: Callable[..., Launched],
+def test_nodes_that_lie_about_outputs_lose_exactly_that_marker(
+    start: Callable[..., Launched], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    start(node_module="lying_node")
+    (tmp_path / "lost").write_text("TASK_COMPLETED")
+    monkeypatch.setenv("SABOTAGE", str(tmp_path / "lost"))
+    start(node_module="sabotaged_node")
 
     report = tell("t")
 

@@ -1,0 +1,24 @@
+"""A node that breaks one rule: the one behind the marker that a file names, or none.
+
+The devnet's fork server imports this module in place of `nodeimpl.__main__` and calls `serve`. The
+environment says which file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sabotage import SABOTAGE  # type: ignore[import-not-found]  # beside this file, by PYTHONPATH
+
+from nodeimpl import __main__ as honest
+from nodeimpl.config import NodeConfig
+
+
+def serve(config: NodeConfig) -> int:
+    """Serve a node without the rule behind the named marker, until the process ends."""
+    if lost := Path(os.environ["SABOTAGE"]).read_text():
+        break_rule, _ = SABOTAGE[lost]
+        break_rule(pytest.MonkeyPatch())
+    return honest.serve(config)
