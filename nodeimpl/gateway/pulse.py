@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from nodeimpl.kernel.errors import StoreClosed
 from nodeimpl.kernel.store import Store
 
 
@@ -21,8 +22,8 @@ class Pulse:
         self._every_s = every_ms / 1000
         self._told = 0
         self._told_at_s = 0.0
-        self._waiting = 0
-        self._beat: asyncio.Task[None] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._beating: asyncio.Task[None] | None = None
 
     async def after(self, sequence: int) -> None:
         """Return once it was told that there is an entry after `sequence`.
@@ -30,22 +31,34 @@ class Pulse:
         Raises:
             StoreClosed: there will be none.
         """
-        self._waiting += 1
-        try:
-            while self._told <= sequence:
-                if self._beat is None or self._beat.done():
-                    self._beat = asyncio.create_task(self._next(), name="pulse")
-                # Whoever stops waiting leaves the beat to the others.
-                await asyncio.shield(self._beat)
-        finally:
-            self._waiting -= 1
-            if not self._waiting and self._beat is not None:
-                self._beat.cancel()
-                self._beat = None
+        while self._told <= sequence:
+            told = asyncio.get_running_loop().create_future()
+            self._waiting.add(told)
+            if self._beating is None:
+                self._beating = asyncio.create_task(self._beat(), name="pulse")
+            try:
+                await told
+            finally:
+                self._waiting.discard(told)
+                if not self._waiting and self._beating is not None:
+                    self._beating.cancel()
+                    self._beating = None
 
-    async def _next(self) -> None:
-        """Wait until the journal has grown since the last beat, and that is long enough ago."""
-        loop = asyncio.get_running_loop()
-        await self._store.journal_grew(self._told)
-        await asyncio.sleep(max(0.0, self._told_at_s + self._every_s - loop.time()))
-        self._told, self._told_at_s = self._store.tree().size, loop.time()
+    async def _beat(self) -> None:
+        """Tell those who wait, once there is something and the last beat is long enough ago."""
+        broke: StoreClosed | None = None
+        try:
+            await self._store.journal_grew(self._told)
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, self._told_at_s + self._every_s - loop.time()))
+            self._told, self._told_at_s = self._store.tree().size, loop.time()
+        except StoreClosed as closed:
+            broke = closed
+        waiting, self._waiting, self._beating = self._waiting, set(), None
+        for told in waiting:
+            if told.done():
+                continue
+            if broke is None:
+                told.set_result(None)
+            else:
+                told.set_exception(broke)

@@ -10,6 +10,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from nodeimpl.gateway import connections
@@ -73,12 +74,25 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._bound_the_end()
 
     async def send(self, message: Any) -> None:
-        """Send; who is told the end has a while to read it."""
+        """Send; who is told the end has a while to read it.
+
+        A text that comes with its `frame`, made once for many readers, goes out as it is. In any
+        other state than that of an open stream that can be written to, the base class decides.
+        """
+        frame = message.get("frame")
+        if frame is not None and self._is_open() and self.writable.is_set():
+            self.transport.write(frame)
+            return
         await super().send(message)
         if self.close_sent:
             # A refusal completes it too, whatever the base class thinks.
             self.handshake_complete = True
         self._bound_the_end()
+
+    def _is_open(self) -> bool:
+        """Say whether both sides have said that it begins, and neither that it ends."""
+        is_whole = self.handshake_complete and not self.close_sent and not self.disconnected
+        return is_whole and self.conn.state is State.OPEN
 
     def _refuse_handshake(self) -> None:
         """Answer a handshake that the protocol cannot read, which the base class would not."""

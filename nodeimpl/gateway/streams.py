@@ -55,11 +55,16 @@ PATH_CHARACTERS_MAX = 200
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One open stream: whose it is, and why it must end once it must."""
+    """One open stream: whose it is, and why it must end once it must.
+
+    Attributes:
+        sending_since_s: since when a message waits to be taken, by the loop's clock; None if none.
+    """
 
     caller: Caller
     revision: int
     expires_at_ms: TimeMs
+    sending_since_s: float | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
 
@@ -178,6 +183,7 @@ class Streams:
         await send({"type": "websocket.accept"})
         parts = [
             asyncio.ensure_future(self._send_pages(stream, place, send)),
+            asyncio.ensure_future(self._stall(stream)),
             asyncio.ensure_future(self._watch(stream)),
             asyncio.ensure_future(_listen(receive)),
         ]
@@ -195,20 +201,34 @@ class Streams:
     async def _send_pages(self, stream: Stream, place: Cursor | None, send: Send) -> Close:
         """Send what the journal has after `place`, and then what comes, in batches."""
         scopes, entries_max = stream.caller.scopes, self._limits.stream_entries_max
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 page = await self._tail.page(place, scopes=scopes, entries_max=entries_max)
                 if page is not None:
                     place = page.cursor
-                    async with asyncio.timeout(self._limits.stream_stall_ms_max / 1000):
-                        await send({"type": "websocket.send", "text": page.text})
+                    stream.sending_since_s = loop.time()
+                    await send({"type": "websocket.send", "text": page.text, "frame": page.frame})
+                    stream.sending_since_s = None
                     self._figures.pages.inc()
                 if page is None or page.entries < entries_max:
                     await self._pulse.after(place.sequence if place else 0)
-        except TimeoutError:
-            return Close(CLOSE_SLOW, "nothing was read for too long")
         except (StoreBusy, StoreClosed):
             return Close(CLOSE_RESTART, "the store is not there now")
+
+    async def _stall(self, stream: Stream) -> Close:
+        """Return once a message has waited for too long for a reader who does not read.
+
+        One timer looks again and again, for one that is set and taken back with each message costs
+        as much as sending it.
+        """
+        loop, limit_s = asyncio.get_running_loop(), self._limits.stream_stall_ms_max / 1000
+        while True:
+            since_s = stream.sending_since_s
+            left_s = limit_s if since_s is None else since_s + limit_s - loop.time()
+            if left_s <= 0:
+                return Close(CLOSE_SLOW, "nothing was read for too long")
+            await asyncio.sleep(left_s)
 
     async def _watch(self, stream: Stream) -> Close:
         """Return when the stream must end: its token expired or was revoked, or the node ends."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from nodeimpl.gateway.frames import text_frame
 from nodeimpl.kernel.store import Store, StoredEntry
 from opkit.wire.endpoint import Scope
 from opkit.wire.events import Cursor
@@ -29,9 +30,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A `JournalPage` as JSON, where it ends, and how many entries were looked at for it."""
+    """A `JournalPage` as JSON, where it ends, and how many entries were looked at for it.
+
+    Attributes:
+        frame: `text` as one message of a stream.
+    """
 
     text: str
+    frame: bytes
     cursor: Cursor
     entries: int
 
@@ -68,8 +74,9 @@ class Tail:
                 return None
             place = cursor_after(kept, generation=self._store.generation)
             before = 0 if cursor is None else cursor.sequence
-            text = page_bytes(kept, scopes=scopes, cursor=place, before=before).decode()
-            made = Page(text=text, cursor=place, entries=len(kept))
+            said = page_bytes(kept, scopes=scopes, cursor=place, before=before)
+            frame = text_frame(said)
+            made = Page(text=said.decode(), frame=frame, cursor=place, entries=len(kept))
             if key is not None:
                 self._keep_page(key, made)
         return made

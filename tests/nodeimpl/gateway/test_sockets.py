@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import socket
 import struct
 from collections.abc import Coroutine
 from typing import Any
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nodeimpl.gateway import connections, server
+from nodeimpl.gateway import connections, server, sockets
 from nodeimpl.gateway.limits import GatewayLimits
 from opkit.wire.network import ClockMoved
 
@@ -32,12 +34,18 @@ def frame(opcode: int, data: bytes, *, last: bool = True) -> bytes:
     return head + bytes(4) + data
 
 
-async def stream_of(node: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return a bare connection on which a stream is open."""
+async def stream_of(
+    node: Any, *, receive_bytes: int = 0
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a bare connection on which a stream is open, with so little room if it is said."""
     async with node.client("mill/ana") as ana:
         token = (await ana.login()).token
     at = urlsplit(node.url)
-    reader, writer = await asyncio.open_connection(at.hostname, at.port, limit=2**16)
+    near = socket.socket()
+    if receive_bytes:
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    near.connect((at.hostname, at.port))
+    reader, writer = await asyncio.open_connection(sock=near, limit=2**16)
     writer.write(
         b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
@@ -50,11 +58,14 @@ async def stream_of(node: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
     return reader, writer
 
 
+def figure(node: Any, name: str) -> float:
+    """Return what the node's metrics say by this name."""
+    lines = node.metrics.render().decode().splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+
 async def open_streams(node: Any) -> int:
-    text = node.metrics.render().decode()
-    return int(
-        float(next(x for x in text.splitlines() if x.startswith("opkit_event_streams "))[20:])
-    )
+    return int(figure(node, "opkit_event_streams"))
 
 
 async def all_streams_ended(node: Any) -> None:
@@ -143,6 +154,84 @@ def test_what_no_reader_says_ends_the_stream_and_nothing_else(doorstep: Any, wha
             writer.close()
             async with node.tcp_client("mill/ana") as ana:
                 await ana.login()
+
+    run(story())
+
+
+async def messages(reader: asyncio.StreamReader, upto: int) -> list[bytes]:
+    """Return a server's whole text messages, until one tells of this entry."""
+    found: list[bytes] = []
+    while not found or json.loads(found[-1])["cursor"]["sequence"] < upto:
+        first, size = await reader.readexactly(2)
+        assert (first, size < 128) == (0x80 | TEXT, True), "a whole text that is not masked"
+        if size > 125:
+            width = 2 if size == 126 else 8
+            size = int.from_bytes(await reader.readexactly(width), "big")
+        found.append(await reader.readexactly(size))
+    return found
+
+
+def test_readers_get_the_same_bytes_and_who_has_said_farewell_gets_no_more(doorstep: Any) -> None:
+    """A page is sent to many as it is: whole frames, and none into a stream that is closing."""
+
+    async def story() -> None:
+        async with doorstep.served() as node:
+            streams = [await stream_of(node) for _ in range(3)]
+            before = node.store.head().sequence
+            for _ in range(20):
+                await node.store.write(lambda tx: tx.announce(ClockMoved(offset_ms=1)))
+            upto = node.store.head().sequence
+            heard = [await messages(reader, upto) for reader, _ in streams]
+            entries = [
+                [entry["sequence"] for one in each for entry in json.loads(one)["entries"]]
+                for each in heard
+            ]
+            assert all(each[-20:] == list(range(before + 1, upto + 1)) for each in entries)
+            leaving, writer = streams[0]
+            writer.write(frame(CLOSE, struct.pack(">H", 1_000)))
+            assert (await leaving.readexactly(2))[0] == 0x80 | CLOSE
+            await node.store.write(lambda tx: tx.announce(ClockMoved(offset_ms=1)))
+            await messages(streams[1][0], upto + 1)
+            rest = await leaving.read()
+            assert rest == struct.pack(">H", 1_000)
+            for _, each in streams:
+                each.close()
+
+    run(story())
+
+
+def test_what_a_reader_has_not_read_stays_in_the_journal_and_comes_when_they_read(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when pages are made for many at once: into a full connection goes none of them."""
+    made, pages = sockets.BoundedSocket.connection_made, 100
+
+    def connection_made(self: Any, transport: Any) -> None:
+        made(self, transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+
+    monkeypatch.setattr(sockets.BoundedSocket, "connection_made", connection_made)
+
+    async def story() -> None:
+        limits = GatewayLimits(stream_entries_max=500)
+        async with doorstep.served(limits=limits) as node:
+            reader, writer = await stream_of(node, receive_bytes=4_096)
+            before = node.store.head().sequence
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # typeshed lacks it
+            sent = 0.0
+            for _ in range(pages):
+                await node.store.write(
+                    lambda tx: [tx.announce(ClockMoved(offset_ms=n)) for n in range(50)] and None
+                )
+                sent = figure(node, "opkit_event_pages_total")
+                await asyncio.sleep(0.008)  # longer than a beat: each is a page of its own
+            assert sent < pages / 2, "who does not read is sent no more after a while"
+            writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+            upto = node.store.head().sequence
+            said = [json.loads(one) for one in await messages(reader, upto)]
+            heard = [entry["sequence"] for one in said for entry in one["entries"]]
+            assert heard[-50 * pages :] == list(range(before + 1, upto + 1))
+            writer.close()
 
     run(story())
 

@@ -384,7 +384,7 @@ def test_streams_that_follow_share_one_read_of_the_journal(doorstep: Any) -> Non
             first = [asyncio.ensure_future(anext(each)) for each in streams]
             # Each looks for what there is, in one read or two, and waits only then.
             entry: Any = node.app.middleware_stack
-            while entry._streams._pulse._waiting < 10:
+            while len(entry._streams._pulse._waiting) < 10:
                 await asyncio.sleep(0.01)
             before = node.store.figures().reads
             await happen(node, 3)
