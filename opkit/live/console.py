@@ -83,7 +83,7 @@ class ConsolePage:
         return {
             "health": lambda: header.health(now.network),
             "story": lambda: self._kept("story", told, lambda: self._story(now)),
-            "map": lambda: topology(now.network, selected=self._node),
+            "map": lambda: topology(now.network, selected=self._node, tall=True),
             "say": lambda: self._kept("say", told, lambda: evidence.say(now)),
             "evidence": lambda: self._kept("evidence", told, lambda: evidence.evidence(now)),
             "transport": lambda: controls.transport(now),

@@ -7,14 +7,15 @@ and a phone and nothing in it moves while figures change.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Final, NamedTuple
+from typing import Final
 
 from opkit.story.states import State
 from opkit.views.amounts import clock_text, rate_text, round_trip_text
 from opkit.views.cards import card, empty
 from opkit.views.figures import Health, LinkFigure, NetworkFigures, NodeFigure, Traffic
+from opkit.views.labels import Box, Place, Room, Size, between, flag_size, name_box, plain_size
 from opkit.views.page import icon
 
 TRAFFIC_MS: Final = 6_000
@@ -38,22 +39,29 @@ _BOW: Final = 26
 _NAMED_ABOVE: Final = 49
 """Nodes that stand higher than this have their names above them, the others below."""
 
+_FIELDS: Final = (Size(20.7, 29), Size(46, 9))
+"""How large the map of a few nodes is: in the console, and on the network's page."""
 
-class Place(NamedTuple):
-    """A place on the map, in hundredths of its width and height."""
+_CROWDED_FIELDS: Final = {False: (Size(50, 12.5),), True: (Size(12.7, 34),)}
+"""How large the map of many nodes is, by whether it is tall."""
 
-    x: float
-    y: float
+_CIRCLE_REM: Final = 4.0
+_CROWDED_CIRCLE_REM: Final = 3.0
 
 
 def topology(
-    figures: NetworkFigures, *, selected: str = "", title: str = "What is the network doing?"
+    figures: NetworkFigures,
+    *,
+    selected: str = "",
+    tall: bool = False,
+    title: str = "What is the network doing?",
 ) -> str:
     """Return the map as a card. A click on a node asks for `select` with its `org`.
 
     Args:
         figures: the network now.
         selected: the organisation whose node is selected, or empty.
+        tall: it stands in a narrow column: many nodes then have their names beside them.
         title: the card's question.
     """
     if not figures.nodes:
@@ -63,25 +71,27 @@ def topology(
             "If none does, start a network: opkit devnet up",
         )
         return card(title, nothing, classes="map-card")
-    drawn = _Map(figures, selected=selected)
+    drawn = _Map(figures, selected=selected, tall=tall)
     body = (
-        f'<div class="map{" crowded" if drawn.crowded else ""}">'
+        f'<div class="map{drawn.kind}">'
         '<div class="field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" '
         f'aria-hidden="true">{drawn.lines()}</svg>{drawn.nodes()}{drawn.labels()}</div></div>'
     )
     return card(title, body, classes="map-card")
 
 
-def ring(count: int) -> tuple[Place, ...]:
+def ring(count: int, *, tall: bool = False) -> tuple[Place, ...]:
     """Return the places of so many nodes, first to last clockwise; the same count, the same places.
 
     A few stand on a ring: an odd number has one on top, an even number stands on a flat side. Many
-    stand on two bows, one above the other, so that there is room for their names.
+    stand on two bows, one above the other, so that there is room for their names; on a tall map
+    they stand on a ring with one on top.
     """
-    if count >= CROWDED:
+    if count >= CROWDED and not tall:
         above = count - count // 2
         return (*_bow(above, top=True), *reversed(_bow(count - above, top=False)))
-    start = -math.pi / 2 - (0 if count % 2 else math.pi / count)
+    flat = count % 2 == 0 and count < CROWDED
+    start = -math.pi / 2 - (math.pi / count if flat else 0)
     angles = [start + 2 * math.pi * index / count for index in range(count)]
     xs = _fitted([math.cos(angle) for angle in angles])
     ys = _fitted([math.sin(angle) for angle in angles])
@@ -114,11 +124,12 @@ def _fitted(values: Sequence[float]) -> list[float]:
 class _Map:
     """What every part of one drawing needs: where nodes are, and what moved last on each link."""
 
-    def __init__(self, figures: NetworkFigures, *, selected: str) -> None:
+    def __init__(self, figures: NetworkFigures, *, selected: str, tall: bool) -> None:
         self.crowded = len(figures.nodes) >= CROWDED
+        self._tall = tall and self.crowded
         self._selected = selected
         self._nodes = {node.org: node for node in figures.nodes}
-        self._places = dict(zip(self._nodes, ring(len(self._nodes)), strict=True))
+        self._places = dict(zip(self._nodes, ring(len(self._nodes), tall=tall), strict=True))
         self._order = {org: number for number, org in enumerate(self._nodes)}
         self._links = [
             link for link in figures.links if link.a in self._nodes and link.b in self._nodes
@@ -131,6 +142,12 @@ class _Map:
             and each.target in self._nodes
         }
 
+    @property
+    def kind(self) -> str:
+        """How the map is styled: by how many nodes stand on it, and how."""
+        kinds = {"many": len(self._nodes) > 4, "crowded": self.crowded, "tall": self._tall}
+        return "".join(f" {name}" for name, is_so in kinds.items() if is_so)
+
     def lines(self) -> str:
         """Return all links as lines; those that say something last, so that they lie on top."""
         ordered = sorted(
@@ -139,15 +156,98 @@ class _Map:
         return "".join(self._line(link) for link in ordered)
 
     def labels(self) -> str:
-        """Return what stands on the lines."""
-        return "".join(self._label(link) for link in self._links)
+        """Return what stands on the lines.
+
+        A figure always stands at the same place, so that nothing moves while others come and go.
+        A flag covers the figures where it stands: they are left out until it goes.
+        """
+        speaking = [link for link in self._links if self._says_something(link)]
+        usual = self._usual_places()
+        flags, alone = self._room(), Room(*self._fields())
+        drawn = {}
+        for link in speaking:
+            words = self._flag_words(link)
+            if words:
+                drawn[self._key(link)] = self._flag_place(link, words, usual, rooms=(flags, alone))
+        for link in speaking:
+            place = usual.get(self._key(link))
+            if self._flag_words(link) or place is None:
+                continue
+            if flags.is_clear(Box(at=place, size=plain_size(self._figures(link)))):
+                drawn[self._key(link)] = place
+        return "".join(
+            self._label(link, drawn[self._key(link)])
+            for link in speaking
+            if self._key(link) in drawn
+        )
 
     def nodes(self) -> str:
         """Return all nodes."""
         return "".join(
-            _node(node, self._places[org], selected=org == self._selected)
+            _node(node, self._places[org], side=self._side(org), selected=org == self._selected)
             for org, node in self._nodes.items()
         )
+
+    def _side(self, org: str) -> str:
+        """Return on which side of its node a name stands."""
+        place = self._places[org]
+        if self._tall and abs(place.x - 50) > 1:
+            return "left" if place.x < 50 else "right"
+        return "above" if place.y < _NAMED_ABOVE else "below"
+
+    def _fields(self) -> tuple[Size, ...]:
+        return _CROWDED_FIELDS[self._tall] if self.crowded else _FIELDS
+
+    def _room(self) -> Room:
+        """Return what is taken by nodes and, where there are few, by their names."""
+        circle = _CROWDED_CIRCLE_REM if self.crowded else _CIRCLE_REM
+        circles = [
+            Box(at=at, size=Size(circle, circle), is_round=True) for at in self._places.values()
+        ]
+        names = [
+            name_box(at, self._nodes[org].title, circle_rem=circle, above=at.y < _NAMED_ABOVE)
+            for org, at in self._places.items()
+            if not self.crowded
+        ]
+        return Room(*self._fields(), taken=[*circles, *names])
+
+    def _usual_places(self) -> dict[tuple[str, str], Place]:
+        """Return where each link's figures stand, those of the middle last; some have no room."""
+        room = self._room()
+        found = {}
+        among = [
+            link for link in self._links if not self.crowded or self._selected in (link.a, link.b)
+        ]
+        for link in sorted(among, key=lambda link: not self._is_side(link)):
+            one, other, along = self._usual(link)
+            size = plain_size("10.0 ms" if len(self._nodes) > 4 else "10.0 ms  1.2 kB/s")
+            place = room.find(one, other, along=along, size=size)
+            if place is not None:
+                found[self._key(link)] = place
+        return found
+
+    def _flag_place(
+        self,
+        link: LinkFigure,
+        words: str,
+        usual: Mapping[tuple[str, str], Place],
+        *,
+        rooms: tuple[Room, Room],
+    ) -> Place:
+        """Return where a flag stands, near its link's figures.
+
+        It is clear of nodes and of other flags, or else of other flags, or else where it may.
+        """
+        one, other, along = self._usual(link)
+        best = usual.get(self._key(link), between(one, other, along))
+        length = math.dist(one, other)
+        near = math.dist(one, best) / length if length else along
+        size = flag_size(words, small=self.crowded)
+        found = (room.find(one, other, along=near, size=size) for room in rooms)
+        place = next((each for each in found if each is not None), best)
+        for room in rooms:
+            room.take(Box(at=place, size=size))
+        return place
 
     def _on(self, link: LinkFigure) -> Traffic | None:
         return self._moved.get(frozenset((link.a, link.b))) if link.state == "up" else None
@@ -161,10 +261,7 @@ class _Map:
             f'x1="{a.x}" y1="{a.y}" x2="{b.x}" y2="{b.y}" vector-effect="non-scaling-stroke"/>'
         )
 
-    def _label(self, link: LinkFigure) -> str:
-        if not self._says_something(link):
-            return ""
-        place = self._label_place(link)
+    def _label(self, link: LinkFigure, place: Place) -> str:
         return (
             f'<div id="link-{escape(link.a)}-{escape(link.b)}" class="on-line" '
             f'style="left:{place.x:.2f}%;top:{place.y:.2f}%">{self._words(link)}</div>'
@@ -178,24 +275,52 @@ class _Map:
             return True
         return self._selected in (link.a, link.b)
 
-    def _label_place(self, link: LinkFigure) -> Place:
-        """Return the middle of a side; on a diagonal a place near its first end, clockwise.
+    @staticmethod
+    def _key(link: LinkFigure) -> tuple[str, str]:
+        return link.a, link.b
 
-        A side that comes down to a node whose name stands above it is labelled near its upper end,
-        clear of the name. Diagonals meet in the middle of the map, where their labels would cover
-        each other. Those of a selected node stand near the others' ends for the same reason.
+    def _ahead(self, link: LinkFigure) -> int:
+        """Return how many nodes further on the ring a link ends."""
+        return (self._order[link.b] - self._order[link.a]) % len(self._nodes)
+
+    def _is_side(self, link: LinkFigure) -> bool:
+        return len(self._nodes) < 4 or self._ahead(link) in (1, len(self._nodes) - 1)
+
+    def _usual(self, link: LinkFigure) -> tuple[Place, Place, float]:
+        """Return a link's ends and where on it its words would stand, if it were alone.
+
+        In the middle of a side; on a diagonal at a place near its first end, clockwise. A side that
+        comes down to a node whose name stands above it is labelled near its upper end, clear of the
+        name. Diagonals meet in the middle of the map, where their labels would cover each other.
+        Those of a selected node stand near the others' ends for the same reason.
         """
-        count = len(self._nodes)
-        ahead = (self._order[link.b] - self._order[link.a]) % count
+        ahead, count = self._ahead(link), len(self._nodes)
         first, second = (link.a, link.b) if ahead * 2 <= count else (link.b, link.a)
-        side = ahead in (1, count - 1) or count < 4
+        side = self._is_side(link)
         along = 0.5 if side else 0.36
         if self.crowded and self._selected in (first, second):
             along = 0.7 if first == self._selected else 0.3
         one, other = self._places[first], self._places[second]
         if side and not self.crowded and one.y != other.y and max(one.y, other.y) < _NAMED_ABOVE:
             along = 0.34 if one.y < other.y else 0.66
-        return Place(one.x + (other.x - one.x) * along, one.y + (other.y - one.y) * along)
+        return one, other, along
+
+    def _flag_words(self, link: LinkFigure) -> str:
+        """Return the words of the flag on a line, all of them; empty if there is none."""
+        if link.state != "up":
+            return "✂ cut on purpose" if link.state == "cut" else "✂ lost"
+        moved = self._on(link)
+        if moved is None:
+            return ""
+        return moved.words if self.crowded else f"{moved.words} XX → XX"
+
+    def _figures(self, link: LinkFigure) -> str:
+        """Return the words of the figures on a line."""
+        rate = "" if self._is_brief(link) else f"  {rate_text(link.bytes_per_s)}"
+        return f"{round_trip_text(link.round_trip_us)}{rate}"
+
+    def _is_brief(self, link: LinkFigure) -> bool:
+        return len(self._nodes) > 4 or not link.bytes_per_s
 
     def _words(self, link: LinkFigure) -> str:
         if link.state == "cut":
@@ -210,14 +335,12 @@ class _Map:
                 f'<span class="flag s-{moved.tone.value}">{escape(moved.words)}'
                 f"<small>{escape(way)}</small></span>"
             )
-        brief = self.crowded or len(self._nodes) > 4 or not link.bytes_per_s
-        rate = "" if brief else f" <i>{rate_text(link.bytes_per_s)}</i>"
+        rate = "" if self._is_brief(link) else f" <i>{rate_text(link.bytes_per_s)}</i>"
         return f'<span class="plain"><b>{round_trip_text(link.round_trip_us)}</b>{rate}</span>'
 
 
-def _node(node: NodeFigure, place: Place, *, selected: bool) -> str:
+def _node(node: NodeFigure, place: Place, *, side: str, selected: bool) -> str:
     kind = "busy" if node.health == "up" and node.busy else node.health
-    side = "above" if place.y < _NAMED_ABOVE else "below"
     return (
         f'<div id="node-{escape(node.org)}" class="node {kind} {side}" '
         f'style="left:{place.x}%;top:{place.y}%">'

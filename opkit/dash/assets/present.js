@@ -17,7 +17,7 @@ function channel() {
   const session = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
   address.searchParams.set("session_id", session);
   const [listeners, opened] = [new Set(), new Set()];
-  let [socket, tries, sent, why] = [null, 0, 0, ""];
+  let [socket, tries, sent, why, gone] = [null, 0, 0, "", undefined];
 
   function packed(content) {
     const date = new Date().toISOString();
@@ -43,11 +43,12 @@ function channel() {
     socket = new WebSocket(address);
     socket.onmessage = hear;
     socket.onopen = () => {
-      [tries, why] = [0, ""];
+      [tries, why, gone] = [0, "", undefined];
       for (const tell of opened) tell();
     };
     socket.onclose = (event) => {
       why = event.reason;
+      gone ??= Date.now();
       setTimeout(open, RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)]);
     };
   }
@@ -59,6 +60,7 @@ function channel() {
     off: (_, tell) => listeners.delete(tell),
     onOpen: (tell) => opened.add(tell),
     why: () => why,
+    goneSince: () => gone,
   };
 }
 

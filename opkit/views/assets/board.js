@@ -3,8 +3,11 @@
 // `Idiomorph` stands before it in the bundle. Source: ADR 0015.
 
 const HAVE_MS = 250; // How often at most it says how much it has painted.
-const HERE_MS = 4000; // How often the page says that it is still looked at.
-const LOST_MS = 9500; // After how long without an answer the connection counts as lost.
+const LOOK_MS = 500; // How often it looks whether the connection still answers.
+const HERE_MS = 2000; // How often the page says that it is still looked at.
+const LOST_MS = 5000; // After how long without an answer the connection counts as lost.
+const GONE_MS = 1000; // The same for one that is known to be closed, and did not open again.
+const HELLO_MS = 1000; // How often at most a lost connection is asked for everything.
 const RELOAD_MS = 30000; // After how long a lost connection offers to load the page anew.
 const FLASH_MS = 10000;
 const RETRY_MS = [250, 500, 1000, 2000, 4000, 5000];
@@ -133,11 +136,12 @@ export function painter(el) {
       lostBar.hidden = !text;
       if (lostBar.dataset.text === text + reload) return;
       lostBar.dataset.text = text + reload;
-      lostBar.replaceChildren(made("span", "", text));
+      const said = made("p", "", text);
+      lostBar.replaceChildren(said);
       if (!reload) return;
       const again = made("button", "act", "Reload");
       again.onclick = () => location.reload();
-      lostBar.append(again);
+      said.append(again);
     },
   };
 }
@@ -192,7 +196,8 @@ function controls(el, act) {
 
 // ---- the two ends of a session -----------------------------------------------------------------
 
-// Keeps `el` the same as the page behind `model` (`send`, `on`, `off`); returns what ends that.
+// Keeps `el` the same as the page behind `model` (`send`, `on`, `off`; a model that knows its
+// connection also has `onOpen`, `goneSince`, `why`); returns what ends that.
 function attend(model, el) {
   const paint = painter(el);
   const waiting = new Map();
@@ -234,12 +239,13 @@ function attend(model, el) {
   function look() {
     const now = Date.now();
     if (document.hidden) return;
-    if (now - heard > LOST_MS) {
+    const gone = model.goneSince?.() ?? now;
+    if (now - heard > LOST_MS || now - Math.max(gone, heard) > GONE_MS) {
       isLost = true;
       const why = model.why?.() || "trying again";
       const text = `Connection lost since ${clock(heard)}, ${why}.`;
       paint.lost(text, { reload: now - heard > RELOAD_MS });
-      send({ do: "hello" });
+      if (now - said > HELLO_MS) send({ do: "hello" });
     } else if (now - said > HERE_MS) send({ do: "here", n: ++beats });
   }
 
@@ -254,7 +260,7 @@ function attend(model, el) {
     waiting.set(++acts, control);
     send({ do: "act", n: acts, act: control.dataset.act, args: argumentsOf(control) });
   });
-  const timer = setInterval(look, 1000);
+  const timer = setInterval(look, LOOK_MS);
   document.addEventListener("visibilitychange", shown);
   model.on("msg:custom", take);
   model.onOpen?.(() => send({ do: "hello" }));
@@ -273,12 +279,12 @@ function channel(url) {
   const address = new URL(url, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const [listeners, opened] = [new Set(), new Set()];
-  let [socket, tries, ended, why] = [null, 0, false, ""];
+  let [socket, tries, ended, why, gone] = [null, 0, false, "", undefined];
 
   function open() {
     socket = new WebSocket(address);
     socket.onopen = () => {
-      [tries, why] = [0, ""];
+      [tries, why, gone] = [0, "", undefined];
       for (const tell of opened) tell();
     };
     socket.onmessage = (event) => {
@@ -287,6 +293,7 @@ function channel(url) {
     };
     socket.onclose = (event) => {
       why = event.reason;
+      gone ??= Date.now();
       const pause = RETRY_MS[Math.min(tries++, RETRY_MS.length - 1)];
       if (!ended) setTimeout(open, pause * (0.75 + Math.random() / 2));
     };
@@ -299,6 +306,7 @@ function channel(url) {
     off: (_, tell) => listeners.delete(tell),
     onOpen: (tell) => opened.add(tell),
     why: () => why,
+    goneSince: () => gone,
     close() {
       ended = true;
       socket.close();

@@ -37,6 +37,7 @@ class Stand:
         self.sockets: set[tornado.websocket.WebSocketHandler] = set()
         self.opened = 0
         self.silent = False
+        self.closed = False
         self.heard: list[dict[str, Any]] = []
         self.page: Page
         self.origin = ""
@@ -66,6 +67,10 @@ def application(stand: Stand) -> tornado.web.Application:
             self.finish(self.text)
 
     class Socket(tornado.websocket.WebSocketHandler):
+        def prepare(self) -> None:
+            if stand.closed:
+                raise tornado.web.HTTPError(503)
+
         def open(self, *_: str, **__: str) -> None:
             stand.sockets.add(self)
             stand.opened += 1
@@ -364,6 +369,36 @@ def test_a_lost_connection_says_since_when_and_heals(slate: Any, ticker: Any) ->
         stand.silent = False
         await expect(bar).to_be_hidden(timeout=30_000)
         await expect(stand.page.locator("[data-card=one] p")).to_have_text("meanwhile")
+
+    tried(slate, ticker, story)
+
+
+def test_a_connection_that_was_closed_is_called_lost_long_before_a_silent_one(
+    slate: Any, ticker: Any
+) -> None:
+    """And the bar that says so lies over the page: nothing moves under the reader's eye."""
+
+    async def story(stand: Stand) -> None:
+        page, card = stand.page, stand.page.locator("[data-card=one]")
+        await page.clock.install()
+        async with page.expect_websocket() as opening:
+            await page.reload()
+        socket = await opening.value
+        await expect(card.locator("p")).to_have_text("1")
+        before = await card.bounding_box()
+        async with socket.expect_event("close"):
+            stand.closed = True
+            for each in list(stand.sockets):
+                each.close()
+        bar = page.locator(".board-lost")
+        await page.clock.run_for(500)
+        await expect(bar).to_be_hidden()
+        await page.clock.run_for(2_000)
+        await expect(bar).to_contain_text("Connection lost since")
+        assert await card.bounding_box() == before
+        stand.closed = False
+        await page.clock.resume()
+        await expect(bar).to_be_hidden()
 
     tried(slate, ticker, story)
 
