@@ -193,6 +193,7 @@ class BlobWriter:
         Raises:
             BlobMismatch: they are fewer than announced, or hash to another name.
             StorageFull: the disk is full.
+            StoreBusy: the process has no file or memory to spare.
             StoreFailed: the disk did not sync: the node must stop.
         """
         assert not self._ended, "the writer has ended"

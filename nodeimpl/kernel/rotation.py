@@ -21,8 +21,19 @@ STANDARD_STREAMS = (1, 2)
 BYTES_MAX = 16 * 2**20
 KEPT = 3
 
-_PASSES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE, errno.EAGAIN})
-"""What a full or sick disk says, or a reader who has left: no reason for a node to end."""
+_PASSES = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EPIPE,
+        errno.EAGAIN,
+        errno.EMFILE,
+        errno.ENFILE,
+    }
+)
+"""What a full or sick disk says, a reader who has left, or a system without a file to spare: no
+reason for a node to end."""
 
 
 class LogStream:

@@ -119,20 +119,21 @@ class Shelf:
         same bytes meanwhile would build on what a power cut may still take away.
         """
         place = self._folder / cid
-        with self._lock, self.disk():
-            is_new = not place.exists()
-            if is_new:
-                self._unsettled.add(cid)
-            try:
-                partial.rename(place)
-            except OSError:
-                self._unsettled.discard(cid)
-                raise
-            if is_new:
-                self._count += 1
-                self._bytes += size_bytes
-        with self.syncing():
-            sync_folder(self._folder)
+        with self._opened() as folder:
+            with self._lock, self.disk():
+                is_new = not place.exists()
+                if is_new:
+                    self._unsettled.add(cid)
+                try:
+                    partial.rename(place)
+                except OSError:
+                    self._unsettled.discard(cid)
+                    raise
+                if is_new:
+                    self._count += 1
+                    self._bytes += size_bytes
+            with self.syncing():
+                os.fsync(folder)
         self._unsettled.discard(cid)
 
     def touch(self, cid: Cid) -> bool:
@@ -178,17 +179,28 @@ class Shelf:
     def remove(self, cid: Cid) -> int:
         """Forget the bytes kept under `cid` and return how many they were."""
         place = self._folder / cid
-        with self._lock, self.disk():
-            try:
-                size_bytes = place.stat().st_size
-                place.unlink()
-            except FileNotFoundError:
-                return 0
-            self._count -= 1
-            self._bytes -= size_bytes
-        with self.syncing():
-            sync_folder(self._folder)
+        with self._opened() as folder:
+            with self._lock, self.disk():
+                try:
+                    size_bytes = place.stat().st_size
+                    place.unlink()
+                except FileNotFoundError:
+                    return 0
+                self._count -= 1
+                self._bytes -= size_bytes
+            with self.syncing():
+                os.fsync(folder)
         return size_bytes
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open the folder before a name in it changes: for want of files nothing is half done."""
+        with self.disk():
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield folder
+        finally:
+            os.close(folder)
 
     @contextlib.contextmanager
     def syncing(self) -> Iterator[None]:

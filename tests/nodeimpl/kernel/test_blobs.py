@@ -279,6 +279,36 @@ def test_a_folder_that_cannot_be_synced_after_a_removal_stops_the_node(
     run(main())
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_folder_that_cannot_be_opened_for_want_of_files_refuses_and_passes(
+    tmp_path, monkeypatch, number
+) -> None:
+    """An open that fails is no failed sync: nothing had its name yet, and nothing was removed."""
+    real = os.open
+
+    def no_folder(path: Any, flags: int, *more: Any) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(number, "injected")
+        return real(path, flags, *more)
+
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        kept = await blobs.put(b"kept before")
+        with monkeypatch.context() as faults:
+            faults.setattr("nodeimpl.kernel.shelf.os.open", no_folder)
+            with pytest.raises(StoreBusy):
+                await blobs.put(b"hello")
+            with pytest.raises(StoreBusy):
+                await blobs.remove(kept)
+        assert partials(tmp_path) == []
+        assert blobs.usage() == (1, len(b"kept before"))
+        assert await blobs.put(b"hello") == cid_of(b"hello")
+        assert await blobs.remove(kept) == len(b"kept before")
+        assert blobs.usage() == (1, 5)
+
+    run(main())
+
+
 @pytest.mark.parametrize("step", ["touch", "drop"])
 def test_a_disk_that_breaks_in_any_step_and_thread_stops_the_node(
     tmp_path, monkeypatch, step

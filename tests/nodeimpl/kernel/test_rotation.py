@@ -212,7 +212,7 @@ stream.write("x" * 19 + "\\n")
 real = os.open
 
 def full(*_, **__):
-    raise OSError(errno.ENOSPC, "no room for a file")
+    raise OSError(getattr(errno, sys.argv[2]), "no room for a file")
 
 os.open = full
 for _ in range(5):
@@ -222,9 +222,13 @@ stream.write("last\\n")
 """
 
 
-def test_a_disk_without_room_for_a_new_file_costs_no_earlier_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("why", ["ENOSPC", "EMFILE", "ENFILE"])
+def test_a_system_without_room_for_a_new_file_costs_no_earlier_one(
+    tmp_path: Path, why: str
+) -> None:
     path = tmp_path / "node.log"
-    subprocess.run([sys.executable, "-c", NO_NEW_FILE, str(path)], check=True, cwd=ROOT, timeout=30)
+    command = [sys.executable, "-c", NO_NEW_FILE, str(path), why]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=30)
     said = [numbered(path, number).read_text("utf-8") for number in range(1, 4)]
     assert said == ["x" * 19 + "\n", "1\n", "2\n"]
     assert path.read_text("utf-8") == "lost 5\nlast\n"
