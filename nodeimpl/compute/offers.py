@@ -121,6 +121,7 @@ class Offers:
             waiting=load.waiting,
             slots=load.slots,
             accepts=load.accepts,
+            local=False,
         )
 
     async def _offer(self, executor: Did, row: table.Task, manifest: Manifest) -> Refusal | None:

@@ -27,7 +27,6 @@ from opkit.wire.compute import (
     Outcome,
     QueueFull,
     QuotaExceeded,
-    StorageFull,
     SubmitterMismatch,
     SubmitterNotAccepted,
     TaskConflict,
@@ -122,7 +121,6 @@ class Submission:
         inline_hash: the name of the inline input; None if none came.
         input_kept: whether the input is kept here already.
         unfinished: how many tasks of this member are under way.
-        storage_full_at: the quota, if the input did not fit it.
         placing: how many tasks run elsewhere or look for an executor, if it is to be one of them.
     """
 
@@ -131,8 +129,7 @@ class Submission:
     inline_hash: str | None
     input_kept: bool
     unfinished: int
-    storage_full_at: int | None = None
-    placing: int = 0
+    placing: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +142,6 @@ class Offer:
         jobs: how many tasks are under way here in all.
         wait_ms: how long one more is expected to wait for a worker.
         crowded: whether there are too many, or that has been too long for too long.
-        storage_full_at: the quota, if an inline input did not fit it.
         ready: whether workers run.
     """
 
@@ -153,10 +149,9 @@ class Offer:
     me: Did
     jobs_of_submitter: int
     jobs: int
-    wait_ms: int = 0
-    crowded: bool = False
-    storage_full_at: int | None = None
-    ready: bool = True
+    wait_ms: int
+    crowded: bool
+    ready: bool
 
 
 def judge_module(*, size_bytes: int, limits: Limits) -> None:
@@ -184,7 +179,6 @@ def judge_submission(asked: Submission, limits: Limits) -> Manifest:
         InputMismatch: the inline input has another name.
         BlobUnknown: no inline input, and none of this name is kept.
         QuotaExceeded: too many of this member's tasks are under way.
-        StorageFull: the input does not fit.
         QueueFull: it is for another node, and too many are already.
     """
     manifest = _verified(asked.case)
@@ -197,8 +191,6 @@ def judge_submission(asked: Submission, limits: Limits) -> Manifest:
         raise BlobUnknown(cid=manifest.input_hash)
     if asked.case.taken_hash is None and asked.unfinished >= limits.unfinished_per_submitter_max:
         raise QuotaExceeded(limit=limits.unfinished_per_submitter_max)
-    if asked.storage_full_at is not None:
-        raise StorageFull(limit_bytes=asked.storage_full_at)
     if asked.case.taken_hash is None and asked.placing >= limits.placing_max:
         raise QueueFull(limit=limits.placing_max)
     return manifest
@@ -218,7 +210,6 @@ def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
         SubmitterNotAccepted: the policy does not name the member or their coop.
         QuotaExceeded: too many of this member's tasks are under way here.
         QueueFull: too many tasks are under way here, or it would have to wait for too long.
-        StorageFull: the input does not fit.
         ExecutorUnavailable: no worker runs.
     """
     manifest = _verified(asked.case)
@@ -231,8 +222,6 @@ def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
         raise QuotaExceeded(limit=limits.jobs_per_submitter_max)
     if asked.case.taken_hash is None:
         _judge_room(asked, manifest, limits)
-    if asked.storage_full_at is not None:
-        raise StorageFull(limit_bytes=asked.storage_full_at)
     if not asked.ready:
         raise ExecutorUnavailable(executor=asked.me)
     return manifest
@@ -299,7 +288,7 @@ class Candidate:
     waiting: int
     slots: int
     accepts: bool
-    local: bool = False
+    local: bool
 
 
 def rank(candidates: Iterable[Candidate]) -> list[Did]:

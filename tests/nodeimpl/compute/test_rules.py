@@ -57,8 +57,9 @@ SUBMISSION = Submission(
     inline_hash=cid_of(b"input"),
     input_kept=False,
     unfinished=0,
+    placing=0,
 )
-OFFER = Offer(case=CASE, me=ME, jobs_of_submitter=0, jobs=0)
+OFFER = Offer(case=CASE, me=ME, jobs_of_submitter=0, jobs=0, wait_ms=0, crowded=False, ready=True)
 
 
 def changed(ask: Any, **fields: Any) -> Any:
@@ -93,7 +94,6 @@ SUBMISSION_BREAKS: dict[type[Refusal], Callable[[Any], Any]] = {
     wire.InputMismatch: lambda ask: replace(ask, inline_hash=cid_of(b"other")),
     wire.BlobUnknown: lambda ask: replace(ask, inline_hash=None),
     wire.QuotaExceeded: lambda ask: replace(ask, unfinished=LIMITS.unfinished_per_submitter_max),
-    wire.StorageFull: lambda ask: replace(ask, storage_full_at=5),
     wire.QueueFull: lambda ask: replace(ask, placing=LIMITS.placing_max),
 }
 
@@ -103,8 +103,34 @@ OFFER_BREAKS: dict[type[Refusal], Callable[[Any], Any]] = {
     wire.SubmitterNotAccepted: lambda ask: changed(ask, member_id="elsewhere/ann"),
     wire.QuotaExceeded: lambda ask: replace(ask, jobs_of_submitter=LIMITS.jobs_per_submitter_max),
     wire.QueueFull: lambda ask: replace(ask, jobs=LIMITS.queue_max),
-    wire.StorageFull: lambda ask: replace(ask, storage_full_at=5),
     wire.ExecutorUnavailable: lambda ask: replace(ask, ready=False),
+}
+
+SAID: dict[type[Refusal], dict[str, Any]] = {
+    wire.HashMalformed: {"value": "bafynot"},
+    wire.ManifestExpired: {"expires_at_ms": NOW + 60_000, "now_ms": NOW + 60_000},
+    wire.LimitsExcessive: {"field": "fuel", "asked": 10**12, "limit": LIMITS.fuel_max},
+    wire.SubmitterMismatch: {"signed_by": "coop/ann", "sent_by": "coop/bob"},
+    wire.TaskConflict: {"task_id": "0" * 32},
+    wire.InputMismatch: {"cid": cid_of(b"input")},
+    wire.BlobUnknown: {"cid": cid_of(b"input")},
+    wire.SubmitterNotAccepted: {"member_id": "elsewhere/ann"},
+    wire.ExecutorUnavailable: {"executor": ME},
+}
+"""What a refusal says it is about, the same for submission and offer."""
+
+SUBMISSION_SAID: dict[type[Refusal], dict[str, Any]] = {
+    **SAID,
+    wire.ManifestRejected: {"why": "bad signature"},
+    wire.QuotaExceeded: {"limit": LIMITS.unfinished_per_submitter_max},
+    wire.QueueFull: {"limit": LIMITS.placing_max},
+}
+
+OFFER_SAID: dict[type[Refusal], dict[str, Any]] = {
+    **SAID,
+    wire.ManifestRejected: {"why": "bad signature"},
+    wire.QuotaExceeded: {"limit": LIMITS.jobs_per_submitter_max},
+    wire.QueueFull: {"limit": LIMITS.queue_max},
 }
 
 EXCLUSIVE = [{wire.InputMismatch, wire.BlobUnknown}]
@@ -119,7 +145,10 @@ def pairs(declared: tuple[type[Refusal], ...]) -> list[Any]:
     ]
 
 
-OFFER_REFUSES = tuple(leaf for leaf in OFFER_TASK.refuses if leaf is not StoreBusy)
+KEPT = (StoreBusy, wire.StorageFull)
+"""What only keeping the input and the task can show, after they were judged."""
+SUBMIT_REFUSES = tuple(leaf for leaf in wire.SUBMIT.refuses if leaf not in KEPT)
+OFFER_REFUSES = tuple(leaf for leaf in OFFER_TASK.refuses if leaf not in KEPT)
 
 
 def test_a_good_submission_passes() -> None:
@@ -132,13 +161,14 @@ def test_a_good_offer_passes_for_any_and_for_me() -> None:
     assert judge_offer(mine, LIMITS, POLICY).aud == ME
 
 
-@pytest.mark.parametrize("leaf", wire.SUBMIT.refuses, ids=lambda leaf: leaf.code)
+@pytest.mark.parametrize("leaf", SUBMIT_REFUSES, ids=lambda leaf: leaf.code)
 def test_each_declared_refusal_of_a_submission_is_given(leaf: type[Refusal]) -> None:
-    with pytest.raises(leaf):
+    with pytest.raises(leaf) as no:
         judge_submission(SUBMISSION_BREAKS[leaf](SUBMISSION), LIMITS)
+    assert no.value.details() == SUBMISSION_SAID[leaf]
 
 
-@pytest.mark.parametrize(("first", "second"), pairs(wire.SUBMIT.refuses))
+@pytest.mark.parametrize(("first", "second"), pairs(SUBMIT_REFUSES))
 def test_submissions_are_refused_in_the_declared_order(
     first: type[Refusal], second: type[Refusal]
 ) -> None:
@@ -149,8 +179,9 @@ def test_submissions_are_refused_in_the_declared_order(
 
 @pytest.mark.parametrize("leaf", OFFER_REFUSES, ids=lambda leaf: leaf.code)
 def test_each_declared_refusal_of_an_offer_is_given(leaf: type[Refusal]) -> None:
-    with pytest.raises(leaf):
+    with pytest.raises(leaf) as no:
         judge_offer(OFFER_BREAKS[leaf](OFFER), LIMITS, POLICY)
+    assert no.value.details() == OFFER_SAID[leaf]
 
 
 @pytest.mark.parametrize(("first", "second"), pairs(OFFER_REFUSES))
@@ -181,8 +212,9 @@ def test_what_would_wait_for_too_long_is_refused_at_once(asked: Offer, full: boo
     if not full:
         assert judge_offer(asked, LIMITS, POLICY) == MANIFEST
         return
-    with pytest.raises(wire.QueueFull):
+    with pytest.raises(wire.QueueFull) as no:
         judge_offer(asked, LIMITS, POLICY)
+    assert no.value.limit == asked.jobs, "so many are ahead of it"
     again = replace(asked, case=replace(asked.case, taken_hash=HASH))
     assert judge_offer(again, LIMITS, POLICY) == MANIFEST, "what is taken already is not refused"
 
@@ -194,7 +226,12 @@ def test_an_offer_for_another_executor_is_rejected() -> None:
 
 def test_the_same_manifest_again_is_no_conflict_and_costs_no_quota() -> None:
     case = replace(CASE, taken_hash=HASH)
-    again = replace(SUBMISSION, case=case, unfinished=LIMITS.unfinished_per_submitter_max)
+    again = replace(
+        SUBMISSION,
+        case=case,
+        unfinished=LIMITS.unfinished_per_submitter_max,
+        placing=LIMITS.placing_max,
+    )
     assert judge_submission(again, LIMITS) == MANIFEST
     offered = replace(
         OFFER, case=case, jobs_of_submitter=LIMITS.jobs_per_submitter_max, jobs=LIMITS.queue_max
@@ -279,7 +316,8 @@ def test_the_policy_names_coops_and_single_members() -> None:
 
 def candidate(did: str, **fields: Any) -> Candidate:
     return Candidate(
-        **{"did": did, "running": 0, "waiting": 0, "slots": 2, "accepts": True} | fields
+        **{"did": did, "running": 0, "waiting": 0, "slots": 2, "accepts": True, "local": False}
+        | fields
     )
 
 
@@ -331,7 +369,6 @@ def test_every_outcome_has_a_final_state(outcome: wire.Outcome) -> None:
     assert state_of(outcome) in wire.FINAL
 
 
-def test_waiting_between_tries_grows_to_a_bound() -> None:
-    waits = [backoff_ms(attempt) for attempt in range(20)]
-    assert waits == sorted(waits)
-    assert waits[-1] == 1_000
+def test_waiting_between_tries_grows_from_20_ms_to_a_second() -> None:
+    waits = [backoff_ms(attempt) for attempt in range(8)]
+    assert waits == [20, 50, 100, 250, 500, 1_000, 1_000, 1_000]
