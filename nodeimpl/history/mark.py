@@ -13,14 +13,19 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from nodeimpl.kernel.errors import HistoryLost
+from nodeimpl.kernel.errors import HistoryLost, SchemaNewer
 from nodeimpl.kernel.folders import sync_folder
 from opkit.wire.journal import HistoryPlace
+from opkit.wire.kept import Kept, is_newer
 
 NAME = "history-mark.json"
 """The file's name in the node's folder."""
 
 BYTES_MAX = 4_096
+
+
+class _KeptPlace(HistoryPlace, Kept):
+    """A place in a file, with the version of the file's form."""
 
 
 class MarkFile:
@@ -35,6 +40,7 @@ class MarkFile:
         """Return what is marked; None if there is no mark.
 
         Raises:
+            SchemaNewer: a newer version of this program wrote it.
             HistoryLost: the file is there and is no mark.
         """
         try:
@@ -43,9 +49,12 @@ class MarkFile:
         except FileNotFoundError:
             return None
         try:
-            return HistoryPlace.model_validate_json(data)
+            kept = _KeptPlace.model_validate_json(data)
         except ValidationError as bad:
+            if is_newer(bad):
+                raise SchemaNewer(f"{self.path} was written by a newer version") from bad
             raise HistoryLost(f"{self.path} is damaged: nobody knows what was signed") from bad
+        return HistoryPlace(**kept.model_dump(exclude={"version"}))
 
     def write(self, place: HistoryPlace) -> None:
         """Return once `place` is durable in the file.
@@ -55,7 +64,8 @@ class MarkFile:
         Raises:
             OSError: the disk is full or broken; the old mark stands.
         """
-        data = place.model_dump_json().encode() + b"\n"
+        kept = _KeptPlace(**place.model_dump())
+        data = kept.model_dump_json().encode() + b"\n"
         # A caller that was cancelled leaves its thread at work on the same file.
         with self._lock:
             self._write(self.path.with_suffix(".new"), data)

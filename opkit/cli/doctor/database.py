@@ -145,7 +145,7 @@ def history(node: NodeCase) -> Finding:
     The node itself judges more exactly when it starts; while it runs the mark lags behind it.
     """
     from nodeimpl.history.mark import MarkFile
-    from nodeimpl.kernel.errors import HistoryLost
+    from nodeimpl.kernel.errors import HistoryLost, SchemaNewer
 
     url = node.config.store_url()
     path = sqlite_path(url)
@@ -153,6 +153,8 @@ def history(node: NodeCase) -> Finding:
         return well("the node compares it when it starts")
     try:
         mark = MarkFile(node.config.node.folder).read()
+    except SchemaNewer as bad:
+        return wrong(bad.args[0], SchemaNewer.hint)
     except HistoryLost as bad:
         return wrong(str(bad), _GENERATION)
     if mark is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -20,7 +21,7 @@ from nodeimpl.history.mark import NAME, MarkFile
 from nodeimpl.history.renewal import open_generation
 from nodeimpl.kernel import generations
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.errors import HistoryLost
+from nodeimpl.kernel.errors import HistoryLost, SchemaNewer
 from nodeimpl.kernel.store import Store
 from opkit.proof.history import check_growth, check_same_journal, read_head
 from opkit.proof.receipt import verify_receipt
@@ -150,6 +151,36 @@ def test_a_mark_that_is_none_is_told_and_not_passed_over(tmp_path, said) -> None
     (tmp_path / NAME).write_bytes(said)
     with pytest.raises(HistoryLost, match=r"damaged.*hint: "):
         MarkFile(tmp_path).read()
+
+
+def test_a_mark_says_its_version_and_one_of_a_newer_is_refused_and_stays(tmp_path) -> None:
+    """It is not damaged: to open another generation over it would be the wrong advice."""
+
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/node.db"
+        store = await opened(url)
+        await announce(store)
+        await Keeper.start(store, folder=tmp_path)
+        await store.close()
+        path = tmp_path / NAME
+        said = json.loads(path.read_bytes())
+        assert said["version"] == 1
+        newer = json.dumps({**said, "version": 2, "size": {"in": "another form"}})
+        path.write_text(newer, "utf-8")
+        store = await opened(url)
+        with pytest.raises(SchemaNewer, match="newer version.*hint: run the newer version"):
+            await Keeper.start(store, folder=tmp_path)
+        await store.close()
+        with pytest.raises(SchemaNewer):
+            await open_generation(url=url, folder=tmp_path, clock=VirtualClock(5_000_000))
+        assert path.read_text("utf-8") == newer
+        del said["version"]
+        path.write_text(json.dumps(said), "utf-8")
+        store = await opened(url)
+        await Keeper.start(store, folder=tmp_path)
+        await store.close()
+
+    run(main())
 
 
 def test_the_mark_follows_the_journal_and_never_leads(store_url, tmp_path) -> None:

@@ -170,6 +170,10 @@ def test_a_database_that_is_older_than_what_the_node_signed(patient: Patient) ->
     assert "opkit node new-generation" in found["hint"]
     mark.write_text("{", "utf-8")
     assert "damaged" in patient.wrong("history")["seen"]
+    mark.write_text(json.dumps({**place, "version": 2}), "utf-8")
+    found = patient.wrong("history")
+    assert "written by a newer version" in found["seen"]
+    assert "new-generation" not in found["hint"]
 
 
 def test_how_a_node_feels_is_told_without_a_token(patient: Patient) -> None:
