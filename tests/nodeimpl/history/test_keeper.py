@@ -168,7 +168,7 @@ def test_a_mark_says_its_version_and_one_of_a_newer_is_refused_and_stays(tmp_pat
         newer = json.dumps({**said, "version": 2, "size": {"in": "another form"}})
         path.write_text(newer, "utf-8")
         store = await opened(url)
-        with pytest.raises(SchemaNewer, match="newer version.*hint: run the newer version"):
+        with pytest.raises(SchemaNewer, match=r"newer version.*hint: run the newer version"):
             await Keeper.start(store, folder=tmp_path)
         await store.close()
         with pytest.raises(SchemaNewer):
