@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -93,6 +94,41 @@ def test_an_interrupted_set_up_is_finished_the_next_time(
         setup.set_up("demo", quiet=True)
     monkeypatch.setattr(setup, "install_lock", whole)
     assert commands_of(setup, "demo") == ["demo.txt"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "hint"),
+    [("venv", "apt-get install python3-venv"), ("install", "is there a network")],
+)
+def test_a_step_that_fails_is_told_in_a_line_with_what_helps(
+    setup: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failing: str,
+    hint: str,
+) -> None:
+    def run(command: list[str], **_: object) -> None:
+        if failing in command:
+            raise subprocess.CalledProcessError(1, command)
+        pretend(setup, command)
+
+    monkeypatch.setattr(setup, "run", run)
+    assert setup.main(["--quiet", "demo"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("setup: demo could not be set up: ")
+    assert hint in said[1]
+
+
+def test_an_interrupted_set_up_says_so_without_a_trace(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(setup, "run", interrupted)
+    assert setup.main(["--quiet", "demo"]) == 130
+    assert capsys.readouterr().err.startswith("setup: interrupted")
 
 
 def test_an_unknown_purpose_is_a_usage_error(
