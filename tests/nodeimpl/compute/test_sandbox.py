@@ -314,6 +314,27 @@ def test_tasks_wait_for_a_slot_and_the_queue_is_bounded(
     asyncio.run(work())
 
 
+def test_so_many_compiles_wait_and_who_comes_then_is_busy_and_may_come_again(
+    tmp_path: Path, wat: Wat
+) -> None:
+    made = Sandbox.launch(
+        workers_max=1, cache_folder=tmp_path / "code", limits=SandboxLimits(compiles_waiting_max=2)
+    )
+    modules = [wat(f'(func (export "_start") (drop (i32.const {n})))') for n in range(3)]
+
+    async def work() -> None:
+        await made.start()
+        try:
+            compiling = [made.compile(each, cid_of(each)) for each in modules]
+            ends = await asyncio.gather(*compiling, return_exceptions=True)
+            assert [type(end) for end in ends] == [type(None), type(None), SandboxBusy]
+            await made.compile(modules[2], cid_of(modules[2]))
+        finally:
+            await made.close()
+
+    asyncio.run(asyncio.wait_for(work(), 60))
+
+
 def test_a_worker_is_replaced_after_so_many_tasks(
     tmp_path: Path, job: Callable[..., Job], module: Module
 ) -> None:
