@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from opkit.proof import jws
-from opkit.proof.checks import ProofError, Verdict
+from opkit.proof import receipt as proof
+from opkit.proof.checks import Check, ProofError, Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members
@@ -17,8 +18,8 @@ from opkit.proof.receipt import (
     verify_manifest,
     verify_receipt,
 )
-from opkit.wire.base import Jws
-from opkit.wire.compute import Outcome, ReceiptBundle, TaskLimits
+from opkit.wire.base import Jws, Wire
+from opkit.wire.compute import TASK_TYP, Outcome, ReceiptBundle, TaskLimits
 from opkit.wire.network import EngineId
 
 MIRA = "tool-library/mira"
@@ -57,6 +58,87 @@ def test_a_good_receipt_verifies_against_the_genesis(network: Any) -> None:
         "chain-start",
         "time-forward",
     ]
+
+
+def shown(verdict: Verdict) -> dict[str, tuple[str, str]]:
+    """Return what each check expected and what it found."""
+    assert isinstance(verdict.checks, tuple), "a verdict is not added to"
+    return {check.name: (check.expected, check.actual) for check in verdict.checks}
+
+
+def test_each_check_shows_what_was_expected_and_what_was_found(network: Any) -> None:
+    """People read the evidence, not only its verdict."""
+    asked = network.nodes["tool-library"].did
+    manifest = network.manifest(aud=asked)
+    bundle = ReceiptBundle(receipt=network.receipt(manifest, fuel_used=7), manifest=manifest)
+    verdict = verify_receipt(bundle, genesis=network.view)
+    executor, cited = network.nodes["building-yard"].did, jws.record_id(manifest)
+    assert verdict.subject == f"receipt 1 of generation 1 by {executor}"
+    limits = TaskLimits()
+    assert shown(verdict) == {
+        "receipt-signature": ("verifies", "verifies"),
+        "executor-known": ("a node of the network", "Building-Yard"),
+        "manifest-signature": ("verifies", "verifies"),
+        "manifest-cited": (cited, cited),
+        "network": (network.name, network.name),
+        "submitter": (MIRA, MIRA),
+        "executor-asked": (asked, executor),
+        "task-id": ("0" * 32, "0" * 32),
+        "module-hash": (cid_of(b"module"), cid_of(b"module")),
+        "input-hash": (cid_of(b"input"), cid_of(b"input")),
+        "limits-agreed": (str(limits), str(limits)),
+        "hashes-well-formed": ("verifies", "verifies"),
+        "output-named": ("an output", "an output"),
+        "fuel-kept": (f"at most {limits.fuel}", "7"),
+        "memory-kept": (f"at most {limits.memory_bytes}", "65536"),
+        "output-kept": (f"at most {limits.output_bytes}", "6"),
+        "time-kept": (f"at most {limits.time_ms * 1_000}", "2000"),
+        "engine-named": ("name, version and settings", "wasmtime 50 abc"),
+        "chain-start": ("no previous", "no previous"),
+        "time-forward": ("at most 13", "11"),
+    }
+
+
+def test_a_strangers_receipt_shows_whose_it_is(network: Any) -> None:
+    manifest = network.manifest(signer=STRANGER)
+    bundle = ReceiptBundle(receipt=network.receipt(manifest, signer=STRANGER), manifest=manifest)
+    found = shown(verify_receipt(bundle, genesis=network.view))
+    assert found["executor-known"] == ("a node of the network", f"{STRANGER.did} is none")
+    why = f"{STRANGER.did} is no key of {MIRA} by genesis and records"
+    assert found["manifest-signature"] == ("verifies", why)
+
+
+def test_what_is_no_manifest_is_cited_by_nobody(network: Any) -> None:
+    broken = network.bundle().model_copy(update={"manifest": "x"})
+    assert shown(verify_receipt(broken, genesis=None))["manifest-cited"] == (
+        "verifies",
+        "not a compact JWS",
+    )
+
+
+def test_a_receipt_that_cannot_be_read_has_one_check_and_no_name(network: Any) -> None:
+    bundle = ReceiptBundle(receipt="x", manifest=network.manifest())
+    signed = Check(
+        name="receipt-signature", ok=False, expected="verifies", actual="not a compact JWS"
+    )
+    for genesis in (network.view, None):
+        assert verify_receipt(bundle, genesis=genesis) == Verdict(
+            subject="receipt", checks=(signed,), anchored=genesis is not None
+        )
+
+
+class Odd(Wire):
+    """What somebody signs as a manifest whose names are no texts."""
+
+    network: int = 5
+    member_id: int = 7
+
+
+def test_a_manifest_whose_names_are_no_texts_is_refused_like_any_other(network: Any) -> None:
+    odd = jws.sign(Odd(), typ=TASK_TYP, identity=STRANGER)
+    bundle = network.bundle().model_copy(update={"manifest": odd})
+    for genesis in (network.view, None):
+        assert "manifest-signature" in failed(verify_receipt(bundle, genesis=genesis))
 
 
 def test_without_a_genesis_it_is_only_consistent(network: Any) -> None:
@@ -195,6 +277,14 @@ def test_a_receipt_outlives_its_submitters_revocation_and_new_key(network: Any) 
     assert verify_receipt(later, genesis=network.view).status == "verified"
 
 
+def test_a_member_submits_with_the_key_that_they_were_given_last(network: Any) -> None:
+    key = Identity.generate()
+    records = (network.record(MIRA, did=key.did),)
+    manifest = network.manifest(signer=key)
+    bundle = ReceiptBundle(receipt=network.receipt(manifest), manifest=manifest, records=records)
+    assert verify_receipt(bundle, genesis=network.view).status == "verified"
+
+
 def test_a_manifest_is_taken_from_its_active_member_with_their_current_key(network: Any) -> None:
     mira = founding_members(network.view)[MIRA]
     assert verify_manifest(network.manifest(), genesis=network.view, member=mira).aud == "any"
@@ -284,7 +374,44 @@ def test_a_strangers_chain_or_a_broken_signature_is_caught(network: Any) -> None
 
 
 def test_no_receipts_are_no_chain(network: Any) -> None:
-    assert failed(verify_chain([], genesis=network.view)) == {"length"}
+    for genesis in (network.view, None):
+        length = Check(name="length", ok=False, expected="1 to 100000 receipts", actual="0")
+        assert verify_chain([], genesis=genesis) == Verdict(
+            subject="receipt chain", checks=(length,), anchored=genesis is not None
+        )
+
+
+@pytest.mark.parametrize(("length", "ok"), [(3, True), (4, False)])
+def test_a_chain_is_not_looked_at_beyond_its_bound(
+    network: Any, monkeypatch: pytest.MonkeyPatch, length: int, ok: bool
+) -> None:
+    monkeypatch.setattr(proof, "CHAIN_MAX", 3)
+    verdict = verify_chain(chain(network, length), genesis=network.view)
+    assert verdict.ok is ok
+    assert len(verdict.checks) == (8 if ok else 1)
+
+
+def test_a_chain_shows_each_signature_and_each_link(network: Any) -> None:
+    receipts = chain(network, 2, sequence=5)
+    verdict = verify_chain(receipts, genesis=network.view)
+    by, before = network.nodes["building-yard"].did, jws.record_id(receipts[0])
+    assert verdict.subject == "receipt chain"
+    assert shown(verdict) == {
+        "length": ("1 to 100000 receipts", "2"),
+        "receipt 1 signature": ("verifies", "verifies"),
+        "executor-known": ("a node of the network", "Building-Yard"),
+        "receipt 1 link": ("no previous", "no previous"),
+        "receipt 2 signature": ("verifies", "verifies"),
+        "receipt 2 link": (
+            f"{by} generation 1 sequence 2 after {before}",
+            f"{by} generation 1 sequence 5 after {before}",
+        ),
+    }
+    assert [check.name for check in verdict.checks].count("executor-known") == 1
+
+
+def test_a_chain_of_another_network_is_none_of_this_one(network: Any, rebuilt: Any) -> None:
+    assert failed(verify_chain(chain(rebuilt, 2), genesis=network.view)) == {"receipt 1 signature"}
 
 
 def test_what_a_receipt_claims_is_read_without_believing_it(network: Any) -> None:
