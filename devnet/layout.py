@@ -20,8 +20,6 @@ READY_BYTES_MAX = 65_536
 LOOK_EVERY_MS = 10
 ROOM_BYTES_MIN = 2**20
 """Below this much room a node that did not start is taken to have had none."""
-MISCONFIGURED = "nodeimpl.config.ConfigError: "
-"""How the last line of a trace begins that tells what an operator can mend."""
 STOP_MS = 5_000
 """How long a node's running tasks may take to end when it is stopped or restarted."""
 
@@ -160,5 +158,5 @@ def last_words(log: Path) -> tuple[str, str]:
         said = json.loads(line)
         if isinstance(said, dict) and "event" in said:
             line = ": ".join(str(said[key]) for key in ("event", "why") if said.get(key))
-    why, _, hint = line.strip().removeprefix(MISCONFIGURED).partition(" (hint: ")
+    why, _, hint = line.strip().partition(" (hint: ")
     return why, hint.removesuffix(")")
