@@ -166,10 +166,12 @@ def distributions_imported() -> dict[str, str]:
 
     Only what may import something new is parsed: that takes most of the time.
     """
-    known = sys.stdlib_module_names | OURS | {path.stem for path in (ROOT / "scripts").glob("*.py")}
+    listed = list(sources())
+    helpers = {Path(path).stem for path, _ in listed if path.startswith(("scripts/", "tests/"))}
+    known = sys.stdlib_module_names | OURS | helpers
     homes = packages_distributions()
     found: dict[str, str] = {}
-    for path, source in sources():
+    for path, source in listed:
         if not known.issuperset(filter(None, chain(*MAY_IMPORT.findall(source)))):
             new = set(imported(source)) - known
             found |= {normal(homes.get(name, [name])[0]): path for name in new}
