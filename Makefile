@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo dashboards test test-browser check lab bench soak fuzz mutants wheel \
-	wasm lock clean
+	wasm lock clean bare-system
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,6 +22,7 @@ demo: ## Tell the flows on a temporary network; ends with the path of the report
 test: ## Run the checks, then every group of tests
 	@$(PYTHON) scripts/setup --quiet test
 	@$(PYTHON) scripts/setup --quiet interop
+	@command -v cc >/dev/null || $(PYTHON) scripts/setup --quiet wasm
 	@$(PYTHON) scripts/wheelhouse --quiet
 	@scripts/offline $(VENV)/python scripts/test $(ARGS)
 
@@ -46,9 +47,13 @@ bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench $(ARGS)
 
-soak: ## Work at one node for half an hour (OPKIT_BENCH_SOAK_MIN) and watch its memory
+soak: ## Steady work for half an hour (OPKIT_BENCH_SOAK_MIN), then bare-system
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench.soak
+	@$(PYTHON) scripts/bare-system $(ARGS)
+
+bare-system: ## Follow the README on a bare Debian (root; ARGS=--quick without the tests)
+	@$(PYTHON) scripts/bare-system $(ARGS)
 
 fuzz: ## Ask live nodes at random for long (OPKIT_FUZZ_EXAMPLES), other asks each time
 	@$(PYTHON) scripts/setup --quiet test
