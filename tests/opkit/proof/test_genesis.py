@@ -10,6 +10,7 @@ from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
+from opkit.wire.base import Wire
 from opkit.wire.genesis import CHARTER_TYP, GENESIS_TYP, GenesisNode, SignedCharter
 
 
@@ -31,11 +32,13 @@ def test_a_good_genesis_answers_who_belongs_to_the_network(network: Any, parts: 
     founder = view.founder("tool-library/mira")
     assert founder is not None
     assert founder.did == parts.members["tool-library/mira"].did
-    assert [(coop, founder.name) for coop, founder in view.founders()] == [
+    founders = view.founders()
+    assert tuple((coop, founder.name) for coop, founder in founders) == (
         ("tool-library", "Mira"),
         ("tool-library", "Ondrej"),
         ("building-yard", "Ruth"),
-    ]
+    )
+    assert founders == view.founders()
     assert view.record_id == jws.record_id(view.token)
 
 
@@ -56,6 +59,17 @@ def test_a_genesis_signed_by_another_than_its_operator_is_refused(parts: Any) ->
 def test_something_else_of_the_operator_is_no_genesis(parts: Any) -> None:
     refused(jws.sign(parts.genesis, typ=CHARTER_TYP, identity=parts.operator), "not a")
     refused("x", "compact")
+
+
+class Odd(Wire):
+    """What somebody signs as a genesis whose operator and network are no texts."""
+
+    operator: tuple[int, ...] = (1,)
+    network: tuple[int, ...] = (2,)
+
+
+def test_a_genesis_whose_operator_is_no_text_is_refused_like_any_other(parts: Any) -> None:
+    refused(jws.sign(Odd(), typ=GENESIS_TYP, identity=parts.operator), "signed by")
 
 
 def test_signing_refuses_what_reading_would(parts: Any) -> None:
@@ -119,7 +133,7 @@ def test_a_member_named_twice_is_refused(parts: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"network": "b" * 26}, "another network"),
+        ({"network": "b" * 26}, "the charter of tool-library belongs to another network"),
         ({"home_node": "did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp"}, "home node"),
     ],
 )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError, model_validator
 
 from opkit.proof import jws
 from opkit.proof.canonical import canonical
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
-from opkit.wire.base import B64, NetworkId, Wire, b64decode, b64encode
+from opkit.wire.base import B64, Jws, NetworkId, Wire, b64decode, b64encode
 from opkit.wire.membership import Login
 
 TYP = "opkit-login+jws"
@@ -79,15 +82,15 @@ def test_arbitrary_text_is_refused_and_never_breaks_the_reader(text: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"typ": "opkit-task+jws"}, "not a 'opkit-task"),
-        ({"issuer": NODE.did}, "not by"),
-        ({"network": "b" * 26}, "another network"),
+        ({"typ": "opkit-task+jws"}, f"it is a '{TYP}', not a 'opkit-task+jws'"),
+        ({"issuer": NODE.did}, f"it is signed by {SIGNER.did}, not by {NODE.did}"),
+        ({"network": "b" * 26}, "it belongs to another network"),
     ],
 )
 def test_another_type_issuer_or_network_than_expected_is_refused(
     changes: dict[str, str], why: str
 ) -> None:
-    with pytest.raises(ProofError, match=why):
+    with pytest.raises(ProofError, match=f"^{re.escape(why)}$"):
         verify(TOKEN, **changes)
 
 
@@ -147,6 +150,8 @@ def test_another_spelling_of_the_header_is_refused_though_it_is_signed(header: b
         (PAYLOAD.replace(b'"ttl_ms":5000', b'"ttl_ms":true'), "no Login: ttl_ms"),
         (PAYLOAD.replace(b'"ttl_ms":5000', b'"ttl_ms":5000,"z":1'), "no Login: z"),
         (PAYLOAD.replace(b'"scopes":[],', b""), "no Login: scopes"),
+        (PAYLOAD.replace(b'"scopes":[]', b'"scopes":[5]'), "no Login: scopes.0: Input should be"),
+        (PAYLOAD.replace(b'"scopes":[],', b"").replace(b"5000", b"true"), "no Login: scopes"),
         (b"[]", "no object"),
         (b"{}", "another network"),
         (b"", "not JSON"),
@@ -188,6 +193,82 @@ def test_a_token_longer_than_any_of_ours_is_refused_before_it_is_read() -> None:
             read("a" * (jws.TOKEN_CHARACTERS_MAX + 1))
 
 
+def test_a_token_is_read_up_to_the_length_that_travels() -> None:
+    longest = "a" * jws.TOKEN_CHARACTERS_MAX
+    with pytest.raises(ProofError, match="compact"):
+        jws.record_id(longest)
+    travels = TypeAdapter(Jws)
+    assert travels.validate_python(longest) == longest
+    with pytest.raises(ValidationError):
+        travels.validate_python(longest + "a")
+
+
+def test_a_token_is_made_up_to_exactly_the_length_that_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jws, "TOKEN_CHARACTERS_MAX", len(TOKEN))
+    assert jws.sign(LOGIN, typ=TYP, identity=SIGNER) == TOKEN
+    monkeypatch.setattr(jws, "TOKEN_CHARACTERS_MAX", len(TOKEN) - 1)
+    with pytest.raises(ProofError, match="more than"):
+        jws.sign(LOGIN, typ=TYP, identity=SIGNER)
+
+
+@pytest.mark.parametrize(("more", "good"), [(0, True), (1, False)])
+def test_a_header_is_read_up_to_1024_characters(more: int, good: bool) -> None:
+    typ = TYP + "x" * (768 - len(header_of()) + more)
+    token = crafted(header_of(typ=typ), PAYLOAD)
+    if good:
+        assert jws.peek(token).typ == typ
+    else:
+        with pytest.raises(ProofError, match="longer than any of ours"):
+            jws.peek(token)
+
+
+class Doubtful(Wire):
+    """A payload that is wrong as a whole."""
+
+    network: NetworkId
+
+    @model_validator(mode="after")
+    def _check(self) -> Doubtful:
+        raise ValueError("never right")
+
+
+def test_what_is_wrong_with_a_payload_as_a_whole_is_said_of_the_whole() -> None:
+    payload = canonical({"network": NETWORK})
+    with pytest.raises(ProofError, match=r"no Doubtful: whole: Value error, never right$"):
+        jws.verify(
+            crafted(header_of(), payload), typ=TYP, issuer=SIGNER.did, network=NETWORK, of=Doubtful
+        )
+
+
+def by_author(token: str, *, author: str = "did", network: str | None = NETWORK) -> Login:
+    """Verify a login by the key that stands in one of its fields."""
+    return jws.verify_by_author(token, typ=TYP, author=author, network=network, of=Login)
+
+
+def test_an_author_is_believed_about_what_they_signed_themselves() -> None:
+    assert by_author(TOKEN) == LOGIN
+    with pytest.raises(ProofError, match="signed by"):
+        by_author(TOKEN, author="aud")
+    with pytest.raises(ProofError, match="not a 'opkit-task"):
+        jws.verify_by_author(TOKEN, typ="opkit-task+jws", author="did", network=NETWORK, of=Login)
+    with pytest.raises(ProofError, match="does not verify"):
+        by_author(crafted(header_of(), PAYLOAD, identity=NODE))
+
+
+def test_an_author_speaks_for_one_network_the_one_they_name_if_none_is_asked_for() -> None:
+    assert by_author(TOKEN, network=None) == LOGIN
+    with pytest.raises(ProofError, match="another network"):
+        by_author(TOKEN, network="b" * 26)
+
+
+def test_an_author_whose_name_is_no_text_is_refused_like_any_other() -> None:
+    odd = crafted(header_of(), PAYLOAD.replace(b'"scopes":[]', b'"scopes":[["x"]]'))
+    with pytest.raises(ProofError, match="signed by"):
+        by_author(odd, author="scopes")
+
+
 class Blob(Wire):
     """A payload as large as one likes."""
 
@@ -218,6 +299,8 @@ def test_a_record_is_the_same_whoever_signed_it_again() -> None:
     resigned = TOKEN.rsplit(".", 1)[0] + "." + b64encode(bytes(64))
     assert resigned != TOKEN
     assert jws.record_id(resigned) == jws.record_id(TOKEN)
+    signed = TOKEN.rsplit(".", 1)[0].encode()
+    assert jws.record_id(TOKEN) == hashlib.sha256(signed).hexdigest()
     with pytest.raises(ProofError, match="compact"):
         jws.record_id("x")
 

@@ -35,6 +35,7 @@ def test_founders_and_operator_are_members_by_genesis(network: Any) -> None:
     operator = members[OPERATOR_ID]
     assert (operator.coop, operator.did) == (None, network.operator.did)
     assert operator.roles == ("operator",)
+    assert (operator.name, operator.title) == ("Operator", "network operator")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,14 @@ def test_a_revoked_member_is_added_again_only_by_the_record_after_it(network: An
 
 
 def test_who_was_never_known_is_nobody(network: Any) -> None:
+    assert member_history(NEW, genesis=network.view, records=[]) == ()
     assert fold_member(NEW, genesis=network.view, records=[]) is None
+
+
+def test_the_history_of_a_later_member_begins_with_their_first_record(network: Any) -> None:
+    key = Identity.generate().did
+    states = member_history(NEW, genesis=network.view, records=[network.record(NEW, did=key)])
+    assert [(state.did, state.sequence) for state in states] == [(key, 1)]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +158,8 @@ def test_a_resigned_copy_of_a_record_is_a_duplicate_and_adds_nothing(network: An
 def test_an_endless_chain_is_refused_before_it_is_read(network: Any) -> None:
     with pytest.raises(ProofError, match="longer than"):
         fold_member(NEW, genesis=network.view, records=["x"] * (RECORDS_MAX + 1))
+    with pytest.raises(ProofError, match="compact"):
+        fold_member(NEW, genesis=network.view, records=["x"] * RECORDS_MAX)
 
 
 def test_a_record_of_an_earlier_network_of_the_same_people_is_refused(

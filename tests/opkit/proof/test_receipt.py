@@ -130,8 +130,8 @@ def test_a_receipt_that_cannot_be_read_has_one_check_and_no_name(network: Any) -
 class Odd(Wire):
     """What somebody signs as a manifest whose names are no texts."""
 
-    network: int = 5
-    member_id: int = 7
+    network: tuple[int, ...] = (5,)
+    member_id: tuple[int, ...] = (7,)
 
 
 def test_a_manifest_whose_names_are_no_texts_is_refused_like_any_other(network: Any) -> None:
