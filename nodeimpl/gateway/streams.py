@@ -38,15 +38,15 @@ from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership, Revoked
 from opkit.wire.base import TimeMs
 from opkit.wire.errors import Refusal
-from opkit.wire.events import EVENTS_PATH, READ_JOURNAL, Cursor, JournalDiverged, ReadJournal
+from opkit.wire.events import (
+    EVENTS_PATH,
+    READ_JOURNAL,
+    Cursor,
+    JournalDiverged,
+    ReadJournal,
+    StreamEnd,
+)
 from opkit.wire.gateway import Malformed, RateExceeded, RouteUnknown, StoreBusy
-
-CLOSE_FAULT = 1011
-CLOSE_ONE_WAY = 1003
-CLOSE_SLOW = 1008
-CLOSE_RESTART = 1012
-CLOSE_REJECTED = 4401
-CLOSE_DIVERGED = 4409
 
 STREAM_NAME = "events.stream"
 FULL_RETRY_MS = 5_000
@@ -78,7 +78,7 @@ class Stream:
 class Close:
     """How a stream ends."""
 
-    code: int
+    code: StreamEnd
     reason: str
 
 
@@ -128,7 +128,7 @@ class Streams:
             await _deny(send, status=refusal.status, body=problem_bytes(refusal))
             return
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is told by an id
-            close = Close(CLOSE_FAULT, f"incident {confess(error, endpoint=STREAM_NAME)}")
+            close = Close(StreamEnd.FAULT, f"incident {confess(error, endpoint=STREAM_NAME)}")
         if close is not None:
             await _close(send, close)
 
@@ -192,7 +192,7 @@ class Streams:
             return next(part for part in parts if part in done).result()
         except JournalDiverged as diverged:
             await send({"type": "websocket.send", "text": problem_bytes(diverged).decode()})
-            return Close(CLOSE_DIVERGED, diverged.code)
+            return Close(StreamEnd.DIVERGED, diverged.code)
         finally:
             for part in parts:
                 part.cancel()
@@ -214,7 +214,7 @@ class Streams:
                 if page is None or page.entries < entries_max:
                     await self._pulse.after(place.sequence if place else 0)
         except (StoreBusy, StoreClosed):
-            return Close(CLOSE_RESTART, "the store is not there now")
+            return Close(StreamEnd.RESTART, "the store is not there now")
 
     async def _stall(self, stream: Stream) -> Close:
         """Return once a message has waited for too long for a reader who does not read.
@@ -227,7 +227,7 @@ class Streams:
             since_s = stream.sending_since_s
             left_s = limit_s if since_s is None else since_s + limit_s - loop.time()
             if left_s <= 0:
-                return Close(CLOSE_SLOW, "nothing was read for too long")
+                return Close(StreamEnd.SLOW, "nothing was read for too long")
             await asyncio.sleep(left_s)
 
     async def _watch(self, stream: Stream) -> Close:
@@ -244,8 +244,8 @@ class Streams:
                 each.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
         if self._ending.is_over and not stream.ended.is_set():
-            return Close(CLOSE_RESTART, WHY)
-        return Close(CLOSE_REJECTED, stream.why or "it has expired")
+            return Close(StreamEnd.RESTART, WHY)
+        return Close(StreamEnd.REJECTED, stream.why or "it has expired")
 
     async def _expiry(self, stream: Stream) -> None:
         """Return when the token expires; how long that is, is asked when the waiting begins."""
@@ -257,7 +257,7 @@ async def _listen(receive: Receive) -> Close | None:
     message = await receive()
     if message["type"] == "websocket.disconnect":
         return None
-    return Close(CLOSE_ONE_WAY, "nothing is read here")
+    return Close(StreamEnd.ONE_WAY, "nothing is read here")
 
 
 def _place(query: bytes) -> Cursor | None:

@@ -18,7 +18,14 @@ from pydantic import ValidationError
 from opkit.client.retry import PASSING, Patience
 from opkit.client.sockets import EventsSocket, SocketClosed, SocketRefused
 from opkit.wire.errors import CoopError, Fault, Refusal, Unreachable, refusal_from
-from opkit.wire.events import EVENTS_PATH, Cursor, JournalDiverged, JournalEntry, JournalPage
+from opkit.wire.events import (
+    EVENTS_PATH,
+    Cursor,
+    JournalDiverged,
+    JournalEntry,
+    JournalPage,
+    StreamEnd,
+)
 from opkit.wire.gateway import (
     Malformed,
     RateExceeded,
@@ -28,9 +35,6 @@ from opkit.wire.gateway import (
     TokenMissing,
     TokenRejected,
 )
-
-CLOSED_REJECTED = 4401
-"""The close code that says: the token, or the member's standing, has ended."""
 
 _DECLARED = (
     RateExceeded,
@@ -162,7 +166,7 @@ class Place:
 def _failure(lost: CoopError, where: str) -> CoopError:
     """Return what the end of a connection means."""
     if isinstance(lost, SocketClosed):
-        if lost.code == CLOSED_REJECTED:
+        if lost.code == StreamEnd.REJECTED:
             return TokenRejected(why=lost.reason)
         return Unreachable(where=where, why=f"the stream ended ({lost.code} {lost.reason})".strip())
     if isinstance(lost, SocketRefused):

@@ -8,6 +8,7 @@ journal that was replaced is noticed (`JournalDiverged`) and never silently resu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
@@ -130,3 +131,23 @@ READ_JOURNAL = Endpoint(
 
 EVENTS_PATH = "/v1/events"
 """The WebSocket: `?after=CURSOR`, token in `Authorization`; sends one `JournalPage` a message."""
+
+
+class StreamEnd(IntEnum):
+    """Why the node ends a stream: the WebSocket's close code, beside a reason in words.
+
+    Source: RFC 6455, section 7.4; those above 4000 are this contract's own.
+    """
+
+    REJECTED = 4401
+    """The token expired, or it or its member was revoked."""
+    DIVERGED = 4409
+    """The place is not in this journal; the message before says why."""
+    ONE_WAY = 1003
+    """The reader sent something."""
+    SLOW = 1008
+    """The reader did not read for too long."""
+    FAULT = 1011
+    """The node is broken."""
+    RESTART = 1012
+    """The node, or its store, goes down."""
