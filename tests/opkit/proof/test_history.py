@@ -183,6 +183,37 @@ def test_a_head_by_a_stranger_or_of_another_tree_proves_no_entry(
     assert failed(verify_entry(unsigned, genesis=network.view).checks) == ["head-signature"]
 
 
+def shown(checks: Sequence[Check]) -> list[tuple[str, str, str]]:
+    """Return what each check is called, expected and found: people read it."""
+    return [(check.name, check.expected, check.actual) for check in checks]
+
+
+def test_a_proof_of_an_entry_shows_what_was_looked_at(written: Written, network: Any) -> None:
+    node = network.nodes["tool-library"].did
+    verdict = verify_entry(written.proof(7, 13), genesis=network.view)
+    assert verdict.subject == f"journal entry 7 of generation 1 by {node}"
+    assert isinstance(verdict.checks, tuple)
+    assert shown(verdict.checks) == [
+        ("head-signature", "verifies", "verifies"),
+        ("head-node-known", "a node of the network", "Tool-Library"),
+        ("entry-included", "verifies", "verifies"),
+    ]
+    stranger = Identity.generate()
+    forged = written.signed(13, node=stranger.did, signer=stranger)
+    unknown = verify_entry(written.proof(7, 13, head=forged), genesis=network.view)
+    assert shown(unknown.checks)[1][2] == f"{stranger.did} is none"
+    unread = verify_entry(written.proof(7, 13, head="x"), genesis=network.view)
+    assert (unread.subject, len(unread.checks)) == ("journal entry 7", 1)
+
+
+def test_a_head_of_an_earlier_network_of_the_same_nodes_proves_no_entry(
+    network: Any, rebuilt: Any
+) -> None:
+    proof = Written(rebuilt, 3).proof(2, 3)
+    assert failed(verify_entry(proof, genesis=network.view).checks) == ["head-signature"]
+    assert failed(verify_entry(proof, genesis=None).checks) == []
+
+
 def test_entries_hash_to_the_head_that_was_signed_over_them(written: Written) -> None:
     rebuilt = Rebuilding()
     for entry in written.entries:
@@ -234,6 +265,18 @@ def test_heads_of_other_journals_are_told_apart(written: Written) -> None:
     assert failed(check_same_journal(elsewhere, late)) == ["same-node"]
 
 
+def test_what_two_heads_have_in_common_is_shown(written: Written, network: Any) -> None:
+    node = network.nodes["tool-library"].did
+    assert shown(check_same_journal(written.head(12), written.head(13))) == [
+        ("same-network", network.name, network.name),
+        ("same-node", node, node),
+        ("same-generation", "1", "1"),
+        ("not-shorter", "at least 12 entries", "13 entries"),
+    ]
+    assert check_growth(written.head(0), written.head(13), []).name == "only-grew"
+    assert check_growth(written.head(1), written.head(13), []).name == "only-grew"
+
+
 def test_a_head_of_a_generation_that_ended_counts_as_far_as_it_was_kept(network: Any) -> None:
     written = Written(network, 13, opens={8: {}})
     rebuilt = Rebuilding()
@@ -247,7 +290,10 @@ def test_a_head_of_a_generation_that_ended_counts_as_far_as_it_was_kept(network:
         assert check_growth(early, late, written.growth(size, 13)).ok
     beyond = check_same_journal(written.head(9), late, openings=rebuilt.openings)
     assert failed(beyond) == ["kept-when-generation-ended"]
+    assert beyond[-1].expected == "all 9 entries of generation 1's head"
     assert beyond[-1].actual == "7 when generation 5 was opened: 2 were lost"
+    within = check_same_journal(written.head(9), written.head(10), openings=rebuilt.openings)
+    assert failed(within) == [], "both are of the generation before it ended"
     same = check_same_journal(written.head(9, generation=5), late, openings=rebuilt.openings)
     assert failed(same) == []
     unknown = check_same_journal(written.head(9, generation=4), late, openings=rebuilt.openings)
@@ -276,7 +322,7 @@ def test_a_generation_that_cites_another_place_ends_the_rebuilding(
         rebuilt.add(written.entries[7])
 
 
-@pytest.mark.parametrize("size", [1, 6, 8, 12])
+@pytest.mark.parametrize("size", [1, 2, 6, 8, 9, 12])
 def test_a_journal_is_rebuilt_from_a_checkpoint_on(network: Any, size: int) -> None:
     written = Written(network, 13, opens={3: {}, 10: {"generation": 5, "to": 9}})
     openings = [GenerationOpened.model_validate(written.entries[at].body) for at in (2, 9)]
@@ -305,6 +351,23 @@ def test_a_checkpoint_that_stands_for_other_entries_comes_to_another_root(networ
     unlinked = Rebuilding(cut=true.cut(6, signed=12, hash="f" * 64))
     with pytest.raises(ProofError, match="does not cite"):
         unlinked.add(true.entries[6])
+
+
+@pytest.mark.parametrize("signed", [6, 12])
+def test_a_checkpoint_shows_what_its_head_covers(
+    written: Written, network: Any, signed: int
+) -> None:
+    late = written.head(12)
+    node = network.nodes["tool-library"].did
+    _, checks = examine_cut(written.cut(6, signed=signed), late, genesis=network.view)
+    assert failed(checks) == []
+    assert shown(checks) == [
+        ("checkpoint-head-signature", "verifies", "verifies"),
+        ("checkpoint-head-node-known", "a node of the network", "Tool-Library"),
+        ("checkpoint-network", network.name, network.name),
+        ("checkpoint-node", node, node),
+        ("checkpoint-covers", "a head of 6 to 12 entries", f"{signed} entries"),
+    ]
 
 
 def test_a_head_stands_for_removed_entries_only_if_it_is_the_nodes_and_covers_them(
