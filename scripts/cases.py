@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree
@@ -48,3 +48,14 @@ def ending_of(case: ElementTree.Element) -> str:
     """Return how a case ended: one that failed while it was taken down failed."""
     endings = {ENDINGS[child.tag] for child in case if child.tag in ENDINGS}
     return "failed" if "failed" in endings else endings.pop() if endings else PASSED
+
+
+def slowest(cases: Iterable[Case], count: int) -> list[str]:
+    """Return a line for each of the tests that took longest, slowest first."""
+    longest = sorted(cases, key=lambda case: -case.seconds)[:count]
+    return [f"{case.seconds:7.1f} s  {case.file}::{full_name(case)}" for case in longest]
+
+
+def full_name(case: Case) -> str:
+    """Return a test's name with its parameters, as pytest is told which to run."""
+    return f"{case.name}[{case.parameters}]" if case.parameters else case.name

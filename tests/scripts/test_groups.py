@@ -88,6 +88,21 @@ def test_a_report_of_pytest_is_counted(script: Script, tmp_path: Path) -> None:
     assert groups.read_outcome(done, tmp_path / "none.xml").failed == 1
 
 
+def test_the_slowest_tests_are_named_with_how_long_they_took(script: Script) -> None:
+    cases = script("cases.py")
+    took = [
+        cases.Case(
+            file="tests/test_a.py", name=name, parameters=p, ending="passed", seconds=seconds
+        )
+        for name, p, seconds in (("quick", "", 0.2), ("long", "", 75.04), ("mid", "sqlite-3", 9.96))
+    ]
+    assert cases.slowest(took, 2) == [
+        "   75.0 s  tests/test_a.py::long",
+        "   10.0 s  tests/test_a.py::mid[sqlite-3]",
+    ]
+    assert cases.slowest([], 2) == []
+
+
 def test_offline_there_is_only_loopback_and_it_is_up() -> None:
     listen_and_name = (
         "import socket; s = socket.create_server(('127.0.0.1', 0));"
