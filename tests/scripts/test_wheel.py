@@ -127,3 +127,14 @@ def test_a_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path)
     with zipfile.ZipFile(again) as ours, zipfile.ZipFile(wheel) as theirs:
         for name in names_in(wheel):
             assert ours.read(name) == theirs.read(name), name
+
+
+def test_the_script_says_the_path_once_and_nothing_else_beside_size_and_hash(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "scripts/wheel", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    wheel = next(tmp_path.glob("*.whl"))
+    path, size = done.stdout.splitlines()
+    assert (path, done.stderr) == (str(wheel), "")
+    assert size.endswith(hashlib.sha256(wheel.read_bytes()).hexdigest())
