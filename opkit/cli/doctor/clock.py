@@ -78,11 +78,11 @@ def judge_steady(jumped_ms: float) -> Finding:
     return well("it goes on evenly")
 
 
-def stepped(node: NodeCase) -> Finding:
+def stepped(node: NodeCase) -> Finding | None:
     """Look whether the wall clock was set since the node started, by two ages of its process."""
     pid = node.pid
     if pid is None:
-        return well("it does not run")
+        return None
     ready_at = node.config.node.folder / "ready.json"
     by_wall_ms = time.time() * 1000 - ready_at.stat().st_mtime * 1000
     by_boot_ms = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000 - started_at_ms(pid)
@@ -109,12 +109,10 @@ def judge_step(ahead_ms: float) -> Finding:
     )
 
 
-def agrees(node: NodeCase) -> Finding:
+def agrees(node: NodeCase) -> Finding | None:
     """Compare the node's clock with this machine's, as far as the time of its answer allows."""
-    if node.pid is None:
-        return well("it does not run")
     if node.said is None:
-        return note("it does not answer, so its clock is not known")
+        return None
     now_ms = node.said.node.get("now_ms")
     if not isinstance(now_ms, int):
         return note("it does not say what time it has")

@@ -33,10 +33,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Generic[Subject]):
-    """One thing to look at. `look` says what it finds, and leaves everything as it is."""
+    """One thing to look at. `look` says what it finds, and leaves everything as it is.
+
+    It says nothing where there is nothing to look at: a node that does not run has no clock.
+    """
 
     name: str
-    look: Callable[[Subject], Finding]
+    look: Callable[[Subject], Finding | None]
 
 
 def well(seen: str) -> Finding:
@@ -80,6 +83,8 @@ def look_at(subject: Subject, checks: Iterable[Check[Subject]], *, about: str) -
             found = check.look(subject)
         except (OSError, sqlite3.Error, ValueError) as bad:
             found = wrong(f"it cannot be looked at: {bad}", "look at it by hand, as this user")
+        if found is None:
+            continue
         yield Finding(
             verdict=found.verdict,
             seen=found.seen,

@@ -57,7 +57,14 @@ def key(node: NodeCase) -> Finding:
 
     try:
         identity = open_identity(node.config)
+    except ConfigError as bad:
+        return _told(bad)
+    try:
         genesis = open_genesis(node.config)
+    except ConfigError:
+        # Told already, where it was looked at: this is no second fault.
+        return note("it opens, and there is no genesis to compare it with")
+    try:
         check_member_of_network(node.config, genesis, identity)
     except ConfigError as bad:
         return _told(bad)

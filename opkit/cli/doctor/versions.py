@@ -80,10 +80,10 @@ def extras(_machine: MachineCase) -> Finding:
 def same(node: NodeCase) -> Finding:
     """Compare what a running node is with what is installed now."""
     if node.pid is None:
-        return well("it does not run")
+        return _down(node)
     if node.said is None:
         return wrong(
-            "its process lives and does not answer",
+            "no: its process lives and does not answer",
             "look at its log: opkit devnet logs ORG; then opkit devnet restart ORG",
         )
     version = node.said.node.get("version")
@@ -92,15 +92,28 @@ def same(node: NodeCase) -> Finding:
             f"it runs {version}, installed is {opkit.__version__}",
             "restart it: a node runs what was installed when it started",
         )
-    return well(f"{version}")
+    return well(f"yes, as version {version}")
 
 
-def health(node: NodeCase) -> Finding:
-    """Say what a running node says of itself."""
-    if node.pid is None:
-        return well("it does not run")
+def _down(node: NodeCase) -> Finding:
+    """Say that a node does not run: all is well with that unless its network does."""
+    from devnet.state import is_running
+
+    if not node.devnet:
+        return note("no: it does not run", f"opkit node run {node.path} starts it")
+    # A devnet keeps its nodes in `nodes/ORG`.
+    if is_running(node.path.parents[2]):
+        return wrong(
+            "no: it does not run, and its devnet does",
+            f"opkit devnet logs {node.name} says why; then opkit devnet restart {node.name}",
+        )
+    return note("no: its devnet is stopped", f"opkit devnet up {node.devnet} starts it")
+
+
+def health(node: NodeCase) -> Finding | None:
+    """Say what a node says of itself, if it says anything."""
     if node.said is None:
-        return note("it does not answer")
+        return None
     said = node.said.health
     waits = [str(each) for each in said.get("waiting_for", ())]
     degraded = [str(each) for each in said.get("degraded", ())]

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from devnet.genesis import make_world
+from devnet.state import FolderLock
 from nodeimpl.kernel.birth import revisions
 from opkit import __version__
 from opkit.cli.doctor import clock, disk
@@ -27,6 +28,19 @@ from opkit.cli.doctor.table import NODE
 from opkit.proof import keystore
 
 Patient = Any
+
+ASKED = {"health", "clock agrees", "clock unset"}
+"""What only a node that runs can be asked for."""
+
+CONFIG = """
+version = 1
+[node]
+org = "n"
+folder = "{folder}/data"
+genesis = "{folder}/genesis.jws"
+keystore = "{folder}/keystore.json"
+key_file = "{folder}/keystore.key"
+"""
 
 
 def looks(folder: Path) -> dict[str, tuple[str, int]]:
@@ -43,7 +57,7 @@ def looks(folder: Path) -> dict[str, tuple[str, int]]:
 def test_a_node_that_is_well_is_well_and_stays_as_it_is(patient: Patient) -> None:
     before = looks(patient.folder)
     found = patient.findings()
-    assert set(found) == {"configuration", *(check.name for check in NODE)}
+    assert set(found) | ASKED == {"configuration", *(check.name for check in NODE)}
     ill = {name: each for name, each in found.items() if each["verdict"] == "wrong"}
     assert not ill, ill
     assert "journal up to 1, whole" in found["database"]["seen"]
@@ -75,6 +89,8 @@ def test_a_genesis_that_is_missing_edited_or_of_tomorrow(patient: Patient) -> No
     kept = genesis.read_text("ascii")
     genesis.unlink()
     assert "No such file" in patient.wrong("genesis")["seen"]
+    ill = [name for name, found in patient.findings().items() if found["verdict"] == "wrong"]
+    assert ill == ["genesis"], "one fault is told once"
     genesis.write_text(kept[:-10] + "A" * 10, "ascii")
     patient.wrong("genesis")
     tomorrow = make_world("three", now_ms=time.time_ns() // 1_000_000 + 86_400_000)
@@ -174,6 +190,43 @@ def test_a_database_that_is_older_than_what_the_node_signed(patient: Patient) ->
     found = patient.wrong("history")
     assert "written by a newer version" in found["seen"]
     assert "new-generation" not in found["hint"]
+
+
+def test_a_node_that_does_not_run_is_no_fault_of_its_own_and_is_asked_nothing(
+    patient: Patient,
+) -> None:
+    found = patient.findings()
+    assert found["answers"]["verdict"] == "note"
+    assert found["answers"]["seen"] == "no: it does not run"
+    assert "opkit node run" in found["answers"]["hint"]
+    assert not ASKED & set(found)
+    with answering(patient):
+        found = patient.findings()
+        assert found["answers"]["seen"].startswith("yes, as version ")
+        assert set(found) >= ASKED
+
+
+def test_a_node_that_is_down_while_its_devnet_runs_is_wrong_and_a_stopped_devnet_is_not(
+    run: Callable[..., Any], own_home: Path
+) -> None:
+    """The former `opkit node status` fails too; the latter is not ready, and needs no mending."""
+    devnet = own_home / "devnets" / "d"
+    node = devnet / "nodes" / "n"
+    node.mkdir(parents=True)
+    (node / "config.toml").write_text(CONFIG.format(folder=node), "utf-8")
+
+    def answers() -> dict[str, Any]:
+        said = run("doctor", "--devnet", "d", "--json").json["findings"]
+        return next(each for each in said if each["check"] == "answers")
+
+    assert (answers()["verdict"], answers()["seen"]) == ("note", "no: its devnet is stopped")
+    assert answers()["hint"] == "opkit devnet up d starts it"
+    lock = FolderLock(devnet)
+    try:
+        assert (answers()["verdict"], "restart n" in answers()["hint"]) == ("wrong", True)
+    finally:
+        lock.release()
+    assert run("node", "status", "--devnet", "d").code == 1
 
 
 def test_how_a_node_feels_is_told_without_a_token(patient: Patient) -> None:
