@@ -87,10 +87,15 @@ class _LazyGroup(core.TyperGroup):
         """Return the real command in place of its name and help."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in GROUPS:
-            command = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
+            command = _group(name)
             command.name = name
             _let_flow(command)
         return name, command, rest
+
+
+def _group(name: str) -> Any:
+    """Return the real command of a group."""
+    return typer_main.get_command(import_module(f"opkit.cli.{name}").app)
 
 
 def _let_flow(command: Any) -> None:
@@ -179,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return _interrupted()
     except Exception as error:  # noqa: BLE001 - the process edge: what is not explained is raised.
-        return _fail(error, as_json="--json" in arguments)
+        return _fail(error, command, arguments)
     if done == exits.INTERRUPTED:
         return _interrupted()
     return done if isinstance(done, int) else exits.DONE
@@ -191,10 +196,21 @@ def _interrupted() -> int:
     return exits.INTERRUPTED
 
 
-def _fail(error: Exception, *, as_json: bool) -> int:
+def _meant(command: Any, arguments: Sequence[str]) -> str:
+    """Return the command that somebody meant, as far as the words name one."""
+    words = ["opkit"]
+    for word in arguments:
+        if word in getattr(command, "commands", {}):
+            command = _group(word) if len(words) == 1 else command.commands[word]
+            words.append(word)
+    return " ".join(words)
+
+
+def _fail(error: Exception, command: Any, arguments: Sequence[str]) -> int:
+    as_json = "--json" in arguments
     shown = getattr(error, "format_message", None)
     if shown is not None:
-        return _misused(error, shown(), as_json=as_json)
+        return _misused(error, shown(), meant=_meant(command, arguments), as_json=as_json)
     explained = explain(error)
     if explained is None:
         raise error
@@ -202,12 +218,12 @@ def _fail(error: Exception, *, as_json: bool) -> int:
     return explained.code
 
 
-def _misused(error: Any, message: str, *, as_json: bool) -> int:
-    """Tell of a command line that Typer could not read."""
+def _misused(error: Any, message: str, *, meant: str, as_json: bool) -> int:
+    """Tell of a command line that Typer could not read; of some it does not say whose it was."""
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         return exits.USAGE  # Making the error has shown the help.
-    where = context.command_path if context is not None else "opkit"
+    where = context.command_path if context is not None else meant
     told = Explained(why=message, hint=f"{where} --help", code=exits.USAGE)
     tell(told, as_json=as_json)
     return exits.USAGE

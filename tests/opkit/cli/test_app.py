@@ -234,6 +234,23 @@ def test_a_missing_devnet_is_told_with_how_to_start_one(run: Run, arguments: lis
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "helps"),
+    [
+        (["journal", "verify", "--earlier"], "opkit journal verify --help"),
+        (["demo", "a", "--seed"], "opkit demo --help"),
+        (["journal", "verify", "--earlie", "x"], "opkit journal verify --help"),
+        (["--colour"], "opkit --help"),
+    ],
+)
+def test_whoever_mistypes_a_command_is_shown_the_help_of_that_command(
+    run: Run, arguments: list[str], helps: str
+) -> None:
+    said = run(*arguments)
+    assert said.code == 2
+    assert said.err.splitlines()[-1] == f"  hint: {helps}"
+
+
 def test_a_mistake_is_json_when_json_is_asked_for(run: Run) -> None:
     import json
 
