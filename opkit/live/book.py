@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from opkit.story.states import State
 from opkit.views.figures import Happening, Traffic
+from opkit.views.outcomes import task_state
 from opkit.wire.compute import FINAL, ModuleInfo, TaskState
 from opkit.wire.events import JournalEntry
 
@@ -220,4 +222,5 @@ class Book:
         was_open = task.state not in FINAL
         task.reach(TaskState(body["state"]))
         # Without a code it was a limit of its own that ended it, as its receipt says.
-        self.tasks_failed += was_open and task.state is TaskState.FAILED and bool(task.code)
+        drawn, _ = task_state(task.state, code=task.code)
+        self.tasks_failed += was_open and drawn is State.FAILED and bool(task.code)

@@ -289,7 +289,7 @@ def _facts(each: TaskFigure) -> dict[str, object]:
 
 
 def _state(each: TaskFigure) -> tuple[State, str]:
-    return task_state(each.state, each.outcome)
+    return task_state(each.state, each.outcome, each.code)
 
 
 def _named(each: TaskFigure) -> str:

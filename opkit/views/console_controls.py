@@ -179,6 +179,8 @@ def _endings(stage: StageView) -> str:
 
 
 def _mode(stage: StageView) -> str:
+    if stage.mode is Mode.WAITING and any(step.state is State.RUNNING for step in stage.steps):
+        return "telling"
     return {
         Mode.OPENING: "getting ready",
         Mode.WAITING: "waiting",

@@ -94,9 +94,8 @@ def task(view: TaskView) -> str:
     if view.receipt:
         kept = ReceiptBundle(receipt=view.receipt, manifest=view.manifest, records=view.records)
         parts.append(opened("Its receipt, and each check of it", _bundle(kept)))
-    return card(
-        f"Task {view.task_id[:8]}", "".join(parts), beside=pill(*task_state(view.state, outcome))
-    )
+    ended = task_state(view.state, outcome, _code(view))
+    return card(f"Task {view.task_id[:8]}", "".join(parts), beside=pill(*ended))
 
 
 def task_row(view: TaskView) -> Sequence[str]:
@@ -104,13 +103,17 @@ def task_row(view: TaskView) -> Sequence[str]:
     claimed = claimed_receipt(view.receipt) if view.receipt else None
     return (
         name_html(view.task_id),
-        said_state(*task_state(view.state, claimed.outcome if claimed else "")),
+        said_state(*task_state(view.state, claimed.outcome if claimed else "", _code(view))),
         f"<code>{escape(view.member_id)}</code>",
         _outcome_words(claimed) if claimed else "",
         amount(claimed.fuel_used) if claimed else "",
         moment(view.accepted_at_ms)[:19],
         name_html(view.executor),
     )
+
+
+def _code(view: TaskView) -> str:
+    return str(view.problem.get("code", "")) if view.problem else ""
 
 
 def result(ended: TaskResult) -> str:

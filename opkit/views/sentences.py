@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from opkit.story.states import State
 from opkit.views.amounts import brief_text, size_text
 from opkit.views.deeds import deed_sentence
+from opkit.views.outcomes import nobody_could
 
 Body = Mapping[str, Any]
 
@@ -174,7 +175,7 @@ def _task_ended(body: Body, org: str, names: Names) -> Told:
         return Told(f"{who} has the result and its receipt", State.DONE)
     if state == "cancelled":
         return Told(f"{who} has word that the task was cancelled{because}", State.WAITING)
-    if state == "refused":
+    if state == "refused" and not nobody_could(code):
         return Told(f"{who} has word that the task was refused{because}", State.REFUSED)
     if not code:
         return Told(f"{who} has the receipt of a task that was stopped", State.REFUSED)

@@ -76,7 +76,7 @@ def test_key_figures_count_and_name_failures(computing):
     assert "<b>10</b><span>tasks, 3 running</span>" in compute.open_tasks(computing)
     assert "<b>3</b><span>of 24 tasks</span>" in compute.done_tasks(computing)
     failed = compute.failed_tasks(computing)
-    assert "<b>2</b><span>of 14 that ended</span>" in failed
+    assert "<b>4</b><span>of 14 that ended</span>" in failed
     assert "module unknown" in failed
     assert 'class="shown"><span class="state t-failed"' in failed
 

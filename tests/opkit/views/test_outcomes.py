@@ -27,6 +27,16 @@ def test_a_sandbox_that_held_is_no_failure(outcome, state, words):
     assert task_state(TaskState.FAILED, outcome) == (state, words)
 
 
+@pytest.mark.parametrize("code", ["executor-unavailable", "queue-full"])
+def test_a_task_that_nobody_could_run_wears_no_shield(code):
+    assert task_state(TaskState.REFUSED, code=code) == (State.FAILED, "not run")
+
+
+@pytest.mark.parametrize("code", ["", "module-unknown", "quota-exceeded", "what-is-newer-than-us"])
+def test_a_task_that_a_rule_refused_wears_the_shield(code):
+    assert task_state(TaskState.REFUSED, code=code) == (State.REFUSED, "refused")
+
+
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_run_and_its_task_look_alike(outcome):
     ended = {Outcome.OK: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}

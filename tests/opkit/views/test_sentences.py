@@ -147,7 +147,9 @@ def test_a_task_that_its_sandbox_stopped_is_no_failure(outcome, tone):
     [
         ("failed", "module-unknown", State.FAILED),
         ("failed", "", State.REFUSED),
-        ("refused", "queue-full", State.REFUSED),
+        ("refused", "quota-exceeded", State.REFUSED),
+        ("refused", "queue-full", State.FAILED),
+        ("refused", "executor-unavailable", State.FAILED),
         ("cancelled", "", State.WAITING),
     ],
 )
