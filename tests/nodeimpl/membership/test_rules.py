@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +16,7 @@ from nodeimpl.membership.rules import Judged, Limits, Standing
 from opkit.proof.keys import Identity
 from opkit.proof.membership import OPERATOR_ID
 from opkit.wire import membership as wire
+from opkit.wire.base import b64encode
 from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import TokenRejected
@@ -75,8 +78,8 @@ def judge_login(said: Login | None = None, **changed: Any) -> rules.Grant:
 def test_a_login_without_scopes_gets_all_that_the_roles_grant() -> None:
     grant = judge_login()
 
-    assert frozenset(grant.scopes) == ROLES["auditor"]
-    assert grant.expires_at_ms == NOW + 30_000
+    assert grant.scopes == tuple(sorted(ROLES["auditor"]))
+    assert (grant.issued_at_ms, grant.expires_at_ms) == (NOW, NOW + 30_000)
 
 
 def test_a_login_gets_no_more_than_it_asks_for() -> None:
@@ -137,6 +140,14 @@ def test_no_changed_character_of_a_challenge_goes_unseen(at: int, to: str) -> No
             judge_login(login(challenge=changed))
 
 
+def test_a_challenge_says_its_time_and_nonce_under_a_mac_over_all_that_it_is_for() -> None:
+    said = f"{NOW}.{b64encode(b'n' * 16)}"
+    fields = ("opkit challenge 1", NETWORK, NODE, ANA, said)
+    mac = hmac.new(SECRET, "\0".join(fields).encode(), hashlib.sha256).digest()
+    assert challenge() == f"{said}.{b64encode(mac)}"
+    assert judge_challenge(challenge()) == b64encode(b"n" * 16)
+
+
 def test_the_nonce_of_a_challenge_is_what_its_use_is_remembered_by() -> None:
     assert judge_challenge(challenge()) == judge_login().nonce
     assert judge_challenge(challenge(nonce=b"o" * 16)) != judge_login().nonce
@@ -158,6 +169,17 @@ def judge_challenge(text: str, *, at_ms: int = NOW) -> str:
 def test_what_is_no_challenge_of_this_node_costs_no_more_than_a_mac(text: str) -> None:
     with pytest.raises(wire.ChallengeRejected):
         judge_challenge(text)
+
+
+@pytest.mark.parametrize("text", ["\ud800.AAAA", "é.AAAA", "1" * 124 + ".AAAA"])
+def test_what_cannot_be_a_challenge_is_not_even_hashed(text: str) -> None:
+    with pytest.raises(wire.ChallengeRejected, match="it is no challenge"):
+        judge_challenge(text)
+
+
+def test_the_longest_text_that_is_hashed_has_128_characters() -> None:
+    with pytest.raises(wire.ChallengeRejected, match="did not make it"):
+        judge_challenge("1" * 123 + ".AAAA")
 
 
 def test_a_mac_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,10 +238,26 @@ def test_login_refusals_come_in_the_declared_order(
         judge_with(second, first)
 
 
+LOGIN_SAID: dict[type[Refusal], dict[str, Any]] = {
+    wire.ChallengeRejected: {"why": "it was already used"},
+    wire.LoginRejected: {"why": "it is for another node"},
+    wire.MemberUnknown: {"did": ANA},
+    wire.RoleInsufficient: {"scope": Scope.MEMBERS_WRITE},
+}
+
+
 @pytest.mark.parametrize("leaf", wire.TOKEN.refuses)
-def test_each_login_refusal_can_be_met(leaf: type[Refusal]) -> None:
-    with pytest.raises(leaf):
+def test_each_login_refusal_can_be_met_and_says_what_it_is_about(leaf: type[Refusal]) -> None:
+    with pytest.raises(leaf) as no:
         judge_with(leaf)
+    assert no.value.details() == LOGIN_SAID[leaf]
+
+
+def test_of_several_scopes_that_are_not_granted_the_first_by_name_is_named() -> None:
+    wanted = (Scope.MEMBERS_WRITE, Scope.CLOCK_WRITE)
+    with pytest.raises(wire.RoleInsufficient) as no:
+        judge_login(login(scopes=wanted))
+    assert no.value.scope == min(wanted)
 
 
 def claims(**changed: Any) -> TokenClaims:
@@ -370,8 +408,9 @@ def test_only_the_next_sequence_number_is_taken(sequence: int) -> None:
 
 
 def test_one_member_has_a_bounded_chain() -> None:
-    with pytest.raises(wire.MembersFull):
+    with pytest.raises(wire.MembersFull) as no:
         judge_change(records=LIMITS.records_per_member_max)
+    assert no.value.limit == LIMITS.records_per_member_max
 
 
 CHANGE_FAULTS: dict[type[Refusal], dict[str, Any]] = {
@@ -398,10 +437,27 @@ def test_change_refusals_come_in_the_declared_order(
         judge_faults({**CHANGE_FAULTS[second], **CHANGE_FAULTS[first]})
 
 
+CHANGE_SAID: dict[type[Refusal], dict[str, Any]] = {
+    wire.RecordRejected: {"why": "forged"},
+    wire.RoleUnknown: {"role": "queen"},
+    wire.MemberMissing: {"member_id": "mill/ana"},
+    wire.SequenceStale: {"member_id": "mill/ana", "standing": 0},
+    wire.DidTaken: {"did": ANA},
+    wire.MembersFull: {"limit": LIMITS.members_max},
+}
+
+
 @pytest.mark.parametrize("leaf", wire.CHANGE_MEMBER.refuses)
-def test_each_change_refusal_can_be_met(leaf: type[Refusal]) -> None:
-    with pytest.raises(leaf):
+def test_each_change_refusal_can_be_met_and_says_what_it_is_about(leaf: type[Refusal]) -> None:
+    with pytest.raises(leaf) as no:
         judge_faults(CHANGE_FAULTS[leaf])
+    assert no.value.details() == CHANGE_SAID[leaf]
+
+
+def test_of_several_unknown_roles_the_first_is_named() -> None:
+    with pytest.raises(wire.RoleUnknown) as no:
+        judge_change(record(roles=("member", "queen", "king")))
+    assert no.value.role == "queen"
 
 
 def test_an_unknown_role_grants_nothing() -> None:

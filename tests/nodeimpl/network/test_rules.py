@@ -32,6 +32,13 @@ def test_a_later_record_with_a_greater_offset_is_adopted() -> None:
     assert judge(record()) == WorldTime(sequence=3, offset_ms=2_000)
 
 
+def test_the_first_record_moves_a_world_whose_time_is_the_real_one() -> None:
+    assert WorldTime() == WorldTime(sequence=0, offset_ms=0)
+    first = record(sequence=1, offset_ms=1)
+    moved = judge_clock(first, WorldTime(), why_rejected="", devnet=True, limits=Limits())
+    assert moved == WorldTime(sequence=1, offset_ms=1)
+
+
 def test_the_standing_record_may_be_repeated_without_effect() -> None:
     assert judge(record(sequence=2, offset_ms=1_000)) == STANDING
 
