@@ -20,6 +20,7 @@ from opkit.cli import exits, out
 from opkit.cli.calling import as_called
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import (
+    ON_ITS_OWN,
     check_database,
     check_profile,
     choose_flows,
@@ -94,16 +95,23 @@ def demo(
         if len(asked.names) > 1:
             raise Mistake("one story is presented at a time", hint="name one flow")
         tell = partial(_present, pace=pace, autoplay=autoplay)
-    elif autoplay:
-        raise Mistake("--autoplay is for presenting", hint="opkit demo --present --autoplay")
+    elif autoplay or pace != 1.0:
+        which = "--autoplay" if autoplay else "--pace"
+        raise Mistake(f"{which} is for presenting", hint="opkit demo --present --autoplay")
     check_profile(profile)
     check_database(database)
     if database and devnet is not None:
         raise Mistake("a running devnet has its databases", hint="leave --database out")
     if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise Mistake(f"{to} is not empty", hint="a run folder is made new")
+    if junit is not None and not junit.parent.is_dir():
+        raise Mistake(f"there is no folder {junit.parent}", hint="--junit names a file in one")
     if devnet is not None:
-        return tell(asked, _attach(devnet, profile), None)
+        from devnet.telling import telling
+
+        state = _attach(devnet, profile)
+        with telling(state.folder, who="opkit demo", hint=ON_ITS_OWN):
+            return tell(asked, state, None)
     return _on_own_network(asked, profile or "three", tell, database=database)
 
 

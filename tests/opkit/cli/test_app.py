@@ -164,6 +164,8 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["devnet", "hostile", "friendly", "harbor"], "of kind 'friendly'"),
         (["devnet", "stop-hostile", "0"], "greater than or equal to 1"),
         (["demo", "--profile", "seven"], "no profile"),
+        (["demo", "--pace", "2"], "--pace is for presenting"),
+        (["demo", "--junit", "/no/such/folder/run.xml"], "no folder /no/such/folder"),
         (["receipt", "verify", "/no/such/file"], "No such file"),
         (["report", "verify", "/no/such/folder"], "no folder"),
         (["compute", "status", "xyz"], "no task id"),
