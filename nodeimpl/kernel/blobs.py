@@ -14,9 +14,12 @@ from pathlib import Path
 
 from nodeimpl.kernel.errors import StoreFailed
 from nodeimpl.kernel.shelf import PartialFile, Shelf
+from nodeimpl.kernel.together import BlobMismatch, Together
 from opkit.proof.cid import CidHasher, cid_of, is_cid
 from opkit.wire.base import Cid
 from opkit.wire.compute import BlobOversize
+
+__all__ = ["BLOCK_BYTES", "BlobMismatch", "BlobStore", "BlobWriter", "name_of"]
 
 BLOCK_BYTES = 1 << 20
 """How much a writer gathers before a thread hashes and writes it."""
@@ -25,10 +28,6 @@ BLOCK_BYTES = 1 << 20
 async def name_of(data: bytes) -> Cid:
     """Return the name of `data`; what is long is hashed in a thread."""
     return cid_of(data) if len(data) < BLOCK_BYTES else await asyncio.to_thread(cid_of, data)
-
-
-class BlobMismatch(Exception):
-    """The bytes that came are not the ones announced: another hash, or another size."""
 
 
 class BlobStore:
@@ -43,6 +42,7 @@ class BlobStore:
         self._failed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shelf = Shelf(folder, quota_bytes=quota_bytes, broke=self._broke)
+        self._together = Together(self._shelf)
 
     async def put(self, data: bytes, *, cid: Cid | None = None) -> Cid:
         """Keep `data` and return its name; bytes that are kept already cost nothing, and stay.
@@ -94,7 +94,7 @@ class BlobStore:
         assert is_cid(cid), "a blob is named by its hash"
         assert size_bytes >= 0, size_bytes
         self._shelf.reserve(size_bytes)
-        return BlobWriter(self._shelf, cid=cid, size_bytes=size_bytes)
+        return BlobWriter(self._shelf, together=self._together, cid=cid, size_bytes=size_bytes)
 
     def touch(self, cid: Cid) -> bool:
         """Return whether `cid` is kept; if so, it is not collected before the grace period ends."""
@@ -154,9 +154,10 @@ class BlobStore:
 class BlobWriter:
     """Bytes on their way into a blob. One task uses it; a block is hashed while more arrive."""
 
-    def __init__(self, shelf: Shelf, *, cid: Cid, size_bytes: int) -> None:
+    def __init__(self, shelf: Shelf, *, together: Together, cid: Cid, size_bytes: int) -> None:
         """Use `BlobStore.open_writer`, which reserves the room."""
         self._shelf = shelf
+        self._together = together
         self._cid = cid
         self._size_bytes = size_bytes
         self._received_bytes = 0
@@ -200,7 +201,12 @@ class BlobWriter:
         if self._received_bytes != self._size_bytes:
             raise BlobMismatch(f"{self._received_bytes} of {self._size_bytes} bytes came")
         await self._settled()
-        self._start(self._finish)
+        if self._file is None:
+            # Nothing was written yet: what is so small is kept together with others.
+            keeping = self._together.keep(self._cid, bytes(self._block))
+            self._at_work = asyncio.create_task(keeping)
+        else:
+            self._start(self._finish)
         await self._settled()
         self._ended = True
         self._shelf.release(self._size_bytes)
@@ -240,10 +246,12 @@ class BlobWriter:
         self._file.write(block)
 
     def _finish(self) -> None:
+        assert self._file is not None, "a block was written before the last"
         self._flush(bytes(self._block))
         found = self._hasher.cid()
         if found != self._cid:
             raise BlobMismatch(f"the bytes hash to {found}")
-        assert self._file is not None, "flushing opened it"
-        self._file.adopt(self._cid, size_bytes=self._size_bytes)
+        with self._shelf.placing() as place:
+            self._file.adopt(self._cid, size_bytes=self._size_bytes, place=place)
+        self._file.close()
         self._file = None

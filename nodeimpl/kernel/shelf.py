@@ -21,6 +21,9 @@ from opkit.wire.base import Cid
 from opkit.wire.compute import StorageFull
 from opkit.wire.gateway import StoreBusy
 
+Place = Callable[[Path, Cid, int], None]
+"""Puts a file's synced bytes under their name; the number is their size."""
+
 PARTIAL_FOLDER = "partial"
 """Where bytes lie until they are whole; emptied at the start."""
 
@@ -112,29 +115,46 @@ class Shelf:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             return PartialFile(self, path=path, descriptor=os.open(path, flags, 0o600))
 
-    def adopt(self, partial: Path, *, cid: Cid, size_bytes: int) -> None:
-        """Put synced bytes in their place, durably, and count them once.
+    @contextlib.contextmanager
+    def placing(self) -> Iterator[Place]:
+        """Give what puts synced bytes in their place and counts them once; at the end, durably.
 
-        Until their name is durable nobody is told that they are kept: whoever brings or wants the
+        Until their names are durable nobody is told that they are kept: whoever brings or wants the
         same bytes meanwhile would build on what a power cut may still take away.
+
+        Raises:
+            StoreBusy: the process has no file to spare; no name was given.
+            StoreFailed: the disk is broken, maybe by another sync meanwhile.
         """
-        place = self._folder / cid
+        placed: list[Cid] = []
+
+        def place(partial: Path, cid: Cid, size_bytes: int) -> None:
+            self._place(partial, cid=cid, size_bytes=size_bytes)
+            placed.append(cid)
+
         with self._opened() as folder:
-            with self._lock, self.disk():
-                is_new = not place.exists()
-                if is_new:
-                    self._unsettled.add(cid)
-                try:
-                    partial.rename(place)
-                except OSError:
-                    self._unsettled.discard(cid)
-                    raise
-                if is_new:
-                    self._count += 1
-                    self._bytes += size_bytes
-            with self.syncing():
-                os.fsync(folder)
-        self._unsettled.discard(cid)
+            yield place
+            if placed:
+                with self.syncing():
+                    os.fsync(folder)
+        if self.failure is not None:
+            raise self.failure
+        self._unsettled.difference_update(placed)
+
+    def _place(self, partial: Path, *, cid: Cid, size_bytes: int) -> None:
+        place = self._folder / cid
+        with self._lock, self.disk():
+            is_new = not place.exists()
+            if is_new:
+                self._unsettled.add(cid)
+            try:
+                partial.rename(place)
+            except OSError:
+                self._unsettled.discard(cid)
+                raise
+            if is_new:
+                self._count += 1
+                self._bytes += size_bytes
 
     def touch(self, cid: Cid) -> bool:
         """Let a blob's age begin anew; return whether it is kept."""
@@ -249,11 +269,14 @@ class PartialFile:
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
-    def adopt(self, cid: Cid, *, size_bytes: int) -> None:
-        """Sync the file and put it in its place, durably. It cannot be used afterwards."""
+    def adopt(self, cid: Cid, *, size_bytes: int, place: Place) -> None:
+        """Sync the file and put it in its place, by what `Shelf.placing` gives."""
         with self._shelf.syncing():
             os.fsync(self._descriptor)
-        self._shelf.adopt(self._path, cid=cid, size_bytes=size_bytes)
+        place(self._path, cid, size_bytes)
+
+    def close(self) -> None:
+        """Close the file, which is in its place. It cannot be used afterwards."""
         os.close(self._descriptor)
 
     def discard(self) -> None:
