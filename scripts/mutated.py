@@ -32,8 +32,8 @@ import pytest
 from mutations import Mutant
 
 ROOT = Path(__file__).resolve().parent.parent
-CPU_S = 60
-"""Processor time of one run."""
+QUICK_CPU_S, THOROUGH_CPU_S = 10, 60
+"""Processor time of one run, in either way: many times what the tests take without a mistake."""
 WALL_S_MAX = 600
 MEMORY_BYTES_MAX = 6 * 2**30
 PYTEST = ("-x", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
@@ -125,7 +125,11 @@ class Quick:
             for number, mutant in enumerate(self.mutants)
             if self._function(mutant)
         }
-        self.noticed = [number for number, code in outcomes(tries, at_once=self.at_once) if code]
+        self.noticed = [
+            number
+            for number, code in outcomes(tries, at_once=self.at_once, cpu_s=QUICK_CPU_S)
+            if code
+        ]
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -207,7 +211,7 @@ def unnoticed(
     tries = {
         number: partial(thoroughly, target, tree, mutant) for number, mutant in enumerate(listed)
     }
-    for number, code in outcomes(tries, at_once=at_once):
+    for number, code in outcomes(tries, at_once=at_once, cpu_s=THOROUGH_CPU_S):
         if code == PASSED:
             yield listed[number]
 
@@ -221,13 +225,15 @@ def thoroughly(target: Target, tree: ast.Module, mutant: Mutant) -> int:
     return int(pytest.main([*PYTEST, target.tests]))
 
 
-def outcomes(tries: dict[int, Callable[[], int]], *, at_once: int) -> Iterator[tuple[int, int]]:
+def outcomes(
+    tries: dict[int, Callable[[], int]], *, at_once: int, cpu_s: int
+) -> Iterator[tuple[int, int]]:
     """Run each in a process of its own, so many at a time; yield its number and its outcome."""
     waiting = iter(tries.items())
     running: dict[int, tuple[int, int, float]] = {}
     while True:
         while len(running) < at_once and (following := next(waiting, None)):
-            pid = in_a_fork(partial(bounded, following[1]))
+            pid = in_a_fork(partial(bounded, following[1], cpu_s=cpu_s))
             until_s = time.monotonic() + WALL_S_MAX
             running[os.pidfd_open(pid)] = (following[0], pid, until_s)
         if not running:
@@ -259,9 +265,9 @@ def observed(work: Callable[[], T]) -> T | None:
     return cast("T", json.loads(text)) if text else None
 
 
-def bounded(work: Callable[[], int]) -> int:
+def bounded(work: Callable[[], int], *, cpu_s: int) -> int:
     """Do the work with little time and memory: a mistake may make a loop endless."""
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     return work()
 

@@ -150,6 +150,10 @@ def _is_left_out(parent: ast.AST, field: str, node: ast.AST) -> bool:
         return True  # A docstring.
     if isinstance(parent, ast.ClassDef) and parent.name == "Limits":
         return not isinstance(node, HOLDERS)  # Amounts; no test can know the right one.
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("_MAX"):
+        return isinstance(parent, ast.Module)
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
+        return True
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return True
     if isinstance(node, ast.Call) and ast.unparse(node.func) in {"TypeVar", "cast"}:

@@ -96,6 +96,8 @@ def test_a_mistake_is_one_that_a_hurried_author_makes(
         "assert a < 5, 'why'",
         "a: Literal['b']",
         "@lru_cache(maxsize=5)\ndef a(b: 'C') -> 'D':\n    pass",
+        "A_MAX = 5",
+        "A = Literal['b']",
         "class Limits:\n    a: int = 5",
         "T = TypeVar('T', bound=5)",
         "A: TypeAlias = 'B'",

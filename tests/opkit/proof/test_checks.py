@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from opkit.proof.checks import Check, ProofError, Verdict, equal
+import pytest
+
+from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 
 GOOD = Check(name="hash", ok=True, expected="1", actual="1")
 BAD = Check(name="hash", ok=False, expected="1", actual="2")
@@ -25,7 +27,8 @@ def test_one_bad_check_fails_the_verdict_and_is_named() -> None:
 
 
 def test_a_verdict_over_nothing_is_failed() -> None:
-    assert Verdict(subject="x", checks=(), anchored=True).status == "failed"
+    nothing = Verdict(subject="x", checks=(), anchored=True)
+    assert (nothing.ok, nothing.status) == (False, "failed")
 
 
 def test_a_verdict_is_shown_as_json() -> None:
@@ -44,3 +47,21 @@ def test_equality_is_a_check_that_shows_both_sides() -> None:
 
 def test_a_proof_error_says_why() -> None:
     assert ProofError("the hash differs").why == str(ProofError("the hash differs"))
+
+
+def test_what_is_read_comes_with_the_check_that_it_verifies() -> None:
+    good = Check(name="head", ok=True, expected="verifies", actual="verifies")
+    assert attempt("head", lambda: 5) == (5, good)
+
+
+def test_what_does_not_hold_comes_with_the_reason_in_the_check() -> None:
+    def read() -> int:
+        raise ProofError("it is torn")
+
+    bad = Check(name="head", ok=False, expected="verifies", actual="it is torn")
+    assert attempt("head", read) == (None, bad)
+
+
+def test_a_mistake_of_ours_is_no_verdict() -> None:
+    with pytest.raises(ZeroDivisionError):
+        attempt("head", lambda: 1 // 0)

@@ -18,6 +18,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 def test_the_empty_content_has_the_name_that_ipfs_gives_it() -> None:
     assert cid_of(b"") == EMPTY
+    assert is_cid(EMPTY)
 
 
 @given(st.binary(max_size=200))

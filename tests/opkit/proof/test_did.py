@@ -31,6 +31,22 @@ def test_the_vectors_of_the_did_key_method_come_out(seed: int, did: str) -> None
     assert Identity.from_seed(seed.to_bytes(32, "big")).did == did
 
 
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_any_first_byte_comes_back_behind_any_zeros(zeros: int) -> None:
+    for first in range(256):
+        data = bytes(zeros) + bytes([first]) + b"and more"
+        assert base58_decode(base58_encode(data)) == data
+
+
+@pytest.mark.parametrize(("length", "good"), [(128, True), (129, False)])
+def test_text_of_up_to_128_letters_is_read(length: int, good: bool) -> None:
+    if good:
+        assert base58_decode("1" * length) == bytes(length)
+    else:
+        with pytest.raises(ProofError, match="longer than any key"):
+            base58_decode("1" * length)
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [

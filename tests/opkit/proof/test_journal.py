@@ -7,7 +7,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.proof.canonical import canonical
+from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 
 
 def test_the_hash_is_over_domain_previous_and_stored_bytes() -> None:
@@ -20,3 +21,9 @@ def test_other_bytes_or_another_previous_give_another_hash(stored: bytes, other:
     first = entry_hash(previous=JOURNAL_START, stored=stored)
     assert (entry_hash(previous=JOURNAL_START, stored=other) == first) == (other == stored)
     assert entry_hash(previous=first, stored=stored) != first
+
+
+def test_what_is_stored_is_the_canonical_json_of_the_whole_entry() -> None:
+    body = {"b": [1, "ž"], "a": None}
+    stored = stored_bytes(sequence=7, type_name="a.b", at_ms=9, body=canonical(body))
+    assert stored == canonical({"sequence": 7, "type": "a.b", "at_ms": 9, "body": body})
