@@ -52,11 +52,23 @@ Proof = ReceiptProof | BlobProof
 
 @dataclass(frozen=True)
 class Evidence:
-    """Facts, checks and proofs. Obtained from `expect` alone (a tidy test sees to it)."""
+    """Facts, checks and proofs. Obtained from `expect` alone (a tidy test sees to it).
+
+    Raises:
+        NotShown: there is no check, or one does not hold; facts alone show nothing.
+    """
 
     facts: Mapping[str, Any]
     checks: tuple[Check, ...]
     proofs: tuple[Proof, ...]
+
+    def __post_init__(self) -> None:
+        """Be evidence only if something was checked and all of it holds."""
+        failed = [check for check in self.checks if not check.ok]
+        if failed:
+            raise NotShown(_complaint(failed, self.facts))
+        if not self.checks:
+            raise NotShown("nothing was checked")
 
 
 def that(name: str, ok: bool, *, expected: object = "", actual: object = "") -> Check:
@@ -90,9 +102,6 @@ def expect(*claims: bool | Check | Verdict, proofs: Sequence[Proof] = (), **fact
     if len(facts) > FACTS_MAX or len(checks) > CHECKS_MAX or len(proofs) > PROOFS_MAX:
         raise ValueError("too many facts, checks or proofs for one marker")
     shown = {name: jsonable(value) for name, value in facts.items()}
-    failed = [check for check in checks if not check.ok]
-    if failed:
-        raise NotShown(_complaint(failed, shown))
     return Evidence(facts=shown, checks=checks, proofs=tuple(proofs))
 
 

@@ -95,8 +95,8 @@ class Stop(Wire):
 class Report(Wire):
     """A flow as it was told.
 
-    `ok` needs every planned marker, in order, each with evidence: a story that stops early, skips
-    a step or has none is not ok.
+    `ok` needs every planned marker, in order, each with checks that hold: a story that stops early,
+    skips a step or has none is not ok.
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,16}$")]
@@ -140,9 +140,15 @@ def judge(
     setup: tuple[SetupRecord, ...],
     stopped: Stop | None,
 ) -> bool:
-    """Return whether a story was told whole: every planned marker, in order, nothing else."""
+    """Return whether a story was told whole: every planned marker, in order, nothing else.
+
+    A marker counts by its checks, not by what it says of itself: there are some, and all hold.
+    """
     told = tuple(marker.name for marker in markers)
-    worked = all(marker.ok and (marker.evidence or marker.checks) for marker in markers)
+    worked = all(
+        marker.ok and marker.checks and all(check.ok for check in marker.checks)
+        for marker in markers
+    )
     return (
         bool(planned)
         and told == planned

@@ -113,7 +113,7 @@ function checkFiles(statement, files) {
 
 function toldWhole(flow) {
   const told = flow.markers.map((marker) => marker.name)
-  const shown = (one) => one.ok && (same(one.evidence, {}) ? one.checks.length > 0 : true)
+  const shown = (one) => one.ok && one.checks.length > 0 && one.checks.every((check) => check.ok)
   const whole = flow.planned.length > 0 && same(told, flow.planned) && flow.markers.every(shown)
   return whole && flow.setup.every((step) => step.ok) && flow.stopped === null
 }

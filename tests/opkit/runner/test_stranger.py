@@ -28,7 +28,7 @@ from opkit.proof.receipt import claimed_receipt
 from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, sign_folder
 from opkit.runner.verify import verify_folder
 from opkit.story.record import RunRecord
-from opkit.story.report import BlobRecord
+from opkit.story.report import BlobRecord, CheckRecord
 from opkit.wire.compute import RECEIPT_TYP, TASK_TYP, Manifest, Outcome, ReceiptBundle
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
 
@@ -249,6 +249,10 @@ def test_a_members_records_are_followed_as_we_follow_them(
 FALSE_RUNS: dict[str, Callable[[RunRecord], RunRecord]] = {
     "interrupted": lambda run: run.model_copy(update={"interrupted": True}),
     "a marker without evidence": lambda run: changed_run(run, evidence={}, checks=()),
+    "a marker that rests on facts alone": lambda run: changed_run(run, checks=()),
+    "a marker whose check failed": lambda run: changed_run(
+        run, checks=(CheckRecord(name="loaves", ok=False, expected="3", actual="0"),)
+    ),
     "a marker that was not shown": lambda run: changed_run(run, ok=False),
     "another marker than planned": lambda run: changed_run(run, name="BREAD_BAKED"),
     "another network": lambda run: run.model_copy(update={"network": "a" * 26}),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from opkit.proof.checks import Check, Verdict
 from opkit.story import BlobProof, NotShown, expect, refused, same, that
-from opkit.story.evidence import FACT_BYTES_MAX
+from opkit.story.evidence import FACT_BYTES_MAX, Evidence
 from opkit.wire.compute import HashMalformed, ModuleUnknown, TaskLimits
 from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Fault, Missing, Unreachable
@@ -60,6 +62,15 @@ def test_a_verdict_with_a_failed_check_is_not_shown():
 def test_evidence_without_a_claim_is_a_mistake():
     with pytest.raises(ValueError, match="at least one claim"):
         expect(loaves=3)
+
+
+@pytest.mark.parametrize("checks", [(), (that("baked", True), that("eaten", False))])
+def test_there_is_no_evidence_without_checks_that_hold_whoever_makes_it(checks):
+    with pytest.raises(NotShown):
+        Evidence(facts={"loaves": 3}, checks=checks, proofs=())
+    shown = expect(that("baked", True))
+    with pytest.raises(NotShown):
+        replace(shown, checks=checks)
 
 
 @pytest.mark.parametrize("bad", [1.5, object()])

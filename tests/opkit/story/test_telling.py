@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from opkit.story import Flow, NotApplicable, NotShown, State, expect
-from opkit.story.report import Report
+from opkit.story.report import CheckRecord, Report
 from opkit.wire.compute import ExecutorUnavailable
 
 PINNED = ("DOUGH_MADE", "THIEF_REFUSED", "BREAD_BAKED")
@@ -194,6 +194,19 @@ def test_a_report_whose_ok_does_not_follow_is_not_consistent(bakery, tiny_world)
     report = asyncio.run(bakery.tell(tiny_world("DOUGH_MADE")).run())
 
     assert not report.model_copy(update={"ok": True}).consistent
+
+
+@pytest.mark.parametrize("checks", [(), (CheckRecord(name="x", ok=False, expected="", actual=""),)])
+def test_a_marker_rests_on_checks_that_hold_whatever_it_says_of_itself(bakery, tiny_world, checks):
+    report = asyncio.run(bakery.tell(tiny_world()).run())
+    assert report.ok
+    assert report.markers[0].evidence or report.markers[0].checks
+
+    first = report.markers[0].model_copy(update={"checks": checks, "evidence": {"loaves": 3}})
+    claimed = report.model_copy(update={"markers": (first, *report.markers[1:])})
+
+    assert claimed.ok
+    assert not claimed.consistent
 
 
 def test_two_steps_never_share_a_marker_and_each_has_a_sentence(bakery):
