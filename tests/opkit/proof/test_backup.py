@@ -59,6 +59,7 @@ def failed(token: Jws, genesis: Any) -> list[str]:
 
 def test_a_statement_is_read_with_the_genesis_and_without(network: Any) -> None:
     token = backup_of(network)
+    assert jws.peek(token).typ == "opkit-backup+jws"
     assert read_backup(token, genesis=network.view) == read_backup(token, genesis=None)
     statement, head, _ = examine_backup(token, genesis=network.view)
     assert statement is not None

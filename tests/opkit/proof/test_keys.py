@@ -75,6 +75,16 @@ def test_a_scalar_beyond_the_order_is_refused_though_the_equation_holds() -> Non
         )
 
 
+@pytest.mark.parametrize(
+    ("scalar", "why"), [(ORDER - 1, "does not verify"), (ORDER, "S is not canonical")]
+)
+def test_a_scalar_is_canonical_strictly_below_the_order(scalar: int, why: str) -> None:
+    identity = Identity.from_seed(bytes(32))
+    signature = identity.sign(b"data")[:32] + scalar.to_bytes(32, "little")
+    with pytest.raises(ProofError, match=why):
+        verify_signature(identity.did, data=b"data", signature=signature)
+
+
 def test_a_signature_that_only_the_equation_with_cofactor_accepts_is_refused() -> None:
     """The holder of a key makes R of mixed order: verifiers that multiply by eight accept it."""
     seed = bytes(range(32))
@@ -145,6 +155,7 @@ def test_two_generated_identities_differ_and_equal_their_own_seeds() -> None:
 
 def test_the_seed_never_shows() -> None:
     identity = Identity.generate()
+    assert repr(identity) == f"Identity(did={identity.did!r})"
     for shown in (repr(identity), str(identity), f"{identity}"):
         assert identity.did in shown
         assert repr(identity.seed) not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from opkit.proof import jws
-from opkit.proof.checks import ProofError
+from opkit.proof.checks import Check, ProofError, Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.proof.report import (
@@ -54,6 +55,37 @@ def test_the_files_that_were_signed_verify(network: Any, token: str) -> None:
     assert verdict.status == "verified"
     assert len(verdict.checks) == 1 + len(FILES)
     assert verdict.subject == "report run-1"
+
+
+def test_each_check_shows_what_was_signed_and_what_is_there(network: Any) -> None:
+    signed = {"b.txt": b"bb", "a.txt": b"a", "c.txt": b""}
+    token = sign_report(statement_of(network.name, signed), network.operator)
+    assert jws.peek(token).typ == "opkit-report+jws"
+    there = found({"b.txt": b"bb", "c.txt": b"c", "d.txt": b""})
+    verdict = verify_report(token, genesis=network.view, files=there)
+    empty, full = hashlib.sha256(b"").hexdigest(), hashlib.sha256(b"c").hexdigest()
+    a, bb = hashlib.sha256(b"a").hexdigest(), hashlib.sha256(b"bb").hexdigest()
+    by = network.operator.did
+    assert verdict.checks == (
+        Check(name="statement-signature", ok=True, expected=by, actual="verifies"),
+        Check(name="file a.txt", ok=False, expected=f"{a} (1 bytes)", actual="no such file"),
+        Check(name="file b.txt", ok=True, expected=f"{bb} (2 bytes)", actual=f"{bb} (2 bytes)"),
+        Check(
+            name="file c.txt", ok=False, expected=f"{empty} (0 bytes)", actual=f"{full} (1 bytes)"
+        ),
+        Check(name="file d.txt", ok=False, expected="no such file", actual=f"{empty} (0 bytes)"),
+    )
+
+
+def test_a_statement_that_does_not_verify_is_shown_with_its_reason(network: Any) -> None:
+    for genesis, by in (
+        (network.view, network.operator.did),
+        (None, "the key that the statement names"),
+    ):
+        torn = Check(name="statement-signature", ok=False, expected=by, actual="not a compact JWS")
+        assert verify_report("x", genesis=genesis, files={}) == Verdict(
+            subject="report", checks=(torn,), anchored=genesis is not None
+        )
 
 
 def test_without_a_genesis_a_report_is_only_consistent(token: str) -> None:
@@ -114,9 +146,13 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
         FileHash(path=path, sha256="0" * 64, size_bytes=0)
 
 
+def test_a_path_has_128_characters_at_most() -> None:
+    assert FileHash(path="x" * 128, sha256="0" * 64, size_bytes=0).path == "x" * 128
+
+
 def test_files_are_listed_once_and_in_order(network: Any) -> None:
     good = statement_of(network.name, FILES)
-    for files in (good.files[::-1], good.files * 2):
+    for files in (good.files[::-1], good.files * 2, (good.files[0], *good.files)):
         payload = good.model_dump() | {"files": [file.model_dump() for file in files]}
         with pytest.raises(ValidationError, match="once each"):
             ReportStatement.model_validate(payload)
