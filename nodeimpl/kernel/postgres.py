@@ -113,6 +113,7 @@ class PostgresSession:
         self._begin = begin
         self._again_at = 0.0
         self._away_since: float | None = None
+        self._released = False
         self._connection = self._connect()
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
@@ -121,6 +122,7 @@ class PostgresSession:
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
+        self._released = False
         if not self._lost():
             try:
                 self._connection.execute(self._begin.encode("ascii"))
@@ -134,12 +136,22 @@ class PostgresSession:
         self._connection.execute(self._begin.encode("ascii"))
 
     def savepoint(self) -> None:
-        """Set the savepoint."""
-        self._connection.execute("SAVEPOINT work")
+        """Set the savepoint; what was done since the last is kept by the same round trip."""
+        keep = "RELEASE SAVEPOINT work; " if self._released else ""
+        self._released = False
+        self._connection.execute(f"{keep}SAVEPOINT work".encode("ascii"))
 
     def release(self) -> None:
-        """Keep what was done since the savepoint."""
-        self._connection.execute("RELEASE SAVEPOINT work")
+        """Keep what was done since the savepoint, at the next one; a commit keeps it by itself.
+
+        An error in this step is nobody's alone: it is told by the next step, to the whole group.
+
+        Raises:
+            psycopg.errors.InFailedSqlTransaction: the work has broken the transaction.
+        """
+        if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
+            raise psycopg.errors.InFailedSqlTransaction("the transaction is broken")
+        self._released = True
 
     def rollback_to(self) -> None:
         """Undo what was done since the savepoint, and drop it."""
