@@ -13,9 +13,9 @@ from statistics import median
 import wasmtime
 
 from bench.rows import Row, quick, row
-from nodeimpl.compute.engine import TABLE_ELEMENTS_MAX
-from nodeimpl.compute.machine import Machine, make_config
-from nodeimpl.compute.memory import LinearMemory
+from nodeimpl.sandbox.engine import TABLE_ELEMENTS_MAX
+from nodeimpl.sandbox.machine import Machine, make_config
+from nodeimpl.sandbox.memory import LinearMemory
 from opkit.wire.compute import Grants, Outcome, TaskLimits
 
 JOB_MS = 10

@@ -15,8 +15,8 @@ import wasmtime
 from wasmtime import _bindings as bindings
 
 from bench.rows import Row, quick, row
-from nodeimpl.compute.engine import SETTINGS, STACK_BYTES_MAX
-from nodeimpl.compute.memory import LinearMemory
+from nodeimpl.sandbox.engine import SETTINGS, STACK_BYTES_MAX
+from nodeimpl.sandbox.memory import LinearMemory
 from opkit.wire.compute import TaskLimits
 
 TIMES, QUICK_TIMES = 31, 7

@@ -27,7 +27,6 @@ from devnet.hostile import hostile_peer
 from devnet.spec import DAY_MS, ProfileName
 from devnet.state import OPERATOR, DevnetError
 from devnet.timekeeper import Timekeeper
-from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import (
     ComputeSection,
     NodeConfig,
@@ -41,6 +40,7 @@ from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.node import Node
 from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
 from nodeimpl.p2p.peers import PeerAddress
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.client import AsgiEvents, NodeClient
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity

@@ -21,9 +21,6 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from nodeimpl.compute.codecache import CacheUnsafe
-from nodeimpl.compute.engine import EngineUntested
-from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.config import ConfigError, NodeConfig, load_config
 from nodeimpl.gateway.places import raise_files_limit
 from nodeimpl.gateway.server import bind_loopback, run_server
@@ -36,6 +33,9 @@ from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_
 from nodeimpl.kernel.rotation import LogStream
 from nodeimpl.node import Node
 from nodeimpl.p2p.iroh_transport import IrohTransport
+from nodeimpl.sandbox.codecache import CacheUnsafe
+from nodeimpl.sandbox.engine import EngineUntested
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof.genesis import GenesisView
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE = 0, 1, 2

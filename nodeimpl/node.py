@@ -16,7 +16,6 @@ from fastapi import FastAPI
 import opkit
 from nodeimpl.compute import rules as compute_rules
 from nodeimpl.compute.routes import routes as compute_routes
-from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
@@ -43,6 +42,7 @@ from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
 from nodeimpl.p2p.peers import PeerAddress, Peers
 from nodeimpl.p2p.transport import Transport
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.events import Event

@@ -1,6 +1,6 @@
-"""Content-addressed computing: modules, tasks, workers without keys, receipts.
+"""Content-addressed computing: modules, tasks, receipts.
 
-Modules are compiled and run in worker processes that hold no keys (`sandbox`). A task that a
-member signed is judged by `rules`, kept by `store`, placed on an executor by `placement`, run by
-`executor`, and ends with a receipt that whoever holds it can check (`opkit.proof.receipt`).
+A task that a member signed is judged by `rules`, kept by `store`, placed on an executor by
+`placement`, run by `executor` in the node's sandbox (`nodeimpl.sandbox`), and ends with a receipt
+that whoever holds it can check (`opkit.proof.receipt`).
 """

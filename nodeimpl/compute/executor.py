@@ -24,11 +24,11 @@ from nodeimpl.compute.rules import (
     judge_time,
     state_of,
 )
-from nodeimpl.compute.sandbox import Job, RunResult, SandboxBusy
 from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import Signed, manifest_of
 from nodeimpl.kernel.blobs import name_of
 from nodeimpl.kernel.tx import Tx
+from nodeimpl.sandbox.sandbox import Job, RunResult, SandboxBusy
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Did, MemberId, RecordId

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from nodeimpl.compute.holdings import Quotas
 from nodeimpl.compute.rules import Limits, Policy
-from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.base import Cid, CidText, Did, Jws, MemberId

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from nodeimpl.compute.sandbox import Job, Sandbox
+from nodeimpl.sandbox.sandbox import Job, Sandbox
 from opkit.proof import jws
 from opkit.proof.checks import Check, ProofError, Verdict, equal
 from opkit.proof.cid import cid_of

@@ -21,7 +21,6 @@ from nodeimpl.compute.rules import (
     judge_module,
     judge_submission,
 )
-from nodeimpl.compute.sandbox import Sandbox, SandboxBusy
 from nodeimpl.compute.supply import EMPTY, Supply
 from nodeimpl.compute.verdicts import Signed, claimed_executor, read_manifest
 from nodeimpl.compute.views import task_view, task_view_with
@@ -29,6 +28,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.blobs import BlobStore, name_of
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.sandbox.sandbox import Sandbox, SandboxBusy
 from opkit.proof.cid import cid_of, is_cid
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity

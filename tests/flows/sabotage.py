@@ -22,9 +22,9 @@ import nodeimpl.gateway.door
 import nodeimpl.p2p.fetching
 import opkit.client.compute
 from flows.a import MARA
-from nodeimpl.compute.sandbox import Sandbox
 from nodeimpl.compute.service import Compute
 from nodeimpl.gateway.admit import Admission, Admitted
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof import jws
 from opkit.proof.checks import Verdict
 from opkit.proof.cid import cid_of

@@ -12,7 +12,7 @@ import pytest
 
 from bench.rogues import Rogue, rogues
 from bench.single import SingleNode
-from nodeimpl.compute.sandbox import SandboxLimits
+from nodeimpl.sandbox.sandbox import SandboxLimits
 from opkit.client.node import NodeClient
 from opkit.proof.receipt import verify_receipt
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.patronage import allocate, as_input, as_output
-from nodeimpl.compute.machine import Machine, Ran
+from nodeimpl.sandbox.machine import Machine, Ran
 from opkit.wire.compute import Grants, Outcome, TaskLimits
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -51,7 +51,7 @@ def parts(_machine: MachineCase) -> Finding:
 
 def _engine() -> Iterator[Finding]:
     """Return what is amiss with what runs modules: it must be one that was tested with."""
-    from nodeimpl.compute.engine import EngineUntested, require_tested
+    from nodeimpl.sandbox.engine import EngineUntested, require_tested
 
     try:
         require_tested()

@@ -1,23 +1,21 @@
-"""One sandbox for the session, and small networks of real nodes' compute parts, in memory."""
+"""Small networks of real nodes' compute parts, in memory."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wasmtime
 
 from devnet.genesis import MadeWorld, make_world
 from nodeimpl.compute import holdings
 from nodeimpl.compute.rules import Limits, Policy
-from nodeimpl.compute.sandbox import Job, RunResult, Sandbox
 from nodeimpl.compute.service import Compute
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.blobs import BlobStore
@@ -29,6 +27,7 @@ from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.p2p.memory import MemoryNetwork
 from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
@@ -48,77 +47,6 @@ RIVER, BRIGHT, HARBOR = (
 TEST_S_MAX = 50
 GRACE_MS = 3_600_000
 OLD_NS = 1_000_000_000
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Workers for the whole session; each test starts and stops them on its own loop."""
-    made = Sandbox.launch(workers_max=2, cache_folder=tmp_path_factory.mktemp("code") / "private")
-    yield made
-    asyncio.run(made.close())
-
-
-@pytest.fixture
-def inside(sandbox: Sandbox) -> Callable[..., Any]:
-    """Run an async function with the started sandbox, bounded in time; workers end with it."""
-
-    def run(work: Callable[..., Any]) -> Any:
-        async def main() -> Any:
-            await sandbox.start()
-            try:
-                async with asyncio.timeout(TEST_S_MAX):
-                    return await work(sandbox)
-            finally:
-                await sandbox.stop()
-
-        return asyncio.run(main())
-
-    return run
-
-
-@pytest.fixture
-def module() -> Callable[[str], bytes]:
-    """Return a built module of `wasm/` by name."""
-    return lambda name: (WASM / f"{name}.wasm").read_bytes()
-
-
-@pytest.fixture
-def wat() -> Callable[..., bytes]:
-    """Compile a module from text: `wat(body)` wraps it with one page of memory."""
-
-    def make(body: str, *, head: str = "") -> bytes:
-        text = f'(module {head} (memory (export "memory") 1) {body})'
-        return bytes(wasmtime.wat2wasm(text))
-
-    return make
-
-
-@pytest.fixture
-def job() -> Callable[..., Job]:
-    """Make a job: `job(module, stdin, fuel=…, clock_ms=…)`."""
-
-    def make(module: bytes, stdin: bytes = b"", **values: Any) -> Job:
-        grants = {k: values.pop(k) for k in ("clock_ms", "random_seed") if k in values}
-        return Job(
-            wasm_hash=cid_of(module),
-            module=module,
-            stdin=stdin,
-            limits=wire.TaskLimits(**values),
-            grants=wire.Grants(**grants),
-        )
-
-    return make
-
-
-@pytest.fixture
-def run_once(inside: Callable[..., Any], job: Callable[..., Job]) -> Callable[..., RunResult]:
-    """Run one module in a worker and return how it ended."""
-
-    def run(module: bytes, stdin: bytes = b"", **values: Any) -> RunResult:
-        result: RunResult = inside(lambda sandbox: sandbox.run(job(module, stdin, **values)))
-        return result
-
-    return run
 
 
 class Founders:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from nodeimpl.compute import confine, framing, wasmcheck
+from nodeimpl.sandbox import confine, framing, wasmcheck
 from opkit.wire.compute import Grants, TaskLimits
 
 if TYPE_CHECKING:
-    from nodeimpl.compute.machine import Machine
+    from nodeimpl.sandbox.machine import Machine
 
 RUN_MEMORY_BYTES_MAX = 640 * 2**20
 """Beyond what the spawner had: the greatest linear memory, code, input and output."""
@@ -58,7 +58,7 @@ def serve_compile(channel: socket.socket, machine: Machine) -> None:
 
     The answer's head is `{"why": ""}` with native code, or says why not.
     """
-    from nodeimpl.compute.machine import CompileFailed
+    from nodeimpl.sandbox.machine import CompileFailed
 
     head, module = framing.read(channel)
     confine.limit(memory_bytes=head["memory_bytes"], cpu_s=head["cpu_s"])

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nodeimpl.compute import framing, spawner
+from nodeimpl.sandbox import framing, spawner
 
 _ENDED_WAIT_S = 10.0
 

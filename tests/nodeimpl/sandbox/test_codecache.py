@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nodeimpl.compute.codecache import CacheUnsafe, CodeCache
-from nodeimpl.compute.engine import engine_id
+from nodeimpl.sandbox.codecache import CacheUnsafe, CodeCache
+from nodeimpl.sandbox.engine import engine_id
 from opkit.proof.cid import cid_of
 from opkit.wire.network import EngineId
 

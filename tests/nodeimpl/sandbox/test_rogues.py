@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.rogues import Rogue, rogues
-from nodeimpl.compute.sandbox import Job, RunResult, Sandbox
+from nodeimpl.sandbox.sandbox import Job, RunResult, Sandbox
 from opkit.wire.compute import ModuleInvalid
 
 ROGUES = rogues()

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from nodeimpl.compute import framing
-from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
-from nodeimpl.compute.workers import Spawner, Worker, WorkerDied, WorkerSilent
+from nodeimpl.sandbox import framing
+from nodeimpl.sandbox.sandbox import Job, Sandbox, SandboxLimits
+from nodeimpl.sandbox.workers import Spawner, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
 
@@ -146,7 +146,7 @@ def test_what_a_large_task_used_is_given_back(
 def test_no_worker_outlives_a_killed_node(tmp_path: Path) -> None:
     program = f"""
 import asyncio, pathlib, sys
-from nodeimpl.compute.sandbox import Sandbox
+from nodeimpl.sandbox.sandbox import Sandbox
 made = Sandbox.launch(cache_folder=pathlib.Path({str(tmp_path / "code")!r}))
 async def main():
     await made.start()

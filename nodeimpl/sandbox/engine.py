@@ -60,7 +60,7 @@ class EngineUntested(Exception):
         wanted = " or ".join(f"{version}*" for version in TESTED_VERSIONS)
         super().__init__(
             f"wasmtime {installed} is installed, and modules run on {wanted} only: install that, "
-            "or run the tests of nodeimpl/compute with it and add it to TESTED_VERSIONS"
+            "or run the tests of nodeimpl/sandbox with it and add it to TESTED_VERSIONS"
         )
         self.installed = installed
 

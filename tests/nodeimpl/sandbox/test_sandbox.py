@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import wasmtime
 
-from nodeimpl.compute.engine import SETTINGS
-from nodeimpl.compute.sandbox import Job, RunResult, Sandbox, SandboxBusy, SandboxLimits
+from nodeimpl.sandbox.engine import SETTINGS
+from nodeimpl.sandbox.sandbox import Job, RunResult, Sandbox, SandboxBusy, SandboxLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
 

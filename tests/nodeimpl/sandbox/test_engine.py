@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nodeimpl.compute import engine
-from nodeimpl.compute.codecache import CacheUnsafe
-from nodeimpl.compute.engine import EngineUntested, require_tested
-from nodeimpl.compute.memory import LinearMemory
-from nodeimpl.compute.sandbox import Sandbox
+from nodeimpl.sandbox import engine
+from nodeimpl.sandbox.codecache import CacheUnsafe
+from nodeimpl.sandbox.engine import EngineUntested, require_tested
+from nodeimpl.sandbox.memory import LinearMemory
+from nodeimpl.sandbox.sandbox import Sandbox
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nodeimpl.compute import confine, worker
+from nodeimpl.sandbox import confine, worker
 
 if TYPE_CHECKING:
-    from nodeimpl.compute.machine import Machine
+    from nodeimpl.sandbox.machine import Machine
 
 MESSAGE_BYTES_MAX = 1_024
 
@@ -33,7 +33,7 @@ def main(control: socket.socket, *, parent: int) -> None:
     confine.quieten_signals()
     # Read by the engine's thread pool (`rayon`), which each compile starts anew after its fork.
     os.environ["RAYON_NUM_THREADS"] = str(min(COMPILE_THREADS_MAX, len(os.sched_getaffinity(0))))
-    from nodeimpl.compute.machine import Machine
+    from nodeimpl.sandbox.machine import Machine
 
     spawner = _Spawner(control, Machine())
     confine.settle()

@@ -19,10 +19,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nodeimpl.compute import framing
-from nodeimpl.compute.codecache import CodeCache
-from nodeimpl.compute.engine import engine_id, require_tested
-from nodeimpl.compute.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
+from nodeimpl.sandbox import framing
+from nodeimpl.sandbox.codecache import CodeCache
+from nodeimpl.sandbox.engine import engine_id, require_tested
+from nodeimpl.sandbox.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Text
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits

@@ -21,9 +21,9 @@ from typing import Any
 
 import psutil
 
-from nodeimpl.compute import confine, framing, wasi, worker
-from nodeimpl.compute.machine import Machine
-from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
+from nodeimpl.sandbox import confine, framing, wasi, worker
+from nodeimpl.sandbox.machine import Machine
+from nodeimpl.sandbox.sandbox import Job, Sandbox, SandboxLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import Grants, ModuleInvalid, TaskLimits
 

@@ -11,7 +11,7 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeimpl.compute.wasmcheck import CheckLimits, ModuleUnfit, check
+from nodeimpl.sandbox.wasmcheck import CheckLimits, ModuleUnfit, check
 
 WASM = Path(__file__).resolve().parents[3] / "wasm"
 LIMITS = CheckLimits()

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodeimpl.compute.engine import HOST_BYTE_FUEL, HOST_CALL_FUEL
-from nodeimpl.compute.memory import LinearMemory
+from nodeimpl.sandbox.engine import HOST_BYTE_FUEL, HOST_CALL_FUEL
+from nodeimpl.sandbox.memory import LinearMemory
 from opkit.wire.compute import Grants
 
 MODULE = "wasi_snapshot_preview1"

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from nodeimpl.compute import framing
+from nodeimpl.sandbox import framing
 
 
 def sent(data: bytes) -> socket.socket:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import wasmtime
 
-from nodeimpl.compute import wasi
-from nodeimpl.compute.engine import SETTINGS, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX
-from nodeimpl.compute.memory import LinearMemory
+from nodeimpl.sandbox import wasi
+from nodeimpl.sandbox.engine import SETTINGS, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX
+from nodeimpl.sandbox.memory import LinearMemory
 from opkit.wire.compute import Grants, Outcome, TaskLimits
 
 MODULES_KEPT_MAX = 8

@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from nodeimpl.compute.sandbox import Job, Sandbox, SandboxLimits
-from nodeimpl.compute.workers import SpawnerGone
+from nodeimpl.sandbox.sandbox import Job, Sandbox, SandboxLimits
+from nodeimpl.sandbox.workers import SpawnerGone
 from opkit.wire.compute import Outcome
 
 PROGRAM = Path(__file__).parent / "dying_workers.py"

@@ -19,7 +19,7 @@ from typing import Any
 
 from wasmtime import _bindings as bindings
 
-from nodeimpl.compute.engine import require_tested
+from nodeimpl.sandbox.engine import require_tested
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
