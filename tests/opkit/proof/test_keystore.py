@@ -105,6 +105,20 @@ def test_secrets_and_seeds_of_another_length_are_refused() -> None:
         seal({"a": bytes(31)}, secret=KEY)
 
 
+def test_a_name_has_130_characters_at_most() -> None:
+    assert unseal(seal({"x" * 130: KEY}, secret=KEY), secret=KEY) == {"x" * 130: KEY}
+    with pytest.raises(ProofError, match="short names"):
+        seal({"x" * 131: KEY}, secret=KEY)
+
+
+@pytest.mark.parametrize("length", [31, 33])
+def test_a_sealed_seed_of_another_length_is_none(length: int) -> None:
+    content = canonical({"seeds": {"x": b64encode(bytes(length))}})
+    box = b64encode(bytes(SecretBox(KEY).encrypt(content)))
+    with pytest.raises(ProofError, match="wrong secret"):
+        unseal(canonical({"v": 1, "kdf": None, "box": box}), secret=KEY)
+
+
 def test_too_many_seeds_or_a_nameless_one_are_refused() -> None:
     for seeds in ({"": bytes(32)}, {str(place): bytes(32) for place in range(SEEDS_MAX + 1)}):
         with pytest.raises(ProofError, match="few seeds"):

@@ -23,6 +23,26 @@ def test_sections_come_out_in_the_order_they_went_in(sections: list[tuple[str, b
     assert read_custom_sections(module) == tuple(sections)
 
 
+@pytest.mark.parametrize(
+    ("size", "spelled"),
+    [
+        (126, "7e"),
+        (127, "7f"),
+        (128, "8001"),
+        (129, "8101"),
+        (16_383, "ff7f"),
+        (16_384, "808001"),
+    ],
+)
+def test_a_length_has_seven_bits_in_each_byte_and_as_few_bytes_as_may_be(
+    size: int, spelled: str
+) -> None:
+    payload = bytes(size - 1)
+    module = add_custom_section(MAGIC, "", payload)
+    assert module == MAGIC + b"\0" + bytes.fromhex(spelled) + b"\0" + payload
+    assert read_custom_sections(module) == (("", payload),)
+
+
 def test_a_real_engine_takes_the_module_and_other_sections_are_passed_over() -> None:
     module = bytes(wasmtime.wat2wasm('(module (func (export "_start")))'))
     stamped = add_custom_section(module, "opkit.run", b"x" * 20_000)
@@ -45,7 +65,9 @@ def test_what_is_no_module_is_refused(module: bytes) -> None:
         (b"\0", "LEB128"),
         (b"\0\x80", "LEB128"),
         (b"\0\x80\x80\x80\x80\x80\x00", "LEB128"),
+        (b"\x01\x80\x80\x80\x80\x80\x00", "LEB128"),
         (b"\0\xff\xff\xff\xff\x1f", "LEB128"),
+        (b"\x01\x80\x80\x80\x80\x10", "LEB128"),
         (b"\0\x05", "past the module"),
         (b"\0\xff\xff\xff\xff\x0f", "past the module"),
         (b"\0\x00", "LEB128"),
