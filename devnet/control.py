@@ -21,7 +21,11 @@ from devnet.grants import read_owner_token
 from devnet.state import DevnetError, system_hint
 
 LINE_BYTES_MAX = 1_048_576
-"""The longest line in either direction; a federation's status has some 20 kB."""
+"""The longest ask."""
+
+ANSWER_BYTES_MAX = 5_242_880
+"""The longest answer: that of a stage's longest view, and some more. A federation's status has some
+20 kB."""
 
 CONNECTIONS_MAX = 128
 """How many may speak to one supervisor at once; on whoever comes later it hangs up.
@@ -123,7 +127,7 @@ async def ask_supervisor(
     ask = {"do": do, "token": token, **arguments}
     try:
         async with asyncio.timeout(deadline_ms / 1000):
-            reader, writer = await asyncio.open_unix_connection(str(socket), limit=LINE_BYTES_MAX)
+            reader, writer = await asyncio.open_unix_connection(str(socket), limit=ANSWER_BYTES_MAX)
             try:
                 writer.write(json.dumps(ask).encode("utf-8") + b"\n")
                 await writer.drain()

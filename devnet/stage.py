@@ -23,13 +23,14 @@ from devnet.layout import last_line
 from devnet.reaper import Child, Reaper
 from devnet.saying import say
 from devnet.state import DevnetError, DevnetState
+from devnet.telling import Telling
 
 HELLO_DEADLINE_MS = 30_000
 REST_MS = 10_000
 """How long those who only look are told of a teller that did not start before it is tried again."""
 
 ANSWER_DEADLINE_MS = 10_000
-LEAVE_GRACE_MS = 5_000
+LEAVE_GRACE_MS = 2_000
 """How long a teller may take to let go of the network when its stage is closed."""
 END_GRACE_MS = 500
 LINE_BYTES_MAX = 4_194_304
@@ -53,6 +54,7 @@ class _Teller:
     flows: asyncio.Future[list[dict[str, Any]]]
     answers: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     opened: bool = False
+    holds: Telling | None = None
     dismissed: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -125,8 +127,8 @@ class StageDoor:
         A stage whose story is over gives way; one that is still told does not.
 
         Raises:
-            DevnetError: a stage is open, there is no such flow, it cannot be told here, or the
-                teller does not answer.
+            DevnetError: a stage is open, a story is told here by a command, there is no such flow,
+                it cannot be told here, or the teller does not answer.
         """
         async with self._turn:
             if self._view is not None and self._view["mode"] not in OVER:
@@ -137,8 +139,15 @@ class StageDoor:
                 self._check_known(flow)
                 await self._dismiss()
             teller = await self._enter()
+            if teller.holds is None:
+                who = f"flow {flow.upper()}, on the console's stage"
+                teller.holds = Telling(self._state.folder, who=who)
             ask = {"flow": flow, "seed": seed, "pace_percent": pace_percent}
-            await self._ask(teller, do="open", token=teller.token, **ask)
+            try:
+                await self._ask(teller, do="open", token=teller.token, **ask)
+            except DevnetError:
+                _let_go(teller)
+                raise
             teller.opened = True
             return self._said()
 
@@ -299,6 +308,7 @@ class StageDoor:
                 await teller.child.ended.wait()
         await self._reaper.end(teller.child, grace_ms=END_GRACE_MS)
         self._grants.revoke(teller.token)
+        _let_go(teller)
         why = f"the teller is gone, {teller.child.how()}"
         if not teller.dismissed:
             say("teller-ended", how=teller.child.how(), last=last_line(self._log))
@@ -338,6 +348,13 @@ class StageDoor:
         if self._view is not None:
             self._view = {**self._view, "revision": self._revision}
         self._bell.ring()
+
+
+def _let_go(teller: _Teller) -> None:
+    """Let others tell on this network."""
+    held, teller.holds = teller.holds, None
+    if held is not None:
+        held.release()
 
 
 def _stopped(view: View, *, why: str) -> View:

@@ -14,7 +14,7 @@ import typer
 from opkit import home
 from opkit.cli import exits, out
 from opkit.cli.failing import Mistake
-from opkit.cli.stories import check_profile, choose_flows
+from opkit.cli.stories import ON_ITS_OWN, check_profile, choose_flows
 
 if TYPE_CHECKING:
     from devnet.state import DevnetState
@@ -60,12 +60,14 @@ def record(
         raise Mistake(f"{target} exists", hint="a replay is made new; name another file")
     check_profile(profile)
     from devnet.state import load_running
+    from devnet.telling import telling
 
     running = load_running(devnet) if devnet is not None else None
     profile = running.profile if running is not None else profile or "three"
     chosen, *_ = choose_flows((flow,) if flow else (), profile)
     with ExitStack() as held:
         state = running or _own(held, profile, seed)
+        held.enter_context(telling(state.folder, who="opkit record", hint=ON_ITS_OWN))
         recorded = asyncio.run(_record(chosen, state, seed=seed, pace=pace, quiet=as_json))
         html = _signed(recorded, state)
     target.parent.mkdir(parents=True, exist_ok=True)

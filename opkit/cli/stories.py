@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from opkit.story import Flow
 
 
+ON_ITS_OWN = "end that first, or leave --devnet out: then it is told on a network of its own"
+"""What to do where a story is told already."""
+
+
 def check_profile(profile: str) -> None:
     """Refuse a profile that there is not; an empty one is left to choose.
 

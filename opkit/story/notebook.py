@@ -24,6 +24,14 @@ S = TypeVar("S")
 
 MIME = "application/vnd.opkit.marker+json"
 
+_LAB_COLOURS = {
+    "done": "--jp-success-color0",
+    "shield": "--jp-mirror-editor-operator-color",
+    "run": "--jp-warn-color0",
+    "fail": "--jp-error-color0",
+}
+"""What JupyterLab's own themes call the colours next to the tokens, which are not defined there."""
+
 
 class NotebookStory:
     """A telling whose world stays open from cell to cell. Get it from `tell`."""
@@ -120,14 +128,16 @@ def closing_bundle(report: Report) -> dict[str, Any]:
 
 
 def _html(state: State, sentence: str, name: str, problem: str) -> str:
-    colour = f"var(--opkit-{state.token}, currentColor)"
+    own = _LAB_COLOURS.get(state.token)
+    shape = f"var(--opkit-{state.token}, {f'var({own}, currentColor)' if own else 'currentColor'})"
+    word = f"var(--opkit-{state.token}, currentColor)"
     more = f"<br><small>{escape(problem)}</small>" if problem else ""
     return (
         f'<div class="opkit-marker opkit-{state.value}">'
         f'<svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" stroke="currentColor" '
-        f'stroke-linecap="round" style="color:{colour};vertical-align:-4px">{state.drawing}</svg> '
+        f'stroke-linecap="round" style="color:{shape};vertical-align:-4px">{state.drawing}</svg> '
         f"{escape(sentence)} "
-        f'<small style="color:{colour}">{escape(state.word)}</small><br>'
+        f'<small style="color:{word}">{escape(state.word)}</small><br>'
         f"<code>{escape(name)}</code>{more}</div>"
     )
 

@@ -213,6 +213,9 @@ def test_a_flow_is_told_cell_by_cell_and_then_to_its_end(lab, visit, eventually,
         page.keyboard.press("Shift+Enter")
     told = notebook.locator(".opkit-marker.opkit-done")
     expect(told).to_have_count(2, timeout=PATIENCE_MS)
+    colours = "each => [each, each.querySelector('svg')].map(e => getComputedStyle(e).color)"
+    around, shape = told.first.evaluate(colours)
+    assert shape != around, "a marker's shape has no colour of its own"
     at_rest(notebook)
     keep(seen, "lab flow cell by cell")
     choose(page, "Run", "Run Selected Cell and All Below")

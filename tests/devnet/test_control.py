@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from devnet.control import CONNECTIONS_MAX, LINE_BYTES_MAX, ControlServer, ask_supervisor
+from devnet import stage
+from devnet.control import (
+    CONNECTIONS_MAX,
+    LINE_BYTES_MAX,
+    ControlServer,
+    Handler,
+    ask_supervisor,
+)
 from devnet.state import DevnetError
 
 
@@ -22,11 +29,11 @@ async def echo(ask: Mapping[str, Any]) -> dict[str, Any]:
     return dict(ask)
 
 
-def served(folder: Path, work: Any) -> Any:
-    """Run `work(path)` beside a server that echoes."""
+def served(folder: Path, work: Any, *, handle: Handler = echo) -> Any:
+    """Run `work(path)` beside a server that echoes, or answers otherwise."""
 
     async def both() -> Any:
-        server = ControlServer(path=folder / "s", handle=echo)
+        server = ControlServer(path=folder / "s", handle=handle)
         await server.open()
         try:
             async with asyncio.timeout(10):
@@ -40,6 +47,19 @@ def served(folder: Path, work: Any) -> Any:
 def test_an_ask_is_answered(short_folder: Path) -> None:
     said = served(short_folder, lambda path: ask_supervisor(path, "greet", name="Mara"))
     assert said == {"do": "greet", "name": "Mara", "token": ""}
+
+
+def test_the_longest_view_of_a_stage_is_answered(short_folder: Path) -> None:
+    """What a teller may say, whoever looks at the stage must be able to hear."""
+    long = "x" * stage.LINE_BYTES_MAX
+
+    async def look(path: Path) -> dict[str, Any]:
+        return await ask_supervisor(path, "view")
+
+    async def answer(_: Mapping[str, Any]) -> dict[str, Any]:
+        return {"view": long}
+
+    assert served(short_folder, look, handle=answer) == {"view": long}
 
 
 def test_a_refusal_keeps_its_text_and_hint(short_folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from devnet.launch import Launched, launch
 from devnet.processes import descendants_of
 from devnet.stage import OVER, REST_MS
 from devnet.state import DevnetError, is_running, load_state
+from devnet.telling import telling
 from opkit.story import lead
 from opkit.story.stage import Mode, StageView
 
@@ -228,6 +231,26 @@ def test_a_teller_that_hangs_is_ended_with_its_stage(slow: Launched) -> None:
     teller.suspend()
     assert ask("stage-close")["view"] is None
     assert not teller.is_running()
+    ask("stage-open", flow="slow")
+
+
+def test_two_stories_are_not_told_on_one_network_at_once(slow: Launched) -> None:
+    """One by the console's stage, the other by a command: the second is refused, and told why."""
+    folder = load_state("t").folder
+    ask("stage-open", flow="slow")
+    command = [sys.executable, "-m", "opkit.cli", "demo", "a", "--devnet", "t"]
+    second = subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert second.returncode == 1
+    assert "flow SLOW, on the console's stage" in second.stderr
+    assert "leave --devnet out" in second.stderr
+    ask("stage-close")
+    with telling(folder, who="opkit demo"):
+        with pytest.raises(DevnetError, match="opkit demo"):
+            ask("stage-open", flow="slow")
+        with pytest.raises(DevnetError, match="opkit demo"):
+            ask("stage-open", flow="slow")
     ask("stage-open", flow="slow")
 
 
