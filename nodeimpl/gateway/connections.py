@@ -62,6 +62,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.logger = QUIET
         self._places = places_of(self.server_state)
         self._in_head = True
+        self._head_begun = False
         self._unheard_bytes = 0
         self._head_too_long = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -102,13 +103,18 @@ class BoundedConnection(HttpToolsProtocol):
             return
         if self._unheard_bytes > HEAD_BYTES_MAX:
             self._turn_away(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self._in_head and self._unheard_bytes and self._head_timer is None:
+        elif self._in_head and self._has_begun() and self._head_timer is None:
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Note the first byte of a head, also behind a whole ask that came in the same packet."""
+        self._head_begun = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Pass a head of the allowed length on."""
         self._stop_head_timer()
-        self._in_head = False
+        self._in_head = self._head_begun = False
         self._unheard_bytes = 0
         self._check_head()
         if len(self.pipeline) >= PIPELINED_MAX:
@@ -181,6 +187,10 @@ class BoundedConnection(HttpToolsProtocol):
             raise HeadTooLong
         if hosts > 1:
             raise HeadMistakable
+
+    def _has_begun(self) -> bool:
+        """Return whether anything came since the last ask, be it empty lines."""
+        return self._head_begun or self._unheard_bytes > 0
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -146,6 +146,30 @@ def test_a_head_that_trickles_in_has_a_deadline(
     run(story())
 
 
+def test_a_head_that_begins_in_the_packet_of_a_whole_ask_has_a_deadline_too(
+    doorstep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S_MAX", 0.1)
+
+    async def story() -> None:
+        async with doorstep.served(routes=small) as node:
+            for begun in (b"G", b"GET /v1/hea", LINE):
+                reader, writer = await dial(node.url)
+                writer.write(LINE + b"\r\n" + begun)
+                assert await status_of(reader) == 200
+                assert await status_of(reader) == 408
+                writer.close()
+            reader, writer = await dial(node.url)
+            writer.write(LINE + b"\r\n" + LINE + b"\r\n")
+            assert await status_of(reader) == 200
+            assert await status_of(reader) == 200
+            with pytest.raises(TimeoutError):  # Who has begun nothing may idle for longer.
+                await asyncio.wait_for(reader.read(1), 0.3)
+            writer.close()
+
+    run(story())
+
+
 def test_who_begins_to_ask_again_gets_the_answer_before_the_deadline_of_the_next_head(
     doorstep: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
