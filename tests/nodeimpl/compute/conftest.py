@@ -91,9 +91,9 @@ class Station:
             token_id=secrets.token_hex(16),
         )
 
-    def collector(self) -> Collector:
-        """Return a collector of this node's blobs, with an hour of grace."""
-        return Collector(
+    def collector(self, kind: type[Collector] = Collector) -> Any:
+        """Return a collector of this node's blobs, of this kind, with an hour of grace."""
+        return kind(
             store=self.store,
             blobs=self.blobs,
             references=References(metadata),

@@ -31,7 +31,6 @@ from opkit.wire.gateway import StoreBusy
 RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
 MARA, THEO, HUGO = f"{RIVER}/mara", f"{RIVER}/theo", f"{BRIGHT}/hugo"
 BIG = b"ab" * 50_000
-GRACE_MS = 3_600_000
 InTown = Callable[..., Any]
 Module = Callable[[str], bytes]
 
@@ -134,13 +133,7 @@ class Between(Collector):
 
 
 def between(at: Any, happens: Callable[[], Any]) -> Between:
-    made = Between(
-        store=at.store,
-        blobs=at.blobs,
-        references=References(metadata),
-        counted=at.compute.parts.quotas,
-        grace_ms=GRACE_MS,
-    )
+    made: Between = at.collector(Between)
     made.between = happens
     return made
 
