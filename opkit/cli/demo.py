@@ -102,10 +102,7 @@ def demo(
     check_database(database)
     if database and devnet is not None:
         raise Mistake("a running devnet has its databases", hint="leave --database out")
-    if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise Mistake(f"{to} is not empty", hint="a run folder is made new")
-    if junit is not None and not junit.parent.is_dir():
-        raise Mistake(f"there is no folder {junit.parent}", hint="--junit names a file in one")
+    _check_places(to, junit)
     if devnet is not None:
         from devnet.telling import telling
 
@@ -113,6 +110,14 @@ def demo(
         with telling(state.folder, who="opkit demo", hint=ON_ITS_OWN):
             return tell(asked, state, None)
     return _on_own_network(asked, profile or "three", tell, database=database)
+
+
+def _check_places(to: Path | None, junit: Path | None) -> None:
+    """Refuse now what could not be written when all is told."""
+    if to is not None and to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise Mistake(f"{to} is not empty", hint="a run folder is made new")
+    if junit is not None and not junit.parent.is_dir():
+        raise Mistake(f"there is no folder {junit.parent}", hint="--junit names a file in one")
 
 
 @dataclass(frozen=True, kw_only=True)
