@@ -14,6 +14,7 @@ from opkit.story.states import State
 from opkit.views.amounts import brief_text, size_text
 from opkit.views.deeds import deed_sentence
 from opkit.views.outcomes import nobody_could
+from opkit.wire.membership import NO_COOP
 
 Body = Mapping[str, Any]
 
@@ -55,10 +56,15 @@ class Names:
         return f"“{name}”" if name else "a program"
 
     def member(self, member_id: Any, *, at: str) -> str:
-        """Return a member's name: `Hugo` at home, elsewhere `Hugo of BrightWorks`."""
+        """Return a member's name: `Hugo` at home, elsewhere `Hugo of BrightWorks`.
+
+        Who belongs to no organisation is named alone, and the operator by what they are.
+        """
         org, _, name = str(member_id).partition("/")
+        if org == NO_COOP and name == "operator":
+            return "the operator"
         person = name.replace("-", " ").title() or "somebody"
-        return person if org == at else f"{person} of {self.org(org)}"
+        return person if org in (at, NO_COOP) else f"{person} of {self.org(org)}"
 
 
 def event_told(type_: str, body: Body, *, org: str, names: Names) -> Told:
@@ -74,7 +80,10 @@ def event_told(type_: str, body: Body, *, org: str, names: Names) -> Told:
     if tell is None:
         what = type_.replace(".", ": ").replace("-", " ")
         return Told(f"{names.org(org)} notes {what}", State.WAITING)
-    return tell(body, org, names)
+    told = tell(body, org, names)
+    if told.sentence.startswith("the operator"):
+        return told._replace(sentence=f"T{told.sentence[1:]}")
+    return told
 
 
 def odd_told(type_: str, *, org: str, names: Names) -> Told:

@@ -9,6 +9,7 @@ from typing import Any
 
 from opkit.story.record import FlowRecord
 from opkit.story.states import State
+from opkit.wire.membership import NO_COOP
 
 _NAME = re.compile(
     r"\b(?:bafkrei[a-z2-7]{52}|did:key:z[1-9A-HJ-NP-Za-km-z]{40,}|[0-9a-f]{32,64})\b"
@@ -57,10 +58,8 @@ def member_html(member_id: str) -> str:
     org, _, name = member_id.partition("/")
     if not name:
         return escape(member_id)
-    return (
-        f'<span class="member" title="{escape(member_id)}">{escape(name)}'
-        f"<small>{escape(org)}</small></span>"
-    )
+    home = "" if org == NO_COOP else f"<small>{escape(org)}</small>"
+    return f'<span class="member" title="{escape(member_id)}">{escape(name)}{home}</span>'
 
 
 def label(name: str) -> str:

@@ -188,3 +188,18 @@ def test_what_was_done_on_purpose_is_never_told_as_a_failure(deed, tone, adversa
     told = deed_told(deed, titles=NAMES.titles)
 
     assert (told.tone, told.adversarial) == (tone, adversarial)
+
+
+def test_who_belongs_to_no_organisation_is_named_without_one():
+    said = [
+        event_told("membership.token-issued", {"member_id": each}, org="bakery", names=NAMES)
+        for each in ("-/operator", "-/nora-voss")
+    ]
+    asked = {"member_id": "-/operator", "wasm_hash": "b"}
+    first = event_told("compute.task-accepted", asked, org="bakery", names=NAMES).sentence
+
+    assert [told.sentence.split(" gave ")[1] for told in said] == [
+        "the operator a token",
+        "Nora Voss a token",
+    ]
+    assert first.startswith("The operator asked ")
