@@ -69,7 +69,7 @@ class GatewayLimits:
     answer_ms_max: int = 60_000
     streams_max: int = 200
     streams_per_principal_max: int = 16
-    stream_batch_ms: int = 7
+    stream_batch_ms: int = 8
     stream_entries_max: int = 500
     stream_stall_ms_max: int = 30_000
     tail_entries_max: int = 2_000

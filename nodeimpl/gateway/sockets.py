@@ -21,6 +21,10 @@ HEARD_BYTES_MAX = 65_536
 """What a stream's reader may say in all: it has nothing to say, and lives for an hour at most.
 Pings and their answers are a few bytes three times a minute."""
 
+TAKES = "opkit.takes"
+"""The name under which a stream's scope has how whole messages are sent at once. Source: ASGI,
+extensions."""
+
 PING_S = 20.0
 """How often a quiet stream is asked whether anybody is there, and how long that may take."""
 
@@ -80,14 +84,25 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         other state than that of an open stream that can be written to, the base class decides.
         """
         frame = message.get("frame")
-        if frame is not None and self._is_open() and self.writable.is_set():
-            self.transport.write(frame)
+        if frame is not None and self.take(frame):
             return
         await super().send(message)
         if self.close_sent:
             # A refusal completes it too, whatever the base class thinks.
             self.handshake_complete = True
         self._bound_the_end()
+
+    async def run_asgi(self) -> None:
+        """Run the app, which may have whole messages taken at once."""
+        self.scope["extensions"][TAKES] = {"take": self.take}
+        await super().run_asgi()
+
+    def take(self, frame: bytes) -> bool:
+        """Send a whole message, if it need not wait; say whether it was sent."""
+        if not self.writable.is_set() or not self._is_open():
+            return False
+        self.transport.write(frame)
+        return True
 
     def _is_open(self) -> bool:
         """Say whether both sides have said that it begins, and neither that it ends."""

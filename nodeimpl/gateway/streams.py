@@ -20,7 +20,7 @@ from nodeimpl.gateway.asks import malformed
 from nodeimpl.gateway.faults import confess
 from nodeimpl.gateway.figures import Figures
 from nodeimpl.gateway.limits import GatewayLimits
-from nodeimpl.gateway.pulse import Pulse
+from nodeimpl.gateway.pulse import Pulse, Take
 from nodeimpl.gateway.replies import (
     PROBLEM,
     Receive,
@@ -29,6 +29,7 @@ from nodeimpl.gateway.replies import (
     problem_bytes,
 )
 from nodeimpl.gateway.request import is_loopback_name, read_head
+from nodeimpl.gateway.sockets import TAKES
 from nodeimpl.gateway.tail import Tail
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
@@ -58,12 +59,14 @@ class Stream:
     """One open stream: whose it is, and why it must end once it must.
 
     Attributes:
+        take: what sends a whole message at once, where the server has it.
         sending_since_s: since when a message waits to be taken, by the loop's clock; None if none.
     """
 
     caller: Caller
     revision: int
     expires_at_ms: TimeMs
+    take: Take | None = None
     sending_since_s: float | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
@@ -102,7 +105,13 @@ class Streams:
         self._membership = membership
         self._admission = admission
         self._tail = tail
-        self._pulse = Pulse(store, every_ms=limits.stream_batch_ms)
+        self._pulse = Pulse(
+            store,
+            tail=tail,
+            every_ms=limits.stream_batch_ms,
+            entries_max=limits.stream_entries_max,
+            sent=figures.pages.inc,
+        )
         self._clock = clock
         self._figures = figures
         self._limits = limits
@@ -147,7 +156,9 @@ class Streams:
         admitted = await self._admission.admit(head, READ_JOURNAL.scope)
         assert admitted.caller is not None, "a scope asks for a caller"
         place = _place(scope["query_string"])
-        return Stream(admitted.caller, admitted.revision, admitted.expires_at_ms), place
+        take = scope.get("extensions", {}).get(TAKES, {}).get("take")
+        caller, revision = admitted.caller, admitted.revision
+        return Stream(caller, revision, admitted.expires_at_ms, take), place
 
     @contextlib.contextmanager
     def _counted(self, stream: Stream) -> Iterator[None]:
@@ -211,8 +222,12 @@ class Streams:
                     await send({"type": "websocket.send", "text": page.text, "frame": page.frame})
                     stream.sending_since_s = None
                     self._figures.pages.inc()
-                if page is None or page.entries < entries_max:
+                if page is not None and page.entries == entries_max:
+                    continue
+                if place is None or stream.take is None:
                     await self._pulse.after(place.sequence if place else 0)
+                else:
+                    place = await self._pulse.ride(place, scopes=scopes, take=stream.take)
         except (StoreBusy, StoreClosed):
             return Close(StreamEnd.RESTART, "the store is not there now")
 

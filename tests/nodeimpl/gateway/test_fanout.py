@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ async def opened(folder: Path) -> Store:
     return await Store.open(url=f"sqlite:///{folder}/node.db", clock=VirtualClock())
 
 
+def pulse_of(store: Store, *, every_ms: int, tail: Tail | None = None) -> Pulse:
+    tail = tail or Tail(store, entries_max=100)
+    return Pulse(store, tail=tail, every_ms=every_ms, entries_max=50, sent=lambda pages: None)
+
+
 async def happen(store: Store, count: int = 1) -> None:
     await store.write(
         lambda tx: [tx.announce(ClockMoved(offset_ms=n)) for n in range(count)] and None
@@ -47,7 +53,7 @@ async def beats(pulse: Pulse, store: Store, upto: int) -> list[tuple[int, float]
 def test_readers_are_told_of_all_there_is_and_not_more_often_than_set(tmp_path) -> None:
     async def story() -> None:
         store = await opened(tmp_path)
-        pulse = Pulse(store, every_ms=EVERY_MS)
+        pulse = pulse_of(store, every_ms=EVERY_MS)
         began = asyncio.get_running_loop().time()
         readers = [asyncio.ensure_future(beats(pulse, store, 60)) for _ in range(10)]
         for _ in range(60):
@@ -66,7 +72,7 @@ def test_readers_are_told_of_all_there_is_and_not_more_often_than_set(tmp_path) 
 def test_a_reader_who_was_slow_is_told_of_what_it_missed_without_another_event(tmp_path) -> None:
     async def story() -> None:
         store = await opened(tmp_path)
-        pulse = Pulse(store, every_ms=1)
+        pulse = pulse_of(store, every_ms=1)
         await happen(store)
         await pulse.after(0)
         await happen(store)
@@ -80,7 +86,7 @@ def test_a_reader_who_was_slow_is_told_of_what_it_missed_without_another_event(t
 def test_who_leaves_takes_nobody_along_and_the_last_leaves_nothing_behind(tmp_path) -> None:
     async def story() -> None:
         store = await opened(tmp_path)
-        pulse = Pulse(store, every_ms=1)
+        pulse = pulse_of(store, every_ms=1)
         leaving, staying = (asyncio.ensure_future(pulse.after(0)) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()
@@ -104,7 +110,7 @@ def test_who_leaves_takes_nobody_along_and_the_last_leaves_nothing_behind(tmp_pa
 def test_closing_the_store_ends_the_waiting(tmp_path) -> None:
     async def story() -> None:
         store = await opened(tmp_path)
-        pulse = Pulse(store, every_ms=1)
+        pulse = pulse_of(store, every_ms=1)
         waiting = [asyncio.ensure_future(pulse.after(0)) for _ in range(3)]
         await asyncio.sleep(0)
         await store.close()
@@ -157,5 +163,101 @@ def test_pages_that_were_kept_never_hide_what_came_after_them(tmp_path, entries_
         assert [place.sequence for place in places] == [total, total]
         assert len(tail._pages) <= PAGES_MAX
         await store.close()
+
+    run(story())
+
+
+def entries_in(frames: list[bytes]) -> list[int]:
+    """Return the sequence numbers in pages as they travel; what is not JSON is the frame's head."""
+    pages = [json.loads(one[one.index(b"{") :]) for one in frames]
+    return [entry["sequence"] for page in pages for entry in page["entries"]]
+
+
+def test_riders_are_handed_every_page_once_and_in_order(tmp_path) -> None:
+    async def story() -> None:
+        store = await opened(tmp_path)
+        pulse, heard = pulse_of(store, every_ms=1), list[list[bytes]]([[], [], []])
+        await happen(store)
+        start = store.head()
+        await pulse.after(0)
+
+        def taking(frames: list[bytes]) -> Any:
+            return lambda frame: frames.append(frame) is None
+
+        rides = [
+            asyncio.ensure_future(pulse.ride(start, scopes=frozenset(ALL), take=taking(frames)))
+            for frames in heard
+        ]
+        for _ in range(30):
+            await happen(store, 2)
+        while any(len(entries_in(frames)) < 60 for frames in heard):
+            await asyncio.sleep(0.001)
+        assert entries_in(heard[0]) == list(range(2, 62))
+        assert heard[0] == heard[1] == heard[2]
+        assert all(a is b for a, b in zip(heard[0], heard[1], strict=True)), "made once for all"
+        assert not any(ride.done() for ride in rides)
+        for ride in rides:
+            ride.cancel()
+        await asyncio.gather(*rides, return_exceptions=True)
+        left = [task for task in asyncio.all_tasks() if task.get_name() == "pulse"]
+        await asyncio.gather(*left, return_exceptions=True)
+        assert all(task.done() for task in left) and not pulse._riders
+        await store.close()
+
+    run(story())
+
+
+def test_who_does_not_take_a_page_looks_for_it_from_where_they_are(tmp_path) -> None:
+    async def story() -> None:
+        store = await opened(tmp_path)
+        tail = Tail(store, entries_max=100)
+        pulse, taken = pulse_of(store, every_ms=1, tail=tail), list[bytes]()
+        await happen(store)
+        start = store.head()
+        await pulse.after(0)
+
+        def take(frame: bytes) -> bool:
+            """Take two pages, then be full."""
+            if len(taken) == 2:
+                return False
+            taken.append(frame)
+            return True
+
+        riding = asyncio.ensure_future(pulse.ride(start, scopes=ALL, take=take))
+        while not riding.done():
+            await happen(store)
+        place = await riding
+        page = await tail.page(place, scopes=ALL, entries_max=50)
+        assert page is not None
+        seen = entries_in([*taken, page.frame])
+        assert seen == list(range(2, 2 + len(seen)))
+        assert await pulse.ride(start, scopes=ALL, take=take) is start, "something was told since"
+        await store.close()
+
+    run(story())
+
+
+def test_who_is_far_behind_or_reads_from_nowhere_looks_for_themselves(tmp_path) -> None:
+    """A full page may not be all there is, and a refusal is told to the one whom it concerns."""
+
+    async def story() -> None:
+        store = await opened(tmp_path)
+        pulse = pulse_of(store, every_ms=1)
+        await happen(store)
+        start = store.head()
+        nowhere = start.model_copy(update={"hash": "0" * len(start.hash)})
+        await pulse.after(0)
+        full, lost, last = (
+            asyncio.ensure_future(pulse.ride(place, scopes=ALL, take=lambda frame: True))
+            for place in (start, nowhere, start)
+        )
+        await asyncio.sleep(0)
+        await happen(store, 50)
+        assert await full is start and await last is start
+        assert await lost is nowhere
+        riding = asyncio.ensure_future(pulse.ride(store.head(), scopes=ALL, take=lambda _: True))
+        await asyncio.sleep(0)
+        await store.close()
+        assert isinstance((await asyncio.gather(riding, return_exceptions=True))[0], StoreClosed)
 
     run(story())
