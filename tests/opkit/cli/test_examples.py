@@ -1,0 +1,310 @@
+"""Every example that `--help` shows: opkit reads it, and it does on real nodes what is promised."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer import main as typer_main
+
+from devnet.genesis import make_world
+from opkit import home
+from opkit.cli.app import GROUPS, app, flowing
+from opkit.proof import keystore
+
+ROOT = Path(__file__).resolve().parents[3]
+WAIT_S = 100
+
+BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A block of command lines in a document."""
+
+ELSEWHERE = {
+    "opkit demo a --database postgresql:///opkit": "tests/flows/test_on_postgres.py",
+    "opkit devnet up big --database postgresql:///opkit": "tests/devnet/test_databases.py",
+}
+"""Examples that need more than this group of tests has, and what runs their like."""
+
+STAYS = {
+    "opkit devnet logs bright --follow": "event",
+    "opkit devnet logs harbor -f": "event",
+    "opkit events tail --follow --type compute.": "compute.",
+    "opkit events tail --node harbor-homes-cooperative --follow": "compute.",
+    "opkit dash": "look on",
+    "opkit dash --devnet default --port 0 --no-browser": "look on",
+    "opkit dash --base-url https://demo.example/opkit/": "look on",
+    "opkit node run ~/node/config.toml": "serving",
+}
+"""Examples that go on until Ctrl-C, and what they say once they do."""
+
+ENDS_WITH = {"opkit node status ~/node/config.toml": 1}
+"""Exit codes other than 0: that node does not run."""
+
+TYPED = {"opkit demo a --present --devnet default": "quit\n"}
+"""What is typed at examples that ask."""
+
+ALONE = """\
+opkit identity new ada --passphrase
+opkit identity show ada
+opkit identity show ada --json
+opkit demo
+opkit demo a --out run --junit run.xml
+opkit report verify runs/2026-01-05
+opkit report verify DIR
+opkit report verify DIR --genesis network.jws
+opkit record a --out replay.html
+opkit report verify replay.html
+opkit dash
+opkit dash --base-url https://demo.example/opkit/
+"""
+"""What needs no network, or makes one of its own."""
+
+ON_A_DEVNET = """\
+opkit devnet up
+opkit devnet status
+opkit devnet status --json
+opkit devnet logs bright --follow
+opkit devnet logs harbor -f
+opkit doctor --devnet default
+opkit identity new ada
+opkit login --as mara --scope wasm:read
+opkit member list
+opkit member list --node harbor-homes-cooperative
+opkit member add ada --key DID --name Ada --role guest
+opkit member revoke ada
+opkit wasm deploy patronage.wasm
+opkit wasm deploy patronage.wasm --as mara
+opkit wasm list --owner river-city-tool-library/mara
+opkit wasm get bafkrei… --out copy.wasm
+opkit compute submit bafkrei… --input "hello" --executor any
+opkit compute submit bafkrei… --input "hello" --receipt receipt.json
+opkit compute submit bafkrei… --input-file hours.txt --executor harbor
+opkit compute status TASK_ID
+opkit compute status 0123… --wait-ms 10000
+opkit compute cancel TASK_ID
+opkit compute cancel 0123…
+opkit receipt verify receipt.json
+opkit receipt verify receipt.json --genesis network.jws
+opkit receipt replay receipt.json --module a.wasm --input-file in.txt
+opkit events tail
+opkit events tail --follow --type compute.
+opkit events tail --node harbor-homes-cooperative --follow
+opkit events tail --after 1.42.6f1e…
+opkit journal verify --keep head.json
+opkit journal verify --earlier head.json
+opkit journal verify --earlier head.json --keep head.json
+opkit journal prove 42 --out entry.json
+opkit journal verify entry.json --genesis network.jws
+opkit devnet hostile tampering-provider harbor
+opkit devnet stop-hostile 1
+opkit demo a --devnet default
+opkit demo a --present --devnet default
+opkit rehearse
+opkit rehearse a --devnet default
+opkit record --devnet default --pace 0.5
+opkit dash --devnet default --port 0 --no-browser
+opkit devnet cut bright harbor
+opkit devnet heal bright harbor
+opkit devnet heal
+opkit devnet kill harbor
+opkit devnet restart harbor
+opkit devnet down
+opkit devnet reset default
+opkit devnet up --profile three
+opkit devnet reset
+opkit devnet up big --profile federation
+"""
+"""What is done with a devnet, from its start to its end, and then with a larger one."""
+
+ON_A_NODE = """\
+opkit node init ~/node --org our-coop
+opkit node init ~/node --org our-coop --genesis network.jws
+opkit node run ~/node/config.toml
+opkit node status ~/node/config.toml
+opkit doctor ~/node/config.toml
+opkit node backup ~/node/config.toml /mnt/disk/monday
+opkit node backup ~/node/config.toml /mnt/disk/node-monday
+opkit node restore /mnt/disk/monday ~/node/config.toml
+opkit node restore /mnt/disk/node-monday ~/node/config.toml
+opkit node new-generation ~/node/config.toml
+opkit node new-generation ~/node/config.toml --reason "disk lost"
+"""
+"""What is done with a node of one's own."""
+
+
+def examples() -> Iterator[str]:
+    """Return every example of every command's help, without what is said behind it."""
+    commands = [typer_main.get_command(app)]
+    commands += [typer_main.get_command(import_module(f"opkit.cli.{name}").app) for name in GROUPS]
+    for command in commands:
+        for each in (command, *getattr(command, "commands", {}).values()):
+            text = flowing(f"{each.help or ''}\n\n{each.epilog or ''}")
+            for line in re.findall(r"^  (opkit .*)$", text, re.MULTILINE):
+                yield re.split(r"\s{2,}", line)[0]
+
+
+def test_every_example_is_run_here_or_named_with_what_runs_it() -> None:
+    done = {*ALONE.splitlines(), *ON_A_DEVNET.splitlines(), *ON_A_NODE.splitlines()}
+    assert set(examples()) == done | set(ELSEWHERE)
+    for path in ELSEWHERE.values():
+        assert (ROOT / path).is_file()
+
+
+def read(line: str) -> None:
+    """Have opkit read a command line, and do nothing; raise what it would tell."""
+    group, *rest = shlex.split(line)
+    command: Any = typer_main.get_command(import_module(f"opkit.cli.{group}").app)
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context(command.name, rest)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs"])
+def test_every_command_line_of_the_documents_is_one_that_opkit_reads(document: str) -> None:
+    place = ROOT / document
+    found = 0
+    for path in sorted(place.rglob("*.md")) if place.is_dir() else [place]:
+        for block in BLOCK.findall(path.read_text("utf-8")):
+            for line in re.findall(r"^(?:\S*/bin/)?opkit ([^#\n]+)", block, re.MULTILINE):
+                found += 1
+                read(line)
+    assert found > 10
+
+
+def test_a_line_that_opkit_cannot_read_is_noticed() -> None:
+    with pytest.raises(Exception, match="--colour"):
+        read("devnet up --colour red")
+    with pytest.raises(KeyError, match="fly"):
+        read("devnet fly")
+
+
+class Desk:
+    """A folder that somebody works in, and what stands for the placeholders of the examples."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stands_for = {"/mnt/disk": str(folder)}
+        (folder / "hours.txt").write_text("1 2 3\n", "utf-8")
+        (folder / "in.txt").write_text("hello", "utf-8")
+        shutil.copy(ROOT / "wasm/upper.wasm", folder / "patronage.wasm")
+        shutil.copy(ROOT / "wasm/upper.wasm", folder / "a.wasm")
+
+    def do(self, example: str) -> str:
+        """Do what an example says, as a shell would; return what it printed."""
+        line = example
+        for placeholder, value in self.stands_for.items():
+            line = line.replace(placeholder, value)
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {line}"],
+            cwd=self.folder,
+            env=self.environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            said = heard(process, STAYS[example]) if example in STAYS else ""
+            said += process.communicate(TYPED.get(example), timeout=WAIT_S)[0]
+        finally:
+            process.kill()
+            process.wait()
+        good = (0, 130) if example in STAYS else (ENDS_WITH.get(example, 0),)
+        assert process.returncode in good, f"{line}: exit {process.returncode}\n{said}"
+        assert "Traceback" not in said, f"{line}\n{said}"
+        return said
+
+    def environ(self) -> dict[str, str]:
+        own = {"HOME": str(self.folder), "BROWSER": "true", "OPKIT_PASSPHRASE": "a long secret"}
+        own["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, **own}
+
+
+def heard(process: subprocess.Popen[str], word: str) -> str:
+    """Wait until a process says a word, then press Ctrl-C; return what it has said."""
+    assert process.stdout is not None, "it was asked for"
+    said = ""
+    deadline = time.monotonic() + WAIT_S
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while word not in said:
+            assert selector.select(deadline - time.monotonic()), f"it never said {word}: {said}"
+            piece = os.read(process.stdout.fileno(), 65_536).decode("utf-8", "replace")
+            assert piece, f"it ended before it said {word}: {said}"
+            said += piece
+    process.send_signal(signal.SIGINT)
+    return said
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_examples_that_need_no_network_do_what_they_say(desk: Desk) -> None:
+    for example in ALONE.splitlines():
+        said = desk.do(example)
+        if example.startswith("opkit demo a"):
+            genesis = Path(re.findall(r"elsewhere: --genesis (\S+)", said)[0])
+            shutil.copy(genesis, desk.folder / "network.jws")
+            desk.stands_for |= {"runs/2026-01-05": "run", "verify DIR": "verify run"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_examples_on_a_devnet_do_what_they_say(desk: Desk) -> None:
+    try:
+        for example in ON_A_DEVNET.splitlines():
+            remember(desk, example, desk.do(example))
+    finally:
+        for name in ("default", "big"):
+            if home.devnet_folder(name).exists():
+                desk.do(f"opkit devnet reset {name}")
+
+
+def remember(desk: Desk, example: str, said: str) -> None:
+    """Keep what later examples name: a hash, a task, a member's key, a place in the journal."""
+    if example == "opkit devnet up":
+        shutil.copy(next((home.state_home() / "genesis").iterdir()), desk.folder / "network.jws")
+    elif example == "opkit identity new ada":
+        desk.stands_for["DID"] = re.findall(r"did:key:\w+", said)[0]
+    elif example == "opkit wasm deploy patronage.wasm":
+        desk.stands_for["bafkrei…"] = re.findall(r"bafkrei\w+", said)[0]
+    elif example.endswith("--executor any"):
+        task = re.findall(r"\b[0-9a-f]{32}\b", said)[0]
+        desk.stands_for |= {"TASK_ID": task, "0123…": task}
+    elif example == "opkit events tail":
+        desk.stands_for["1.42.6f1e…"] = re.findall(r"cursor (\S+)", said)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_examples_with_a_node_of_ones_own_do_what_they_say(desk: Desk) -> None:
+    org = "harbor-homes-cooperative"
+    made = make_world("three", now_ms=1_767_225_600_000)
+    desk.stands_for["our-coop"] = org
+    (desk.folder / "network.jws").write_text(made.genesis, "ascii")
+    node, secret = desk.folder / "node", bytes(range(32))
+    node.mkdir()
+    (node / "keystore.key").write_bytes(secret)
+    (node / "keystore.key").chmod(0o600)
+    (node / "keystore.json").write_bytes(
+        keystore.seal({"node": made.nodes[org].seed}, secret=secret)
+    )
+    for example in ON_A_NODE.splitlines():
+        if "restore" in example:
+            shutil.rmtree(node / "data", ignore_errors=True)
+        desk.do(example)
