@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import pty
@@ -321,3 +322,28 @@ def test_a_node_whose_port_is_taken_says_so_and_what_to_do(made: Callable[..., N
     assert node._process.returncode == 1
     (line,) = node.logged("the system refused")
     assert "gateway.port" in line["hint"]
+
+
+def test_what_the_system_refuses_for_no_reason_that_we_know_is_told_as_it_is(
+    made: Callable[..., Node],
+) -> None:
+    """Not as a hint that is not there."""
+    node = made()
+    refusing = """
+import errno, sys
+from pathlib import Path
+from nodeimpl import __main__ as program
+from nodeimpl.config import load_config
+
+async def refuse(*_, **__):
+    raise OSError(errno.ELOOP, "nobody expects this")
+
+program._serve = refuse
+program.serve(load_config(Path(sys.argv[1])))
+"""
+    command = [sys.executable, "-c", refusing, str(node.folder / "node.toml")]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno {errno.ELOOP}] nobody expects this"
