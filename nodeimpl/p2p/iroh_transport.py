@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -266,8 +267,8 @@ class IrohTransport:
             _log.debug("not every peer confirmed the end of its connection")
         if self._accepting is not None:
             self._accepting.cancel()
-            await asyncio.gather(self._accepting, return_exceptions=True)
-            # What a cancelled task raised holds its frames, and those hold the endpoint's sockets.
+            await asyncio.wait({self._accepting})
+            _let_go(self._accepting)
             self._accepting = None
         while self._arrived.full():
             self._arrived.get_nowait()
@@ -310,6 +311,21 @@ def _spare_backtraces() -> None:
     it sets `RUST_LIB_BACKTRACE`. Source: Rust, `std::backtrace`.
     """
     os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
+
+
+def _let_go(ended: asyncio.Task[None]) -> None:
+    """Let what a task raised hold nothing of what the task had.
+
+    It holds the task's frames, and a frame of its task group holds it: together they would keep the
+    endpoint's sockets until Python's collector comes by.
+    """
+    try:
+        raised = ended.exception()
+    except asyncio.CancelledError as cancelled:
+        traceback.clear_frames(cancelled.__traceback__)
+        return
+    if raised is not None:
+        traceback.clear_frames(raised.__traceback__)
 
 
 def _reason(failed: Exception) -> str:
