@@ -28,7 +28,7 @@ from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import Signed, manifest_of
 from nodeimpl.kernel.blobs import name_of
 from nodeimpl.kernel.tx import Tx
-from nodeimpl.sandbox.sandbox import Job, RunResult, SandboxBusy
+from nodeimpl.sandbox.sandbox import Job, RunResult, SandboxBusy, no_result
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Did, MemberId, RecordId
@@ -175,7 +175,7 @@ class Executor:
         if taken is not None:
             standing = table.job(tx, taken)
             assert standing is not None, "the index and the row are one"
-            return _joined(tx, standing, origin)
+            return table.join_job(tx, standing, origin=origin)
         if inline is not None and cid_of(inline) == manifest.input_hash:
             table.keep(tx, manifest.input_hash, inline)
         row = table.JobRow(
@@ -276,7 +276,7 @@ class Executor:
         finally:
             await cancelled(work, stop)
         if work.cancelled():
-            return _Ended(result=_cancelled(), refusal=None)
+            return _Ended(result=no_result(Outcome.CANCELLED, "cancelled"), refusal=None)
         return work.result()
 
     async def _work(self, live: _Live) -> _Ended:
@@ -472,15 +472,6 @@ class Executor:
         return self._parts.sandbox.engine
 
 
-def _joined(tx: Tx, row: table.JobRow, origin: Did) -> table.JobRow:
-    """Return a job that stands, with one more node that offered it."""
-    if origin in row.origins:
-        return row
-    changed = replace(row, origins={**row.origins, origin: False})
-    table.set_job(tx, changed)
-    return changed
-
-
 def _open_rows(tx: Tx) -> list[table.JobRow]:
     found = (table.job(tx, manifest_hash) for manifest_hash in table.open_jobs(tx))
     return [row for row in found if row is not None]
@@ -492,15 +483,4 @@ def _fetched_event(live: _Live) -> ModuleFetched:
         wasm_hash=live.manifest.wasm_hash,
         manifest_hash=live.row.manifest_hash,
         **live.fetched.model_dump(),
-    )
-
-
-def _cancelled() -> RunResult:
-    return RunResult(
-        outcome=Outcome.CANCELLED,
-        reason="cancelled",
-        output=b"",
-        fuel_used=0,
-        time_used_us=0,
-        memory_peak_bytes=0,
     )

@@ -233,7 +233,7 @@ class Sandbox:
         try:
             return await self._run_on(await self._fork(), job)
         except WorkerDied as died:
-            return _no_result(Outcome.CANCELLED, f"the worker ended twice (signal {died.signal})")
+            return no_result(Outcome.CANCELLED, f"the worker ended twice (signal {died.signal})")
 
     async def _take(self, name: str) -> Worker:
         """Return an idle worker, best one that holds the module, or a new one."""
@@ -297,7 +297,7 @@ class Sandbox:
                 bytes_max=job.limits.output_bytes,
             )
         except WorkerSilent:
-            return _no_result(
+            return no_result(
                 Outcome.TIME, "time limit (killed)", time_used_us=round(deadline_s * 1e6)
             )
         try:
@@ -432,8 +432,8 @@ def _judged(
     return RunResult(outcome=outcome, reason=reason, output=output, **figures), holds
 
 
-def _no_result(outcome: Outcome, reason: str, *, time_used_us: int = 0) -> RunResult:
-    """Return what is known of a run whose worker did not live to tell."""
+def no_result(outcome: Outcome, reason: str, *, time_used_us: int = 0) -> RunResult:
+    """Return what is known of a run that nobody lived, or waited, to tell of."""
     return RunResult(
         outcome=outcome,
         reason=reason,
