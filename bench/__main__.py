@@ -13,7 +13,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from bench.rows import QUICK, Row, table, write
+from bench.rows import QUICK, Row, markdown, table, write
 
 LATEST = Path(__file__).parent / "latest.json"
 MEASUREMENTS = {
@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not asked.quick:
             write(LATEST, rows)
     print(table(rows))
+    print(f"\nas docs/performance.md has them:\n{markdown(rows)}")
     return 0
 
 

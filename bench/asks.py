@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 from bench.asking import MARK, Answered, ask, get, post
 from bench.network import ROOT
@@ -39,11 +41,13 @@ class Asked:
 
 def asks() -> list[Row]:
     """Uploads and looks at a task, at 32 connections, on each database."""
-    return [each for engine in engines() for each in _on(engine)]
+    with TemporaryDirectory(prefix="opkit-bench-") as folder:
+        return [each for engine in engines() for each in _on(engine, Path(folder) / engine)]
 
 
-def _on(engine: Engine) -> list[Row]:
-    with asked_node(engine) as node:
+def _on(engine: Engine, folder: Path) -> list[Row]:
+    folder.mkdir()
+    with asked_node(engine, folder=folder) as node:
         tokens = asyncio.run(node.tokens(CONNECTIONS))
         tasks = asyncio.run(_tasks(node, [member for member, _ in tokens]))
         looks = [

@@ -91,14 +91,19 @@ class AskedNode(SingleNode):
 
 
 @contextmanager
-def asked_node(engine: Engine) -> Iterator[AskedNode]:
+def asked_node(engine: Engine, *, folder: Path | None = None) -> Iterator[AskedNode]:
     """Have a fresh node serving meanwhile, on this database.
+
+    Args:
+        folder: the node's own; one that is removed afterwards unless it is said. Whoever measures
+            one node after the other removes theirs at the end: after thousands of files were
+            removed, making new ones takes longer for a while.
 
     Raises:
         ClusterFailed: PostgreSQL is asked for and not installed.
     """
-    with TemporaryDirectory(prefix="opkit-bench-") as folder, _store(engine) as store_url:
-        node = AskedNode(Path(folder), store_url=store_url)
+    with TemporaryDirectory(prefix="opkit-bench-") as other, _store(engine) as store_url:
+        node = AskedNode(folder or Path(other), store_url=store_url)
         try:
             asyncio.run(node.start())
             yield node

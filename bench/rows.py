@@ -117,6 +117,21 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the rows as `docs/performance.md` has them, to be pasted there."""
+    return "\n".join(
+        f"| {r.name} | {f'{r.value:g} {r.unit}'.rstrip()} | {_bound(r.target, r.unit)} | {r.n} "
+        f"| {r.low:g} – {r.high:g} | {r.load:.2f} |"
+        for r in rows
+    )
+
+
+def _bound(target: str, unit: str) -> str:
+    """Return a target as a reader sees it; a figure without one only explains another."""
+    said = target.replace("<=", "≤").replace(">=", "≥")
+    return f"{said} {unit}".rstrip() if said else ""
+
+
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as JSON, one object each; rows that were not measured now are kept."""
     kept = {}

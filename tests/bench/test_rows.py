@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench.rows import percentile, row, table, write
+from bench.rows import markdown, percentile, row, table, write
 
 
 def test_a_value_is_held_against_its_target_from_either_side():
@@ -46,3 +46,12 @@ def test_the_table_shows_number_and_spread_of_the_measurements():
     line = table([row("one", 2.0, "s", target="<= 3", of=[1.5, 2.0, 9.25])]).splitlines()[1]
     assert line.split()[:7] == ["one", "2", "s", "<=", "3", "3", "1.5"]
     assert " 9.25 " in line and line.endswith("ok")
+
+
+def test_rows_are_printed_as_the_document_has_them() -> None:
+    measured = row("help", 0.2154321, "s", target="<= 0.5", of=[0.2, 0.22])
+    explains = row("lost", 0, "", target="", of=[0])
+    lines = markdown([measured, explains]).splitlines()
+    first, second = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    assert first[:5] == ["help", "0.2154 s", "≤ 0.5 s", "2", "0.2 – 0.22"]
+    assert second[:5] == ["lost", "0", "", "1", "0 – 0"]
