@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -406,6 +406,15 @@ def set_job(tx: Tx, changed: JobRow) -> None:
     """Replace what can change in a job."""
     origins = json.dumps(changed.origins)
     tx.run(_SET_JOB, which=changed.manifest_hash, origins=origins, **_shared(changed))
+
+
+def join_job(tx: Tx, row: JobRow, *, origin: Did) -> JobRow:
+    """Note that one more node offered a job; return the job as it stands then."""
+    if origin in row.origins:
+        return row
+    changed = replace(row, origins={**row.origins, origin: False})
+    set_job(tx, changed)
+    return changed
 
 
 def open_jobs(tx: Tx, member_id: MemberId | None = None) -> list[RecordId]:
