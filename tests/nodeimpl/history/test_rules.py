@@ -50,6 +50,9 @@ def place(generation: int, size: int, mark: str = "a") -> HistoryPlace:
         pytest.param(
             place(1, 9), place(5, 7), None, place(1, 8), "an old one", id="opened-before-the-mark"
         ),
+        pytest.param(
+            place(5, 9), place(5, 7), None, place(5, 9), "an old one", id="opened-by-the-marked-one"
+        ),
     ],
 )
 def test_a_database_is_the_marked_history_or_goes_on_from_it(
@@ -67,6 +70,51 @@ def test_a_database_is_the_marked_history_or_goes_on_from_it(
         mark, stands=stands, hash_there=there and there * 64, begins=0, opening=opening
     )
     assert (found is None) if fault is None else (found is not None and fault in found)
+
+
+@pytest.mark.parametrize(
+    ("mark", "stands", "begins", "said"),
+    [
+        (
+            place(5, 7),
+            place(1, 7),
+            0,
+            "the database is of generation 1, and this node has been in generation 5",
+        ),
+        (
+            place(1, 1_008),
+            place(1, 1_007),
+            0,
+            (
+                "the database has 1,007 journal entries, "
+                "and this node has committed 1,008: it is an old one"
+            ),
+        ),
+        (
+            place(1, 1_007),
+            place(1, 1_009),
+            1_008,
+            (
+                "the mark is of entry 1,007, and the database begins after 1,008: "
+                "it is an old mark, or of another history"
+            ),
+        ),
+        (
+            place(1, 1_007),
+            place(1, 1_009),
+            0,
+            (
+                "the database has another journal entry 1,007 "
+                "than this node has committed: it is of another history"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_database_is_one_sentence(
+    mark: HistoryPlace, stands: HistoryPlace, begins: int, said: str
+) -> None:
+    found = find_fault(mark, stands=stands, hash_there="b" * 64, begins=begins, opening=None)
+    assert found == said
 
 
 def test_a_mark_from_before_the_beginning_is_none_of_this_database() -> None:
@@ -134,3 +182,30 @@ def test_a_journal_whose_every_entry_is_old_keeps_its_last_block() -> None:
         block=256,
     )
     assert old == 256
+
+
+def test_only_one_entry_has_to_stay() -> None:
+    cut = find_cut(
+        Keeping(age_ms_min=1, step_min=1),
+        begins=0,
+        size=257,
+        heard=257,
+        now_ms=10_000,
+        at_ms=lambda sequence: sequence,
+        block=256,
+    )
+    assert cut == 256
+
+
+def test_time_does_not_count_where_no_age_is_asked_for() -> None:
+    """A clock that stepped back leaves entries of the future."""
+    cut = find_cut(
+        Keeping(entries_min=1, step_min=1),
+        begins=0,
+        size=1_000,
+        heard=1_000,
+        now_ms=0,
+        at_ms=lambda sequence: sequence,
+        block=256,
+    )
+    assert cut == 768
