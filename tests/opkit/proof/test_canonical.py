@@ -11,6 +11,7 @@ import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from opkit.proof import canonical as proof
 from opkit.proof.canonical import (
     DEPTH_MAX,
     SIZE_MAX,
@@ -57,6 +58,19 @@ EVERY = st.recursive(
 @example({"both": ({}, [], ()), "": "\u2028\u2029\u007f\u0085\ufeff\uffff\U0010ffff"})
 def test_the_quick_way_spells_as_the_thorough_one_does(value: Any) -> None:
     assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "simple"),
+    [
+        *((value, True) for value in ("é", True, None, 2**53 - 1, -(2**53) + 1, [], (), {})),
+        *((value, True) for value in ({"a": [1, None, True, "x"]}, ("x", 1))),
+        *((value, False) for value in (2**53, -(2**53), 1.5, b"", {"é": 1}, {1: "x"}, {"x"})),
+        *((value, False) for value in ([1.5], {"a": 1.5}, ["x", b""])),
+    ],
+)
+def test_only_what_both_encoders_spell_alike_goes_the_quick_way(value: Any, simple: bool) -> None:
+    assert proof._is_simple(value) is simple
 
 
 def test_the_sample_of_the_rfc_comes_out_as_printed_there() -> None:
@@ -144,6 +158,33 @@ def test_nesting_is_bounded_where_it_is_read() -> None:
 def test_brackets_beside_each_other_or_in_text_are_no_nesting() -> None:
     many = {"a": [[] for _ in range(100)], "text": '[[{"' * 100}
     assert parse_canonical(canonical(many)) == many
+
+
+@pytest.mark.parametrize(("depth", "good"), [(DEPTH_MAX, True), (DEPTH_MAX + 1, False)])
+def test_nesting_is_counted_beside_what_was_closed_before_it(depth: int, good: bool) -> None:
+    beside = b"[" + b"[]," * 40 + b"[]]"
+    data = b'{"a":' + beside + b',"b":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+    assert [proof._deep(b"{}"), proof._deep(data)] == [False, not good]
+    if good:
+        assert "b" in parse_object(data)
+    else:
+        with pytest.raises(ProofError, match="nested deeper"):
+            parse_object(data)
+
+
+def test_size_is_counted_to_the_last_character() -> None:
+    written, read = "x" * (SIZE_MAX - 2), "x" * (SIZE_MAX - len('{"a":""}'))
+    assert len(canonical([written])) == SIZE_MAX + 2
+    with pytest.raises(ProofError, match="larger than"):
+        canonical([written + "x"])
+    assert parse_object(f'{{"a":"{read}"}}'.encode()) == {"a": read}
+    with pytest.raises(ProofError, match="more than"):
+        parse_object(f'{{"a":"{read}x"}}'.encode())
+
+
+def test_a_long_number_is_shown_by_its_beginning() -> None:
+    with pytest.raises(ProofError, match=r"no integer: 1\.0{30}$"):
+        parse_object(b'{"a":1.' + b"0" * 50 + b"}")
 
 
 def test_size_is_bounded_where_it_is_written() -> None:
