@@ -99,9 +99,7 @@ def demo(
         which = "--autoplay" if autoplay else "--pace"
         raise Mistake(f"{which} is for presenting", hint="opkit demo --present --autoplay")
     check_profile(profile)
-    check_database(database)
-    if database and devnet is not None:
-        raise Mistake("a running devnet has its databases", hint="leave --database out")
+    _check_databases(database, devnet)
     _check_places(to, junit)
     if devnet is not None:
         from devnet.telling import telling
@@ -110,6 +108,12 @@ def demo(
         with telling(state.folder, who="opkit demo", hint=ON_ITS_OWN):
             return tell(asked, state, None)
     return _on_own_network(asked, profile or "three", tell, database=database)
+
+
+def _check_databases(database: str, devnet: str | None) -> None:
+    check_database(database)
+    if database and devnet is not None:
+        raise Mistake("a running devnet has its databases", hint="leave --database out")
 
 
 def _check_places(to: Path | None, junit: Path | None) -> None:
