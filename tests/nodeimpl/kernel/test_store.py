@@ -136,7 +136,7 @@ def test_two_hundred_writers_share_few_commits(store_url, notes) -> None:
         after = store.figures()
         assert done == list(range(200))
         assert after.changes - before.changes == 200
-        # A dozen on a quiet machine; a busy one ends groups by their time, alone there would be 200.
+        # About ten where the machine is quiet; where it is busy fewer meet. Alone it would be 200.
         assert after.commits - before.commits <= 100
 
     told(store_url, notes, story)
