@@ -101,13 +101,9 @@ def demo(
     check_profile(profile)
     _check_databases(database, devnet)
     _check_places(to, junit)
-    if devnet is not None:
-        from devnet.telling import telling
-
-        state = _attach(devnet, profile)
-        with telling(state.folder, who="opkit demo", hint=ON_ITS_OWN):
-            return tell(asked, state, None)
-    return _on_own_network(asked, profile or "three", tell, database=database)
+    if devnet is None:
+        return _on_own_network(asked, profile or "three", tell, database=database)
+    return _on_running_network(asked, _attach(devnet, profile), tell)
 
 
 def _check_databases(database: str, devnet: str | None) -> None:
@@ -142,6 +138,14 @@ def _attach(name: str, profile: str) -> DevnetState:
     if profile and state.profile != profile:
         raise Mistake(f"{name!r} is of profile {state.profile!r}", hint="leave --profile out")
     return state
+
+
+def _on_running_network(asked: _Asked, state: DevnetState, tell: Callable[..., int]) -> int:
+    """Tell while nobody else tells there."""
+    from devnet.telling import telling
+
+    with telling(state.folder, who="opkit demo", hint=ON_ITS_OWN):
+        return tell(asked, state, None)
 
 
 def _on_own_network(asked: _Asked, profile: str, tell: Callable[..., int], *, database: str) -> int:
