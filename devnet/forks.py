@@ -31,7 +31,7 @@ FILES_MAX = 2
 """An ask carries the log that becomes standard output, and at most one channel of its own."""
 
 IMPORT_DEADLINE_MS = 60_000
-FORK_DEADLINE_MS = 5_000
+FORK_DEADLINE_MS = 20_000
 
 Job = Callable[[], int]
 """What a forked child does; the result is its exit status."""

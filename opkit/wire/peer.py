@@ -250,8 +250,8 @@ OFFER_TASK = PeerMethod(
         SubmitterNotAccepted,
         QuotaExceeded,
         QueueFull,
-        StorageFull,
         ExecutorUnavailable,
+        StorageFull,
         StoreBusy,
     ),
 )

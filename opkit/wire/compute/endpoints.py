@@ -112,8 +112,8 @@ SUBMIT = Endpoint(
         InputMismatch,
         BlobUnknown,
         QuotaExceeded,
-        StorageFull,
         QueueFull,
+        StorageFull,
     ),
 )
 
