@@ -27,7 +27,6 @@ from opkit.wire.compute.events import (
     TaskStarted,
 )
 from opkit.wire.compute.refusals import (
-    MANIFEST_REFUSALS,
     BlobOversize,
     BlobUnknown,
     ExecutorUnavailable,
@@ -89,7 +88,6 @@ __all__ = [
     "GET_TASK",
     "INLINE_BYTES_MAX",
     "LIST_MODULES",
-    "MANIFEST_REFUSALS",
     "MODULE_BYTES_MAX",
     "PUT_BLOB",
     "RECEIPT_TYP",

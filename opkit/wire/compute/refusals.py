@@ -183,13 +183,3 @@ class QueueFull(Busy):
     code = "queue-full"
     hint = "try again later, or name another executor"
     limit: int
-
-
-MANIFEST_REFUSALS = (
-    ManifestRejected,
-    HashMalformed,
-    ManifestExpired,
-    LimitsExcessive,
-    TaskConflict,
-)
-"""What both the submitter's node and the executor judge, in this order."""
