@@ -373,6 +373,12 @@ class Peers:
     async def _say_hello(self, session: Session) -> None:
         try:
             await session.greet(self._hello)
+        except Unreachable as gone:
+            # It stops, or starts again, just now: that is no refusal. It is looked for as before.
+            _log.info("a peer was gone before it answered", peer=session.peer, why=gone.why)
+            await session.connection.close("no welcome in time")
+            await self._clock.sleep(self._limits.backoff_ms_max)
+            return
         except CoopError as no:
             _log.warning("a peer did not welcome this node", peer=session.peer, why=str(no))
             await session.connection.close("not welcome")

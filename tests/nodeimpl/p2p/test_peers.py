@@ -274,6 +274,30 @@ def test_nodes_of_different_networks_never_count_as_connected(network, genesis_f
     asyncio.run(story())
 
 
+def test_a_peer_that_ends_before_it_has_welcomed_anybody_is_dialled_again_at_once(network):
+    """It stops or starts again just then: that is no refusal, after which one waits for long."""
+
+    def prepare(member):
+        accept, first = member.transport.accept, [True]
+
+        async def close_the_first():
+            connection = await accept()
+            if first:
+                first.pop()
+                await connection.close("the node stops")
+                connection = await accept()
+            return connection
+
+        member.transport.accept = close_the_first
+
+    async def story():
+        limits = PeersLimits(refused_ms=60_000)
+        async with network(prepare=prepare, limits=limits) as (ana, ben):
+            assert ana.peers.connected() == (ben.did,)
+
+    asyncio.run(story())
+
+
 def test_a_journal_that_is_busy_stops_nobody(network, monkeypatch):
     async def story():
         async with network(connected=False) as (ana, ben):
