@@ -71,8 +71,8 @@ class Limits:
     jobs_per_submitter_max: int = 64
     queue_max: int = 1_024
     queue_short: int = 64
-    wait_ms_max: int = 1_600
-    burst_ms_max: int = 1_500
+    wait_ms_max: int = 1_700
+    burst_ms_max: int = 2_000
     placing_max: int = 1_024
     placement_ms_max: int = 5_000
     silence_ms_max: int = 10_000
