@@ -255,8 +255,7 @@ def test_a_wait_for_the_standby_that_is_cut_short_is_no_acknowledgement(
         await blocking(other.stop)
         telling = asyncio.ensure_future(kept.try_add(2))
         await blocking(cut_short, servers, one, how)
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        await blocking(servers.until, lambda: one.run(waiting) == [(1,)])
+        await blocking(servers.until, lambda: one.run(WAITING) == [(1,)])
         assert not telling.done(), "it waits again, for a commit of its own"
         await blocking(other.start)
         assert await telling
