@@ -118,7 +118,10 @@ def test_where_few_files_may_be_open_a_newcomer_takes_the_place_of_who_idles(sta
         try:
             await crowd.grow(CROWD)
             assert node.files() < few - 256, "the node's own files always have room"
-            assert 0 < crowd.still_open() <= few // 2
+            # The last to come still wait in the kernel's queue, where nobody has been judged yet.
+            while crowd.still_open() > few // 2:
+                await asyncio.sleep(0.05)
+            assert crowd.still_open(), "half of the places are for who idles"
             async with node.client() as mara:
                 await mara.login()
         finally:
