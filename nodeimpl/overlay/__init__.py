@@ -1,0 +1,1 @@
+"""The overlay: how records reach every node that should have them, as pure state machines."""

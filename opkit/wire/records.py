@@ -1,0 +1,112 @@
+"""Signed records: what nodes keep and hand on for each other, believed because of its signature.
+
+A record says something under a name in a namespace, for a while. It belongs to whoever signed it;
+a later one of the same owner under the same name replaces it, and a tombstone takes it back. Who
+hands a record on is of no importance. Source: ADR 0028.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from opkit.wire.base import PLAIN, SAFE_INT_MAX, Did, Jws, NetworkId, TimeMs, Wire
+from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Lapsed
+
+RECORD_TYP = "opkit-record+jws"
+
+RECORD_CHARACTERS_MAX = 8_192
+"""The longest signed record."""
+
+PROOF_MAX = 8
+"""The most membership records that travel with a record to name its sponsor."""
+
+Namespace = Literal["node", "blob", "note"]
+"""What it is about: a node and its addresses; who keeps a blob; an owner's own words."""
+
+NAMESPACES: tuple[Namespace, ...] = ("node", "blob", "note")
+
+RecordName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+"""What in the namespace a record is about."""
+
+Sequence = Annotated[int, Field(ge=1, le=SAFE_INT_MAX)]
+"""A record's place among those of its owner under its name."""
+
+
+class RecordBody(Wire):
+    """What the owner signs.
+
+    Attributes:
+        aud: the namespace: a record of one is none of another.
+        sequence: the higher one counts; at most `issued_at_ms`, so that nobody can take the last
+            number there is and keep a name for ever.
+        lapses_at_ms: from then on nobody keeps it or believes it.
+        value: what the namespace says it is; None takes back what was said before (a tombstone).
+    """
+
+    network: NetworkId
+    aud: Namespace
+    name: RecordName
+    owner: Did
+    sequence: Sequence
+    issued_at_ms: TimeMs
+    lapses_at_ms: TimeMs
+    value: dict[str, Any] | None
+
+
+class Carried(Wire):
+    """A record on its way, with what shows who vouches for its owner.
+
+    `proof` is the owner's chain of membership records; empty for nodes and founders, whom genesis
+    names, and for whoever has no sponsor.
+    """
+
+    jws: Annotated[Jws, Field(max_length=RECORD_CHARACTERS_MAX)]
+    proof: Annotated[tuple[Jws, ...], Field(max_length=PROOF_MAX)] = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class SignedRecordRejected(Invalid):
+    """The record does not verify, or is not what its namespace takes."""
+
+    code = "signed-record-rejected"
+    hint = "a record is signed by its owner, for this network and its namespace"
+    why: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordLapsed(Lapsed):
+    """The record's time is over."""
+
+    code = "record-lapsed"
+    hint = "the owner issues a new one"
+    lapsed_at_ms: int
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordNotOwners(Denied):
+    """The namespace gives this name to somebody else."""
+
+    code = "record-not-owners"
+    hint = "only the owner writes under a name of their own"
+    name: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordOutdated(Conflict):
+    """A record with this or a higher sequence stands."""
+
+    code = "record-outdated"
+    hint = "read what stands, then write with a higher sequence"
+    standing_sequence: int
+
+
+@dataclass(eq=False, kw_only=True)
+class RecordsExhausted(Exhausted):
+    """The owner's sponsor, the namespace or the name has no room for one more."""
+
+    code = "records-exhausted"
+    hint = "take records back, or let them lapse; members of a coop have room of their own"
+    limit: int
