@@ -38,8 +38,8 @@ def dash_folder() -> Path:
 class Granted:
     """A token of the supervisor's with these rights, and the next one when it has forgotten it.
 
-    A supervisor that was started again knows none of the tokens that it gave before. Whoever reads
-    it from here, or from the run file, goes on with the new one.
+    A supervisor that was started again knows none of the tokens that it gave before, and may listen
+    elsewhere. Whoever reads both from here, or from the run file, goes on with the new ones.
     """
 
     def __init__(self, state: DevnetState, scopes: Sequence[str]) -> None:
@@ -48,6 +48,11 @@ class Granted:
         self.on_new: Callable[[], None] = lambda: None
         self._state = state
         self._scopes = list(scopes)
+
+    @property
+    def socket(self) -> Path:
+        """Where the supervisor that gave the token listens."""
+        return self._state.socket
 
     async def renew(self) -> None:
         """Get a token in place of the one in hand.
@@ -81,7 +86,10 @@ class Granted:
             if await self._holds():
                 continue
             with suppress(DevnetError):  # Nobody listens there yet: it is asked again.
-                if load_state_of(self._state.folder).network == self._state.network:
+                now = load_state_of(self._state.folder)
+                if now.network == self._state.network:
+                    # In a long folder each supervisor listens at a short path of its own.
+                    self._state = now
                     await self.renew()
                     _log.info("the supervisor gave a new token: it was started again")
 
@@ -122,7 +130,7 @@ async def followed(state: DevnetState, held: Granted) -> AsyncIterator[Live]:
         socket=state.socket,
         token=held.token,
         may_act=False,
-        again=lambda: Access(socket=state.socket, token=held.token),
+        again=lambda: Access(socket=held.socket, token=held.token),
     )
     live = Live(source)
     await source.nodes()  # What cannot be followed is said here, where somebody reads it.
@@ -147,12 +155,12 @@ def run_file(state: DevnetState, held: Granted) -> Iterator[None]:
         "devnet": state.name,
         "network": state.network,
         "genesis": state.genesis.read_text("ascii"),
-        "socket": str(state.socket),
         "may_act": True,
     }
 
     def write() -> None:
-        home.write_private(path, json.dumps({**said, "token": held.token}).encode("utf-8"))
+        held_now = {"socket": str(held.socket), "token": held.token}
+        home.write_private(path, json.dumps({**said, **held_now}).encode("utf-8"))
 
     write()
     held.on_new = write

@@ -153,7 +153,10 @@ def test_a_console_attaches_to_the_running_network_and_leaves_it_running(own_hom
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_console_goes_on_when_its_network_was_started_again(own_home):
+def test_a_console_goes_on_when_its_network_was_started_again(tmp_path, monkeypatch):
+    # Too long for a socket's path: the supervisor listens elsewhere, each time at a new place.
+    own_home = tmp_path / ("long-" * 20) / "home"
+    monkeypatch.setenv("OPKIT_HOME", str(own_home))
     assert opkit("devnet", "up", "again") == exits.DONE
     try:
         with dash("--ready", "0") as (process, said):
