@@ -18,7 +18,15 @@ from nodeimpl.gateway.figures import Figures
 from nodeimpl.gateway.journal import JournalPages
 from nodeimpl.gateway.limits import GatewayLimits
 from nodeimpl.gateway.openapi import document
-from nodeimpl.gateway.replies import PROBLEM, App, fault_problem, problem_bytes
+from nodeimpl.gateway.replies import (
+    PROBLEM,
+    App,
+    Receive,
+    Scope,
+    Send,
+    fault_problem,
+    problem_bytes,
+)
 from nodeimpl.gateway.streams import Streams
 from nodeimpl.gateway.tail import Tail
 from nodeimpl.gateway.unread import Unread
@@ -41,14 +49,14 @@ class Gateway(FastAPI):
     def __init__(
         self, *, entry: Callable[[App], App], schema: dict[str, Any], **named: Any
     ) -> None:
-        """Take what builds the entry around the framework, and the OpenAPI document."""
+        """Take what builds the entry before the framework, and the OpenAPI document."""
         super().__init__(docs_url=None, redoc_url=None, **named)
-        self._entry = entry
+        self.entry = entry(super().__call__)
         self._schema = schema
 
-    def build_middleware_stack(self) -> Any:
-        """Return the entry, with the framework's own stack behind it."""
-        return self._entry(super().build_middleware_stack())
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lead one connection to its door, or to the framework."""
+        await self.entry(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the document that was made from the contract."""

@@ -213,6 +213,18 @@ def test_a_request_id_is_taken_over_if_it_is_one_and_made_otherwise(doorstep: An
     run(story())
 
 
+def test_asks_of_the_contract_do_not_pass_the_framework(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node, node.raw() as raw:
+            headers = {"Authorization": f"Bearer {await token_of(node)}"}
+            assert (await raw.get(LIST_MEMBERS.path, headers=headers)).status_code == 200
+            assert node.app.middleware_stack is None, "it is made at the first ask that needs it"
+            assert (await raw.get("/metrics")).status_code == 200
+            assert node.app.middleware_stack is not None
+
+    run(story())
+
+
 def test_metrics_count_asks_by_endpoint_and_status(doorstep: Any) -> None:
     async def story() -> None:
         async with doorstep.node() as node, node.raw() as raw:

@@ -178,7 +178,7 @@ def test_readers_get_the_same_bytes_and_who_has_said_farewell_gets_no_more(doors
         async with doorstep.served() as node:
             streams = [await stream_of(node) for _ in range(3)]
             before = node.store.head().sequence
-            entry: Any = node.app.middleware_stack
+            entry: Any = node.app.entry
             while len(entry._streams._pulse._riders) < 3:  # None of them looks for itself any more.
                 await asyncio.sleep(0.01)
             for _ in range(20):

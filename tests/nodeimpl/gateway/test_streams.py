@@ -383,7 +383,7 @@ def test_streams_that_follow_share_one_read_of_the_journal(doorstep: Any) -> Non
             streams = [ana.events(node.store.head()) for _ in range(10)]
             first = [asyncio.ensure_future(anext(each)) for each in streams]
             # Each looks for what there is, in one read or two, and waits only then.
-            entry: Any = node.app.middleware_stack
+            entry: Any = node.app.entry
             while len(entry._streams._pulse._waiting) < 10:
                 await asyncio.sleep(0.01)
             before = node.store.figures().reads
