@@ -2,7 +2,7 @@
 
 A record says something under a name in a namespace, for a while. It belongs to whoever signed it;
 a later one of the same owner under the same name replaces it, and a tombstone takes it back. Who
-hands a record on is of no importance. Source: ADR 0028.
+hands a record on is of no importance. Source: ADR 0028, ADR 0029.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from opkit.wire.base import PLAIN, SAFE_INT_MAX, Did, Jws, NetworkId, TimeMs, Wire
+from opkit.wire.base import PLAIN, SAFE_INT_MAX, Count, Did, Jws, NetworkId, TimeMs, Wire
 from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Lapsed
 
 RECORD_TYP = "opkit-record+jws"
@@ -22,6 +22,12 @@ RECORD_CHARACTERS_MAX = 8_192
 
 PROOF_MAX = 8
 """The most membership records that travel with a record to name its sponsor."""
+
+PROOF_CHARACTERS_MAX = 4_096
+"""The longest membership record that travels with a record."""
+
+ADDRESSES_MAX = 8
+"""The most addresses that a record names."""
 
 Namespace = Literal["node", "blob", "note"]
 """What it is about: a node and its addresses; who keeps a blob; an owner's own words."""
@@ -42,7 +48,8 @@ class RecordBody(Wire):
         aud: the namespace: a record of one is none of another.
         sequence: the higher one counts; at most `issued_at_ms`, so that nobody can take the last
             number there is and keep a name for ever.
-        lapses_at_ms: from then on nobody keeps it or believes it.
+        lapses_at_ms: from then on nobody keeps it or believes it. A tombstone lapses as late as a
+            record of its namespace may, so that it outlives all that was issued before it.
         value: what the namespace says it is; None takes back what was said before (a tombstone).
     """
 
@@ -56,6 +63,36 @@ class RecordBody(Wire):
     value: dict[str, Any] | None
 
 
+Address = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+"""Where somebody can be dialled, in the words of the transport."""
+
+Addresses = Annotated[tuple[Address, ...], Field(max_length=ADDRESSES_MAX)]
+"""Where somebody says that they can be dialled: hearsay until the transport found the key there."""
+
+
+class NodeValue(Wire):
+    """What a node says of itself in the namespace `node`."""
+
+    addresses: Addresses = ()
+
+
+class BlobValue(Wire):
+    """What somebody says who keeps a blob, in the namespace `blob`."""
+
+    size_bytes: Count | None = None
+    addresses: Addresses = ()
+
+
+class NoteValue(Wire):
+    """What an owner says in the namespace `note`."""
+
+    text: Annotated[str, StringConstraints(max_length=4_096, pattern=PLAIN)]
+
+
+VALUES: dict[Namespace, type[Wire]] = {"node": NodeValue, "blob": BlobValue, "note": NoteValue}
+"""What the value of a record is, if it is no tombstone, by its namespace."""
+
+
 class Carried(Wire):
     """A record on its way, with what shows who vouches for its owner.
 
@@ -64,7 +101,10 @@ class Carried(Wire):
     """
 
     jws: Annotated[Jws, Field(max_length=RECORD_CHARACTERS_MAX)]
-    proof: Annotated[tuple[Jws, ...], Field(max_length=PROOF_MAX)] = ()
+    proof: Annotated[
+        tuple[Annotated[Jws, Field(max_length=PROOF_CHARACTERS_MAX)], ...],
+        Field(max_length=PROOF_MAX),
+    ] = ()
 
 
 @dataclass(eq=False, kw_only=True)

@@ -15,6 +15,8 @@ from opkit.proof.genesis import read_genesis
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members, read_record
 from opkit.proof.receipt import verify_manifest
+from opkit.proof.record import read_record as read_signed_record
+from opkit.proof.record import sign_record
 from opkit.proof.report import ReportStatement, read_report, sign_report
 from opkit.wire.base import Jws
 from opkit.wire.compute import RECEIPT_TYP, Receipt
@@ -22,6 +24,7 @@ from opkit.wire.genesis import CHARTER_TYP, Charter
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
 from opkit.wire.network import CLOCK_TYP, ClockRecord
+from opkit.wire.records import RecordBody
 
 Reader = Callable[[Any, Jws], object]
 KINDS = [
@@ -35,7 +38,7 @@ KINDS = [
     "member",
     "receipt",
 ]
-KINDS += ["report", "token"]
+KINDS += ["record", "report", "token"]
 
 
 def objects_of(network: Any) -> dict[str, Jws]:
@@ -76,6 +79,16 @@ def objects_of(network: Any) -> dict[str, Jws]:
         files=(),
         created_at_ms=1,
     )
+    record = RecordBody(
+        network=network.name,
+        aud="note",
+        name=f"{operator.did}/a",
+        owner=operator.did,
+        sequence=1,
+        issued_at_ms=1,
+        lapses_at_ms=2,
+        value=None,
+    )
     charter = network.view.charter("tool-library")
     report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
     return {
@@ -88,6 +101,7 @@ def objects_of(network: Any) -> dict[str, Jws]:
         "manifest": manifest,
         "member": network.record("-/pilar", did=node.did),
         "receipt": network.receipt(manifest, signer=operator),
+        "record": sign_record(record, operator),
         "report": sign_report(report, operator),
         "token": jws.sign(claims, typ=TOKEN_TYP, identity=operator),
     }
@@ -112,6 +126,7 @@ READERS: dict[str, Reader] = {
     ),
     "member": lambda network, token: read_record(token, genesis=network.view),
     "receipt": by_operator(RECEIPT_TYP, Receipt),
+    "record": lambda network, token: read_signed_record(token, network=network.name),
     "report": lambda network, token: read_report(token, genesis=network.view),
     "token": by_operator(TOKEN_TYP, TokenClaims),
 }

@@ -1,0 +1,142 @@
+"""What each namespace of records takes: from whom, for how long, how large, and how it spreads.
+
+One table, so that a reader of another program needs to look in one place (`docs/protocol.md` has
+the same). Source: ADR 0029.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from opkit.proof.checks import ProofError
+from opkit.proof.cid import is_cid
+from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
+from opkit.wire.base import Did
+from opkit.wire.records import (
+    VALUES,
+    Namespace,
+    RecordLapsed,
+    RecordName,
+    RecordNotOwners,
+    SignedRecordRejected,
+)
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+PROVIDERS_MAX = 20
+"""The most owners whose records of one blob are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a namespace takes.
+
+    Attributes:
+        term_ms_max: how long after its issue a record may last; tombstones last exactly so long.
+        characters_max: the longest signed record.
+        owners_max: of how many owners records are kept under one name.
+        may_write: whether a name is a key's to write.
+        gossiped: whether records are announced to everybody.
+        reconciled: whether two nodes compare all that they keep of it. What is neither is found
+            through the distributed hash table alone.
+    """
+
+    term_ms_max: int
+    characters_max: int
+    owners_max: int
+    may_write: Callable[[Did, RecordName], bool]
+    gossiped: bool
+    reconciled: bool
+
+
+def _own_name(owner: Did, name: RecordName) -> bool:
+    return name == owner
+
+
+def _any_blob(owner: Did, name: RecordName) -> bool:
+    del owner  # Whoever keeps a blob may say so.
+    return is_cid(name)
+
+
+def _under_own_name(owner: Did, name: RecordName) -> bool:
+    return name.startswith(f"{owner}/") and len(name) > len(owner) + 1
+
+
+RULES: Mapping[Namespace, Rules] = MappingProxyType(
+    {
+        "node": Rules(
+            term_ms_max=DAY_MS,
+            characters_max=2_048,
+            owners_max=1,
+            may_write=_own_name,
+            gossiped=True,
+            reconciled=True,
+        ),
+        "blob": Rules(
+            term_ms_max=DAY_MS,
+            characters_max=2_048,
+            owners_max=PROVIDERS_MAX,
+            may_write=_any_blob,
+            gossiped=False,
+            reconciled=False,
+        ),
+        "note": Rules(
+            term_ms_max=30 * DAY_MS,
+            characters_max=8_192,
+            owners_max=1,
+            may_write=_under_own_name,
+            gossiped=True,
+            reconciled=True,
+        ),
+    }
+)
+"""The rules of each namespace."""
+
+RECONCILED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.reconciled)
+"""The namespaces that two nodes compare."""
+
+GOSSIPED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.gossiped)
+"""The namespaces whose records are announced to everybody."""
+
+
+def judge(record: Record, *, now_ms: int) -> None:
+    """Return if a record is one that its namespace takes now, whatever else is kept.
+
+    Refuses, in this order:
+        SignedRecordRejected: it is too long, lasts too long, is a tombstone that lasts too short,
+            its value is none of the namespace's, or it was issued in the future.
+        RecordNotOwners: the name is not this owner's to write.
+        RecordLapsed: its time is over.
+    """
+    body = record.body
+    rules = RULES[body.aud]
+    if len(record.token) > rules.characters_max:
+        why = f"{len(record.token)} characters are more than {rules.characters_max}"
+        raise SignedRecordRejected(why=why)
+    try:
+        check_term(body, term_ms_max=rules.term_ms_max)
+    except ProofError as bad:
+        raise SignedRecordRejected(why=bad.why) from bad
+    if body.value is not None:
+        _judge_value(body.aud, body.value)
+    if is_ahead(body, now_ms=now_ms):
+        raise SignedRecordRejected(why="it was issued in the future")
+    if not rules.may_write(body.owner, body.name):
+        raise RecordNotOwners(name=body.name)
+    if is_lapsed(body, now_ms=now_ms):
+        raise RecordLapsed(lapsed_at_ms=body.lapses_at_ms)
+
+
+def _judge_value(namespace: Namespace, value: dict[str, object]) -> None:
+    try:
+        VALUES[namespace].model_validate(value, strict=False)
+    except ValidationError as bad:
+        first = bad.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "whole"
+        why = f"the value is none of {namespace!r}: {where}: {first['msg']}"
+        raise SignedRecordRejected(why=why) from bad

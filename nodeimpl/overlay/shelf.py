@@ -1,0 +1,403 @@
+"""What a node keeps of other people's records, and which of two it believes.
+
+Everything that reaches a node by whatever way is offered here, and is kept only if it verifies, is
+what its namespace takes, outranks what stands, and finds room. Which record stands follows from
+the records that were seen and never from their order. Source: ADR 0029.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nodeimpl.overlay.budgets import Budgets, Entry, Limits, place_of, size_of
+from nodeimpl.overlay.fingerprints import Fingerprints
+from nodeimpl.overlay.namespaces import RECONCILED, RULES, judge
+from opkit.proof.checks import ProofError
+from opkit.proof.record import SKEW_MS, Equivocation, Record, Verifier, outranks
+from opkit.wire.base import Did, Slug
+from opkit.wire.records import (
+    Carried,
+    Namespace,
+    RecordName,
+    RecordOutdated,
+    RecordsExhausted,
+    SignedRecordRejected,
+)
+
+NEARLY_MS = 2 * SKEW_MS
+"""A record that lapses within this time is offered to nobody: a clock may differ by so much."""
+
+EQUIVOCATIONS_MAX = 256
+"""Of how many owners with a sponsor evidence is kept that they said two things."""
+
+STRANGERS_EQUIVOCATIONS_MAX = 32
+"""Of how many owners without one."""
+
+NOTES_MAX = 1_024
+"""How many notes wait for the driver; more are counted and dropped."""
+
+SPARE = 1_024
+"""How many entries of the time table may be of records that are gone, before it is made anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A record was kept that was not before.
+
+    Attributes:
+        id: SHA-256 of its signing input.
+        replaced: the id of what it took the place of; None if nothing of that owner stood there.
+    """
+
+    carried: Carried
+    id: bytes
+    namespace: Namespace
+    name: RecordName
+    owner: Did
+    sequence: int
+    sponsor: Slug | None
+    replaced: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquivocationSeen:
+    """An owner signed two records of one sequence; the node keeps both."""
+
+    evidence: Equivocation
+
+
+class Shelf:
+    """The records that a node keeps.
+
+    Attributes:
+        on_kept: called with every record that is new here, in order.
+        notes: what operators should hear of; whoever drives takes it (`take_notes`).
+        counts: how often what happened.
+    """
+
+    def __init__(self, verifier: Verifier, limits: Limits | None = None) -> None:
+        """Keep nothing yet; read through `verifier`, which others may share."""
+        self.on_kept: list[Callable[[Kept], None]] = []
+        self.notes: list[EquivocationSeen] = []
+        self.counts: Counter[str] = Counter()
+        self._verifier = verifier
+        self._budgets = Budgets(limits or Limits())
+        self._names: dict[tuple[Namespace, RecordName], dict[Did, Entry]] = {}
+        self._by_id: dict[bytes, Entry] = {}
+        self._by_item: dict[bytes, Entry] = {}
+        self._trees = {namespace: Fingerprints() for namespace in RECONCILED}
+        self._times: list[tuple[int, bytes]] = []
+        self._evidence: dict[Did, Equivocation] = {}
+        self._strangers_evidence: dict[Did, Equivocation] = {}
+
+    def read(self, carried: Carried) -> Record:
+        """Return a record that verifies, whatever else there is to say about it.
+
+        Raises:
+            SignedRecordRejected: it does not.
+        """
+        try:
+            return self._verifier.read(carried.jws)
+        except ProofError as bad:
+            raise SignedRecordRejected(why=bad.why) from bad
+
+    def check(self, carried: Carried, now_ms: int) -> Record:
+        """Return a record that any node would take now that has room and nothing that outranks it.
+
+        Refuses, in this order:
+            SignedRecordRejected: it does not verify, or is not what its namespace takes.
+            RecordNotOwners: the name is not this owner's to write.
+            RecordLapsed: its time is over.
+        """
+        record = self.read(carried)
+        judge(record, now_ms=now_ms)
+        return record
+
+    def offer(self, carried: Carried, now_ms: int) -> Kept:
+        """Keep a record, or refuse it.
+
+        Refuses, in this order:
+            SignedRecordRejected: it does not verify, or is not what its namespace takes.
+            RecordNotOwners: the name is not this owner's to write.
+            RecordLapsed: its time is over.
+            RecordOutdated: it stands already, or one that outranks it.
+            RecordsExhausted: there is no room.
+        """
+        self.tick(now_ms)
+        record = self.read(carried)
+        known = self._by_id.get(record.id)
+        if known is not None:
+            self._vouch(known, carried, now_ms)
+            raise RecordOutdated(standing_sequence=known.sequence)
+        judge(record, now_ms=now_ms)
+        body = record.body
+        sponsor = self._verifier.sponsor(body.owner, carried.proof)
+        standing = self._names.get((body.aud, body.name), {}).get(body.owner)
+        if standing is not None:
+            self._compare(record, standing, sponsor)
+            if sponsor is None and standing.sponsor is not None:
+                # What showed it for the owner's last record shows it for this one.
+                carried = Carried.model_construct(jws=carried.jws, proof=standing.carried.proof)
+                sponsor = standing.sponsor
+        entry = _entry(record, carried, sponsor=sponsor, replaced=standing)
+        self._place(entry, standing, now_ms)
+        return self._tell(entry, standing)
+
+    def get(self, namespace: Namespace, name: RecordName) -> tuple[Carried, ...]:
+        """Return what stands under a name, tombstones included, of each owner one.
+
+        Records with a sponsor come first; the order is the same on every node.
+        """
+        owners = self._names.get((namespace, name))
+        if owners is None:
+            return ()
+        standing = sorted(
+            (entry for entry in owners.values() if not entry.lapsed), key=lambda entry: entry.rank
+        )
+        return tuple(entry.carried for entry in standing)
+
+    def standing(self, namespace: Namespace, name: RecordName, owner: Did) -> Carried | None:
+        """Return what stands of one owner under a name."""
+        entry = self._names.get((namespace, name), {}).get(owner)
+        return None if entry is None or entry.lapsed else entry.carried
+
+    def by_id(self, record_id: bytes) -> Carried | None:
+        """Return the record with this id, if it stands here and is not about to lapse."""
+        entry = self._by_id.get(record_id)
+        return entry.carried if entry is not None and entry.listed else None
+
+    def by_item(self, item: bytes) -> Carried | None:
+        """Return the record with this id among those that nodes compare, as `by_id` does."""
+        entry = self._by_item.get(item)
+        return entry.carried if entry is not None and entry.listed else None
+
+    def has_id(self, record_id: bytes) -> bool:
+        """Return whether the record is here, though it may only bar others, or soon lapse."""
+        return record_id in self._by_id
+
+    def ids(self, namespace: Namespace) -> Fingerprints:
+        """Return the ids that two nodes compare of a namespace (`item_of`), to be looked at."""
+        return self._trees[namespace]
+
+    def sponsor(self, record_id: bytes) -> Slug | None:
+        """Return who vouches for a record that is here."""
+        entry = self._by_id.get(record_id)
+        return None if entry is None else entry.sponsor
+
+    def equivocations(self) -> tuple[Equivocation, ...]:
+        """Return the evidence that owners said two things, at most one of each."""
+        return (*self._evidence.values(), *self._strangers_evidence.values())
+
+    def tick(self, now_ms: int) -> None:
+        """Drop what has lapsed, and what kept others from coming back and need not any more."""
+        times = self._times
+        while times and times[0][0] <= now_ms:
+            _, record_id = heapq.heappop(times)
+            entry = self._by_id.get(record_id)
+            if entry is not None:
+                self._age(entry, now_ms)
+
+    def due_ms(self) -> int | None:
+        """Return when `tick` is wanted next."""
+        times = self._times
+        while times and times[0][1] not in self._by_id:
+            heapq.heappop(times)
+        return times[0][0] if times else None
+
+    def take_notes(self) -> list[EquivocationSeen]:
+        """Return what operators should hear of, once."""
+        taken, self.notes = self.notes, []
+        return taken
+
+    def held(self) -> dict[str, int]:
+        """Return how many of each there are: what the limits bound."""
+        rooms = self._budgets.sponsored().values()
+        return {
+            "records": len(self._by_id),
+            "sponsored": sum(room.records for room in rooms),
+            "sponsored_bytes": sum(room.bytes for room in rooms),
+            "unsponsored": self._budgets.unsponsored.records,
+            "unsponsored_bytes": self._budgets.unsponsored.bytes,
+            "equivocations": len(self._evidence) + len(self._strangers_evidence),
+            "times": len(self._times),
+            "notes": len(self.notes),
+        }
+
+    def _tell(self, entry: Entry, standing: Entry | None) -> Kept:
+        """Say that a record was kept."""
+        kept = Kept(
+            carried=entry.carried,
+            id=entry.id,
+            namespace=entry.namespace,
+            name=entry.name,
+            owner=entry.owner,
+            sequence=entry.sequence,
+            sponsor=entry.sponsor,
+            replaced=None if standing is None else standing.id,
+        )
+        self.counts["kept"] += 1
+        for tell in self.on_kept:
+            tell(kept)
+        return kept
+
+    def _compare(self, record: Record, standing: Entry, sponsor: Slug | None) -> None:
+        """Return if a record outranks what stands; keep both if their owner said two things.
+
+        Raises:
+            RecordOutdated: it does not.
+        """
+        body = record.body
+        if body.sequence == standing.sequence:
+            self._expose(record, standing, sponsor)
+        if not outranks((body.sequence, record.id), (standing.sequence, standing.id)):
+            raise RecordOutdated(standing_sequence=standing.sequence)
+
+    def _expose(self, record: Record, standing: Entry, sponsor: Slug | None) -> None:
+        """Keep the evidence that an owner said two things, if there is none of them yet."""
+        of_whom, limit = self._evidence, EQUIVOCATIONS_MAX
+        if sponsor is None and standing.sponsor is None:
+            of_whom, limit = self._strangers_evidence, STRANGERS_EQUIVOCATIONS_MAX
+        if standing.owner in of_whom:
+            return
+        self.counts["equivocations"] += 1
+        if len(of_whom) >= limit:
+            del of_whom[next(iter(of_whom))]
+        pair = sorted(((record.id, record.token), (standing.id, standing.carried.jws)))
+        evidence = Equivocation(
+            owner=standing.owner,
+            namespace=standing.namespace,
+            name=standing.name,
+            sequence=standing.sequence,
+            first=pair[0][1],
+            second=pair[1][1],
+        )
+        of_whom[standing.owner] = evidence
+        if len(self.notes) >= NOTES_MAX:
+            self.counts["notes dropped"] += 1
+        else:
+            self.notes.append(EquivocationSeen(evidence=evidence))
+
+    def _vouch(self, known: Entry, carried: Carried, now_ms: int) -> None:
+        """Move a record that is here to the room of whoever the new proof shows to vouch for it.
+
+        A proof is not under the owner's signature: who hands a record on may have left it out.
+        """
+        if carried.proof == known.carried.proof:
+            return
+        sponsor = self._verifier.sponsor(known.owner, carried.proof)
+        if sponsor is None or (known.sponsor is not None and known.sponsor <= sponsor):
+            return
+        entry = _entry(self.read(carried), carried, sponsor=sponsor, replaced=known)
+        try:
+            self._place(entry, known, now_ms)
+        except RecordsExhausted:
+            self.counts["not vouched"] += 1
+
+    def _place(self, entry: Entry, standing: Entry | None, now_ms: int) -> None:
+        """Put a record where it belongs, and take away what has to go for it.
+
+        Raises:
+            RecordsExhausted: there is no room; nothing has changed.
+        """
+        owners = self._names.get((entry.namespace, entry.name), {})
+        rivals = [other for other in owners.values() if other is not standing]
+        leaving = self._budgets.admit(
+            entry,
+            rivals=rivals,
+            owners_max=RULES[entry.namespace].owners_max,
+            replaced=standing,
+        )
+        if standing is not None:
+            self._forget(standing)
+        for other in leaving:
+            self._forget(other)
+            self.counts["displaced"] += 1
+        owners = self._names.setdefault((entry.namespace, entry.name), {})
+        owners[entry.owner] = entry
+        self._by_id[entry.id] = entry
+        self._by_item[entry.item] = entry
+        self._list(entry)
+        self._age(entry, now_ms)
+
+    def _list(self, entry: Entry) -> None:
+        entry.listed = True
+        tree = self._trees.get(entry.namespace)
+        if tree is not None:
+            tree.add(entry.item)
+
+    def _unlist(self, entry: Entry) -> None:
+        entry.listed = False
+        tree = self._trees.get(entry.namespace)
+        if tree is not None:
+            tree.discard(entry.item)
+
+    def _forget(self, entry: Entry) -> None:
+        """Take a record out of all tables; its room was given back."""
+        if entry.listed:
+            self._unlist(entry)
+        key = (entry.namespace, entry.name)
+        owners = self._names[key]
+        del owners[entry.owner]
+        if not owners:
+            del self._names[key]
+        del self._by_id[entry.id]
+        del self._by_item[entry.item]
+
+    def _age(self, entry: Entry, now_ms: int) -> None:
+        """Bring a record to where it belongs at this time of its life."""
+        if entry.listed and now_ms >= entry.lapses_at_ms - NEARLY_MS:
+            self._unlist(entry)
+        if now_ms >= entry.floor_until_ms:
+            self._budgets.release(entry)
+            self._forget(entry)
+            self.counts["lapsed"] += 1
+            return
+        if now_ms >= entry.lapses_at_ms:
+            entry.lapsed = True
+            self._await(entry.floor_until_ms, entry)
+        elif not entry.listed:
+            self._await(entry.lapses_at_ms, entry)
+        else:
+            self._await(entry.lapses_at_ms - NEARLY_MS, entry)
+
+    def _await(self, at_ms: int, entry: Entry) -> None:
+        """Have a record looked at again; what is left over of others is cleared now and then."""
+        heapq.heappush(self._times, (at_ms, entry.id))
+        if len(self._times) > 2 * len(self._by_id) + SPARE:
+            self._times = [time for time in set(self._times) if time[1] in self._by_id]
+            heapq.heapify(self._times)
+
+
+def item_of(record_id: bytes, sponsor: Slug | None) -> bytes:
+    """Return a record's id among those that two nodes compare.
+
+    The record's id stands for key, sequence and content. Who vouches for it is in it as well, so
+    that a copy whose proof somebody left out on the way is mended like a missing record.
+    """
+    said = b"opkit record item 1\n" + record_id + (sponsor or "").encode("ascii")
+    return hashlib.sha256(said).digest()
+
+
+def _entry(
+    record: Record, carried: Carried, *, sponsor: Slug | None, replaced: Entry | None
+) -> Entry:
+    body = record.body
+    floor_until_ms = 0 if replaced is None else replaced.floor_until_ms
+    return Entry(
+        carried=carried,
+        id=record.id,
+        item=item_of(record.id, sponsor),
+        place=place_of(body.aud, body.name, body.owner),
+        namespace=body.aud,
+        name=body.name,
+        owner=body.owner,
+        sequence=body.sequence,
+        lapses_at_ms=body.lapses_at_ms,
+        sponsor=sponsor,
+        floor_until_ms=max(body.lapses_at_ms, floor_until_ms),
+        size_bytes=size_of(carried),
+    )
