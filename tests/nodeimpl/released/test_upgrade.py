@@ -119,11 +119,9 @@ def rows_of(url: str, like: Rows | None = None) -> Rows:
     with engine.connect() as connection:
         seen = sa.inspect(connection)
         for name in sorted(like if like is not None else seen.get_table_names()):
-            table = sa.Table(name, sa.MetaData(), autoload_with=connection)
-            width = len(like[name][0]) if like and like[name] else len(table.columns)
-            columns = list(table.columns)[:width]
-            rows = connection.execute(sa.select(*columns)).fetchall()
-            found[name] = sorted((tuple(row) for row in rows), key=repr)
+            rows = connection.exec_driver_sql(f'SELECT * FROM "{name}"').fetchall()
+            width = len(like[name][0]) if like and like[name] else None
+            found[name] = sorted((tuple(row)[:width] for row in rows), key=repr)
     return found
 
 
@@ -237,7 +235,12 @@ KILLED = """
 import os, signal, sys
 import alembic.command
 import sqlalchemy as sa
-from nodeimpl.migrations import upgrade
+from nodeimpl.migrations import driver_url, upgrade
+from nodeimpl.migrations.__main__ import import_all_tables
+
+# Imported once, tables and driver, and not in each process that is killed.
+import_all_tables()
+sa.create_engine(driver_url(sys.argv[1]))
 
 def migrate(url, left):
     def count(*_):
