@@ -109,15 +109,18 @@ def find_prometheus() -> Found | Absent:
 
 
 MARKED = (
-    Group(name="slow"),
+    Group(name="slow", workers=2),
     Group(name="disk", probe=find_compiler),
-    Group(name="postgres", probe=find_postgres),
+    Group(name="postgres", workers=2, probe=find_postgres),
     Group(name="interop", probe=find_node),
     Group(name="prometheus", probe=find_prometheus),
     Group(name="browser", probe=find_chromium),
     Group(name="package", probe=find_wheelhouse),
 )
-"""The groups beyond the unit tests, in the order in which they run."""
+"""The groups beyond the unit tests, in the order in which they run.
+
+Those without workers have the machine to themselves: disks that fill, pictures that are drawn.
+"""
 
 UNIT = Group(name="unit", workers=2)
 """Unit and in-process tests: all that carry no group's marker."""

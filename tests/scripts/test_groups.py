@@ -28,6 +28,16 @@ def test_every_test_belongs_to_exactly_one_group(script: Script) -> None:
         assert sum(selects(expression, markers) for expression in expressions) == 1, markers
 
 
+def test_workers_share_a_group_by_whole_files(script: Script, tmp_path: Path) -> None:
+    """A file's tests share what it sets up once: a program, a network, a browser."""
+    groups = script("groups.py")
+    report = tmp_path / "junit.xml"
+    for group in (groups.UNIT, *groups.MARKED):
+        command = groups.pytest_command(group, report=report, coverage=False)
+        assert ("-n" in command) == (group.workers > 0)
+        assert ("loadfile" in command) == (group.workers > 0)
+
+
 def outcome(script: Script, **counts: object) -> object:
     groups = script("groups.py")
     code = counts.pop("code", 0)
