@@ -21,7 +21,8 @@ from devnet.genesis import make_world
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from opkit.proof.genesis import read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.base import Jws

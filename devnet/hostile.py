@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
 from nodeimpl.p2p.handlers import Streamed
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView
 from opkit.wire.base import Cid, Did

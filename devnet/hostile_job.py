@@ -10,7 +10,7 @@ from typing import Any
 
 from devnet.hostile import hostile_peer
 from nodeimpl.p2p.iroh_transport import IrohTransport
-from nodeimpl.p2p.peers import PeerAddress
+from nodeimpl.p2p.reaching import PeerAddress
 from opkit.proof.genesis import read_genesis
 from opkit.proof.keys import Identity
 

@@ -39,7 +39,7 @@ from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.node import Node
 from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
-from nodeimpl.p2p.peers import PeerAddress
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.client import AsgiEvents, NodeClient
 from opkit.proof.genesis import GenesisView

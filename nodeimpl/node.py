@@ -40,7 +40,8 @@ from nodeimpl.network import rules as network_rules
 from nodeimpl.network import store as network_store
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
 from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof.genesis import GenesisView

@@ -82,7 +82,16 @@ def framed(frame: RequestFrame | AnswerFrame) -> bytes:
     Raises:
         ValueError: longer than a frame may be: the sender's mistake, found before it is sent.
     """
-    body = frame.model_dump_json(exclude_none=True).encode("utf-8")
+    return _with_length(frame.model_dump_json(exclude_none=True))
+
+
+def cast(said: Wire) -> bytes:
+    """Return the frame of a cast, which is its value and nothing round it. Raises as `framed`."""
+    return _with_length(said.model_dump_json(exclude_none=True))
+
+
+def _with_length(text: str) -> bytes:
+    body = text.encode("utf-8")
     if len(body) > FRAME_BYTES_MAX:
         raise ValueError(f"{len(body)} bytes are more than a frame holds")
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
@@ -132,6 +141,18 @@ def read_answer(body: bytes) -> AnswerFrame:
     if (frame.ok is None) == (frame.problem is None):
         raise ValueError("an answer has exactly one of `ok` and `problem`")
     return frame
+
+
+def read_cast(of: type[_W], body: bytes) -> _W:
+    """Return the cast in a frame. Raises `FrameMalformed`."""
+    try:
+        said = of.model_validate_json(body)
+        refuse_twice(body)
+    except ValidationError as bad:
+        raise FrameMalformed(why=_why(bad)) from bad
+    except SaidTwice as twice:
+        raise FrameMalformed(why=str(twice)) from twice
+    return said
 
 
 def read_value(of: type[_W], value: dict[str, Any]) -> _W:

@@ -36,6 +36,13 @@ class PeersLimits:
         refused_ms: the pause after a peer refused the hello.
         crossing_ms: two connections made within this time crossed each other on the way.
         retire_ms: how long a replaced connection may still finish its questions.
+        cast_bytes_per_second_max: casts of one peer that are read, after a burst of four times as
+            many bytes; each counts for a kilobyte more than it has. What is more has to wait.
+        unsent_bytes_max: casts of one kind that wait for one link; more are dropped.
+        dialling_max: peers that are dialled at once because somebody wants to ask them.
+        linked_max: connections beyond which those are ended that were dialled to ask something,
+            the longest unused first.
+        ban_ms: how long nothing is taken of a peer that broke the protocol.
     """
 
     connections_max: int = 256
@@ -58,6 +65,35 @@ class PeersLimits:
     refused_ms: int = 10_000
     crossing_ms: int = 3_000
     retire_ms: int = 1_000
+    cast_bytes_per_second_max: int = 2 * 2**20
+    unsent_bytes_max: int = 4 * 2**20
+    dialling_max: int = 32
+    linked_max: int = 128
+    ban_ms: int = 60_000
+
+
+class _Bucket:
+    """Tokens that are earned at a rate, up to a burst."""
+
+    def __init__(self, *, clock: Clock, per_second: int, burst: int) -> None:
+        """Begin full."""
+        self._clock = clock
+        self._per_second = per_second
+        self._burst = float(burst)
+        self._tokens = self._burst
+        self._counted_at = clock.monotonic()
+
+    def missing(self, count: int) -> float:
+        """Return how many tokens are missing to take `count`; 0 if there are enough."""
+        now = self._clock.monotonic()
+        earned = (now - self._counted_at) * self._per_second
+        self._tokens = min(self._burst, self._tokens + earned)
+        self._counted_at = now
+        return max(0.0, count - self._tokens)
+
+    def take(self, count: int) -> None:
+        """Take tokens, also more than there are: then `missing(0)` says how many."""
+        self._tokens -= count
 
 
 class Guard:
@@ -68,11 +104,17 @@ class Guard:
         self.streams = 0
         self.blob_streams = 0
         self.frame_bytes = 0
-        self._clock = clock
+        self._casts = _Bucket(
+            clock=clock,
+            per_second=limits.cast_bytes_per_second_max,
+            burst=4 * limits.cast_bytes_per_second_max,
+        )
         self._limits = limits
-        self._burst = 2.0 * limits.asks_per_second_max
-        self._tokens = self._burst
-        self._counted_at = clock.monotonic()
+        self._asks = _Bucket(
+            clock=clock,
+            per_second=limits.asks_per_second_max,
+            burst=2 * limits.asks_per_second_max,
+        )
 
     def ask(self) -> None:
         """Count one question.
@@ -80,15 +122,16 @@ class Guard:
         Raises:
             PeerRateExceeded: too fast, or too many at once.
         """
-        now = self._clock.monotonic()
-        earned = (now - self._counted_at) * self._limits.asks_per_second_max
-        self._tokens = min(self._burst, self._tokens + earned)
-        self._counted_at = now
-        if self._tokens < 1:
+        if self._asks.missing(1):
             raise PeerRateExceeded(limit=self._limits.asks_per_second_max)
         if self.streams >= self._limits.streams_max:
             raise PeerRateExceeded(limit=self._limits.streams_max)
-        self._tokens -= 1
+        self._asks.take(1)
+
+    def hear(self, size_bytes: int) -> float:
+        """Count a cast, and return how many seconds its reader waits before the next."""
+        self._casts.take(size_bytes)
+        return self._casts.missing(0) / self._limits.cast_bytes_per_second_max
 
     def hold_frame(self, size_bytes: int) -> None:
         """Reserve room for a request; give it back by reducing `frame_bytes`.
@@ -114,6 +157,37 @@ class Guard:
     def idle(self) -> bool:
         """Whether nothing is held for this peer now."""
         return not (self.streams or self.blob_streams or self.frame_bytes)
+
+
+class Bans:
+    """Peers of which nothing is taken for a while; the oldest ban gives way where there are many.
+
+    A key costs nothing, so a ban keeps out a program that is broken, and slows down who is not.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin with nobody."""
+        self._clock = clock
+        self._until_ms: OrderedDict[Did, int] = OrderedDict()
+
+    def add(self, peer: Did, *, ms: int) -> None:
+        """Ban `peer` for so long from now."""
+        self._until_ms.pop(peer, None)
+        self._until_ms[peer] = self._clock.now_ms() + ms
+        if len(self._until_ms) > GUARDS_MAX:
+            self._until_ms.popitem(last=False)
+
+    def left_ms(self, peer: Did) -> int:
+        """Return for how long `peer` is banned still; 0 if it is not."""
+        left = self._until_ms.get(peer, 0) - self._clock.now_ms()
+        if left > 0:
+            return left
+        self._until_ms.pop(peer, None)
+        return 0
+
+    def standing(self) -> tuple[Did, ...]:
+        """Return who is banned, in order."""
+        return tuple(sorted(did for did in tuple(self._until_ms) if self.left_ms(did)))
 
 
 class Guards:

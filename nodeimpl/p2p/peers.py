@@ -7,32 +7,31 @@ bounded per peer, and what goes wrong on one connection stays there. Source: ADR
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import structlog
 
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
-from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p.blob_handlers import serve_blobs
-from nodeimpl.p2p.deadline import deadline
-from nodeimpl.p2p.dialling import Reach
+from nodeimpl.p2p.casts import Hearing, Hearings
+from nodeimpl.p2p.company import Company
 from nodeimpl.p2p.fetching import Fetching, Judge, Providers, any_size
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.handlers import Handler, Handlers
-from nodeimpl.p2p.limits import Guards, PeersLimits
-from nodeimpl.p2p.session import Session, Surroundings
-from nodeimpl.p2p.transport import Connection, ConnectionEnded, Transport
+from nodeimpl.p2p.limits import PeersLimits
+from nodeimpl.p2p.reaching import PeerAddress
+from nodeimpl.p2p.session import Session
+from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView
-from opkit.wire.base import Cid, CidText, Did, Slug
+from opkit.wire.base import Cid, CidText, Did, Slug, Wire
 from opkit.wire.compute import Fetched
 from opkit.wire.endpoint import Answer, Ask
-from opkit.wire.errors import CoopError, Unreachable
+from opkit.wire.errors import CoopError
 from opkit.wire.events import Event
-from opkit.wire.network import PeerConnected, PeerLink, PeerLost
+from opkit.wire.network import PeerLink
 from opkit.wire.peer import (
     FETCH_BLOB,
     HAVE_BLOB,
@@ -40,8 +39,6 @@ from opkit.wire.peer import (
     HaveBlob,
     Hello,
     PeerMethod,
-    Welcome,
-    WrongNetwork,
 )
 
 EVENTS_WAITING_MAX = 1024
@@ -50,12 +47,7 @@ EVENTS_WAITING_MAX = 1024
 _log = structlog.get_logger("p2p")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PeerAddress:
-    """A peer to stay connected with, and where it can be dialled."""
-
-    did: Did
-    addresses: tuple[str, ...]
+_Said = TypeVar("_Said", bound=Wire)
 
 
 class Peers:
@@ -83,33 +75,28 @@ class Peers:
             liars: peers that once sent other bytes than asked for; no blob is fetched from them.
         """
         self.did = transport.did
-        self._transport = transport
-        self._genesis = genesis
-        self._hello = Hello(
-            network=genesis.network, genesis=genesis.record_id, org=org, version=version
-        )
-        self._clock = clock
-        self._limits = limits or PeersLimits()
         self._announce = announce
-        self._bootstrap = tuple(peer for peer in bootstrap if peer.did != transport.did)
         self._handlers = Handlers()
-        self._guards = Guards(clock=clock, limits=self._limits)
-        self._around = Surroundings(
-            network=genesis.network,
+        self._hearings = Hearings()
+        limits = limits or PeersLimits()
+        self._company = Company(
+            transport=transport,
+            genesis=genesis,
+            hello=Hello(
+                network=genesis.network, genesis=genesis.record_id, org=org, version=version
+            ),
             handlers=self._handlers,
+            hearings=self._hearings,
             clock=clock,
-            limits=self._limits,
-            greet=self._greet,
+            limits=limits,
+            tell=self._tell,
+            bootstrap=bootstrap,
         )
-        self._all: set[Session] = set()
-        self._current: dict[Did, Session] = {}
-        self._changed = asyncio.Event()
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_WAITING_MAX)
-        self._tasks: asyncio.TaskGroup | None = None
         self._fetching = Fetching(
             providers=Providers(self),
             clock=clock,
-            limits=self._limits,
+            limits=limits,
             announce=self._tell,
             liars=liars,
         )
@@ -118,23 +105,26 @@ class Peers:
         """Let `handler(peer, ask)` answer `method`; it returns the answer or raises a refusal."""
         self._handlers.serve(method, handler)
 
+    def hear(self, kind: str, of: type[_Said], heard: Callable[[Did, _Said], None]) -> None:
+        """Let `heard(peer, said)` take the casts of a kind; it returns at once."""
+        self._hearings.add(kind, Hearing(of, heard))
+
+    def watch(self, *, joined: Callable[[Did], None], left: Callable[[Did], None]) -> None:
+        """Tell somebody, at once, of every peer that is connected and every one that is gone."""
+        self._company.watch(joined=joined, left=left)
+
     def serve_blobs(self, blobs: BlobStore) -> None:
         """Answer who asks for blobs from `blobs`."""
         serve_blobs(self._handlers, blobs)
 
     async def run(self) -> None:
         """Accept, dial, probe and announce until cancelled; then tell the peers goodbye."""
-        assert self._tasks is None, "peers run once"
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
                 tasks.create_task(self._announce_all())
-                tasks.create_task(self._accept_all())
-                tasks.create_task(self._probe_all())
-                for peer in self._bootstrap:
-                    tasks.create_task(self._stay_connected(peer))
+                self._company.begin(tasks)
         finally:
-            self._current.clear()
+            self._company.current.clear()
 
     async def ask(
         self,
@@ -154,21 +144,50 @@ class Peers:
             Unreachable: not connected, no answer in time, or the connection ended meanwhile.
             Fault: the peer is broken, or answers outside the protocol.
         """
-        return await self._session(peer).ask(
+        return await self._company.session(peer).ask(
             method, ask, deadline_ms=method.deadline_ms if deadline_ms is None else deadline_ms
         )
 
+    async def reach(self, peer: PeerAddress, *, deadline_ms: int) -> None:
+        """Return once `peer` is connected, dialling it if it is not.
+
+        Where the operator said how a peer is dialled, nobody else's word about it counts.
+
+        Raises:
+            Unreachable: it is banned, or cannot be connected with in time.
+        """
+        await self._company.reach(peer, deadline_ms=deadline_ms)
+
+    def cast(self, peer: Did, kind: str, frame: bytes) -> int | None:
+        """Let a frame travel to a connected peer, in order, unless its link ends before.
+
+        Returns:
+            How many bytes wait for this link now; None if it was dropped, because the peer is not
+            connected or too much waits.
+        """
+        session = self._company.current.get(peer)
+        return None if session is None else session.cast(kind, frame)
+
+    def ban(self, peer: Did, *, why: str, ms: int) -> None:
+        """End the connection to a peer and take none of it for so long."""
+        self._company.ban(peer, why=why, ms=ms)
+
+    def banned(self) -> tuple[Did, ...]:
+        """Return who is banned now, in order."""
+        return self._company.banned()
+
     def connected(self) -> tuple[Did, ...]:
         """Return the connected peers, in order."""
-        return tuple(sorted(self._current))
+        return tuple(sorted(self._company.current))
 
     def newest_first(self) -> tuple[Did, ...]:
         """Return the connected peers, who came last first."""
-        return tuple(reversed(self._current))
+        return tuple(reversed(self._company.current))
 
     def links(self) -> tuple[PeerLink, ...]:
         """Return the connected peers with the transport's figures, in order."""
-        return tuple(self._link(self._current[did]) for did in sorted(self._current))
+        current = self._company.current
+        return tuple(_link(current[did]) for did in sorted(current))
 
     def liars(self) -> tuple[Did, ...]:
         """Return the peers from which no blob is fetched any more, in order."""
@@ -180,12 +199,7 @@ class Peers:
         Raises:
             Unreachable: it did not happen in time.
         """
-        try:
-            async with deadline(self._clock, deadline_ms):
-                while did not in self._current:
-                    await self._changed.wait()
-        except TimeoutError as late:
-            raise Unreachable(where=did, why=f"not connected in {deadline_ms} ms") from late
+        await self._company.wait_connected(did, deadline_ms)
 
     async def fetch(
         self, cid: CidText, *, size_max: int, blobs: BlobStore, judge: Judge = any_size
@@ -216,188 +230,8 @@ class Peers:
         The caller sets the deadline. Raises as `ask` does.
         """
         ask = FetchBlob(cid=cid, size_bytes_max=size_max)
-        async with self._session(peer).exchange(FETCH_BLOB, ask) as (header, reader):
+        async with self._company.session(peer).exchange(FETCH_BLOB, ask) as (header, reader):
             yield header.size_bytes, reader
-
-    def _session(self, peer: Did) -> Session:
-        session = self._current.get(peer)
-        if session is None:
-            raise Unreachable(where=peer, why="not connected")
-        return session
-
-    def _link(self, session: Session) -> PeerLink:
-        figures = session.connection.figures()
-        return PeerLink(
-            did=session.peer,
-            org=session.org,
-            round_trip_us=figures.round_trip_us,
-            sent_bytes=figures.sent_bytes,
-            received_bytes=figures.received_bytes,
-            since_ms=session.since_ms,
-        )
-
-    # Coming and going.
-
-    async def _accept_all(self) -> None:
-        while True:
-            try:
-                connection = await self._transport.accept()
-            except ConnectionEnded as ended:
-                _log.info("no more connections are accepted", why=ended.why)
-                return
-            if self._full(connection.peer):
-                await connection.close("too many connections")
-                continue
-            session = self._begin(connection)
-            self._spawn(self._end_unless_greeted(session))
-
-    def _full(self, peer: Did) -> bool:
-        """Return whether there is no room for one more connection from `peer`."""
-        if self._genesis.node(peer) is not None:
-            return len(self._all) >= self._limits.connections_max
-        strangers = sum(self._genesis.node(session.peer) is None for session in self._all)
-        return strangers >= self._limits.strangers_max
-
-    def _begin(self, connection: Connection) -> Session:
-        session = Session(connection, guard=self._guards.of(connection.peer), around=self._around)
-        self._all.add(session)
-        self._spawn(self._serve(session))
-        return session
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        assert self._tasks is not None, "only while running"
-        try:
-            self._tasks.create_task(work)
-        except RuntimeError as ending:
-            # A group that is being cancelled takes no more work; the transport's end does the rest.
-            _log.debug("nothing new is begun at the end", why=str(ending))
-            work.close()
-
-    async def _serve(self, session: Session) -> None:
-        """Let one session run to its end; what breaks in it breaks nothing else."""
-        try:
-            await session.serve()
-        except asyncio.CancelledError:
-            await session.connection.close("the node stops")
-            raise
-        except Exception as cause:  # noqa: BLE001 - the edge: the other connections go on
-            _log.error(
-                "a connection broke", incident=incident_id(), peer=session.peer, exc_info=cause
-            )
-            await session.connection.close("this side broke")
-        finally:
-            session.over.set()
-            self._all.discard(session)
-        why = (await session.connection.ended())[:512]
-        if self._current.get(session.peer) is session:
-            del self._current[session.peer]
-            self._change()
-            self._tell(PeerLost(peer=session.peer, why=why))
-
-    async def _end_unless_greeted(self, session: Session) -> None:
-        try:
-            async with deadline(self._clock, self._limits.hello_ms_max):
-                await session.admitted.wait()
-        except TimeoutError:
-            await session.connection.close("no hello in time")
-
-    async def _greet(self, session: Session, hello: Hello) -> Welcome:
-        """Judge a hello and admit who belongs here."""
-        ours = self._hello
-        if (hello.network, hello.genesis) != (ours.network, ours.genesis):
-            self._close_later(session, "another network")
-            raise WrongNetwork(network=ours.network)
-        session.org = hello.org
-        self._admit(session)
-        return Welcome(org=ours.org, version=ours.version)
-
-    def _admit(self, session: Session) -> None:
-        """Make the session the one for its peer, or let it end beside the one that stays."""
-        if session.over.is_set():
-            return
-        standing = self._current.get(session.peer)
-        if standing is not None and not standing.over.is_set():
-            if not self._replaces(session, standing):
-                self._close_later(session, "another connection stays")
-                return
-            self._close_later(standing, "replaced by another connection")
-        self._current[session.peer] = session
-        self._change()
-        if standing is None:
-            self._tell(PeerConnected(peer=session.peer, org=session.org))
-
-    def _replaces(self, new: Session, standing: Session) -> bool:
-        """Return whether `new` stays, so that both sides choose alike.
-
-        Nobody dials a peer it is connected to: if the standing one is not fresh, the other side
-        has lost it. If both dialled at once, the one that the lower DID dialled stays.
-        """
-        if new.connection.dialled == standing.connection.dialled:
-            return True
-        if new.since_ms - standing.since_ms > self._limits.crossing_ms:
-            return True
-        return new.connection.dialled == (self.did < new.peer)
-
-    def _close_later(self, session: Session, why: str) -> None:
-        async def close() -> None:
-            await self._clock.sleep(self._limits.retire_ms)
-            await session.connection.close(why)
-
-        self._spawn(close())
-
-    async def _stay_connected(self, peer: PeerAddress) -> None:
-        """Dial one peer whenever it is not connected."""
-        while True:
-            standing = self._current.get(peer.did)
-            if standing is not None:
-                await standing.over.wait()
-                await self._until_changed_from(standing)
-                continue
-            connection = await self._reach(peer).until(lambda: peer.did in self._current)
-            if connection is not None:
-                await self._say_hello(self._begin(connection))
-
-    async def _until_changed_from(self, standing: Session) -> None:
-        while self._current.get(standing.peer) is standing:
-            await self._changed.wait()
-
-    def _reach(self, peer: PeerAddress) -> Reach:
-        return Reach(
-            dial=lambda: self._transport.dial(
-                peer.did, addresses=peer.addresses, deadline_ms=self._limits.dial_ms_max
-            ),
-            clock=self._clock,
-            limits=self._limits,
-        )
-
-    async def _say_hello(self, session: Session) -> None:
-        try:
-            await session.greet(self._hello)
-        except Unreachable as gone:
-            # It stops, or starts again, just now: that is no refusal. It is looked for as before.
-            _log.info("a peer was gone before it answered", peer=session.peer, why=gone.why)
-            await session.connection.close("no welcome in time")
-            await self._clock.sleep(self._limits.backoff_ms_max)
-            return
-        except CoopError as no:
-            _log.warning("a peer did not welcome this node", peer=session.peer, why=str(no))
-            await session.connection.close("not welcome")
-            await self._clock.sleep(self._limits.refused_ms)
-            return
-        self._admit(session)
-
-    async def _probe_all(self) -> None:
-        while True:
-            await self._clock.sleep(self._limits.probe_ms)
-            for session in tuple(self._all):
-                await session.check_pulse()
-
-    # Telling.
-
-    def _change(self) -> None:
-        """Wake everyone who waits for a peer to come or go."""
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     def _tell(self, event: Event) -> None:
         _log.info("announced", event_type=event.type, **event.model_dump(mode="json"))
@@ -413,3 +247,15 @@ class Peers:
                 await self._announce(event)
             except CoopError as no:
                 _log.error("an event is not journalled", event_type=event.type, why=str(no))
+
+
+def _link(session: Session) -> PeerLink:
+    figures = session.connection.figures()
+    return PeerLink(
+        did=session.peer,
+        org=session.org,
+        round_trip_us=figures.round_trip_us,
+        sent_bytes=figures.sent_bytes,
+        received_bytes=figures.received_bytes,
+        since_ms=session.since_ms,
+    )

@@ -13,18 +13,23 @@ import structlog
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p import frames
+from nodeimpl.p2p.casts import CAST_COST_BYTES, Hearing, Hearings, Outlet
 from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.handlers import Handlers, Streamed, may_refuse
 from nodeimpl.p2p.limits import Guard, PeersLimits
 from nodeimpl.p2p.transport import Connection, ConnectionEnded, Stream, StreamEnded, TransportError
-from opkit.wire.base import Slug, Wire
+from opkit.wire.base import Did, Slug, Wire
 from opkit.wire.endpoint import Answer, Ask
-from opkit.wire.errors import Fault, Refusal, Unreachable, refusal_from
+from opkit.wire.errors import CoopError, Fault, Refusal, Unreachable, refusal_from
 from opkit.wire.peer import (
     HELLO,
+    OPEN_CASTS,
+    CastsTaken,
     FrameMalformed,
     Hello,
+    MethodUnknown,
+    OpenCasts,
     PeerMethod,
     PeerRateExceeded,
     Welcome,
@@ -49,9 +54,12 @@ class Surroundings:
 
     network: str
     handlers: Handlers
+    hearings: Hearings
     clock: Clock
     limits: PeersLimits
     greet: Greet
+    misbehaved: Callable[[Did, str], None]
+    """Told of a peer that broke the protocol in a way that no honest program does."""
 
 
 class Session:
@@ -60,6 +68,7 @@ class Session:
     Attributes:
         org: the peer's organisation as it says itself; None before the hello, and for strangers.
         since_ms: when the connection was made.
+        used_at: when something was last asked or cast on it, in seconds of the clock's own.
     """
 
     def __init__(self, connection: Connection, *, guard: Guard, around: Surroundings) -> None:
@@ -68,17 +77,22 @@ class Session:
         self.connection = connection
         self.org: Slug | None = None
         self.since_ms = around.clock.now_ms()
+        self.used_at = around.clock.monotonic()
         self.over = asyncio.Event()
         self.admitted = asyncio.Event()
         self._guard = guard
         self._around = around
         self._received_bytes = -1
         self._silent_probes = 0
+        self._under_way: asyncio.TaskGroup | None = None
+        self._outlets: dict[str, Outlet] = {}
+        self._hearing: set[str] = set()
 
     async def serve(self) -> None:
         """Answer the peer until the connection is gone; then end what is still under way."""
         try:
             async with asyncio.TaskGroup() as answers:
+                self._under_way = answers
                 try:
                     while True:
                         stream = await self.connection.accept_stream()
@@ -110,6 +124,36 @@ class Session:
         self.admitted.set()
         return welcome
 
+    def cast(self, kind: str, frame: bytes) -> int | None:
+        """Let a frame travel to the peer after those before it; returns at once.
+
+        Returns:
+            How many bytes wait to be sent now; None if there was no room, or the connection ends.
+        """
+        outlet = self._outlets.get(kind)
+        if outlet is None:
+            if self._under_way is None or self.over.is_set():
+                return None
+            outlet = Outlet(bytes_max=self._around.limits.unsent_bytes_max)
+            self._outlets[kind] = outlet
+            self._under_way.create_task(self._pour(kind, outlet))
+        self.used_at = self._around.clock.monotonic()
+        return outlet.unsent_bytes if outlet.put(frame) else None
+
+    async def _pour(self, kind: str, outlet: Outlet) -> None:
+        """Send what is cast until the peer reads no more; the next cast then begins anew."""
+        try:
+            async with self._opened(OPEN_CASTS, OpenCasts(kind=kind)) as stream:
+                async with deadline(self._around.clock, OPEN_CASTS.deadline_ms):
+                    reader = FrameReader(stream)
+                    self._judge_answer(OPEN_CASTS, await self._answer_body(OPEN_CASTS, reader))
+                await outlet.pour(stream)
+        except (CoopError, TimeoutError) as no:
+            why = str(no) or "it did not say that it reads them"
+            _log.info("casts were not taken", peer=self.peer, kind=kind, why=why)
+        finally:
+            del self._outlets[kind]
+
     async def ask(self, method: PeerMethod[Ask, Answer], ask: Ask, *, deadline_ms: int) -> Answer:
         """Ask the peer one question.
 
@@ -135,16 +179,27 @@ class Session:
 
         The caller sets the deadline. Raises as `ask` does, except for time.
         """
+        async with self._opened(method, ask) as stream:
+            await stream.finish()
+            reader = FrameReader(stream)
+            answer = self._judge_answer(method, await self._answer_body(method, reader))
+            yield answer, reader
+
+    @asynccontextmanager
+    async def _opened(self, method: PeerMethod[Ask, Any], ask: Ask) -> AsyncIterator[Stream]:
+        """Send a question, and hold its stream, which is given up if anything goes wrong.
+
+        Raises:
+            Unreachable: the stream or the connection ended.
+        """
+        self.used_at = self._around.clock.monotonic()
         try:
             stream = await self.connection.open_stream()
         except ConnectionEnded as gone:
             raise Unreachable(where=self.peer, why=gone.why) from gone
         try:
             await stream.send(frames.request(method.name, ask))
-            await stream.finish()
-            reader = FrameReader(stream)
-            answer = self._judge_answer(method, await self._answer_body(method, reader))
-            yield answer, reader
+            yield stream
         except TransportError as gone:
             await stream.reset()
             raise Unreachable(where=self.peer, why=gone.why) from gone
@@ -192,7 +247,11 @@ class Session:
         """Read one request and answer it; nothing that goes wrong here leaves this stream."""
         method: PeerMethod[Any, Any] | None = None
         try:
-            method, handler, ask = await self._read(stream)
+            reader = FrameReader(stream)
+            method, handler, ask = await self._read(reader)
+            if isinstance(ask, OpenCasts):
+                await self._hear(ask.kind, stream=stream, reader=reader)
+                return
             async with deadline(self._around.clock, method.deadline_ms + ANSWER_GRACE_MS):
                 await self._send(stream, await self._work(method, handler(self.peer, ask), stream))
         except Refusal as no:
@@ -218,15 +277,47 @@ class Session:
         _log.error(
             "a question broke", incident=incident, method=name, peer=self.peer, exc_info=cause
         )
-        if method is not None and method.streams_blob:
-            # Part of the blob may be under way: nothing that follows could be told from it.
+        if method is not None and (method.streams_blob or method.takes_casts):
+            # The answer is under way or has been given: nothing that follows could be told from it.
             await stream.reset()
         else:
             await self._say(stream, frames.fault(incident))
 
-    async def _read(self, stream: Stream) -> tuple[PeerMethod[Any, Any], Any, Wire]:
+    async def _hear(self, kind: str, *, stream: Stream, reader: FrameReader) -> None:
+        """Read the casts of one kind until the peer ends them.
+
+        Raises:
+            MethodUnknown: nobody hears this kind here.
+            PeerRateExceeded: this kind is read of this connection already.
+            StreamEnded: the peer sends no more.
+        """
+        hearing = self._around.hearings.find(kind)
+        if hearing is None:
+            raise MethodUnknown(method=kind)
+        if kind in self._hearing:
+            raise PeerRateExceeded(limit=1)
+        self._hearing.add(kind)
+        try:
+            await stream.send(frames.answer(CastsTaken()))
+            await stream.finish()
+            while True:
+                await self._hear_one(hearing, reader)
+        except FrameMalformed as bad:
+            self._around.misbehaved(self.peer, f"a cast that cannot be read: {bad.why}")
+            await stream.reset()
+        finally:
+            self._hearing.discard(kind)
+
+    async def _hear_one(self, hearing: Hearing[Any], reader: FrameReader) -> None:
+        size = await reader.length()
+        async with deadline(self._around.clock, self._around.limits.request_ms_max):
+            body = await reader.body(size)
+        hearing.heard(self.peer, frames.read_cast(hearing.of, body))
+        if (wait_s := self._guard.hear(size + CAST_COST_BYTES)) > 0:
+            await self._around.clock.sleep(round(1_000 * wait_s))
+
+    async def _read(self, reader: FrameReader) -> tuple[PeerMethod[Any, Any], Any, Wire]:
         """Return what is asked, refusing in the order of `COMMON_REFUSALS`."""
-        reader = FrameReader(stream)
         async with deadline(self._around.clock, self._around.limits.request_ms_max):
             size = await reader.length()
             self._guard.hold_frame(size)
@@ -236,7 +327,10 @@ class Session:
                 self._guard.frame_bytes -= size
         if frame.method == HELLO.name:
             return HELLO, self._welcome, frames.read_value(Hello, frame.body)
-        method, handler = self._around.handlers.find(frame.method)
+        if frame.method == OPEN_CASTS.name:
+            method, handler = OPEN_CASTS, None
+        else:
+            method, handler = self._around.handlers.find(frame.method)
         ask = frames.read_value(method.ask, frame.body)
         await self._wait_admitted()
         return method, handler, ask

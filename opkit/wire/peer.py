@@ -60,7 +60,8 @@ METHODS: dict[str, PeerMethod[Any, Any]] = {}
 class PeerMethod(Generic[Ask, Answer]):
     """One question a peer answers; `refuses` in order of precedence.
 
-    `streams_blob` says that the blob's bytes follow the answer frame.
+    `streams_blob` says that the blob's bytes follow the answer frame; `takes_casts` that the asker
+    goes on sending frames on the same stream, which nobody answers.
     """
 
     name: str
@@ -69,6 +70,7 @@ class PeerMethod(Generic[Ask, Answer]):
     refuses: tuple[type[Refusal], ...] = ()
     deadline_ms: int = 5_000
     streams_blob: bool = False
+    takes_casts: bool = False
 
     def __post_init__(self) -> None:
         """Register the method under its name."""
@@ -106,6 +108,16 @@ class Welcome(Wire):
 
     org: Slug | None
     version: Text
+
+
+class OpenCasts(Wire):
+    """Ask the peer to read casts of one kind from this stream, one frame each, until it ends."""
+
+    kind: Annotated[str, StringConstraints(max_length=64)]
+
+
+class CastsTaken(Wire):
+    """The peer reads them."""
 
 
 class HaveBlob(Wire):
@@ -221,6 +233,8 @@ COMMON_REFUSALS: tuple[type[Refusal], ...] = (
 """What any peer question can be refused with, in order, before the method's own refusals."""
 
 HELLO = PeerMethod(name="peer.hello", ask=Hello, answer=Welcome)
+
+OPEN_CASTS = PeerMethod(name="peer.cast", ask=OpenCasts, answer=CastsTaken, takes_casts=True)
 
 HAVE_BLOB = PeerMethod(
     name="blob.have", ask=HaveBlob, answer=BlobOffer, refuses=(HashMalformed,), deadline_ms=2_000

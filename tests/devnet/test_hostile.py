@@ -15,7 +15,8 @@ from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
 from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.memory import MemoryNetwork
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import read_genesis, sign_genesis
 from opkit.proof.keys import Identity

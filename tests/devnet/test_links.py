@@ -17,7 +17,8 @@ from devnet.links import FLOWS_MAX, Link, parse_address
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from opkit.proof.genesis import read_genesis, sign_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.genesis import Genesis, GenesisNode
@@ -330,7 +331,7 @@ def test_all_traffic_stays_on_the_link_for_as_long_as_it_lasts():
     async def story():
         async with linked() as (pair, here, _):
             dialled = "{}:{}".format(*pair.link._front.getsockname())
-            (session,) = here._current.values()
+            (session,) = here._company.current.values()
             for _ in range(12):
                 await asyncio.sleep(0.5)  # Over several of iroh's attempts to leave the link.
                 assert session.connection.remote_addresses() == (dialled,)

@@ -26,7 +26,8 @@ from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.p2p.memory import MemoryNetwork
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
@@ -153,7 +154,7 @@ class Town:
         await transport.start()
         stack.push_async_callback(transport.close)
         others = [
-            PeerAddress(did=each.did, addresses=each.peers._transport.addresses())
+            PeerAddress(did=each.did, addresses=each.peers._company._transport.addresses())
             for each in self.at.values()
             if each.org != org
         ]

@@ -16,7 +16,8 @@ from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.p2p.iroh_transport import IrohTransport
 from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
 from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
 from opkit.proof.keys import Identity
@@ -131,8 +132,7 @@ def network(transports: Open, tmp_path: Path) -> Network:
                             version="test",
                             clock=RealClock(),
                             announce=_into(events),
-                            bootstrap=where,
-                            **others,
+                            **{"bootstrap": where, **others},
                         ),
                         transport=end,
                         blobs=BlobStore(tmp_path / f"blobs{number}", 2**30),
@@ -160,6 +160,8 @@ def _into(events: list[Event]) -> Callable[[Event], Any]:
 async def _running(members: list[Member]) -> AsyncIterator[None]:
     for member in members:
         member.task = asyncio.create_task(member.peers.run())
+        while member.peers._company._tasks is None:
+            await asyncio.sleep(0)
     try:
         yield
     finally:
@@ -201,7 +203,7 @@ def stranger_to(transports: Open) -> Callable[..., AbstractAsyncContextManager[A
                 member.did, addresses=member.transport.addresses(), deadline_ms=5_000
             )
             connection.here = own.did
-            connection.hello = member.peers._hello.model_dump(mode="json") | {"org": None}
+            connection.hello = member.peers._company._hello.model_dump(mode="json") | {"org": None}
             if hello:
                 stream = await connection.open_stream()
                 request = {"v": 1, "method": "peer.hello", "body": connection.hello}

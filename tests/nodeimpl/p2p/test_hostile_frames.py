@@ -106,7 +106,7 @@ def scene(network, stranger_to):
             async with stranger_to(ana) as connection:
                 stranger = Stranger(connection)
                 stranger.started, stranger.ended = started, ended
-                stranger.account = ana.peers._guards.of(connection.here)
+                stranger.account = ana.peers._company.guards.of(connection.here)
                 if greeted:
                     assert (await stranger.greet())["org"] == "n0"
                 yield stranger

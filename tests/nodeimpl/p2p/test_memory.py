@@ -10,7 +10,8 @@ import pytest
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.memory import MemoryNetwork
-from nodeimpl.p2p.peers import PeerAddress, Peers
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import DialFailed, StreamEnded
 from opkit.proof.keys import Identity
 from opkit.wire.network import PeerConnected, PeerLost

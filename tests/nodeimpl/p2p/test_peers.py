@@ -197,9 +197,12 @@ def test_of_two_connections_made_at_once_both_keep_the_same_one(network):
     async def story():
         async with network(prepare=lambda it: it.peers.serve_blobs(it.blobs)) as (ana, ben):
             await asyncio.sleep(1.3)  # Longer than a replaced connection may live on.
-            (here,), (there,) = ana.peers._current.values(), ben.peers._current.values()
+            (here,), (there,) = (
+                ana.peers._company.current.values(),
+                ben.peers._company.current.values(),
+            )
             assert here.connection.dialled != there.connection.dialled
-            assert len(ana.peers._all) == len(ben.peers._all) == 1
+            assert len(ana.peers._company.all) == len(ben.peers._company.all) == 1
             for _ in range(3):
                 assert await ana.peers.have_blob(ben.did, cid_of(b"")) is None
 
@@ -324,7 +327,7 @@ def test_a_break_on_one_connection_leaves_the_others_alone(network, monkeypatch)
                 raise RuntimeError("a bug in taking streams")
 
             # Both dialled, and it may not be decided yet which of the two connections stays.
-            for session in ana.peers._all:
+            for session in ana.peers._company.all:
                 if session.peer == ben.did:
                     monkeypatch.setattr(session, "_take", break_)
             with pytest.raises(Unreachable):

@@ -31,6 +31,7 @@ def test_every_method_stands_there_with_its_types_refusals_and_deadline(method):
     assert re.findall(r"`([\w-]+)`", refusals) == [leaf.code for leaf in method.refuses]
     assert deadline == f"{method.deadline_ms // 1000} s"
     assert ("bytes" in types) == method.streams_blob
+    assert ("frames" in types) == method.takes_casts
 
 
 def test_common_refusals_stand_there_in_order():
@@ -56,6 +57,10 @@ def test_limits_stand_there_as_they_are():
         ),
         "handshakes under way, in all": (
             f"{transport.handshakes_max}, {transport.handshake_ms_max // 1000} s each"
+        ),
+        "casts read of a peer": (
+            f"{ours.cast_bytes_per_second_max >> 20} MiB a second, after a burst of "
+            f"{4 * ours.cast_bytes_per_second_max >> 20} MiB; each counts 1 KiB more"
         ),
         "a blob": f"{BLOB_BYTES_MAX >> 20} MiB, 30 s, {ours.piece_ms_max // 1000} s"
         " for each next piece",
