@@ -8,13 +8,13 @@ chain has no gap and nothing signed leaves before it is durable.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from nodeimpl.compute import store as table
 from nodeimpl.compute.holdings import use
 from nodeimpl.compute.pace import Pace
-from nodeimpl.compute.parts import Crew, Parts, Progress, cancelled
+from nodeimpl.compute.parts import Crew, Parts, Progress
 from nodeimpl.compute.patience import until_taken
 from nodeimpl.compute.rules import (
     ManifestCase,
@@ -25,18 +25,18 @@ from nodeimpl.compute.rules import (
     state_of,
 )
 from nodeimpl.compute.supply import Supply
+from nodeimpl.compute.underway import Ended, Live
 from nodeimpl.compute.verdicts import Signed, manifest_of
 from nodeimpl.kernel.blobs import name_of
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.sandbox.sandbox import Job, RunResult, SandboxBusy, no_result
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
-from opkit.wire.base import Cid, Did, MemberId, RecordId
+from opkit.wire.base import Cid, Did, Jws, MemberId, RecordId
 from opkit.wire.compute import (
     FINAL,
     INLINE_BYTES_MAX,
     RECEIPT_TYP,
-    Fetched,
     Manifest,
     ModuleFetched,
     Outcome,
@@ -46,43 +46,27 @@ from opkit.wire.compute import (
     TaskState,
 )
 from opkit.wire.errors import Refusal
-from opkit.wire.events import Event
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import EngineId
 
 STARTED_AFTER_S = 0.02
 """A run that takes longer is announced while it runs; a shorter one together with its end."""
 
+CARRIED_BYTES_MAX = 4_096
+"""The longest input that a job carries from where it was taken to its worker, instead of reading it
+again: so many, as many times as jobs may wait, are no burden."""
+
 
 class EndLocal(Protocol):
     """How the submitter's side of this very node learns, in the same transaction, of an end."""
 
-    def __call__(self, tx: Tx, job: table.JobRow) -> None:
-        """Record that the job's task ended so."""
+    def __call__(self, tx: Tx, job: table.JobRow, *, receipt: Jws | None) -> None:
+        """Record that the job's task ended so, with this receipt."""
         ...
 
 
-@dataclass
-class _Live:
-    """A job under way in this process."""
-
-    row: table.JobRow
-    manifest: Manifest
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    events: list[Event] = field(default_factory=list)
-    fetched: Fetched | None = None
-    started_at_ms: int | None = None
-    task: asyncio.Task[None] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ended:
-    """How a job ended: by a run, or by a refusal."""
-
-    result: RunResult | None
-    refusal: Refusal | None
-    output_hash: Cid | None = None
-    inline: bytes | None = None
+STOPPED = Ended(result=no_result(Outcome.CANCELLED, "cancelled"), refusal=None)
+"""How a job ends that was stopped, before its run or in the middle of it."""
 
 
 class Executor:
@@ -95,7 +79,7 @@ class Executor:
         self.pace = Pace(slots=parts.sandbox.slots)
         self._parts = parts
         self._supply = supply
-        self._live: dict[RecordId, _Live] = {}
+        self._live: dict[RecordId, Live] = {}
         self._recording = 0
         self._ended = asyncio.Event()
         self.ends = dict.fromkeys([each.value for each in Outcome] + ["refused"], 0)
@@ -137,6 +121,7 @@ class Executor:
         *,
         origin: Did,
         inline: bytes | None = None,
+        stdin: bytes | None = None,
         crowded: bool = False,
     ) -> table.JobRow:
         """Take a task for good, or say no; taking it twice is taking it once.
@@ -146,6 +131,7 @@ class Executor:
             origin: the node that offers it. A second one to offer the same hears of its end too,
                 so that nobody who saw a manifest can take a task away by offering it first.
             inline: its input, if it came along; ignored if it is another.
+            stdin: its input, if it is kept here and at hand.
             crowded: what `is_crowded` said before the transaction, if nobody was refused by it yet.
 
         Raises:
@@ -178,6 +164,7 @@ class Executor:
             return table.join_job(tx, standing, origin=origin)
         if inline is not None and cid_of(inline) == manifest.input_hash:
             table.keep(tx, manifest.input_hash, inline)
+            stdin = inline
         row = table.JobRow(
             manifest_hash=signed.manifest_hash,
             task_id=manifest.task_id,
@@ -194,7 +181,7 @@ class Executor:
         # This node's own task has named its module and input already.
         named = () if origin == self._parts.me else (manifest.wasm_hash, manifest.input_hash)
         table.add_job(tx, row, names=named)
-        tx.after_commit(lambda: self._begin(row, manifest))
+        tx.after_commit(lambda: self._begin(row, manifest, stdin))
         return row
 
     def is_crowded(self) -> bool:
@@ -216,7 +203,7 @@ class Executor:
     def catch_up(self, tx: Tx, row: table.JobRow) -> None:
         """Tell the submitter's side of this node of a job that had ended before it was theirs."""
         if row.state in FINAL and self.end_local is not None:
-            self.end_local(tx, row)
+            self.end_local(tx, row, receipt=table.receipt_of(tx, row.manifest_hash))
 
     def drop(self, tx: Tx, manifest_hash: RecordId, *, origin: Did) -> None:
         """Note that `origin` wants no more of a job; it ends once nobody does."""
@@ -244,59 +231,49 @@ class Executor:
     def _stop(self, manifest_hash: RecordId) -> None:
         live = self._live.get(manifest_hash)
         if live is not None:
-            live.cancelled.set()
+            live.stop()
 
-    def _begin(self, row: table.JobRow, manifest: Manifest) -> None:
+    def _begin(self, row: table.JobRow, manifest: Manifest, stdin: bytes | None = None) -> None:
         if not self._crew.runs or row.manifest_hash in self._live:
             return
-        live = _Live(row=row, manifest=manifest)
-        if row.cancelling:
-            live.cancelled.set()
+        live = Live(row=row, manifest=manifest, stopped=row.cancelling)
+        if stdin is not None and len(stdin) <= CARRIED_BYTES_MAX:
+            live.stdin = stdin
         self._live[row.manifest_hash] = live
         self.pace.began(len(self._live))
         live.task = self._crew.begin(lambda: self._see_through(live), name=f"job {row.task_id}")
 
-    async def _see_through(self, live: _Live) -> None:
+    async def _see_through(self, live: Live) -> None:
         """Bring one job to its end."""
         try:
-            ended = await self._end_of(live)
-            await self._record(live, ended)
+            ended = await live.unless_stopped(lambda: self._end_of(live))
+            await live.told()
+            await self._record(live, ended or STOPPED)
         finally:
+            await live.leave()
             del self._live[live.row.manifest_hash]
             self.pace.ended(len(self._live))
             self._ended.set()
         self.progress.end(live.row.manifest_hash)
 
-    async def _end_of(self, live: _Live) -> _Ended:
-        """Run the job, unless it is cancelled first."""
-        work = asyncio.create_task(self._work(live))
-        stop = asyncio.create_task(live.cancelled.wait())
-        try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cancelled(work, stop)
-        if work.cancelled():
-            return _Ended(result=no_result(Outcome.CANCELLED, "cancelled"), refusal=None)
-        return work.result()
-
-    async def _work(self, live: _Live) -> _Ended:
+    async def _end_of(self, live: Live) -> Ended:
         try:
             result = await self._run(live)
         except Refusal as no:
-            return _Ended(result=None, refusal=no)
+            return Ended(result=None, refusal=no)
         if result.outcome is not Outcome.OK:
-            return _Ended(result=result, refusal=None)
+            return Ended(result=result, refusal=None)
         if len(result.output) <= INLINE_BYTES_MAX:
             name = cid_of(result.output)
-            return _Ended(result=result, refusal=None, output_hash=name, inline=result.output)
+            return Ended(result=result, refusal=None, output_hash=name, inline=result.output)
         name, who = await name_of(result.output), live.manifest.member_id
         try:
             await until_taken(lambda: self._parts.keep(result.output, cid=name, member_id=who))
         except Refusal as no:
-            return _Ended(result=None, refusal=no)
-        return _Ended(result=result, refusal=None, output_hash=name)
+            return Ended(result=None, refusal=no)
+        return Ended(result=result, refusal=None, output_hash=name)
 
-    async def _run(self, live: _Live) -> RunResult:
+    async def _run(self, live: Live) -> RunResult:
         """Get module and input, and run.
 
         Raises:
@@ -305,11 +282,14 @@ class Executor:
         manifest, limits = live.manifest, self._parts.limits
         judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
         self.progress.states[live.row.manifest_hash] = TaskState.FETCHING
-        stdin = await self._supply.input(manifest.input_hash, member_id=manifest.member_id)
         who, wasm_hash = manifest.member_id, manifest.wasm_hash
+        stdin = live.stdin
+        if stdin is None:
+            stdin = await self._supply.input(manifest.input_hash, member_id=who)
         path, live.fetched = await self._supply.module(wasm_hash, member_id=who)
         if live.fetched is not None:
             live.events.append(_fetched_event(live))
+            self._tell_soon(live)
         judge_time(manifest, now_ms=self._parts.clock.now_ms(), limits=limits)
         job = Job(
             wasm_hash=manifest.wasm_hash,
@@ -318,16 +298,9 @@ class Executor:
             limits=manifest.limits,
             grants=manifest.grants,
         )
-        running = asyncio.create_task(self._in_sandbox(live, job))
-        try:
-            done, _ = await asyncio.wait({running}, timeout=STARTED_AFTER_S)
-            if not done:
-                await self._announce_so_far(live)
-            return await running
-        finally:
-            await cancelled(running)
+        return await self._in_sandbox(live, job)
 
-    async def _in_sandbox(self, live: _Live, job: Job) -> RunResult:
+    async def _in_sandbox(self, live: Live, job: Job) -> RunResult:
         """Run, waiting for room: the queue of jobs is bounded where they are taken."""
         attempt = 0
         while True:
@@ -337,7 +310,7 @@ class Executor:
                 await asyncio.sleep(backoff_ms(attempt) / 1000)
                 attempt += 1
 
-    def _mark(self, live: _Live) -> None:
+    def _mark(self, live: Live) -> None:
         """Note that a worker has the job now; one that expired while it waited is not begun.
 
         Raises:
@@ -352,8 +325,12 @@ class Executor:
         live.events.append(
             TaskStarted(task_id=live.row.task_id, manifest_hash=live.row.manifest_hash)
         )
+        self._tell_soon(live)
 
-    async def _announce_so_far(self, live: _Live) -> None:
+    def _tell_soon(self, live: Live) -> None:
+        live.tell_in(STARTED_AFTER_S, lambda: self._announce_so_far(live))
+
+    async def _announce_so_far(self, live: Live) -> None:
         """Journal what happened to a job that takes its time."""
         events, live.events = live.events, []
 
@@ -361,14 +338,12 @@ class Executor:
             for event in events:
                 tx.announce(event)
 
-        if not events:
-            return
         try:
             await self._parts.store.write(work)
         except StoreBusy:
             live.events = [*events, *live.events]
 
-    async def _record(self, live: _Live, ended: _Ended) -> None:
+    async def _record(self, live: Live, ended: Ended) -> None:
         """Make the end durable; a store that is busy is asked again."""
         write = self._parts.store.write
         self._recording += 1
@@ -380,7 +355,7 @@ class Executor:
             self._recording -= 1
         self.ends["refused" if ended.result is None else ended.result.outcome.value] += 1
 
-    def _finish(self, tx: Tx, live: _Live, ended: _Ended) -> None:
+    def _finish(self, tx: Tx, live: Live, ended: Ended) -> None:
         row = table.job(tx, live.row.manifest_hash)
         assert row is not None, "a job is never removed while it is under way"
         if row.state in FINAL:
@@ -391,10 +366,10 @@ class Executor:
             self._keep_output(tx, live, ended, ended.output_hash)
         if ended.result is None:
             assert ended.refusal is not None, "an end is a run or a refusal"
-            state, problem = TaskState.REFUSED, ended.refusal.problem()
+            state, problem, receipt = TaskState.REFUSED, ended.refusal.problem(), None
         else:
             state, problem = state_of(ended.result.outcome), None
-            self._sign(tx, live, ended.result, ended.output_hash)
+            receipt = self._sign(tx, live, ended.result, ended.output_hash)
         changed = replace(
             row,
             state=state,
@@ -404,9 +379,9 @@ class Executor:
         )
         table.set_job(tx, changed)
         if self._parts.me in row.origins and self.end_local is not None:
-            self.end_local(tx, changed)
+            self.end_local(tx, changed, receipt=receipt)
 
-    def _keep_output(self, tx: Tx, live: _Live, ended: _Ended, name: Cid) -> None:
+    def _keep_output(self, tx: Tx, live: Live, ended: Ended, name: Cid) -> None:
         """Keep a small output as a row; a large one is a blob by now, and is named and charged."""
         if ended.inline is not None:
             table.keep(tx, name, ended.inline)
@@ -416,7 +391,7 @@ class Executor:
         use(tx, name)
         self._parts.quotas.settle(tx, member_id=who, cid=name, size_bytes=size)
 
-    def _sign(self, tx: Tx, live: _Live, result: RunResult, output_hash: Cid | None) -> None:
+    def _sign(self, tx: Tx, live: Live, result: RunResult, output_hash: Cid | None) -> Jws:
         """Make the next receipt of the chain: numbered, signed and stored in this transaction."""
         parts, manifest = self._parts, live.manifest
         generation = parts.store.generation
@@ -465,6 +440,7 @@ class Executor:
                 fuel_used=receipt.fuel_used,
             )
         )
+        return token
 
     @property
     def engine(self) -> EngineId:
@@ -477,7 +453,7 @@ def _open_rows(tx: Tx) -> list[table.JobRow]:
     return [row for row in found if row is not None]
 
 
-def _fetched_event(live: _Live) -> ModuleFetched:
+def _fetched_event(live: Live) -> ModuleFetched:
     assert live.fetched is not None, "only what was fetched is announced"
     return ModuleFetched(
         wasm_hash=live.manifest.wasm_hash,

@@ -173,8 +173,13 @@ def record_placed(tx: Tx, row: table.Task, executor: Did) -> table.Task:
     """Record that an executor took a task. Return what stands."""
     changed = replace(row, state=TaskState.PLACED, executor=executor)
     table.set_task(tx, changed)
-    tx.announce(TaskPlaced(task_id=row.task_id, manifest_hash=row.manifest_hash, executor=executor))
+    announce_placed(tx, row, executor)
     return changed
+
+
+def announce_placed(tx: Tx, row: table.Task, executor: Did) -> None:
+    """Say that an executor took a task, which is recorded already."""
+    tx.announce(TaskPlaced(task_id=row.task_id, manifest_hash=row.manifest_hash, executor=executor))
 
 
 def _may_pass(no: Refusal) -> bool:

@@ -101,12 +101,14 @@ class Progress:
     """Who waits for the end of what, and what passing state it is in.
 
     Passing states (fetching, running) are not worth a commit: they live here, and a restart begins
-    them again anyway.
+    them again anyway. `under_way` has the members of tasks that were accepted since the start, and
+    of whose end no commit has told: so who waits for one need not look at what stands first.
     """
 
     def __init__(self, *, waiters_max: int) -> None:
         """Hold at most `waiters_max` asks open; one more is answered at once."""
         self.states: dict[str, TaskState] = {}
+        self.under_way: dict[str, MemberId] = {}
         self._waiters_max = waiters_max
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._count = 0
@@ -122,6 +124,14 @@ class Progress:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, set()).add(waiter)
         return waiter
+
+    async def wait(self, waiter: asyncio.Future[None], *, wait_ms: int) -> None:
+        """Return once `waiter` is done, or so much later."""
+        late = asyncio.get_running_loop().call_later(wait_ms / 1000, _set, waiter)
+        try:
+            await waiter
+        finally:
+            late.cancel()
 
     def unregister(self, key: str, waiter: asyncio.Future[None]) -> None:
         """Stop waiting."""
@@ -141,12 +151,17 @@ class Progress:
     def end(self, key: str) -> None:
         """Say that `key` reached a final state."""
         self.states.pop(key, None)
+        self.under_way.pop(key, None)
         self._wake(key)
 
     def _wake(self, key: str) -> None:
         for waiter in self._waiting.get(key, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+            _set(waiter)
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class Crew:

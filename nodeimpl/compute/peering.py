@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -106,7 +105,7 @@ class Peering:
             view = await self._view(peer, ask.manifest_hash)
             if view.state in FINAL:
                 return view
-            await asyncio.wait({waiter}, timeout=ask.wait_ms / 1000)
+            await progress.wait(waiter, wait_ms=ask.wait_ms)
         finally:
             progress.unregister(ask.manifest_hash, waiter)
         return await self._view(peer, ask.manifest_hash)

@@ -23,7 +23,7 @@ from nodeimpl.compute.supply import Supply
 from nodeimpl.compute.verdicts import judge_end, manifest_of, receipt_of
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.receipt import ANY_EXECUTOR
-from opkit.wire.base import Did, MemberId
+from opkit.wire.base import Did, Jws, MemberId
 from opkit.wire.compute import (
     FINAL,
     INLINE_BYTES_MAX,
@@ -141,12 +141,11 @@ class Placement:
         tx.announce(TaskEnded(task_id=row.task_id, manifest_hash=row.manifest_hash, **ended))
         tx.after_commit(lambda: self.progress.end(row.task_id))
 
-    def end_local(self, tx: Tx, job: table.JobRow) -> None:
+    def end_local(self, tx: Tx, job: table.JobRow, *, receipt: Jws | None) -> None:
         """Record the end of a task that ran on this very node, in the receipt's transaction."""
         row = table.task(tx, job.task_id)
         if row is None or row.state in FINAL or row.manifest_hash != job.manifest_hash:
             return
-        receipt = table.receipt_of(tx, job.manifest_hash)
         self.end(
             tx,
             replace(

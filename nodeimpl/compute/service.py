@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
 from nodeimpl.compute.holdings import Quotas
-from nodeimpl.compute.offers import record_placed
+from nodeimpl.compute.offers import announce_placed
 from nodeimpl.compute.parts import Members, Network, Parts
 from nodeimpl.compute.peering import Peering, Serving
 from nodeimpl.compute.placement import Placement
@@ -255,10 +255,19 @@ class Compute:
             names = [manifest.wasm_hash]
         else:
             names = [manifest.wasm_hash, manifest.input_hash]
-        row = self._accept(tx, signed, manifest, names)
-        row = self._take_at_once(tx, signed, manifest, row)
-        tx.after_commit(lambda: self.placement.begin(row))
+        job = self._take_at_once(tx, signed, manifest, stdin=ask.input_inline)
+        row = self._accept(tx, signed, manifest, names, is_here=job is not None)
+        if job is not None and job.state in wire.FINAL:
+            self.executor.catch_up(tx, job)
+            row = table.task(tx, row.task_id) or row
+        tx.after_commit(lambda: self._begin(row))
         return self._shown(tx, row)
+
+    def _begin(self, row: table.Task) -> None:
+        """Have a task that was just accepted driven to its end."""
+        if row.state not in wire.FINAL:
+            self.placement.progress.under_way[row.task_id] = row.member_id
+        self.placement.begin(row)
 
     def _standing(self, tx: Tx, signed: Signed) -> table.Task | None:
         return None if signed.manifest is None else table.task(tx, signed.manifest.task_id)
@@ -284,7 +293,8 @@ class Compute:
             ),
             sender=caller.member_id,
             inline_hash=None if ask.input_inline is None else cid_of(ask.input_inline),
-            input_kept=manifest is not None and self._is_kept(tx, manifest.input_hash),
+            input_kept=ask.input_inline is not None
+            or (manifest is not None and self._is_kept(tx, manifest.input_hash)),
             unfinished=table.count_tasks(tx, caller.member_id),
             placing=0
             if manifest is None or self._only_here(manifest.aud)
@@ -304,15 +314,22 @@ class Compute:
         return aud == self.parts.me or (aud == ANY_EXECUTOR and not self.parts.network.connected())
 
     def _accept(
-        self, tx: Tx, signed: Signed, manifest: wire.Manifest, names: Sequence[Cid]
+        self,
+        tx: Tx,
+        signed: Signed,
+        manifest: wire.Manifest,
+        names: Sequence[Cid],
+        *,
+        is_here: bool,
     ) -> table.Task:
+        """Keep a task, and say so; `is_here` says that it is placed already, on this very node."""
         row = table.Task(
             task_id=manifest.task_id,
             manifest_hash=signed.manifest_hash,
             member_id=manifest.member_id,
             manifest=signed.token,
-            state=wire.TaskState.ACCEPTED,
-            executor=None,
+            state=wire.TaskState.PLACED if is_here else wire.TaskState.ACCEPTED,
+            executor=self.parts.me if is_here else None,
             receipt=None,
             output_hash=None,
             fetched=None,
@@ -329,11 +346,13 @@ class Compute:
                 wasm_hash=manifest.wasm_hash,
             )
         )
+        if is_here:
+            announce_placed(tx, row, self.parts.me)
         return row
 
     def _take_at_once(
-        self, tx: Tx, signed: Signed, manifest: wire.Manifest, row: table.Task
-    ) -> table.Task:
+        self, tx: Tx, signed: Signed, manifest: wire.Manifest, *, stdin: bytes | None
+    ) -> table.JobRow | None:
         """Take a task here in the transaction that accepts it, if nobody is less loaded.
 
         That saves a commit. What stands against it, stands against the ordinary way too, which
@@ -344,18 +363,15 @@ class Compute:
         """
         only_here = self._only_here(manifest.aud)
         if not only_here and (manifest.aud != ANY_EXECUTOR or self.executor.jobs > 0):
-            return row
+            return None
         try:
-            job = self.executor.take(tx, signed, origin=self.parts.me)
+            return self.executor.take(tx, signed, origin=self.parts.me, stdin=stdin)
         except wire.QueueFull:
             if only_here:
                 raise
-            return row
+            return None
         except Refusal:
-            return row
-        placed = record_placed(tx, row, self.parts.me)
-        self.executor.catch_up(tx, job)
-        return table.task(tx, row.task_id) or placed
+            return None
 
     async def get_task(self, ask: wire.GetTask, caller: Caller | None) -> wire.TaskView:
         """Return how a task does, once it is final or `wait_ms` have passed.
@@ -363,17 +379,18 @@ class Compute:
         Raises:
             TaskUnknown: there is none, or it is another member's.
         """
-        who = _known(caller).member_id
-        waiter = self.placement.progress.register(ask.task_id) if ask.wait_ms else None
+        who, progress = _known(caller).member_id, self.placement.progress
+        waiter = progress.register(ask.task_id) if ask.wait_ms else None
         if waiter is None:
             return await self._view(ask.task_id, who)
         try:
-            view = await self._view(ask.task_id, who)
-            if view.state in wire.FINAL:
-                return view
-            await asyncio.wait({waiter}, timeout=ask.wait_ms / 1000)
+            if progress.under_way.get(ask.task_id) != who:
+                view = await self._view(ask.task_id, who)
+                if view.state in wire.FINAL:
+                    return view
+            await progress.wait(waiter, wait_ms=ask.wait_ms)
         finally:
-            self.placement.progress.unregister(ask.task_id, waiter)
+            progress.unregister(ask.task_id, waiter)
         return await self._view(ask.task_id, who)
 
     async def _view(self, task_id: str, who: MemberId) -> wire.TaskView:

@@ -147,6 +147,42 @@ def test_a_task_runs_in_two_commits_and_its_receipt_verifies(
     in_town(story, RIVER)
 
 
+def test_a_short_task_is_read_once_when_it_has_ended(in_town: InTown, module: Module) -> None:
+    """Its input is at hand, and who waits for it need not look first whether it has ended."""
+
+    async def story(town: Any) -> None:
+        await town.deploy(RIVER, module("upper"), member_id=MARA)
+        at, long = town.at[RIVER], b"b" * (executor.CARRIED_BYTES_MAX + 1)
+        for stdin, reads in ((b"bolts", 1), (long, 2)):
+            before = at.store.figures().reads
+            view = await run_here(town, module("upper"), stdin)
+            assert view.output_inline == stdin.upper()
+            assert at.store.figures().reads - before == reads
+
+    in_town(story, RIVER)
+
+
+def test_who_waits_is_told_in_time_how_a_task_does_and_others_that_there_is_none(
+    in_town: InTown, module: Module
+) -> None:
+    async def story(town: Any) -> None:
+        await town.deploy(RIVER, module("spin"), member_id=MARA)
+        at = town.at[RIVER]
+        manifest = town.manifest(MARA, module("spin"), b"", limits=ENDLESS)
+        view = await town.submit(RIVER, manifest, b"", member_id=MARA)
+        seen = await town.result(RIVER, view.task_id, member_id=MARA, wait_ms=50)
+        assert seen.state not in wire.FINAL
+        with pytest.raises(wire.TaskUnknown):
+            await asyncio.wait_for(town.result(RIVER, view.task_id, member_id=THEO), 10)
+        waiting = asyncio.create_task(town.result(RIVER, view.task_id, member_id=MARA))
+        ask = wire.CancelTask(task_id=view.task_id)
+        await at.store.write(lambda tx: at.compute.cancel(tx, ask, at.caller(MARA, ""), None))
+        assert (await waiting).state is wire.TaskState.CANCELLED
+        assert at.compute.placement.progress.under_way == {}
+
+    in_town(story, RIVER)
+
+
 def test_receipts_form_one_chain_also_over_a_restart(in_town: InTown, module: Module) -> None:
     async def story(town: Any) -> None:
         await town.deploy(RIVER, module("upper"), member_id=MARA)
