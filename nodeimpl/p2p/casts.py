@@ -33,9 +33,10 @@ class Hearing(Generic[Said]):
 class Outlet:
     """What waits to be cast on one link, in one kind."""
 
-    def __init__(self, *, bytes_max: int) -> None:
-        """Begin empty; hold at most `bytes_max`."""
+    def __init__(self, *, bytes_max: int, relieved: Callable[[int], None]) -> None:
+        """Begin empty; hold at most `bytes_max`, and tell `relieved` what still waits of it."""
         self._bytes_max = bytes_max
+        self._relieved = relieved
         self._waiting: deque[bytes] = deque()
         self._more = asyncio.Event()
         self.unsent_bytes = 0
@@ -62,6 +63,7 @@ class Outlet:
             self._waiting.clear()
             await stream.send(together)
             self.unsent_bytes -= len(together)
+            self._relieved(self.unsent_bytes)
 
 
 class Hearings:

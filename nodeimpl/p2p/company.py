@@ -31,6 +31,19 @@ from opkit.wire.peer import Hello, Welcome, WrongNetwork
 _log = structlog.get_logger("p2p")
 
 
+class Watcher:
+    """Who is told, at once, what becomes of links; this one does not care."""
+
+    def joined(self, peer: Did) -> None:
+        """Take note that a peer is connected, or connected anew: what was cast before is lost."""
+
+    def left(self, peer: Did) -> None:
+        """Take note that a peer is gone."""
+
+    def relieved(self, peer: Did, kind: str, unsent_bytes: int) -> None:
+        """Take note that casts to a peer have gone, and how many bytes of the kind still wait."""
+
+
 class Company:
     """The connections of one node.
 
@@ -73,11 +86,11 @@ class Company:
             limits=limits,
             greet=self._greet,
             misbehaved=lambda peer, why: self.ban(peer, why=why, ms=limits.ban_ms),
+            relieved=self._relieved,
         )
         self._book = {peer.did: peer for peer in bootstrap if peer.did != transport.did}
         self._reaching = Reaching(connect=self._connect, clock=clock, limits=limits)
-        self._joined: Callable[[Did], None] = _nobody
-        self._left: Callable[[Did], None] = _nobody
+        self._watcher = Watcher()
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -90,9 +103,9 @@ class Company:
         for peer in self._book.values():
             tasks.create_task(self._stay_connected(peer))
 
-    def watch(self, *, joined: Callable[[Did], None], left: Callable[[Did], None]) -> None:
-        """Tell somebody, at once, of every peer that is connected and every one that is gone."""
-        self._joined, self._left = joined, left
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody, at once, what becomes of links."""
+        self._watcher = watcher
 
     def session(self, peer: Did) -> Session:
         """Return the connection to a peer.
@@ -196,7 +209,7 @@ class Company:
         if self.current.get(session.peer) is session:
             del self.current[session.peer]
             self._change()
-            self._left(session.peer)
+            self._watcher.left(session.peer)
             self._tell(PeerLost(peer=session.peer, why=why))
 
     async def _end_unless_greeted(self, session: Session) -> None:
@@ -232,8 +245,8 @@ class Company:
             self._tell(PeerConnected(peer=session.peer, org=session.org))
         else:
             # What was cast on the connection before may be lost: for a machine that is a new link.
-            self._left(session.peer)
-        self._joined(session.peer)
+            self._watcher.left(session.peer)
+        self._watcher.joined(session.peer)
         for spare in unused(
             self.current.values(), keep=frozenset(self._book), most=self._limits.linked_max
         ):
@@ -321,11 +334,10 @@ class Company:
             for session in tuple(self.all):
                 await session.check_pulse()
 
+    def _relieved(self, peer: Did, kind: str, unsent_bytes: int) -> None:
+        self._watcher.relieved(peer, kind, unsent_bytes)
+
     def _change(self) -> None:
         """Wake everyone who waits for a peer to come or go."""
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _nobody(_peer: Did) -> None:
-    """Stand in for who watches, before somebody does."""

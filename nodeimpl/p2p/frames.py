@@ -87,7 +87,7 @@ def framed(frame: RequestFrame | AnswerFrame) -> bytes:
 
 def cast(said: Wire) -> bytes:
     """Return the frame of a cast, which is its value and nothing round it. Raises as `framed`."""
-    return _with_length(said.model_dump_json(exclude_none=True))
+    return _with_length(said.model_dump_json(exclude_defaults=True))
 
 
 def _with_length(text: str) -> bytes:

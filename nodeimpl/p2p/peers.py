@@ -17,7 +17,7 @@ from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.p2p.blob_handlers import serve_blobs
 from nodeimpl.p2p.casts import Hearing, Hearings
-from nodeimpl.p2p.company import Company
+from nodeimpl.p2p.company import Company, Watcher
 from nodeimpl.p2p.fetching import Fetching, Judge, Providers, any_size
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.handlers import Handler, Handlers
@@ -109,9 +109,9 @@ class Peers:
         """Let `heard(peer, said)` take the casts of a kind; it returns at once."""
         self._hearings.add(kind, Hearing(of, heard))
 
-    def watch(self, *, joined: Callable[[Did], None], left: Callable[[Did], None]) -> None:
-        """Tell somebody, at once, of every peer that is connected and every one that is gone."""
-        self._company.watch(joined=joined, left=left)
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody, at once, what becomes of links; one watcher a node."""
+        self._company.watch(watcher)
 
     def serve_blobs(self, blobs: BlobStore) -> None:
         """Answer who asks for blobs from `blobs`."""

@@ -60,6 +60,8 @@ class Surroundings:
     greet: Greet
     misbehaved: Callable[[Did, str], None]
     """Told of a peer that broke the protocol in a way that no honest program does."""
+    relieved: Callable[[Did, str, int], None]
+    """Told how many bytes of a kind of casts wait for a peer after some have been sent."""
 
 
 class Session:
@@ -134,7 +136,10 @@ class Session:
         if outlet is None:
             if self._under_way is None or self.over.is_set():
                 return None
-            outlet = Outlet(bytes_max=self._around.limits.unsent_bytes_max)
+            outlet = Outlet(
+                bytes_max=self._around.limits.unsent_bytes_max,
+                relieved=lambda unsent: self._around.relieved(self.peer, kind, unsent),
+            )
             self._outlets[kind] = outlet
             self._under_way.create_task(self._pour(kind, outlet))
         self.used_at = self._around.clock.monotonic()

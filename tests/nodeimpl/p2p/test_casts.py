@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from nodeimpl.p2p import frames
+from nodeimpl.p2p.company import Watcher
 from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.reaching import PeerAddress
 from opkit.wire.base import Wire
@@ -231,24 +232,59 @@ def test_a_kind_is_read_of_a_connection_once(network):
     asyncio.run(story())
 
 
+class Notes(Watcher):
+    """What one node was told of its links."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.unsent: list[int] = []
+
+    def joined(self, peer: str) -> None:
+        self.told.append(("joined", peer))
+
+    def left(self, peer: str) -> None:
+        self.told.append(("left", peer))
+
+    def relieved(self, peer: str, kind: str, unsent_bytes: int) -> None:
+        assert kind == KIND
+        self.unsent.append(unsent_bytes)
+
+
 def test_whoever_watches_is_told_of_each_peer_that_comes_and_goes(network):
     async def story():
-        told: dict[str, list[tuple[str, str]]] = {}
+        notes: list[Notes] = []
 
         def prepare(member):
-            mine = told.setdefault(member.did, [])
-            member.peers.watch(
-                joined=lambda did: mine.append(("joined", did)),
-                left=lambda did: mine.append(("left", did)),
-            )
+            notes.append(Notes())
+            member.peers.watch(notes[-1])
 
         async with network(prepare=prepare) as (ana, ben):
-            await eventually(lambda: ("joined", ben.did) in told[ana.did])
+            told = notes[0].told
+            await eventually(lambda: ("joined", ben.did) in told)
             ben.task.cancel()
-            await eventually(lambda: told[ana.did][-1] == ("left", ben.did))
+            await eventually(lambda: told[-1] == ("left", ben.did))
             await asyncio.gather(ben.task, return_exceptions=True)
-            comings = [what for what, _ in told[ana.did]]
-            assert comings == ["joined", "left"] * (len(comings) // 2)
+            assert [what for what, _ in told] == ["joined", "left"] * (len(told) // 2)
+            assert ana.peers.connected() == ()
+
+    asyncio.run(story())
+
+
+def test_whoever_watches_is_told_what_still_waits(network):
+    async def story():
+        ears: list[Ear] = []
+        notes = Notes()
+
+        def prepare(member):
+            hearing(ears)(member)
+            member.peers.watch(notes)
+
+        async with network(prepare=prepare, connected=False, bootstrap=()) as (ana, ben):
+            await ana.peers.reach(at(ben), deadline_ms=20_000)
+            for value in range(3):
+                ana.peers.cast(ben.did, KIND, said(value))
+            await ears[1].until(3)
+            await eventually(lambda: notes.unsent and notes.unsent[-1] == 0)
 
     asyncio.run(story())
 
