@@ -79,7 +79,11 @@ class ModuleFacts:
 
 
 class Book:
-    """All that the journals said, as far as it is kept."""
+    """All that the journals said, as far as it is kept.
+
+    Attributes:
+        changes: how often something was said of a task or a module.
+    """
 
     def __init__(self, *, orgs: Mapping[str, str]) -> None:
         """Begin empty. `orgs` names the organisation of each node's DID."""
@@ -90,7 +94,9 @@ class Book:
         self.tasks_failed = 0
         self.unnamed: set[tuple[str, str]] = set()
         self.orgs = dict(orgs)
+        self.changes = 0
         self._happenings: list[Happening] = []
+        self._shown: tuple[Happening, ...] | None = None
         self._keys: set[str] = set()
         self._moved: dict[str, str] = {}
         self._merges: dict[str, Merge] = {
@@ -105,8 +111,10 @@ class Book:
 
     @property
     def happenings(self) -> tuple[Happening, ...]:
-        """The last happenings, newest first."""
-        return tuple(reversed(self._happenings))
+        """The last happenings, newest first; the same ones while none is added or told anew."""
+        if self._shown is None:
+            self._shown = tuple(reversed(self._happenings))
+        return self._shown
 
     def org(self, did: str | None) -> str:
         """Return the organisation of a node, or what is left of its DID."""
@@ -118,23 +126,27 @@ class Book:
             return
         insort(self._happenings, happening, key=lambda one: (one.at_ms, one.key))
         self._keys.add(happening.key)
+        self._shown = None
         if len(self._happenings) > HAPPENINGS_MAX:
             self._keys.discard(self._happenings.pop(0).key)
 
     def retell(self, tell: Callable[[Happening], Happening | None]) -> None:
         """Tell every happening anew; one that is told as None keeps its words."""
         self._happenings = [tell(one) or one for one in self._happenings]
+        self._shown = None
 
     def forget(self, org: str) -> None:
         """Drop the happenings of a node whose journal began anew; what others said stays."""
         self._happenings = [one for one in self._happenings if one.org != org]
         self._keys = {one.key for one in self._happenings}
+        self._shown = None
 
     def take(self, org: str, entries: Sequence[JournalEntry]) -> None:
         """Merge what the node of an organisation journalled."""
         for entry in entries:
             merge = self._merges.get(entry.type)
             if merge is not None:
+                self.changes += 1
                 merge(org, entry, entry.body)
 
     def name(self, org: str, info: ModuleInfo) -> None:
@@ -146,6 +158,7 @@ class Book:
         module.name, module.owner = info.name, info.owner
         module.size_bytes, module.deployed_ms = info.size_bytes, info.deployed_at_ms
         module.home = module.home or org
+        self.changes += 1
 
     def fetched_from(self, task: TaskFacts) -> str:
         """Return the organisation that the task's module was fetched from, or nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import partial
 
 from opkit.live.live import Live
 from opkit.live.ports import Draw, PageRefused
@@ -30,14 +30,24 @@ class ComputePage:
         return compute.frame()
 
     def cards(self) -> Mapping[str, Draw]:
-        """Return what draws each card; all of one drawing show one moment."""
-        return compute.cards(
-            cache(self._live.compute_figures),
-            cache(self._live.network_figures),
+        """Return what draws each card; all of one drawing show one moment.
+
+        What a card shows has often not changed, or was drawn for another viewer before.
+        """
+        figures, now = self._live.compute_figures(), self._live.network_figures()
+        draws = compute.cards(
+            lambda: figures,
+            lambda: now,
             selected=self._selected,
             showing=self._showing,
             verification=self._verification,
         )
+        made_of = dict.fromkeys(draws, (figures, self._verification)) | {"health": now}
+        return {name: partial(self._drawn, name, made_of[name], draws[name]) for name in draws}
+
+    def _drawn(self, name: str, made_of: object, draw: Draw) -> str:
+        key = (self.name, name, self._selected, self._showing)
+        return self._live.kept.made(key, made_of, draw)
 
     async def act(self, act: str, arguments: Mapping[str, str]) -> None:
         """Open or close a task, choose which are shown, or verify a receipt here.

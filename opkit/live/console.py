@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from opkit.live.again import verify_again
+from opkit.live.kept import Kept
 from opkit.live.live import Live
 from opkit.live.ports import Draw, PageRefused
 from opkit.live.staged import Staged
@@ -18,8 +19,8 @@ from opkit.views import console as views
 from opkit.views import console_controls as controls
 from opkit.views import console_evidence as evidence
 from opkit.views import header
-from opkit.views.figures import ConsoleFigures, Verification
-from opkit.views.topology import topology
+from opkit.views.figures import ConsoleFigures, NetworkFigures, Verification
+from opkit.views.topology import shown_on_map, topology
 
 SEED: Final = 7
 """Fixes the figures of a telling, as `opkit demo` does by default; never keys."""
@@ -45,7 +46,7 @@ class ConsolePage:
         self._deeds = ""
         self._again: Verification | None = None
         self._verifying = False
-        self._drawn: dict[str, tuple[object, str]] = {}
+        self._kept = Kept()
         self._acts: dict[str, Act] = {
             "select": self._select,
             "follow": self._follow,
@@ -82,10 +83,10 @@ class ConsolePage:
         told = (now.stage, now.flows, now.selected, now.again, self._staged.trouble)
         return {
             "health": lambda: header.health(now.network),
-            "story": lambda: self._kept("story", told, lambda: self._story(now)),
-            "map": lambda: topology(now.network, selected=self._node, tall=True),
-            "say": lambda: self._kept("say", told, lambda: evidence.say(now)),
-            "evidence": lambda: self._kept("evidence", told, lambda: evidence.evidence(now)),
+            "story": lambda: self._kept.made("story", told, lambda: self._story(now)),
+            "map": lambda: self._map(now.network),
+            "say": lambda: self._kept.made("say", told, lambda: evidence.say(now)),
+            "evidence": lambda: self._kept.made("evidence", told, lambda: evidence.evidence(now)),
             "transport": lambda: controls.transport(now),
             "deeds": lambda: controls.deeds(now, chosen=self._deeds),
         }
@@ -108,12 +109,12 @@ class ConsolePage:
         staged = self._staged
         return views.story(now, trouble=staged.trouble, trouble_ms=staged.trouble_ms)
 
-    def _kept(self, card: str, drawn_from: object, draw: Draw) -> str:
-        """Draw only what is drawn from something else than last time."""
-        kept = self._drawn.get(card)
-        if kept is None or kept[0] != drawn_from:
-            kept = self._drawn[card] = (drawn_from, draw())
-        return kept[1]
+    def _map(self, now: NetworkFigures) -> str:
+        return self._live.kept.made(
+            (self.name, "map", self._node),
+            shown_on_map(now),
+            lambda: topology(now, selected=self._node, tall=True),
+        )
 
     # What every viewer may do: look.
 

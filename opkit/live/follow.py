@@ -16,7 +16,7 @@ from typing import Protocol
 from opkit.client import NodeClient, Patience
 from opkit.live.ports import ControlRefused, NodeAt, Source
 from opkit.views.figures import Health
-from opkit.wire.base import NetworkId
+from opkit.wire.base import Did, NetworkId
 from opkit.wire.compute import GET_MODULE, GetModule, ModuleInfo
 from opkit.wire.endpoint import Answer, Ask, Endpoint
 from opkit.wire.errors import CoopError, Unreachable
@@ -31,11 +31,13 @@ from opkit.wire.network import (
     AskPeers,
     NodeInfo,
     NotReady,
+    PeerLink,
     Peers,
 )
 
 LOOK_EVERY_MS = 500
-"""How often a node that somebody looks at is asked for its links."""
+"""How often a node that somebody looks at is asked for its links. All are asked at the same
+moments, so that what they answer is drawn once and not once for each of them."""
 
 LOOK_IDLE_MS = 3_000
 """How often while nobody looks at the console."""
@@ -76,6 +78,15 @@ def over_tcp(at: NodeAt, *, network: NetworkId) -> NodeClient:
     return NodeClient(url=at.url, node=at.did, network=network, patience=patience)
 
 
+def rest_ms(now_ms: float, every_ms: int) -> float:
+    """Return how long it is until the next of the moments that everybody keeps, so many ms apart.
+
+    One that is as good as now counts as this one.
+    """
+    left_ms = every_ms - now_ms % every_ms
+    return left_ms if left_ms > 1 else left_ms + every_ms
+
+
 class Followed:
     """What is known of one node now, and since when."""
 
@@ -90,7 +101,12 @@ class Followed:
         self.peers: Peers | None = None
         self.cursor: Cursor | None = None
         self.skipped = 0
-        self.looks: deque[tuple[int, Peers]] = deque(maxlen=RECENT_MAX)
+        self.looks: deque[tuple[int, dict[Did, PeerLink]]] = deque(maxlen=RECENT_MAX)
+
+    def see(self, peers: Peers, *, now_ms: int) -> None:
+        """Note what it said when it was looked at."""
+        self.peers, self.seen_ms = peers, now_ms
+        self.looks.append((now_ms, {link.did: link for link in peers.links}))
 
     def feel(self, health: Health, *, why: str, now_ms: int) -> None:
         """Note how it is; a change is dated."""
@@ -226,7 +242,7 @@ class Follower:
             every_ms = LOOK_EVERY_MS if self._is_watched() else LOOK_IDLE_MS
             self._look_now.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(every_ms / 1000):
+                async with asyncio.timeout(rest_ms(time.monotonic() * 1000, every_ms) / 1000):
                     await self._look_now.wait()
 
     async def _look(self) -> None:
@@ -253,9 +269,7 @@ class Follower:
             followed.info = await self.call(NODE, AskNode(), deadline_ms=deadline_ms)
             self._asked_who = time.monotonic()
         peers = await self.call(PEERS, AskPeers(), deadline_ms=deadline_ms)
-        now_ms = self._now_ms()
-        followed.peers, followed.seen_ms = peers, now_ms
-        followed.looks.append((now_ms, peers))
+        followed.see(peers, now_ms=self._now_ms())
         if followed.cursor is None and peers.journal.sequence > HISTORY_ENTRIES_MAX:
             followed.cursor, followed.skipped = peers.journal, peers.journal.sequence
         self._feel("up", "")

@@ -16,6 +16,7 @@ from opkit.live.book import Book
 from opkit.live.disturbed import SUPERVISOR, Disturbed
 from opkit.live.follow import Followed, Follower, MakeClient, over_tcp
 from opkit.live.heard import is_sound
+from opkit.live.kept import Kept
 from opkit.live.picture import (
     compute_figures,
     happening_of,
@@ -24,6 +25,7 @@ from opkit.live.picture import (
     traffic_of,
 )
 from opkit.live.ports import ControlRefused, NodeAt, Source
+from opkit.views.amounts import DAY_MS
 from opkit.views.figures import ComputeFigures, Happening, NetworkFigures
 from opkit.wire.endpoint import Answer, Ask, Endpoint
 from opkit.wire.errors import CoopError, Unreachable
@@ -34,6 +36,9 @@ NAMES_AT_ONCE = 16
 
 NAMES_PAUSE_MS = 1_000
 """How long to rest before nodes that did not answer are asked for names again."""
+
+GATHER_MS = 40
+"""For how long what several nodes answer at about the same time is gathered before it is drawn."""
 
 CALL_DEADLINE_MS = 10_000
 
@@ -77,10 +82,12 @@ class Live:
         self.followed: dict[str, Followed] = {}
         self.book = Book(orgs={})
         self.disturbed = Disturbed(source, on_change=self.touch)
+        self.kept = Kept()
         self._make = make
         self._followers: dict[str, Follower] = {}
         self._revision = 0
         self._changed = asyncio.Event()
+        self._gathering: asyncio.TimerHandle | None = None
         self._watching = 0
         self._shared: dict[type[Any], Any] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -94,9 +101,18 @@ class Live:
 
     def touch(self) -> None:
         """Say that something changed, so that pages are drawn again."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         self._revision += 1
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def touch_soon(self) -> None:
+        """Say that something changed, together with what else changes about now."""
+        if self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.call_later(GATHER_MS / 1000, self.touch)
 
     async def wait_change(self, after: int) -> int:
         """Return the revision once it is greater than `after`."""
@@ -138,6 +154,7 @@ class Live:
         for at in nodes:
             self.followed[at.org] = Followed(at, now_ms=self.now_ms())
             self._followers[at.org] = self._follower(self.followed[at.org])
+        self.touch()
         try:
             async with asyncio.TaskGroup() as self._group:
                 for follower in self._followers.values():
@@ -163,7 +180,15 @@ class Live:
                 return nodes
 
     def network_figures(self) -> NetworkFigures:
-        """Return the network as it is now."""
+        """Return the network as it is since the last change."""
+        return self.kept.made("network", self._revision, self._network_figures)
+
+    def compute_figures(self) -> ComputeFigures:
+        """Return modules and tasks of the whole network as they are since the last change."""
+        said = self.book, self.book.changes, self.now_ms() // DAY_MS
+        return self.kept.made("compute", said, self._compute_figures)
+
+    def _network_figures(self) -> NetworkFigures:
         return network_figures(
             name=self.source.name,
             trouble=self._trouble or self.disturbed.why,
@@ -171,10 +196,10 @@ class Live:
             followed=self.followed,
             cut=self.disturbed.cut,
             book=self.book,
+            kept=self.kept,
         )
 
-    def compute_figures(self) -> ComputeFigures:
-        """Return modules and tasks of the whole network as they are now."""
+    def _compute_figures(self) -> ComputeFigures:
         return compute_figures(book=self.book, titles=self._titles(), now_ms=self.now_ms())
 
     async def call(self, org: str, endpoint: Endpoint[Ask, Answer], ask: Ask) -> Answer:
@@ -197,7 +222,7 @@ class Live:
             make=self._make,
             is_watched=lambda: self.is_watched,
             on_page=self._take,
-            on_change=self.touch,
+            on_change=self.touch_soon,
             on_reset=lambda one: self.book.forget(one.at.org),
             now_ms=self.now_ms,
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import partial
 
 from opkit.live.live import Live
 from opkit.live.ports import Draw, PageRefused
 from opkit.views import network
+from opkit.views.figures import NetworkFigures
 
 
 class NetworkPage:
@@ -27,9 +28,17 @@ class NetworkPage:
         return network.frame()
 
     def cards(self) -> Mapping[str, Draw]:
-        """Return what draws each card; all of one drawing show one moment."""
-        figures = cache(self._live.network_figures)
-        return network.cards(figures, selected=self._selected, opened=self._opened)
+        """Return what draws each card; all of one drawing show one moment.
+
+        What a card shows has often not changed, or was drawn for another viewer before.
+        """
+        now = self._live.network_figures()
+        draws = network.cards(lambda: now, selected=self._selected, opened=self._opened)
+        return {name: partial(self._drawn, name, now, draw) for name, draw in draws.items()}
+
+    def _drawn(self, name: str, now: NetworkFigures, draw: Draw) -> str:
+        key = (self.name, name, self._selected, self._opened)
+        return self._live.kept.made(key, network.made_of(name, now), draw)
 
     async def act(self, act: str, arguments: Mapping[str, str]) -> None:
         """Select a node, or open and close a happening.

@@ -8,6 +8,7 @@ from itertools import combinations
 from opkit.live.book import Book, TaskFacts
 from opkit.live.follow import Followed
 from opkit.live.heard import is_sound
+from opkit.live.kept import Kept
 from opkit.proof.membership import OPERATOR_ID
 from opkit.story.states import State
 from opkit.views.amounts import size_text
@@ -23,8 +24,9 @@ from opkit.views.figures import (
     Traffic,
 )
 from opkit.views.sentences import Names, event_told, odd_told
+from opkit.wire.base import Did
 from opkit.wire.events import JournalEntry
-from opkit.wire.network import PeerLink, Peers
+from opkit.wire.network import PeerLink
 
 RATE_MS = 4_000
 """Over how long bytes a second are averaged."""
@@ -89,16 +91,16 @@ def network_figures(
     cut: Mapping[frozenset[str], int],
     book: Book,
     trouble: str = "",
+    kept: Kept | None = None,
 ) -> NetworkFigures:
-    """Return the network as it is now."""
+    """Return the network as it is now; links of nodes that said nothing since are as `kept`."""
     return NetworkFigures(
         name=name,
         trouble=trouble,
         now_ms=now_ms,
         nodes=tuple(_node(one, book) for one in followed.values()),
-        links=tuple(
-            _link(a, b, cut=cut.get(frozenset((a.at.org, b.at.org))))
-            for a, b in combinations(followed.values(), 2)
+        links=(kept or Kept()).made(
+            "links", _links_of(followed, cut), lambda: _links(followed, cut)
         ),
         happenings=book.happenings,
         traffic=tuple(one for one in book.traffic if now_ms - one.at_ms < TRAFFIC_MS),
@@ -114,6 +116,23 @@ def initials_of(title: str) -> str:
     if len(words) == 1 or len(capitals) > 1:
         return ("".join(capitals) if len(capitals) > 1 else title)[:2].upper()
     return "".join(word[0] for word in words[:2]).upper()
+
+
+def _links_of(
+    followed: Mapping[str, Followed], cut: Mapping[frozenset[str], int]
+) -> tuple[object, ...]:
+    """Return all that links are made of: each look at a node has another time."""
+    said = tuple((one.at, one.seen_ms, one.health, one.since_ms) for one in followed.values())
+    return said, dict(cut)
+
+
+def _links(
+    followed: Mapping[str, Followed], cut: Mapping[frozenset[str], int]
+) -> tuple[LinkFigure, ...]:
+    return tuple(
+        _link(a, b, cut=cut.get(frozenset((a.at.org, b.at.org))))
+        for a, b in combinations(followed.values(), 2)
+    )
 
 
 def _node(one: Followed, book: Book) -> NodeFigure:
@@ -168,7 +187,7 @@ def _link(a: Followed, b: Followed, *, cut: int | None) -> LinkFigure:
         state = "up"
     said = there or back
     reporter, other = (a, b) if there is not None or back is None else (b, a)
-    looks = [(at, link) for at, peers in reporter.looks if (link := _of(peers, other)) is not None]
+    looks = _seen(reporter, other.at.did)
     return LinkFigure(
         a=a.at.org,
         b=b.at.org,
@@ -184,13 +203,15 @@ def _link(a: Followed, b: Followed, *, cut: int | None) -> LinkFigure:
 
 def _told_link(one: Followed, other: Followed) -> PeerLink | None:
     """Return the link to `other` as `one` reports it now; None if it does not, or is silent."""
-    if one.health != "up" or one.peers is None:
+    if one.health != "up" or not one.looks:
         return None
-    return _of(one.peers, other)
+    _, links = one.looks[-1]
+    return links.get(other.at.did)
 
 
-def _of(peers: Peers, other: Followed) -> PeerLink | None:
-    return next((link for link in peers.links if link.did == other.at.did), None)
+def _seen(one: Followed, did: Did) -> list[tuple[int, PeerLink]]:
+    """Return the looks at which a node reported its link to another one, oldest first."""
+    return [(at, link) for at, links in one.looks if (link := links.get(did)) is not None]
 
 
 def _since(
@@ -206,7 +227,7 @@ def _since(
 
 def _last_seen(one: Followed, other: Followed) -> int:
     """Return when `one` last reported its link to `other`; 0 if never lately."""
-    return max((at for at, peers in one.looks if _of(peers, other) is not None), default=0)
+    return max((at for at, _ in _seen(one, other.at.did)), default=0)
 
 
 def _rate(looks: list[tuple[int, PeerLink]]) -> int:

@@ -9,6 +9,9 @@ _BYTES: Final = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _COUNTS: Final = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
+DAY_MS: Final = 86_400_000
+"""A moment is told with its date unless it was today: what tells one is another thing tomorrow."""
+
 _LAST_MS: Final = 253_402_300_799_000
 """The last second that has a date here: a node may say any time that is a number."""
 

@@ -9,6 +9,7 @@ from typing import Final
 from opkit.story.states import State
 from opkit.views import header
 from opkit.views.amounts import (
+    DAY_MS,
     count_text,
     counted,
     moment_html,
@@ -32,7 +33,13 @@ from opkit.views.cards import (
 )
 from opkit.views.figures import Happening, LinkFigure, NetworkFigures, NodeFigure
 from opkit.views.page import icon
-from opkit.views.topology import HEALTH_STATES, link_words, node_words, topology
+from opkit.views.topology import (
+    HEALTH_STATES,
+    link_words,
+    node_words,
+    shown_on_map,
+    topology,
+)
 from opkit.views.values import sentence_html, text_html, values_table
 
 HAPPENINGS_SHOWN: Final = 30
@@ -72,6 +79,19 @@ def cards(
         "links": lambda: links(figures(), selected=selected),
         "happenings": lambda: happenings(figures(), opened=opened),
     }
+
+
+def made_of(name: str, figures: NetworkFigures) -> object:
+    """Return what of the figures a card of the page shows: while it is the same, so is the card."""
+    match name:
+        case "map":
+            return shown_on_map(figures)
+        case "links":
+            return figures.links, _titles(figures), figures.now_ms // DAY_MS
+        case "happenings":
+            return figures.happenings, figures.now_ms // DAY_MS
+        case _:
+            return figures
 
 
 def nodes_up(figures: NetworkFigures) -> str:

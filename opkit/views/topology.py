@@ -6,8 +6,6 @@ and a phone and nothing in it moves while figures change.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -15,14 +13,12 @@ from opkit.story.states import State
 from opkit.views.amounts import clock_text, rate_text, round_trip_text
 from opkit.views.cards import card, empty
 from opkit.views.figures import Health, LinkFigure, NetworkFigures, NodeFigure, Traffic
-from opkit.views.labels import Box, Place, Room, Size, between, flag_size, name_box, plain_size
+from opkit.views.ground import Pair, ground_of
+from opkit.views.labels import Box, Place, plain_size
 from opkit.views.page import icon
 
 TRAFFIC_MS: Final = 6_000
 """For how long bytes that moved stay on the map."""
-
-CROWDED: Final = 6
-"""From so many nodes on, lines are labelled only where there is something to say."""
 
 HEALTH_STATES: Final[dict[Health, State]] = {
     "up": State.DONE,
@@ -30,23 +26,6 @@ HEALTH_STATES: Final[dict[Health, State]] = {
     "down": State.FAILED,
 }
 """The state whose shape and colour a node's health has."""
-
-
-_BOW: Final = 26
-"""How far the ends of a bow lie below its middle, in hundredths of the map's height."""
-
-
-_NAMED_ABOVE: Final = 49
-"""Nodes that stand higher than this have their names above them, the others below."""
-
-_FIELDS: Final = (Size(20.7, 29), Size(46, 9))
-"""How large the map of a few nodes is: in the console, and on the network's page."""
-
-_CROWDED_FIELDS: Final = {False: (Size(50, 12.5),), True: (Size(12.7, 34),)}
-"""How large the map of many nodes is, by whether it is tall."""
-
-_CIRCLE_REM: Final = 4.0
-_CROWDED_CIRCLE_REM: Final = 3.0
 
 
 def topology(
@@ -80,22 +59,14 @@ def topology(
     return card(title, body, classes="map-card")
 
 
-def ring(count: int, *, tall: bool = False) -> tuple[Place, ...]:
-    """Return the places of so many nodes, first to last clockwise; the same count, the same places.
-
-    A few stand on a ring: an odd number has one on top, an even number stands on a flat side. Many
-    stand on two bows, one above the other, so that there is room for their names; on a tall map
-    they stand on a ring with one on top.
-    """
-    if count >= CROWDED and not tall:
-        above = count - count // 2
-        return (*_bow(above, top=True), *reversed(_bow(count - above, top=False)))
-    flat = count % 2 == 0 and count < CROWDED
-    start = -math.pi / 2 - (math.pi / count if flat else 0)
-    angles = [start + 2 * math.pi * index / count for index in range(count)]
-    xs = _fitted([math.cos(angle) for angle in angles])
-    ys = _fitted([math.sin(angle) for angle in angles])
-    return tuple(Place(round(x, 2), round(y, 2)) for x, y in zip(xs, ys, strict=True))
+def shown_on_map(figures: NetworkFigures) -> object:
+    """Return what of the figures the map shows: while it is the same, so is the map."""
+    nodes = tuple(
+        (each.org, each.title, each.initials, each.health, node_words(each))
+        for each in figures.nodes
+    )
+    moved = tuple(each for each in figures.traffic if figures.now_ms - each.at_ms < TRAFFIC_MS)
+    return nodes, figures.links, moved
 
 
 def link_words(link: LinkFigure) -> str:
@@ -105,35 +76,21 @@ def link_words(link: LinkFigure) -> str:
     return "lost" if link.state == "lost" else round_trip_text(link.round_trip_us)
 
 
-def _bow(count: int, *, top: bool) -> tuple[Place, ...]:
-    xs = [index / (count - 1) * 100 for index in range(count)]
-    ys = [_BOW * (x / 50 - 1) ** 2 for x in xs]
-    return tuple(
-        Place(round(x, 2), round(y if top else 100 - y, 2)) for x, y in zip(xs, ys, strict=True)
-    )
-
-
-def _fitted(values: Sequence[float]) -> list[float]:
-    """Return values stretched to the whole of the map; all in its middle if they are the same."""
-    bottom, top = min(values), max(values)
-    if top - bottom < 1e-9:
-        return [50.0] * len(values)
-    return [(value - bottom) / (top - bottom) * 100 for value in values]
-
-
 class _Map:
-    """What every part of one drawing needs: where nodes are, and what moved last on each link."""
+    """What every part of one drawing needs: its ground, and what moved last on each link."""
 
     def __init__(self, figures: NetworkFigures, *, selected: str, tall: bool) -> None:
-        self.crowded = len(figures.nodes) >= CROWDED
-        self._tall = tall and self.crowded
         self._selected = selected
         self._nodes = {node.org: node for node in figures.nodes}
-        self._places = dict(zip(self._nodes, ring(len(self._nodes), tall=tall), strict=True))
-        self._order = {org: number for number, org in enumerate(self._nodes)}
         self._links = [
             link for link in figures.links if link.a in self._nodes and link.b in self._nodes
         ]
+        self._ground = ground_of(
+            tuple((node.org, node.title) for node in figures.nodes),
+            tuple(self._key(link) for link in self._links),
+            selected=selected,
+            tall=tall,
+        )
         self._moved = {
             frozenset((each.source, each.target)): each
             for each in sorted(figures.traffic, key=lambda each: each.at_ms)
@@ -145,7 +102,8 @@ class _Map:
     @property
     def kind(self) -> str:
         """How the map is styled: by how many nodes stand on it, and how."""
-        kinds = {"many": len(self._nodes) > 4, "crowded": self.crowded, "tall": self._tall}
+        ground = self._ground
+        kinds = {"many": len(self._nodes) > 4, "crowded": ground.crowded, "tall": ground.tall}
         return "".join(f" {name}" for name, is_so in kinds.items() if is_so)
 
     def lines(self) -> str:
@@ -162,18 +120,16 @@ class _Map:
         A flag covers the figures where it stands: they are left out until it goes.
         """
         speaking = [link for link in self._links if self._says_something(link)]
-        usual = self._usual_places()
-        flags, alone = self._room(), Room(*self._fields())
-        drawn = {}
+        words = {self._key(link): self._flag_words(link) for link in speaking}
+        rooms = self._ground.room(), self._ground.room(taken=False)
+        drawn = {
+            pair: self._ground.flag(pair, said, rooms=rooms) for pair, said in words.items() if said
+        }
         for link in speaking:
-            words = self._flag_words(link)
-            if words:
-                drawn[self._key(link)] = self._flag_place(link, words, usual, rooms=(flags, alone))
-        for link in speaking:
-            place = usual.get(self._key(link))
-            if self._flag_words(link) or place is None:
+            place = self._ground.figures.get(self._key(link))
+            if words[self._key(link)] or place is None:
                 continue
-            if flags.is_clear(Box(at=place, size=plain_size(self._figures(link)))):
+            if rooms[0].is_clear(Box(at=place, size=plain_size(self._figures(link)))):
                 drawn[self._key(link)] = place
         return "".join(
             self._label(link, drawn[self._key(link)])
@@ -184,76 +140,17 @@ class _Map:
     def nodes(self) -> str:
         """Return all nodes."""
         return "".join(
-            _node(node, self._places[org], side=self._side(org), selected=org == self._selected)
-            for org, node in self._nodes.items()
+            _node(node, at, side=self._ground.side(org), selected=org == self._selected)
+            for (org, node), at in zip(
+                self._nodes.items(), self._ground.places.values(), strict=True
+            )
         )
-
-    def _side(self, org: str) -> str:
-        """Return on which side of its node a name stands."""
-        place = self._places[org]
-        if self._tall and abs(place.x - 50) > 1:
-            return "left" if place.x < 50 else "right"
-        return "above" if place.y < _NAMED_ABOVE else "below"
-
-    def _fields(self) -> tuple[Size, ...]:
-        return _CROWDED_FIELDS[self._tall] if self.crowded else _FIELDS
-
-    def _room(self) -> Room:
-        """Return what is taken by nodes and, where there are few, by their names."""
-        circle = _CROWDED_CIRCLE_REM if self.crowded else _CIRCLE_REM
-        circles = [
-            Box(at=at, size=Size(circle, circle), is_round=True) for at in self._places.values()
-        ]
-        names = [
-            name_box(at, self._nodes[org].title, circle_rem=circle, above=at.y < _NAMED_ABOVE)
-            for org, at in self._places.items()
-            if not self.crowded
-        ]
-        return Room(*self._fields(), taken=[*circles, *names])
-
-    def _usual_places(self) -> dict[tuple[str, str], Place]:
-        """Return where each link's figures stand, those of the middle last; some have no room."""
-        room = self._room()
-        found = {}
-        among = [
-            link for link in self._links if not self.crowded or self._selected in (link.a, link.b)
-        ]
-        for link in sorted(among, key=lambda link: not self._is_side(link)):
-            one, other, along = self._usual(link)
-            size = plain_size("10.0 ms" if len(self._nodes) > 4 else "10.0 ms  1.2 kB/s")
-            place = room.find(one, other, along=along, size=size)
-            if place is not None:
-                found[self._key(link)] = place
-        return found
-
-    def _flag_place(
-        self,
-        link: LinkFigure,
-        words: str,
-        usual: Mapping[tuple[str, str], Place],
-        *,
-        rooms: tuple[Room, Room],
-    ) -> Place:
-        """Return where a flag stands, near its link's figures.
-
-        It is clear of nodes and of other flags, or else of other flags, or else where it may.
-        """
-        one, other, along = self._usual(link)
-        best = usual.get(self._key(link), between(one, other, along))
-        length = math.dist(one, other)
-        near = math.dist(one, best) / length if length else along
-        size = flag_size(words, small=self.crowded)
-        found = (room.find(one, other, along=near, size=size) for room in rooms)
-        place = next((each for each in found if each is not None), best)
-        for room in rooms:
-            room.take(Box(at=place, size=size))
-        return place
 
     def _on(self, link: LinkFigure) -> Traffic | None:
         return self._moved.get(frozenset((link.a, link.b))) if link.state == "up" else None
 
     def _line(self, link: LinkFigure) -> str:
-        a, b = self._places[link.a], self._places[link.b]
+        a, b = self._ground.places[link.a], self._ground.places[link.b]
         moved = self._on(link)
         kind = f"moves s-{moved.tone.value}" if moved else link.state
         return (
@@ -271,39 +168,13 @@ class _Map:
         """Tell whether a line is labelled: that a dead node's links are lost, the node says."""
         if link.state == "lost":
             return all(self._nodes[org].health == "up" for org in (link.a, link.b))
-        if not self.crowded or link.state == "cut" or self._on(link):
+        if not self._ground.crowded or link.state == "cut" or self._on(link):
             return True
         return self._selected in (link.a, link.b)
 
     @staticmethod
-    def _key(link: LinkFigure) -> tuple[str, str]:
+    def _key(link: LinkFigure) -> Pair:
         return link.a, link.b
-
-    def _ahead(self, link: LinkFigure) -> int:
-        """Return how many nodes further on the ring a link ends."""
-        return (self._order[link.b] - self._order[link.a]) % len(self._nodes)
-
-    def _is_side(self, link: LinkFigure) -> bool:
-        return len(self._nodes) < 4 or self._ahead(link) in (1, len(self._nodes) - 1)
-
-    def _usual(self, link: LinkFigure) -> tuple[Place, Place, float]:
-        """Return a link's ends and where on it its words would stand, if it were alone.
-
-        In the middle of a side; on a diagonal at a place near its first end, clockwise. A side that
-        comes down to a node whose name stands above it is labelled near its upper end, clear of the
-        name. Diagonals meet in the middle of the map, where their labels would cover each other.
-        Those of a selected node stand near the others' ends for the same reason.
-        """
-        ahead, count = self._ahead(link), len(self._nodes)
-        first, second = (link.a, link.b) if ahead * 2 <= count else (link.b, link.a)
-        side = self._is_side(link)
-        along = 0.5 if side else 0.36
-        if self.crowded and self._selected in (first, second):
-            along = 0.7 if first == self._selected else 0.3
-        one, other = self._places[first], self._places[second]
-        if side and not self.crowded and one.y != other.y and max(one.y, other.y) < _NAMED_ABOVE:
-            along = 0.34 if one.y < other.y else 0.66
-        return one, other, along
 
     def _flag_words(self, link: LinkFigure) -> str:
         """Return the words of the flag on a line, all of them; empty if there is none."""
@@ -312,7 +183,7 @@ class _Map:
         moved = self._on(link)
         if moved is None:
             return ""
-        return moved.words if self.crowded else f"{moved.words} XX → XX"
+        return moved.words if self._ground.crowded else f"{moved.words} XX → XX"
 
     def _figures(self, link: LinkFigure) -> str:
         """Return the words of the figures on a line."""

@@ -290,3 +290,52 @@ def test_a_part_that_pages_share_runs_once_within_the_live(tell: Any) -> None:
         assert Counting.made == 1
 
     tell(story)
+
+
+def test_what_several_nodes_answer_at_once_is_one_change(tell: Any, monkeypatch: Any) -> None:
+    looks: list[str] = []
+
+    async def look(self: Any) -> None:
+        looks.append(self.followed.at.org)
+
+    async def story(held: Any) -> None:
+        monkeypatch.setattr(follow.Follower, "_look", look)
+        revision, before = held.live.revision, len(looks)
+        await held.eventually(lambda: len(looks) - before >= 12)
+        # A look that was under way meanwhile may have changed something, too.
+        assert held.live.revision - revision <= 6
+
+    tell(story)
+
+
+def test_a_change_takes_along_those_that_were_being_gathered(tell: Any) -> None:
+    async def story(held: Any) -> None:
+        live = Live(held.source, make=held.source.make)
+        live.touch_soon()
+        live.touch_soon()
+        assert live.revision == 0
+        assert await live.wait_change(0) == 1
+        live.touch_soon()
+        live.touch()
+        live.touch_soon()
+        assert await live.wait_change(2) == 3
+
+    tell(story)
+
+
+def test_figures_are_made_once_for_each_change_and_links_once_for_each_look(tell: Any) -> None:
+    async def story(held: Any) -> None:
+        live = held.live
+        figures = live.network_figures()
+        assert live.network_figures() is figures
+        assert live.compute_figures() is live.compute_figures()
+        live.touch()
+        assert live.network_figures() is not figures
+        assert live.network_figures().links is figures.links
+        assert live.network_figures().happenings is figures.happenings
+        wasm_hash = await held.deploy("upper")
+        await held.eventually(lambda: wasm_hash in live.book.modules)
+        assert wasm_hash in [each.wasm_hash for each in live.compute_figures().modules]
+        await held.eventually(lambda: live.network_figures().links is not figures.links)
+
+    tell(story)

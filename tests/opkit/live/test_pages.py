@@ -16,6 +16,7 @@ from opkit.live.verify import verify_bundle
 from opkit.proof.cid import cid_of
 from opkit.story.report import BlobRecord, MarkerRecord
 from opkit.views import nav
+from opkit.views import network as views
 from opkit.wire.compute import GET_TASK, GetTask, ReceiptBundle
 
 RIVER = "river-city-tool-library"
@@ -69,6 +70,31 @@ def test_a_happening_opens_to_its_journal_entry(tell: Any) -> None:
         assert 'aria-expanded="true"' not in shown(page)["happenings"]
         with pytest.raises(PageRefused, match="no longer shown"):
             await page.act("open", {"entry": "nobody/7"})
+
+    tell(story)
+
+
+def test_what_two_viewers_see_alike_is_drawn_once(tell: Any, monkeypatch: Any) -> None:
+    drawn: list[str] = []
+
+    def topology(_: Any, *, selected: str, **__: Any) -> str:
+        drawn.append(selected)
+        return f"map with {selected}"
+
+    monkeypatch.setattr(views, "topology", topology)
+
+    async def story(held: Any) -> None:
+        one, other = NetworkPage(held.live), NetworkPage(held.live)
+        shown(one), shown(other)
+        assert drawn == [""]
+        await other.act("select", {"org": HARBOR})
+        assert shown(other)["map"] == f"map with {HARBOR}"
+        assert shown(one)["map"] == "map with "
+        assert drawn == ["", HARBOR]
+        held.live.followed[HARBOR].why = "no figure of the map"
+        held.live.touch()
+        shown(one), shown(other)
+        assert drawn == ["", HARBOR]
 
     tell(story)
 

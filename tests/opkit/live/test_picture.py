@@ -33,10 +33,9 @@ def followed(org: str, *links: PeerLink, health: str = "up", looks: Any = None) 
     one = Followed(at, now_ms=NOW - 9_000)
     one.health, one.seen_ms = health, NOW  # type: ignore[assignment]  # a test's own text
     journal = Cursor.model_construct(generation=1, sequence=7, hash="ab")
-    one.peers = Peers.model_construct(links=links, blobs=1, blob_bytes=2, journal=journal)
     for at_ms, seen in looks or [(NOW, links)]:
-        one.looks.append(
-            (at_ms, Peers.model_construct(links=seen, blobs=1, blob_bytes=2, journal=journal))
+        one.see(
+            Peers.model_construct(links=seen, blobs=1, blob_bytes=2, journal=journal), now_ms=at_ms
         )
     return one
 

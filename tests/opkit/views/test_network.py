@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
 from opkit.views import network
-from opkit.views.topology import CROWDED, TRAFFIC_MS, link_words, ring, topology
+from opkit.views.ground import ring
+from opkit.views.topology import TRAFFIC_MS, link_words, topology
 
 
 def drawn(figures, **selection):
@@ -18,25 +18,6 @@ def drawn(figures, **selection):
 
 def places(html):
     return re.findall(r'id="node-([^"]+)" class="[^"]*" style="left:([\d.]+)%;top:([\d.]+)%', html)
-
-
-@pytest.mark.parametrize("count", range(1, 14))
-def test_nodes_stand_apart_and_within_the_map(count):
-    stood = ring(count)
-
-    assert len(set(stood)) == count
-    assert all(0 <= each.x <= 100 and 0 <= each.y <= 100 for each in stood)
-    assert ring(count) == stood
-
-
-@pytest.mark.parametrize("count", [CROWDED, CROWDED + 1, 12])
-def test_many_nodes_have_room_for_their_names(count):
-    stood = ring(count)
-    above = [each.x for each in stood if each.y < 50]
-    below = [each.x for each in stood if each.y >= 50]
-
-    assert all(right - left >= 100 / count for left, right in pairwise(above))
-    assert all(left - right >= 100 / count for left, right in pairwise(below))
 
 
 def test_the_frame_has_a_place_for_every_card(networks):
@@ -243,3 +224,71 @@ def test_a_name_cannot_inject_markup(networks):
     )
 
     assert not any(re.search(r"<(?:img|script|x|y)\b", html) for html in cards.values())
+
+
+_NAMES = ("org", "a", "b", "health", "state", "did", "tone", "source", "target")
+"""What only some texts may stand in."""
+
+
+def altered(one):
+    """Return a figure once for each of its fields, with another value in it."""
+    for name, value in vars(one).items():
+        match value:
+            case bool() | tuple() | None:
+                continue
+            case int():
+                yield replace(one, **{name: value + 77_000_000})
+            case str() if name not in _NAMES:
+                yield replace(one, **{name: f"{value}, altered"})
+
+
+def with_first(figures, **changed):
+    return replace(
+        figures, **{name: (one, *getattr(figures, name)[1:]) for name, one in changed.items()}
+    )
+
+
+def variants(figures):
+    """Return the figures with one thing changed, for each thing that a page could show."""
+    yield from altered(figures)
+    for name in ("nodes", "links", "happenings", "traffic"):
+        first = getattr(figures, name)[0]
+        yield from (with_first(figures, **{name: one}) for one in altered(first))
+        yield replace(figures, **{name: getattr(figures, name)[1:]})
+    node, link = figures.nodes[0], figures.links[0]
+    yield from (
+        with_first(figures, nodes=replace(node, health=one)) for one in ("starting", "down")
+    )
+    yield from (with_first(figures, links=replace(link, state=one)) for one in ("cut", "lost"))
+    yield with_first(figures, links=replace(link, recent=(1, 2, 3)))
+    yield with_first(figures, nodes=replace(node, links=()))
+
+
+@pytest.mark.parametrize("count", [3, 7])
+@pytest.mark.parametrize("selected", ["", "river-city-tool-library"])
+def test_a_card_made_of_the_same_figures_looks_the_same(networks, count, selected):
+    """Otherwise a card that is kept while what it is made of stays would show what was."""
+    figures = networks(count)
+    before = drawn(figures, selected=selected)
+
+    for other in variants(figures):
+        after = drawn(other, selected=selected)
+        changed = {name for name in before if before[name] != after[name]}
+        noticed = {
+            name
+            for name in before
+            if network.made_of(name, figures) != network.made_of(name, other)
+        }
+        assert changed <= noticed, other
+
+
+def test_what_only_dates_a_look_draws_no_table_anew(networks):
+    figures = networks(5)
+    later = replace(
+        figures,
+        now_ms=figures.now_ms + 1,
+        nodes=tuple(replace(each, seen_ms=each.seen_ms + 1) for each in figures.nodes),
+    )
+
+    for name in ("map", "links", "happenings"):
+        assert network.made_of(name, figures) == network.made_of(name, later)

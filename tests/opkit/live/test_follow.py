@@ -1,0 +1,37 @@
+"""When nodes are looked at, and what is known of one after a look."""
+
+from __future__ import annotations
+
+import pytest
+
+from opkit.live.follow import RECENT_MAX, Followed, rest_ms
+from opkit.live.ports import NodeAt
+from opkit.wire.events import Cursor
+from opkit.wire.network import PeerLink, Peers
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "rest"),
+    [
+        pytest.param(10_000.0, 500, id="on a moment"),
+        pytest.param(10_123.0, 377, id="after one"),
+        pytest.param(10_498.0, 2, id="before one"),
+        pytest.param(10_499.5, 500.5, id="as good as on it"),
+    ],
+)
+def test_all_rest_until_the_same_moment(now_ms: float, rest: float) -> None:
+    assert rest_ms(now_ms, 500) == rest
+    assert (now_ms + rest_ms(now_ms, 500)) % 500 == 0
+
+
+def test_of_many_looks_the_last_ones_are_kept() -> None:
+    at = NodeAt(org="amber", title="Amber", did="did:key:amber", url="http://127.0.0.1:1")
+    one = Followed(at, now_ms=0)
+    journal = Cursor.model_construct(generation=1, sequence=7, hash="ab")
+    link = PeerLink.model_construct(did="did:key:birch", round_trip_us=1)
+    for now_ms in range(RECENT_MAX + 5):
+        peers = Peers.model_construct(links=(link,), blobs=0, blob_bytes=0, journal=journal)
+        one.see(peers, now_ms=now_ms)
+    assert (one.peers, one.seen_ms) == (peers, RECENT_MAX + 4)
+    assert len(one.looks) == RECENT_MAX
+    assert one.looks[0] == (5, {"did:key:birch": link})
