@@ -6,9 +6,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from nodeimpl.__main__ import EXIT_USAGE
 from nodeimpl.config import ConfigError, load_config
-
-EXIT_USAGE = 2
 
 
 def run(module: str, config: str) -> int:

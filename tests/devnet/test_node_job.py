@@ -8,6 +8,7 @@ import pytest
 
 from devnet import node_job
 from devnet.layout import last_words
+from nodeimpl.__main__ import EXIT_USAGE
 
 
 def test_a_node_that_is_misconfigured_says_so_in_one_line_and_ends_with_2(
@@ -15,7 +16,7 @@ def test_a_node_that_is_misconfigured_says_so_in_one_line_and_ends_with_2(
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text("version = 9\n", "utf-8")
-    assert node_job.run("nodeimpl.__main__", str(config)) == 2
+    assert node_job.run("nodeimpl.__main__", str(config)) == EXIT_USAGE == 2
     said = capfd.readouterr().err
     assert len(said.splitlines()) == 1, said
     log = tmp_path / "node.log"
