@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select
+from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, exists, select
 
+from nodeimpl.kernel.engine import Row
 from nodeimpl.kernel.references import NAMES_BLOBS, NAMES_NOTHING
 from nodeimpl.kernel.store import Store, Tx, insert_new, metadata, sql, tally
 from opkit.wire.base import Cid, MemberId
@@ -48,27 +50,44 @@ _CHARGED_FOR = sql(
 )
 _FORGET = sql(charges.delete().where(charges.c.cid == bindparam("cid")))
 _BOOK = tally(accounts)
+_BOOK_NEW = tally(
+    accounts,
+    unless=exists().where(
+        charges.c.member_id == bindparam("member_id"), charges.c.cid == bindparam("cid")
+    ),
+)
 _ACCOUNT = sql(select(accounts.c.size_bytes).where(accounts.c.member_id == bindparam("member_id")))
 
 
 def use(tx: Tx, *cids: Cid) -> None:
     """Note that a task names these blobs; once is enough, and for good."""
     for cid in cids:
-        tx.run(_USE, cid=cid)
+        tx.later(_USE, cid=cid)
 
 
-def charge(tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> int | None:
-    """Charge a member for a blob and return all they are charged for, or None if they were."""
-    if not tx.run(_CHARGE, member_id=member_id, cid=cid, size_bytes=size_bytes):
-        return None
-    return _book(tx, member_id, size_bytes)
+def charge(
+    tx: Tx,
+    *,
+    member_id: MemberId,
+    cid: Cid,
+    size_bytes: int,
+    told: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Charge a member for a blob, if they were not.
 
+    Args:
+        told: gets all that they are charged for, if they were not: use it after the commit only.
+    """
 
-def _book(tx: Tx, member_id: MemberId, size_bytes: int) -> int:
-    """Add to a member's account, and return what stands in it then."""
-    row = tx.one(_BOOK, member_id=member_id, size_bytes=size_bytes)
-    assert row is not None, "adding up returns the sum"
-    return int(row[0])
+    def booked(row: Row | None) -> None:
+        if row is not None:
+            told(int(row[0]))
+
+    row: dict[str, Any] = {"member_id": member_id, "cid": cid, "size_bytes": size_bytes}
+    # First the sum, which looks whether there is a charge, and then the charge: so neither waits
+    # for what came of the other.
+    tx.later(_BOOK_NEW, **row, told=booked)
+    tx.later(_CHARGE, **row)
 
 
 def charged(tx: Tx, member_id: MemberId) -> int:
@@ -198,11 +217,12 @@ class Quotas:
 
     def settle(self, tx: Tx, *, member_id: MemberId, cid: Cid, size_bytes: int) -> None:
         """Charge for a blob that is kept, in the transaction that acknowledges it."""
-        charged_bytes = charge(tx, member_id=member_id, cid=cid, size_bytes=size_bytes)
+        sums: list[int] = []
+        charge(tx, member_id=member_id, cid=cid, size_bytes=size_bytes, told=sums.append)
 
         def tell() -> None:
             # Both in one turn of the loop: the bytes are counted once at any time.
-            if charged_bytes is not None:
+            for charged_bytes in sums:
                 self._charged[member_id] = charged_bytes
             self._release(member_id, cid)
 
@@ -214,11 +234,15 @@ class Quotas:
 
     def forget(self, tx: Tx, cid: Cid) -> None:
         """Charge nobody any more for a blob that is about to be collected."""
-        left = {
-            member_id: _book(tx, member_id, -size_bytes)
-            for member_id, size_bytes in tx.all(_CHARGED_FOR, cid=cid)
-        }
-        tx.run(_FORGET, cid=cid)
+        left: dict[MemberId, int] = {}
+        for member_id, size_bytes in tx.all(_CHARGED_FOR, cid=cid):
+
+            def booked(row: Row | None, member_id: MemberId = member_id) -> None:
+                assert row is not None, "adding up returns the sum"
+                left[member_id] = int(row[0])
+
+            tx.later(_BOOK, member_id=member_id, size_bytes=-size_bytes, told=booked)
+        tx.later(_FORGET, cid=cid)
 
         def tell() -> None:
             self._charged.update(left)

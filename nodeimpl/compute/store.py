@@ -240,7 +240,7 @@ def add_module(tx: Tx, info: ModuleInfo) -> ModuleInfo:
         return standing
     last = tx.one(_LAST_POSITION)
     assert last is not None, "an aggregate has one row"
-    tx.run(_ADD_MODULE, position=last[0] + 1, **info.model_dump())
+    tx.later(_ADD_MODULE, position=last[0] + 1, **info.model_dump())
     return info
 
 
@@ -273,7 +273,7 @@ def _module(row: Any) -> ModuleInfo:
 
 def keep(tx: Tx, cid: Cid, content: bytes) -> None:
     """Keep a small content under its name; once is enough."""
-    tx.run(_KEEP, cid=cid, content=content)
+    tx.later(_KEEP, cid=cid, content=content)
 
 
 def content(tx: Tx, cid: str) -> bytes | None:
@@ -285,7 +285,7 @@ def content(tx: Tx, cid: str) -> bytes | None:
 def add_task(tx: Tx, task: Task, *, names: Sequence[Cid]) -> None:
     """Keep a new task, and the blobs that it `names`."""
     use(tx, *names)
-    tx.run(
+    tx.later(
         _ADD_TASK,
         task_id=task.task_id,
         manifest_hash=task.manifest_hash,
@@ -340,7 +340,7 @@ def _task(row: Any) -> Task:
 
 def set_task(tx: Tx, changed: Task) -> None:
     """Replace what can change in a task."""
-    tx.run(
+    tx.later(
         _SET_TASK,
         which=changed.task_id,
         executor=changed.executor or "",
@@ -364,7 +364,7 @@ def count_tasks(tx: Tx, member_id: MemberId) -> int:
 def add_job(tx: Tx, job: JobRow, *, names: Sequence[Cid]) -> None:
     """Keep a job that was taken, and the blobs that it `names`."""
     use(tx, *names)
-    tx.run(
+    tx.later(
         _ADD_JOB,
         manifest_hash=job.manifest_hash,
         task_id=job.task_id,
@@ -405,7 +405,7 @@ def job_of(tx: Tx, *, member_id: MemberId, task_id: str) -> RecordId | None:
 def set_job(tx: Tx, changed: JobRow) -> None:
     """Replace what can change in a job."""
     origins = json.dumps(changed.origins)
-    tx.run(_SET_JOB, which=changed.manifest_hash, origins=origins, **_shared(changed))
+    tx.later(_SET_JOB, which=changed.manifest_hash, origins=origins, **_shared(changed))
 
 
 def join_job(tx: Tx, row: JobRow, *, origin: Did) -> JobRow:
@@ -447,7 +447,7 @@ def add_receipt(
     receipt: Jws,
 ) -> None:
     """Keep a receipt: the database holds one per manifest and one per place in the chain."""
-    tx.run(
+    tx.later(
         _ADD_RECEIPT,
         generation=generation,
         sequence=sequence,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
@@ -48,6 +48,15 @@ class Session(Protocol):
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
         """Run one statement inside the transaction."""
+
+    def later(
+        self, text: str, parameters: Mapping[str, Any], take: Callable[[Cursor], None]
+    ) -> None:
+        """Run one statement on whose outcome no other depends, until `release` at the latest.
+
+        Args:
+            take: gets the outcome; the transaction may yet be undone.
+        """
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""

@@ -88,7 +88,7 @@ def remember(
             if known_hash != ask_hash:
                 raise IdempotencyConflict(key=key)
             return known_answer, True
-        tx.run(_FORGET, principal=principal, slot=slot)
+        tx.later(_FORGET, principal=principal, slot=slot)
         forgotten = slot
     oldest = sorted(
         (slot, at_ms, last_slot)
@@ -98,7 +98,7 @@ def remember(
     new_slot = _free_slot(tx, oldest, principal=principal, keys_max=keys_max)
     answer = make()
     assert len(answer) <= ANSWER_BYTES_MAX, "an answer that is remembered is short"
-    tx.run(
+    tx.later(
         _KEEP,
         principal=principal,
         endpoint=endpoint,
@@ -124,7 +124,7 @@ def _free_slot(tx: Tx, oldest: list[tuple[int, int, int]], *, principal: str, ke
         if tx.now_ms < at_ms + KEPT_MS:
             first_kept = slot
             break
-        tx.run(_FORGET, principal=principal, slot=slot)
+        tx.later(_FORGET, principal=principal, slot=slot)
     # Slots between are counted as held although single ones may have been forgotten: the bound is
     # never exceeded, and no count has to walk the rows.
     if first_kept is not None and last - first_kept + 1 >= keys_max:

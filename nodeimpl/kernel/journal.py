@@ -91,7 +91,7 @@ def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
         body = canonical(event.model_dump(mode="json"))
         stored = stored_bytes(sequence=sequence, type_name=event.type, at_ms=tx.now_ms, body=body)
         digest = entry_hash(previous=head.hash, stored=stored)
-        tx.run(
+        tx.later(
             _INSERT,
             sequence=sequence,
             type=event.type,

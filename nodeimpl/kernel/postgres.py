@@ -8,18 +8,18 @@ Source: https://www.postgresql.org/docs/15/explicit-locking.html (ADR 0004, ADR 
 
 from __future__ import annotations
 
-import os
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 import psycopg
 import structlog
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from nodeimpl.config import masked_url
+from nodeimpl.kernel.connecting import how_to_connect
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
 from nodeimpl.kernel.errors import (
     StoreBehind,
@@ -28,6 +28,7 @@ from nodeimpl.kernel.errors import (
     StoreSuperseded,
     StoreUnreachable,
 )
+from nodeimpl.kernel.pipeline import Pipeline
 from nodeimpl.kernel.sqlstates import UNKNOWN, judge
 from nodeimpl.kernel.statements import EngineName
 
@@ -52,16 +53,6 @@ DOUBT_MS_MAX = 30_000
 LOCK_NAME = zlib.crc32(b"opkit store")
 """The advisory lock that the owner holds; the database is part of its identity already."""
 
-CONNECTING = {
-    "application_name": "opkit",
-    "connect_timeout": "5",
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "20000",
-}
-"""How to connect, where the URL does not say otherwise. Source: PostgreSQL 15, section 34.1.2."""
-
 _SETTINGS = f"""
 SET statement_timeout = {STATEMENT_MS_MAX};
 SET lock_timeout = {LOCK_MS_MAX};
@@ -71,30 +62,22 @@ WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
 """
 """What each session is set to; a stricter `synchronous_commit` of the server's stays."""
 
+_COUNT = "UPDATE store_writer SET commits = %(commits)s WHERE id = 1 AND fence = %(fence)s"
+"""Counts a group, if this is still the owner."""
 
 AWAY = "there is no connection to the database now"
 """What callers are told."""
 
-_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
-"""Hosts to which nothing leaves this machine, beside the folders of Unix sockets."""
-
 _log = structlog.get_logger("store")
 
 
-def how_to_connect(url: str) -> str:
-    """Return libpq's connection string for a URL: what it leaves open is filled in.
+class Saved(Enum):
+    """How far the savepoint is that a piece of work would be undone to."""
 
-    A standby, or a server that takes no writes, is passed by for the next host of the URL. Over a
-    network nothing travels in the clear, unless the URL or the environment says that it may.
-
-    Raises:
-        psycopg.ProgrammingError: the URL cannot be read.
-    """
-    said: dict[str, Any] = {**CONNECTING, **conninfo_to_dict(url)}
-    hosts = f"{said.get('host', '')},{said.get('hostaddr', '')}".split(",")
-    if not all(host.startswith("/") or host in _LOCAL for host in hosts):
-        said.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
-    return make_conninfo(**{**said, "target_session_attrs": "read-write"})
+    NO = "no"
+    WANTED = "wanted"
+    ON_ITS_WAY = "on its way"
+    SET = "set"
 
 
 class PostgresSession:
@@ -113,19 +96,28 @@ class PostgresSession:
         self._begin = begin
         self._again_at = 0.0
         self._away_since: float | None = None
-        self._released = False
+        self._saved, self._released = Saved.NO, False
         self._connection = self._connect()
+        self._pipeline = Pipeline(self._connection)
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
-        """Run one statement inside the transaction."""
-        return self._connection.execute(text.encode("utf-8"), parameters)
+        """Run one statement inside the transaction, after those that wait for company."""
+        self._set_savepoint()
+        return self._pipe.run(text, parameters)
+
+    def later(
+        self, text: str, parameters: Mapping[str, Any], take: Callable[[Cursor], None]
+    ) -> None:
+        """Run one statement by the next round trip; an error in it is raised there."""
+        self._set_savepoint()
+        self._pipe.later(text, parameters, take)
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
-        self._released = False
+        self._saved, self._released = Saved.NO, False
         if not self._lost():
             try:
-                self._connection.execute(self._begin.encode("ascii"))
+                self._pipe.run(self._begin, {})
             except psycopg.Error:
                 if not self._lost():
                     raise
@@ -133,13 +125,11 @@ class PostgresSession:
             else:
                 return
         self._reconnect()
-        self._connection.execute(self._begin.encode("ascii"))
+        self._pipe.run(self._begin, {})
 
     def savepoint(self) -> None:
-        """Set the savepoint; what was done since the last is kept by the same round trip."""
-        keep = "RELEASE SAVEPOINT work; " if self._released else ""
-        self._released = False
-        self._connection.execute(f"{keep}SAVEPOINT work".encode("ascii"))
+        """Have the next statement's round trip set the savepoint, and keep what is before it."""
+        self._saved = Saved.WANTED
 
     def release(self) -> None:
         """Keep what was done since the savepoint, at the next one; a commit keeps it by itself.
@@ -148,26 +138,35 @@ class PostgresSession:
 
         Raises:
             psycopg.errors.InFailedSqlTransaction: the work has broken the transaction.
+            psycopg.Error: what waited for company failed.
         """
+        self._pipe.flush()
         if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
             raise psycopg.errors.InFailedSqlTransaction("the transaction is broken")
-        self._released = True
+        if self._saved is Saved.SET:
+            self._released = True
+        self._saved = Saved.NO
 
     def rollback_to(self) -> None:
         """Undo what was done since the savepoint, and drop it."""
-        self._connection.execute("ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
+        is_set, self._saved = self._saved is Saved.SET, Saved.NO
+        self._pipe.drop()
+        if is_set:
+            self._connection.execute(b"ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
+        elif self._connection.info.transaction_status is not TransactionStatus.INTRANS:
+            raise psycopg.errors.InFailedSqlTransaction("the savepoint was never set")
 
     def commit(self) -> None:
         """Return once the transaction is durable."""
-        done = self._connection.execute("COMMIT")
-        if done.statusmessage != "COMMIT":
+        if self._pipe.run("COMMIT", {}).said != "COMMIT":
             raise psycopg.errors.TransactionRollback("COMMIT rolled the transaction back")
 
     def rollback(self) -> None:
         """Undo the transaction; a lost connection has done so already."""
+        self._pipe.drop()
         if self.in_transaction():
             try:
-                self._connection.execute("ROLLBACK")
+                self._pipe.run("ROLLBACK", {})
             except psycopg.Error:
                 if not self._lost():
                     raise
@@ -191,6 +190,28 @@ class PostgresSession:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    @property
+    def _pipe(self) -> Pipeline:
+        """What goes over the connection that there is now."""
+        if self._pipeline.connection is not self._connection:
+            self._pipeline = Pipeline(self._connection)
+        return self._pipeline
+
+    def _set_savepoint(self) -> None:
+        """Send the savepoint with what is sent next, if it is wanted and not yet on its way."""
+        if self._saved is not Saved.WANTED:
+            return
+        self._saved = Saved.ON_ITS_WAY
+        if self._released:
+            self._pipe.later("RELEASE SAVEPOINT work", {}, self._note_released)
+        self._pipe.later("SAVEPOINT work", {}, self._note_set)
+
+    def _note_released(self, _: Cursor) -> None:
+        self._released = False
+
+    def _note_set(self, _: Cursor) -> None:
+        self._saved = Saved.SET
 
     def _lost(self) -> bool:
         return self._connection.closed or self._connection.broken
@@ -295,11 +316,8 @@ class PostgresWriter(PostgresSession):
         if self._fence is None:
             super().commit()
             return
-        touched = self._connection.execute(
-            "UPDATE store_writer SET commits = %s WHERE id = 1 AND fence = %s",
-            (self._commits + 1, self._fence),
-        ).rowcount
-        if touched != 1:
+        row = {"commits": self._commits + 1, "fence": self._fence}
+        if self._pipe.run(_COUNT, row).rowcount != 1:
             raise StoreSuperseded("another process has become the owner of this database")
         self._in_doubt, self._warned = True, False
         try:

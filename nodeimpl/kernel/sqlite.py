@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,15 @@ class SqliteSession:
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
         """Run one statement inside the transaction."""
+        return self._run(text, parameters)
+
+    def later(
+        self, text: str, parameters: Mapping[str, Any], take: Callable[[Cursor], None]
+    ) -> None:
+        """Run one statement, at once: nothing travels here."""
+        take(self._run(text, parameters))
+
+    def _run(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
         self._statements += 1
         return self._connection.execute(text, parameters)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Table, bindparam
+from sqlalchemy import Table, bindparam, select, true
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
+from sqlalchemy.sql.selectable import Exists
 from sqlalchemy.sql.visitors import replacement_traverse
 
 EngineName = Literal["sqlite", "postgresql"]
@@ -61,24 +62,32 @@ def upsert(table: Table) -> Statement:
     others = [column.name for column in table.columns if column.name not in keys]
     assert keys and others, f"{table.name} has nothing to replace"
     changes = ", ".join(f"{name} = excluded.{name}" for name in others)
-    return _on_conflict(table, f"({', '.join(keys)}) DO UPDATE SET {changes}")
+    return _on_conflict(sql(table.insert()), f"({', '.join(keys)}) DO UPDATE SET {changes}")
 
 
 def insert_new(table: Table) -> Statement:
     """Return the statement that inserts a whole row, or touches 0 rows if one like it exists."""
-    return _on_conflict(table, "DO NOTHING")
+    return _on_conflict(sql(table.insert()), "DO NOTHING")
 
 
-def tally(table: Table) -> Statement:
-    """Return the statement that adds to one number by its key, from 0 on, and returns the sum."""
+def tally(table: Table, *, unless: Exists | None = None) -> Statement:
+    """Return the statement that adds to one number by its key, from 0 on, and returns the sum.
+
+    Args:
+        unless: where this holds, nothing is added and nothing returned.
+    """
     keys = [column.name for column in table.primary_key]
     (number,) = [column.name for column in table.columns if column.name not in keys]
     change = f"{number} = {table.name}.{number} + excluded.{number} RETURNING {number}"
-    return _on_conflict(table, f"({', '.join(keys)}) DO UPDATE SET {change}")
+    row = [bindparam(column.name, type_=column.type) for column in table.columns]
+    names = [column.name for column in table.columns]
+    # SQLite wants a condition here, to tell this from the ON of a join.
+    wanted = select(*row).where(true() if unless is None else ~unless)
+    plain = sql(table.insert().from_select(names, wanted))
+    return _on_conflict(plain, f"({', '.join(keys)}) DO UPDATE SET {change}")
 
 
-def _on_conflict(table: Table, what: str) -> Statement:
-    plain = sql(table.insert())
+def _on_conflict(plain: Statement, what: str) -> Statement:
     return Statement(
         sqlite=f"{plain.sqlite} ON CONFLICT {what}",
         postgresql=f"{plain.postgresql} ON CONFLICT {what}",

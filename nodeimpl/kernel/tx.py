@@ -59,6 +59,36 @@ class Tx:
         """Return all rows; the statement bounds how many there can be."""
         return self._execute(statement, parameters, _every)
 
+    def later(
+        self,
+        statement: Statement,
+        /,
+        *,
+        told: Callable[[Row | None], None] | None = None,
+        **parameters: Any,
+    ) -> None:
+        """Run a statement that changes something, and on which nothing in here depends.
+
+        Where answers travel, it goes with the next statement that is waited for, or with the end
+        of the work; an error in it is raised there.
+
+        Args:
+            told: gets the first row that the statement returned, or None, before COMMIT, and not at
+                all if the statement failed: use it `after_commit` only.
+        """
+        assert self._writes, "this transaction only reads"
+        text, parameters = self._ready(statement, parameters)
+
+        def take(cursor: Cursor) -> None:
+            if told is not None:
+                told(cursor.fetchone())
+
+        try:
+            self._session.later(text, parameters, take)
+        except Exception as error:
+            self._broken = error
+            raise
+
     def announce(self, event: Event) -> None:
         """Journal `event` in this transaction; it gets its sequence number only on success."""
         assert self._writes and self._live, "only a transaction that changes something announces"
@@ -88,6 +118,17 @@ class Tx:
     def _execute(
         self, statement: Statement, parameters: dict[str, Any], take: Callable[[Cursor], T]
     ) -> T:
+        text, parameters = self._ready(statement, parameters)
+        try:
+            return take(self._session.execute(text, parameters))
+        except Exception as error:
+            self._broken = error
+            raise
+
+    def _ready(
+        self, statement: Statement, parameters: dict[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the engine's text and all values, if the transaction is fit to go on."""
         assert self._live, "the transaction is over"
         if self._broken is not None:
             # An error may have undone the whole transaction: another statement would then stand
@@ -95,12 +136,7 @@ class Tx:
             raise self._broken
         if statement.fixed:
             parameters = {**statement.fixed, **parameters}
-        text = statement.sqlite if self._sqlite else statement.postgresql
-        try:
-            return take(self._session.execute(text, parameters))
-        except Exception as error:
-            self._broken = error
-            raise
+        return (statement.sqlite if self._sqlite else statement.postgresql), parameters
 
 
 def _touched(cursor: Cursor) -> int:

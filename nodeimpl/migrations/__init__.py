@@ -39,7 +39,7 @@ def engine_at(url: str) -> Engine:
         return create_engine(url, poolclass=pool.NullPool)
     import psycopg
 
-    from nodeimpl.kernel.postgres import how_to_connect
+    from nodeimpl.kernel.connecting import how_to_connect
 
     def connect() -> psycopg.Connection[Any]:
         return psycopg.connect(how_to_connect(url.replace(POSTGRESQL, "postgresql:", 1)))

@@ -29,6 +29,7 @@ class Notes:
 
     CREATE = _text("CREATE TABLE note (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")
     ADD = _text("INSERT INTO note VALUES (:id, :text)", "id", "text")
+    ADD_SAYING = _text("INSERT INTO note VALUES (:id, :text) RETURNING id", "id", "text")
     IDS = _text("SELECT id FROM note ORDER BY id")
     BROKEN = _text("SELECT id FROM nowhere")
 
@@ -54,7 +55,7 @@ class Group:
 
     CALLERS = 3
     STEPS = 1 + CALLERS * 4 + 1
-    """Begin; savepoint, note, entry, release for each caller; commit."""
+    """Begin; savepoint, note, entry (which may go later), release for each caller; commit."""
 
     LIMITS = StoreLimits(group_ms_max=20_000)
     """A group stays open until all have joined, however busy the machine is."""
@@ -112,6 +113,12 @@ def stepping() -> Callable[..., type[Any]]:
                 self._step("execute")
                 found: Cursor = super().execute(text, parameters)
                 return found
+
+            def later(
+                self, text: str, parameters: Mapping[str, Any], take: Callable[[Cursor], None]
+            ) -> None:
+                self._step("later")
+                super().later(text, parameters, take)
 
             def begin(self) -> None:
                 self._step("begin")

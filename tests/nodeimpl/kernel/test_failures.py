@@ -97,7 +97,7 @@ def test_a_failure_at_any_step_leaves_nothing_and_every_caller_of_the_group_hear
 
     for at in range(1, group.STEPS + 1):
         run(main(at))
-    assert seen == {"begin", "savepoint", "execute", "release", "commit"}
+    assert seen == {"begin", "savepoint", "execute", "later", "release", "commit"}
 
 
 FULL_SUBTREE = 256

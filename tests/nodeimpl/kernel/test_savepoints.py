@@ -1,4 +1,4 @@
-"""On PostgreSQL a savepoint is let go of with the next one: kept is kept, and undone is undone."""
+"""On PostgreSQL savepoints travel with what is done: kept is kept, and undone is undone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from nodeimpl.kernel.pipeline import Pipeline
 from nodeimpl.kernel.postgres import PostgresSession
 
 pytestmark = pytest.mark.postgres
@@ -68,22 +69,104 @@ def test_a_transaction_that_was_undone_leaves_no_savepoint_to_let_go_of(postgres
     session.close()
 
 
-def test_letting_go_and_setting_anew_are_one_round_trip(
+def later(session: PostgresSession, name: str) -> None:
+    session.later("INSERT INTO steps VALUES (%(name)s)", {"name": name}, lambda _: None)
+
+
+def test_work_that_is_undone_before_anything_of_it_was_sent_undoes_nothing_else(
+    postgres_url: str,
+) -> None:
+    session = session_on(postgres_url)
+    session.begin()
+    step(session, "kept")
+    session.release()
+    session.savepoint()
+    later(session, "never sent")
+    session.rollback_to()
+    session.savepoint()
+    session.release()  # Nothing was done in it.
+    step(session, "undone")
+    later(session, "undone with it")
+    session.rollback_to()
+    session.savepoint()
+    later(session, "kept too")
+    session.release()
+    session.commit()
+    assert names(session) == {"kept", "kept too"}
+    session.close()
+
+
+def test_what_goes_later_fails_before_its_work_is_let_go_of(postgres_url: str) -> None:
+    session = session_on(postgres_url)
+    session.begin()
+    step(session, "kept")
+    session.release()
+    for _ in range(2):
+        step(session, "undone")
+        later(session, "kept")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            session.release()
+        session.rollback_to()
+    step(session, "kept too")
+    session.release()
+    session.commit()
+    assert names(session) == {"kept", "kept too"}
+    session.close()
+
+
+def test_a_savepoint_that_could_not_be_set_is_the_whole_transactions_end(
+    postgres_url: str,
+) -> None:
+    session = session_on(postgres_url)
+    session.begin()
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        session.execute("SELECT 1 / 0", {})
+    session.savepoint()
+    later(session, "never done")
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        session.release()
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        session.rollback_to()
+    session.rollback()
+    assert names(session) == set()
+    session.close()
+
+
+def test_a_new_transaction_sends_nothing_of_the_one_before(postgres_url: str) -> None:
+    session = session_on(postgres_url)
+    session.begin()
+    step(session, "gone")
+    later(session, "gone with it")
+    session.rollback()
+    session.begin()
+    step(session, "kept")
+    session.release()
+    session.commit()
+    assert names(session) == {"kept"}
+    session.close()
+
+
+def test_a_savepoint_travels_with_the_first_statement_and_what_goes_later_with_the_end(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_on(postgres_url)
-    sent, real = [], session._connection.execute
+    sent: list[int] = []
+    real = Pipeline._exchange
 
-    def noted(query: Any, *more: Any) -> Any:
-        sent.append(query)
-        return real(query, *more)
+    def counted(pipeline: Pipeline, queue: list[Any]) -> Any:
+        sent.append(len(queue))
+        return real(pipeline, queue)
 
-    monkeypatch.setattr(session._connection, "execute", noted)
+    monkeypatch.setattr(Pipeline, "_exchange", counted)
+    monkeypatch.setattr(session._connection, "execute", None)
     session.begin()
     for name in "abc":
         step(session, name)
+        for more in "xyz":
+            later(session, name + more)
         session.release()
     session.commit()
-    assert len(sent) == 2 + 2 * 3
-    assert names(session) == set("abc")
+    # BEGIN; what is before it let go of, the savepoint and the statement; the three; COMMIT.
+    assert sent == [1, 2, 3, 3, 3, 3, 3, 1]
+    assert len(names(session)) == 12
     session.close()

@@ -1,13 +1,27 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
 import pytest
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text, bindparam, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    select,
+)
+from sqlalchemy.schema import CreateTable
 
+from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.kernel.schema import metadata
-from nodeimpl.kernel.statements import insert_new, sql, tally, upsert
+from nodeimpl.kernel.statements import Statement, insert_new, sql, tally, upsert
+from nodeimpl.kernel.store import Store
 
 book = Table(
     "book",
@@ -66,6 +80,28 @@ def test_a_number_is_added_to_from_nothing_on_and_told_and_a_row_of_two_numbers_
         )
     with pytest.raises(ValueError, match="unpack"):
         tally(book)
+
+
+def test_what_is_added_unless_is_not_added_and_not_told(store_url: str) -> None:
+    account = Table(
+        "account", MetaData(), Column("who", Text, primary_key=True), Column("n", BigInteger)
+    )
+    richer = exists().where(account.c.who == bindparam("who"), account.c.n >= bindparam("n_max"))
+    add = tally(account, unless=richer)
+    text = str(CreateTable(account))
+    create = Statement(sqlite=text, postgresql=text, names=frozenset(), fixed={})
+
+    async def main() -> None:
+        store = await Store.open(url=store_url, clock=VirtualClock())
+        await store.write(lambda tx: tx.run(create))
+        steps = [("a", 3), ("b", 9), ("a", 4), ("a", 1), ("b", -9)]
+        seen = await store.write(
+            lambda tx: [tx.one(add, who=who, n=number, n_max=7) for who, number in steps]
+        )
+        assert seen == [(3,), (9,), (7,), None, None]
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_every_column_has_a_type_that_works_alike_on_both_engines() -> None:

@@ -15,8 +15,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from devnet.cluster import Cluster
 from nodeimpl.kernel.birth import head_revision
+from nodeimpl.kernel.connecting import how_to_connect
 from nodeimpl.kernel.errors import StoreUnreachable
-from nodeimpl.kernel.postgres import how_to_connect
 from nodeimpl.migrations import config
 from nodeimpl.migrations.__main__ import import_all_tables
 
