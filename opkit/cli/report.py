@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opkit.cli import anchors, out
+from opkit.cli import anchors, exits, out
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
@@ -57,15 +57,16 @@ def verify(
 
 
 def _verify_folder(folder: Path, genesis: Path | None) -> Verdict:
-    from opkit.runner.folder import SIGNATURE
-    from opkit.runner.verify import verify_folder
+    from opkit.runner.verify import read_signature, verify_folder
 
-    signature = folder / SIGNATURE
     if not folder.is_dir():
         raise Mistake(f"there is no folder {folder}", hint="`opkit demo` says where")
-    network = ""
-    if signature.is_file():
-        network = anchors.claimed_network(signature.read_text("ascii", "replace").strip())
+    try:
+        network = anchors.claimed_network(read_signature(folder))
+    except ValueError as bad:
+        # Nobody vouches for such a folder, whatever else it holds.
+        hint = "name a run folder whole, as `opkit demo` wrote it, or a replay"
+        raise Mistake(f"{folder} is no run folder: {bad}", hint=hint, code=exits.FAILED) from bad
     return verify_folder(folder, genesis=anchors.anchor(genesis, network=network))
 
 

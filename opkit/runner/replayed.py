@@ -54,7 +54,10 @@ def read_replay(path: Path) -> str:
     """
     if path.stat().st_size > REPLAY_BYTES_MAX:
         raise ValueError(f"a replay has at most {REPLAY_BYTES_MAX} bytes")
-    return path.read_bytes().decode("utf-8")
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as bad:
+        raise ValueError("it is no text") from bad
 
 
 def verify_replay(html: str, *, genesis: GenesisView | None) -> Verdict:

@@ -36,10 +36,11 @@ def verify_folder(folder: Path, *, genesis: GenesisView | None) -> Verdict:
     """
     subject = f"report {folder.name}"
     try:
-        token = _signature(folder)
+        token = read_signature(folder)
         files = files_of(folder)
     except (OSError, ValueError) as bad:
-        failed = Check(name="readable", ok=False, expected="a run folder", actual=str(bad))
+        actual = _in_words(bad, folder)
+        failed = Check(name="readable", ok=False, expected="a run folder", actual=actual)
         return Verdict(subject=subject, checks=(failed,), anchored=genesis is not None)
     hashes = {name: (sha256_hex(data), len(data)) for name, data in files.items()}
     signed = verify_report(token, genesis=genesis, files=hashes)
@@ -47,11 +48,35 @@ def verify_folder(folder: Path, *, genesis: GenesisView | None) -> Verdict:
     return Verdict(subject=subject, checks=checks, anchored=genesis is not None)
 
 
-def _signature(folder: Path) -> str:
+def read_signature(folder: Path) -> str:
+    """Return the signed statement that a run folder holds; nobody has looked at it yet.
+
+    Raises:
+        ValueError: there is none, or what stands there can be none.
+        OSError: it cannot be read.
+    """
     path = folder / SIGNATURE
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(f"{SIGNATURE} is no file")
+    if not path.exists():
+        raise ValueError(f"it holds no {SIGNATURE}")
     if path.stat().st_size > SIGNATURE_BYTES_MAX:
         raise ValueError(f"{SIGNATURE} is longer than a statement can be")
-    return path.read_text(encoding="ascii").strip()
+    token = path.read_bytes()
+    if not token.isascii():
+        raise ValueError(f"{SIGNATURE} is no signed statement")
+    return token.decode("ascii").strip()
+
+
+def _in_words(bad: OSError | ValueError, folder: Path) -> str:
+    """Return why a folder cannot be read, without the system's number for it."""
+    if not isinstance(bad, OSError) or bad.strerror is None:
+        return str(bad)
+    if bad.filename is None:
+        return bad.strerror
+    path = Path(str(bad.filename))
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+    return f"{name}: {bad.strerror}"
 
 
 def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> Iterator[Check]:

@@ -114,7 +114,7 @@ def test_a_signature_that_is_none_fails(replay, made_world):
 def test_a_file_that_is_too_large_or_no_text_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "replay.html"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="decode"):
+    with pytest.raises(ValueError, match="it is no text"):
         read_replay(path)
     monkeypatch.setattr("opkit.runner.replayed.REPLAY_BYTES_MAX", 1)
     with pytest.raises(ValueError, match="at most 1 bytes"):

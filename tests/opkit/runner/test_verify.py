@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 
@@ -10,9 +12,10 @@ import pytest
 
 from devnet.genesis import make_world
 from opkit.proof.cid import cid_of
+from opkit.runner import verify
 from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, SIGNATURE, sign_folder
 from opkit.runner.secrets import secrets_in
-from opkit.runner.verify import verify_folder
+from opkit.runner.verify import SIGNATURE_BYTES_MAX, verify_folder
 from opkit.story.record import RunRecord
 from opkit.wire.membership import TOKEN_TYP, TokenClaims
 
@@ -100,6 +103,46 @@ def test_a_folder_without_a_signature_or_evidence_fails(folder, made_world, tmp_
     assert "evidence" in failures(verify_folder(folder, genesis=made_world.view))
     (folder / SIGNATURE).unlink()
     assert verify_folder(folder, genesis=made_world.view).status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(lambda path: None, "it holds no report.jws", id="nothing"),
+        pytest.param(lambda path: path.mkdir(), "report.jws is no file", id="a folder"),
+        pytest.param(os.mkfifo, "report.jws is no file", id="a pipe"),
+        pytest.param(
+            lambda path: path.symlink_to(INDEX), "report.jws is no file", id="a link to another"
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b"a" * (SIGNATURE_BYTES_MAX + 1)),
+            "report.jws is longer than a statement can be",
+            id="too long",
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b"\xff"),
+            "report.jws is no signed statement",
+            id="no text",
+        ),
+    ],
+)
+def test_what_stands_in_a_signatures_place_is_told_in_words(folder, made_world, spoil, said):
+    (folder / SIGNATURE).unlink()
+    spoil(folder / SIGNATURE)
+
+    verdict = verify_folder(folder, genesis=made_world.view)
+
+    assert [(one.name, one.actual) for one in verdict.failures] == [("readable", said)]
+
+
+def test_what_the_system_refuses_is_told_in_words(folder, made_world, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path / EVIDENCE))
+
+    monkeypatch.setattr(verify, "files_of", refuse)
+
+    (failed,) = verify_folder(folder, genesis=made_world.view).failures
+    assert failed.actual == "evidence.json: Permission denied"
 
 
 def test_evidence_that_does_not_add_up_fails_although_it_is_signed(
