@@ -104,7 +104,7 @@ def world(request, tmp_path):
         tasks = [asyncio.create_task(peers.run()) for peers in made.peers.values()]
         try:
             async with asyncio.timeout(40):
-                await made.peers["victim"].wait_connected(made.transports["honest"].did, 5_000)
+                await made.peers["victim"].wait_connected(made.transports["honest"].did, 30_000)
                 yield made
         finally:
             for task in tasks:
@@ -145,7 +145,7 @@ def test_a_silent_provider_costs_a_moment_and_is_not_called_a_liar(world):
         async with world() as made, made.hostile("silent") as mute:
             cid = await made.blobs["honest"].put(b"x" * 1000)
             victim = made.peers["victim"]
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 await victim.fetch(cid, size_max=MEBIBYTE, blobs=made.blobs["victim"])
             assert mute.stats()["fetched"] == 1
             assert victim.liars() == ()

@@ -271,7 +271,7 @@ def test_what_is_told_ends_with_the_network_in_order(slow: Launched) -> None:
     asyncio.run(poll_and_end())
     assert slow.process.wait(DEADLINE_S) == 0
     assert not is_running(slow.folder)
-    _, alive = psutil.wait_procs(below, timeout=10)
+    _, alive = psutil.wait_procs(below, timeout=30)
     assert not alive
 
 
@@ -280,7 +280,7 @@ def test_no_teller_outlives_a_killed_supervisor(slow: Launched) -> None:
     teller = teller_of(slow)
     os.kill(slow.process.pid, signal.SIGKILL)
     slow.process.wait(DEADLINE_S)
-    _, alive = psutil.wait_procs([teller], timeout=10)
+    _, alive = psutil.wait_procs([teller], timeout=30)
     assert not alive
 
 

@@ -77,7 +77,7 @@ def gone(pids: tuple[int, ...]) -> bool:
             processes.append(psutil.Process(pid))
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes, timeout=5)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     return not alive
 
 

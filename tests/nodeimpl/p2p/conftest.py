@@ -179,7 +179,7 @@ async def all_connected(members: list[Member]) -> None:
     for one in members:
         for other in members:
             if one is not other:
-                await one.peers.wait_connected(other.did, 5_000)
+                await one.peers.wait_connected(other.did, 30_000)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def stranger_to(transports: Open) -> Callable[..., AbstractAsyncContextManager[A
     async def opened(member: Member, *, hello: bool = False) -> AsyncIterator[Any]:
         async with _beside(member, transports) as own:
             connection: Any = await own.dial(
-                member.did, addresses=member.transport.addresses(), deadline_ms=5_000
+                member.did, addresses=member.transport.addresses(), deadline_ms=30_000
             )
             connection.here = own.did
             connection.hello = member.peers._company._hello.model_dump(mode="json") | {"org": None}

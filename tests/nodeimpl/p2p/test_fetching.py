@@ -97,7 +97,7 @@ def test_bytes_that_nobody_has_room_for_do_not_come_and_who_announces_fewer_is_a
             ben.peers.serve(FETCH_BLOB, boast)
             cat.peers.serve_blobs(cat.blobs)
             for other in (ben, cat):
-                await ana.peers.wait_connected(other.did, 5_000)
+                await ana.peers.wait_connected(other.did, 30_000)
             judged = at_most(2_000)
             with pytest.raises(StorageQuotaExceeded):
                 await ana.peers.fetch(cid, size_max=MEBIBYTE, blobs=ana.blobs, judge=judged)
@@ -162,7 +162,7 @@ def test_a_provider_that_stops_in_the_middle_is_passed_over_without_blame(networ
             cat.peers.serve_blobs(cat.blobs)
             await cat.blobs.put(data)
             for other in (ben, cat):
-                await ana.peers.wait_connected(other.did, 5_000)
+                await ana.peers.wait_connected(other.did, 30_000)
             for _ in range(2):
                 fetched = await ana.peers.fetch(cid, size_max=MEBIBYTE, blobs=ana.blobs)
                 assert fetched.peer == cat.did

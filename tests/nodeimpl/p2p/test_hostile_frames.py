@@ -110,7 +110,8 @@ def scene(network, stranger_to):
                 if greeted:
                     assert (await stranger.greet())["org"] == "n0"
                 yield stranger
-            assert await ben.peers.ask(ana.did, LOAD, AskLoad(member_id="x/y")) == LOADED
+            ask = AskLoad(member_id="x/y")
+            assert await ben.peers.ask(ana.did, LOAD, ask, deadline_ms=30_000) == LOADED
 
     return opened
 

@@ -74,9 +74,13 @@ def test_the_shipped_binding_still_copies_byte_by_byte():
 
 def test_the_fast_copy_is_faster():
     data = bytes(2**20)
-    took = {}
-    for write in (original, iroh_buffers.write_block):
-        began = time.perf_counter()
-        written(write, data)
-        took[write] = time.perf_counter() - began
-    assert took[original] > 3 * took[iroh_buffers.write_block]
+
+    def least_s(write: Any) -> float:
+        took_s = []
+        for _ in range(3):
+            began = time.thread_time()
+            written(write, data)
+            took_s.append(time.thread_time() - began)
+        return min(took_s)
+
+    assert least_s(original) > 3 * least_s(iroh_buffers.write_block)

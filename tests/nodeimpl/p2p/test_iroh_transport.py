@@ -92,7 +92,7 @@ def test_noise_and_failed_handshakes_end_nothing():
                     Identity.generate().did, addresses=ben.addresses(), deadline_ms=2_000
                 )
             here, there = await asyncio.gather(
-                ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=2_000), ben.accept()
+                ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=20_000), ben.accept()
             )
             assert (here.peer, there.peer) == (BEN.did, ANA.did)
             await ana.close()
@@ -111,7 +111,7 @@ def test_connections_nobody_takes_are_closed_beyond_a_few():
             await ana.start()
             await ben.start()
             dialled = [
-                await ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=2_000)
+                await ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=20_000)
                 for _ in range(3)
             ]
             assert "too many" in await dialled[2].ended()
@@ -169,7 +169,7 @@ async def story():
     before = mapped()
     stranger = Identity.generate().did
     try:
-        await ana.dial(stranger, addresses=ben.addresses(), deadline_ms=5_000)
+        await ana.dial(stranger, addresses=ben.addresses(), deadline_ms=20_000)
     except DialFailed:
         pass
     await ana.close()

@@ -27,7 +27,7 @@ async def joined(seed=0):
     ana, ben = network.transport(ANA), network.transport(BEN)
     await ana.start()
     await ben.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         here = await ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=1_000)
         there = await ben.accept()
         yield network, clock, here, there
@@ -215,7 +215,7 @@ def test_peers_lose_and_find_each_other_in_virtual_time(genesis_for):
                 clock.advance(50)
                 await settle()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await pass_time(200)
             assert all(peers.connected() for peers in both)
             await pass_time(5_000)

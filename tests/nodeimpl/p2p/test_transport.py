@@ -33,7 +33,7 @@ async def joined(transports) -> AsyncIterator[tuple[Connection, Connection]]:
     """Ana's and Ben's ends of one connection that Ana dialled."""
     async with asyncio.timeout(20), transports(ANA, BEN) as (ana, ben):
         here, there = await asyncio.gather(
-            ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=5_000), ben.accept()
+            ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=20_000), ben.accept()
         )
         yield here, there
 
@@ -159,7 +159,7 @@ def test_whoever_answers_with_another_key_is_refused_and_accepting_goes_on(trans
             with pytest.raises(DialFailed):
                 await ana.dial(BEN.did, addresses=eve.addresses(), deadline_ms=2_000)
             here, there = await asyncio.gather(
-                ana.dial(EVE.did, addresses=eve.addresses(), deadline_ms=2_000), eve.accept()
+                ana.dial(EVE.did, addresses=eve.addresses(), deadline_ms=20_000), eve.accept()
             )
             assert (here.peer, there.peer) == (EVE.did, ANA.did)
             assert ben.addresses()

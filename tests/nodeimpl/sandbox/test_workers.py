@@ -35,7 +35,7 @@ async def begun(sandbox: Sandbox, job: Job) -> asyncio.Task[Any]:
 
 async def worker_pids(sandbox: Sandbox) -> list[int]:
     """Return the workers' process ids once the spawner has told them."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(sandbox.pids) < 2:
             await asyncio.sleep(0.01)
     return list(sandbox.pids[1:])

@@ -252,7 +252,7 @@ def test_ctrl_c_leaves_nothing_behind(command: list[str], moment: str) -> None:
     assert started.returncode == 130, err
     assert "Traceback" not in err
     processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
     for folder in (home.state_home() / "devnets").iterdir():
         assert not is_running(folder)
@@ -281,5 +281,5 @@ def test_a_closed_terminal_takes_a_demo_with_it() -> None:
     os.killpg(started.pid, signal.SIGHUP)
     started.wait(60)
     processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive
