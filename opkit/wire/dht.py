@@ -7,11 +7,13 @@ Source: ADR 0030; Maymounkov, Mazieres: Kademlia (2002).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
 from opkit.wire.base import Did, Wire
+from opkit.wire.errors import Busy
 from opkit.wire.peer import PeerMethod
 from opkit.wire.records import (
     Carried,
@@ -29,6 +31,9 @@ CONTACTS_MAX = 20
 
 ADDRESSES_MAX = 4
 """The most addresses of a contact."""
+
+ADDRESS_CHARACTERS_MAX = 64
+"""The longest address."""
 
 RECORDS_MAX = 20
 """The most records in an answer: with all proofs at their longest they fit one frame."""
@@ -98,6 +103,15 @@ class RecordTaken(Wire):
     """The peer keeps the record; `new` says whether it did not before."""
 
     new: bool
+
+
+@dataclass(eq=False, kw_only=True)
+class LookupsFull(Busy):
+    """As many searches wait for their turn as may."""
+
+    code = "lookups-full"
+    hint = "ask again in a second"
+    limit: int
 
 
 PING = PeerMethod(name="dht.ping", ask=Ping, answer=Pong, deadline_ms=2_000)

@@ -1,0 +1,238 @@
+"""The searches of one node: some under way, some that wait for their turn, no more than so many.
+
+Source: ADR 0030.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from functools import partial
+
+from nodeimpl.overlay.asking import Asking, Moment
+from nodeimpl.overlay.lookup import Lookup, LookupLimits
+from nodeimpl.overlay.search import Placing, Search
+from nodeimpl.overlay.table import Table
+from opkit.wire.base import Wire
+from opkit.wire.dht import CONTACTS_MAX, ContactText, LookupsFull, PutRecord, RecordTaken
+from opkit.wire.errors import REFUSALS
+from opkit.wire.records import Carried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchesLimits:
+    """Bounds.
+
+    Attributes:
+        active_max: searches under way.
+        background_max: those of them that nobody waits for.
+        waiting_max: searches that wait for their turn.
+        puts_at_once: how many nodes one search gives records to at once.
+    """
+
+    lookup: LookupLimits = field(default_factory=LookupLimits)
+    active_max: int = 16
+    background_max: int = 2
+    waiting_max: int = 256
+    puts_at_once: int = 8
+
+
+class Searches:
+    """What one node looks for.
+
+    Attributes:
+        counts: searches by kind, and how they ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: Table,
+        asking: Asking,
+        moment: Moment,
+        sender: ContactText | None,
+        limits: SearchesLimits,
+    ) -> None:
+        """Look for nothing yet."""
+        self.counts: Counter[str] = Counter()
+        self._table = table
+        self._asking = asking
+        self._moment = moment
+        self._sender = sender
+        self._limits = limits
+        self._active: list[Search] = []
+        self._waiting: deque[Search] = deque()
+        self._later: deque[Search] = deque()
+        self._starved = False
+        lookup = limits.lookup
+        self._room_wanted = lookup.at_once + lookup.paths * (lookup.slow_max + 1)
+
+    def held(self) -> dict[str, int]:
+        """Return how many searches there are, and how many candidates they have."""
+        lookups = [search.lookup for search in self._active if search.lookup is not None]
+        return {
+            "searches": len(self._active),
+            "searches waiting": len(self._waiting) + len(self._later),
+            "candidates": sum(lookup.held() for lookup in lookups),
+        }
+
+    def room(self) -> bool:
+        """Return whether one more may wait."""
+        return len(self._waiting) + len(self._later) < self._limits.waiting_max
+
+    def begin(self, search: Search) -> None:
+        """Begin a search, now or when it is its turn.
+
+        Refuses:
+            LookupsFull: as many wait as may.
+        """
+        if not self.room():
+            self.counts["refused"] += 1
+            raise LookupsFull(limit=self._limits.waiting_max)
+        (self._later if search.background else self._waiting).append(search)
+        self.pump()
+
+    def pump(self) -> None:
+        """Begin what may begin."""
+        limits = self._limits
+        while self._waiting and len(self._active) < limits.active_max:
+            self._start(self._waiting.popleft())
+        while self._later and len(self._active) < limits.active_max:
+            if sum(1 for search in self._active if search.background) >= limits.background_max:
+                return
+            self._start(self._later.popleft())
+
+    def went_on(self) -> None:
+        """Look at searches that had no room to ask, now that a question has ended."""
+        if self._starved:
+            self._starved = False
+            for search in tuple(self._active):
+                self._go_on(search)
+
+    def tick(self) -> None:
+        """Ask besides whoever is slow, and give up whoever is late."""
+        at_ms = self._moment.at_ms
+        for search in tuple(self._active):
+            lookup = search.path_of()
+            if search.placing is None:
+                for did in lookup.overdue(at_ms):
+                    self._asking.give_up(search.tokens[did])
+            else:
+                late = [t for t, late_ms in search.placing.under_way.items() if late_ms <= at_ms]
+                for token in late:
+                    del search.placing.under_way[token]
+                    self._asking.give_up(token)
+            self._go_on(search)
+
+    def due_ms(self) -> int | None:
+        """Return when `tick` is wanted next."""
+        dues = [due for search in self._active if (due := self._due_of(search)) is not None]
+        return min(dues, default=None)
+
+    def _due_of(self, search: Search) -> int | None:
+        if search.placing is None:
+            return search.path_of().due_ms(self._moment.at_ms)
+        return min(search.placing.under_way.values(), default=None)
+
+    def _start(self, search: Search) -> None:
+        table, target = self._table, search.target
+        seeds = table.nearest(target, CONTACTS_MAX)
+        table.looked(target, self._moment.at_ms)
+        search.lookup = Lookup(
+            target,
+            own=table.own,
+            seeds=seeds or table.nearest(target, CONTACTS_MAX, suspects=True),
+            doubts=table.suspects.doubts,
+            prefixes=table.prefixes,
+            limits=self._limits.lookup,
+            now_ms=self._moment.at_ms,
+        )
+        self.counts[search.kind] += 1
+        self._active.append(search)
+        self._go_on(search)
+
+    def _go_on(self, search: Search) -> None:
+        """Ask whom a search wants asked; end what has come to its end."""
+        if search.placing is not None:
+            self._place(search, search.placing)
+            return
+        lookup, asking = search.path_of(), self._asking
+        if asking.room() < self._room_wanted and not lookup.stopped:
+            self._starved = True
+            return
+        for contact in lookup.wanted(self._moment.at_ms, asking.pace):
+            search.tokens[contact.did] = asking.ask(
+                contact, search.question, partial(self._came, search, contact)
+            )
+        if lookup.ended():
+            self._found(search)
+
+    def _came(self, search: Search, contact: ContactText, answer: Wire | None, why: str) -> None:
+        """Take the end of a question of a lookup."""
+        del why  # Whoever refuses a question of the table's has nothing to say to it.
+        if search.placing is not None or search not in self._active:
+            return
+        if answer is None or not search.came(contact, answer):
+            search.path_of().failed(contact.did)
+        self._go_on(search)
+
+    def _found(self, search: Search) -> None:
+        """Put what is to be put to the nearest, or end."""
+        lookup = search.path_of()
+        nearest = lookup.closest(CONTACTS_MAX)
+        if search.puts and nearest:
+            left = [(contact, carried) for carried in search.puts for contact in nearest]
+            left.reverse()
+            search.placing = Placing(left, {}, set(), Counter())
+            self._place(search, search.placing)
+            return
+        self._end(search)
+
+    def _place(self, search: Search, placing: Placing) -> None:
+        asking = self._asking
+        while placing.left and len(placing.under_way) < self._limits.puts_at_once:
+            if asking.room() <= 0:
+                self._starved = True
+                break
+            contact, carried = placing.left.pop()
+            token = self.put(contact, carried, search)
+            placing.under_way[token] = self._moment.at_ms + asking.pace.late_ms
+        if not placing.left and not placing.under_way:
+            self._end(search)
+
+    def put(self, contact: ContactText, carried: Carried, search: Search | None) -> int:
+        """Give a contact a record; return the token of the question."""
+        question = PutRecord(sender=self._sender, record=carried)
+        tokens: list[int] = []
+        token = self._asking.ask(contact, question, partial(self._put, search, contact, tokens))
+        tokens.append(token)
+        return token
+
+    def _put(
+        self,
+        search: Search | None,
+        contact: ContactText,
+        tokens: list[int],
+        answer: Wire | None,
+        why: str,
+    ) -> None:
+        """Take the end of a put."""
+        if search is None or search.placing is None:
+            return
+        placing = search.placing
+        if isinstance(answer, RecordTaken):
+            placing.kept.add(contact.did)
+        elif why in REFUSALS:
+            placing.refused[why] += 1
+        if placing.under_way.pop(tokens[0], None) is not None:
+            self._place(search, placing)
+
+    def _end(self, search: Search) -> None:
+        self._active.remove(search)
+        copy = search.cached()
+        if copy is not None and self._asking.room() > 0:
+            contact, records = copy
+            self.put(contact, records[0], None)
+            self.counts["copies given"] += 1
+        search.done(self._moment.at_ms)
+        self.pump()

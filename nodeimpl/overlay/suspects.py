@@ -1,0 +1,91 @@
+"""Who did not answer: asked last, looked at again now and then, forgotten in time.
+
+A contact that fails is suspected at once, by whatever question it failed, so that it costs one
+time-out and not one in each lookup. Whoever is heard of by itself is suspected no longer. What
+others say of it counts for nothing, for they may not have noticed; but a suspicion is of a key at
+its addresses, so that nobody can discredit a node by naming it at a wrong one. Source: ADR 0030.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opkit.wire.base import Did
+from opkit.wire.dht import ContactText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectsLimits:
+    """Bounds.
+
+    Attributes:
+        count_max: how many are remembered; beyond it the longest known are forgotten.
+        retry_ms: after this the first look again; each next one takes three times as long.
+        lapse_ms: after this long without a failure a suspicion is forgotten.
+    """
+
+    count_max: int = 2_048
+    retry_ms: int = 3_000
+    lapse_ms: int = 1_800_000
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """Where a contact failed how often in a row, when it last did, and when to look again."""
+
+    addresses: tuple[str, ...]
+    failures: int
+    since_ms: int
+    retry_ms: int
+
+
+class Suspects:
+    """The contacts of one node that did not answer it."""
+
+    __slots__ = ("_all", "_limits")
+
+    def __init__(self, limits: SuspectsLimits) -> None:
+        """Begin without suspicion."""
+        self._limits = limits
+        self._all: dict[Did, Suspicion] = {}
+
+    def doubts(self, contact: ContactText) -> bool:
+        """Return whether a contact is suspected at these addresses."""
+        found = self._all.get(contact.did)
+        return found is not None and found.addresses == contact.addresses
+
+    def __len__(self) -> int:
+        """Return how many are suspected."""
+        return len(self._all)
+
+    def failed(self, contact: ContactText, now_ms: int) -> int:
+        """Count a failure; return how many there were in a row at these addresses."""
+        failures = self._all[contact.did].failures + 1 if self.doubts(contact) else 1
+        wait_ms = self._limits.retry_ms * 3 ** min(failures - 1, 6)
+        self._all.pop(contact.did, None)
+        self._all[contact.did] = Suspicion(contact.addresses, failures, now_ms, now_ms + wait_ms)
+        if len(self._all) > self._limits.count_max:
+            del self._all[next(iter(self._all))]
+        return failures
+
+    def clear(self, did: Did) -> bool:
+        """Suspect a contact no longer; return whether it was suspected."""
+        return bool(self._all) and self._all.pop(did, None) is not None
+
+    def due(self, now_ms: int) -> list[Did]:
+        """Return whom to look at again now."""
+        return [did for did, found in self._all.items() if found.retry_ms <= now_ms]
+
+    def put_off(self, did: Did, now_ms: int) -> None:
+        """Look at a suspect again only when what was asked of it now has ended."""
+        if found := self._all.get(did):
+            found.retry_ms = now_ms + self._limits.lapse_ms
+
+    def lapse(self, now_ms: int) -> None:
+        """Forget who has not failed for long: the oldest suspicions come first."""
+        before_ms = now_ms - self._limits.lapse_ms
+        while self._all:
+            did, found = next(iter(self._all.items()))
+            if found.since_ms > before_ms:
+                return
+            del self._all[did]
