@@ -61,13 +61,14 @@ def _verify_folder(folder: Path, genesis: Path | None) -> Verdict:
 
     if not folder.is_dir():
         raise Mistake(f"there is no folder {folder}", hint="`opkit demo` says where")
+    named = anchors.anchor(genesis, network="") if genesis is not None else None
     try:
         network = anchors.claimed_network(read_signature(folder))
     except ValueError as bad:
         # Nobody vouches for such a folder, whatever else it holds.
         hint = "name a run folder whole, as `opkit demo` wrote it, or a replay"
         raise Mistake(f"{folder} is no run folder: {bad}", hint=hint, code=exits.FAILED) from bad
-    return verify_folder(folder, genesis=anchors.anchor(genesis, network=network))
+    return verify_folder(folder, genesis=named or anchors.anchor(None, network=network))
 
 
 def _verify_replay(path: Path, genesis: Path | None) -> Verdict:
