@@ -28,6 +28,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.wire import compute, genesis, journal, membership, network
 from opkit.wire.base import Wire, b64encode
+from opkit.wire.casts import CASTS
 from opkit.wire.endpoint import ENDPOINTS
 from opkit.wire.errors import Fault
 from opkit.wire.events import EVENTS, Cursor, JournalEntry
@@ -82,6 +83,7 @@ SAID = reachable(*(endpoint.answer for endpoint in ENDPOINTS.values()), *EVENTS.
 PEERS = reachable(
     *(kind for method in METHODS.values() for kind in (method.ask, method.answer)),
     *(RequestFrame, AnswerFrame),
+    *(cast.message for cast in CASTS.values()),
 )
 
 
@@ -205,6 +207,18 @@ def test_between_nodes_an_unknown_field_is_refused_in_asks_answers_and_frames(
         read_request(json.dumps(request | {"v": 2}).encode())
     with pytest.raises(ValidationError, match=UNKNOWN):
         read_answer(json.dumps({"v": 1, "ok": {}, UNKNOWN: 1}).encode())
+
+
+@pytest.mark.parametrize("cast", CASTS.values(), ids=lambda cast: cast.name)
+@settings(max_examples=3)
+@given(st.data())
+def test_an_unknown_field_is_refused_in_what_is_cast_and_its_type_stands_on_the_page(
+    cast: Any, values_of: Any, draw: st.DataObject
+) -> None:
+    said = dumped(draw.draw(values_of(cast.message)))
+    with pytest.raises(FrameMalformed, match=UNKNOWN):
+        read_value(cast.message, said | {UNKNOWN: 1})
+    assert f"| `{cast.name}` | `{cast.message.__name__}` |" in PAGE
 
 
 def test_every_signed_type_stands_on_the_page() -> None:
