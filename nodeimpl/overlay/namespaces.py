@@ -16,6 +16,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.cid import is_cid
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.wire.base import Did
+from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
     VALUES,
     Namespace,
@@ -97,8 +98,8 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
 )
 """The rules of each namespace."""
 
-RECONCILED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.reconciled)
-"""The namespaces that two nodes compare."""
+RECONCILED: tuple[ReconciledNamespace, ...] = ("node", "note")
+"""The namespaces that two nodes compare: those whose rules say so."""
 
 GOSSIPED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.gossiped)
 """The namespaces whose records are announced to everybody."""

@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nodeimpl.overlay.budgets import Budgets, Entry, Limits, place_of, size_of
+from nodeimpl.overlay.budgets import Budgets, Entry, Limits, Room, place_of, size_of
 from nodeimpl.overlay.fingerprints import Fingerprints
 from nodeimpl.overlay.namespaces import RECONCILED, RULES, judge
 from opkit.proof.checks import ProofError
 from opkit.proof.record import SKEW_MS, Equivocation, Record, Verifier, outranks
 from opkit.wire.base import Did, Slug
+from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
     Carried,
     Namespace,
@@ -59,6 +60,7 @@ class Kept:
     name: RecordName
     owner: Did
     sequence: int
+    issued_at_ms: int
     sponsor: Slug | None
     replaced: bytes | None
 
@@ -89,7 +91,7 @@ class Shelf:
         self._names: dict[tuple[Namespace, RecordName], dict[Did, Entry]] = {}
         self._by_id: dict[bytes, Entry] = {}
         self._by_item: dict[bytes, Entry] = {}
-        self._trees = {namespace: Fingerprints() for namespace in RECONCILED}
+        self._trees: dict[str, Fingerprints] = {name: Fingerprints() for name in RECONCILED}
         self._times: list[tuple[int, bytes]] = []
         self._evidence: dict[Did, Equivocation] = {}
         self._strangers_evidence: dict[Did, Equivocation] = {}
@@ -145,7 +147,7 @@ class Shelf:
                 sponsor = standing.sponsor
         entry = _entry(record, carried, sponsor=sponsor, replaced=standing)
         self._place(entry, standing, now_ms)
-        return self._tell(entry, standing)
+        return self._tell(entry, standing, body.issued_at_ms)
 
     def get(self, namespace: Namespace, name: RecordName) -> tuple[Carried, ...]:
         """Return what stands under a name, tombstones included, of each owner one.
@@ -179,7 +181,16 @@ class Shelf:
         """Return whether the record is here, though it may only bar others, or soon lapse."""
         return record_id in self._by_id
 
-    def ids(self, namespace: Namespace) -> Fingerprints:
+    def item(self, carried: Carried) -> bytes:
+        """Return a record's id among those that nodes compare, whether or not it is here.
+
+        Raises:
+            SignedRecordRejected: it does not verify.
+        """
+        record = self.read(carried)
+        return item_of(record.id, self._verifier.sponsor(record.body.owner, carried.proof))
+
+    def ids(self, namespace: ReconciledNamespace) -> Fingerprints:
         """Return the ids that two nodes compare of a namespace (`item_of`), to be looked at."""
         return self._trees[namespace]
 
@@ -227,7 +238,19 @@ class Shelf:
             "notes": len(self.notes),
         }
 
-    def _tell(self, entry: Entry, standing: Entry | None) -> Kept:
+    def rooms(self) -> dict[Slug | None, Room]:
+        """Return what each sponsor's owners take of the room, and those without one (None)."""
+        rooms: dict[Slug | None, Room] = {None: self._budgets.unsponsored}
+        return rooms | self._budgets.sponsored()
+
+    def by_namespace(self) -> dict[Namespace, int]:
+        """Return how many records are here of each namespace that has any."""
+        found: Counter[Namespace] = Counter()
+        for (namespace, _), owners in self._names.items():
+            found[namespace] += len(owners)
+        return dict(found)
+
+    def _tell(self, entry: Entry, standing: Entry | None, issued_at_ms: int) -> Kept:
         """Say that a record was kept."""
         kept = Kept(
             carried=entry.carried,
@@ -236,6 +259,7 @@ class Shelf:
             name=entry.name,
             owner=entry.owner,
             sequence=entry.sequence,
+            issued_at_ms=issued_at_ms,
             sponsor=entry.sponsor,
             replaced=None if standing is None else standing.id,
         )

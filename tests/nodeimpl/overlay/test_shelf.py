@@ -75,6 +75,23 @@ def test_what_is_kept_is_found_by_name_owner_and_id(land: Any, shelf: Shelf) -> 
     assert shelf.ids("note").ids() == [item_of(kept.id, "yard")]
 
 
+def test_what_is_kept_is_counted_by_sponsor_and_by_namespace(land: Any, shelf: Shelf) -> None:
+    mine, theirs = land.nodes[:2]
+    records = (
+        land.note(mine),
+        land.note(mine, "b"),
+        land.place(theirs),
+        land.note(land.stranger()),
+    )
+    offered(shelf, *records, now_ms=land.now_ms)
+    assert {sponsor: room.records for sponsor, room in shelf.rooms().items()} == {
+        "yard": 2,
+        "library": 1,
+        None: 1,
+    }
+    assert shelf.by_namespace() == {"note": 3, "node": 1}
+
+
 def test_what_is_not_kept_is_not_found(land: Any, shelf: Shelf) -> None:
     assert shelf.get("note", "nothing") == ()
     assert shelf.standing("note", "nothing", land.nodes[0].did) is None
