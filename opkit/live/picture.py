@@ -8,6 +8,7 @@ from itertools import combinations
 from opkit.live.book import Book, TaskFacts
 from opkit.live.follow import Followed
 from opkit.live.heard import is_sound
+from opkit.live.initials import initials_among
 from opkit.live.kept import Kept
 from opkit.proof.membership import OPERATOR_ID
 from opkit.story.states import State
@@ -98,7 +99,7 @@ def network_figures(
         name=name,
         trouble=trouble,
         now_ms=now_ms,
-        nodes=tuple(_node(one, book) for one in followed.values()),
+        nodes=_nodes(followed, book),
         links=(kept or Kept()).made(
             "links", _links_of(followed, cut), lambda: _links(followed, cut)
         ),
@@ -107,15 +108,6 @@ def network_figures(
         tasks=book.tasks_total,
         tasks_failed=book.tasks_failed,
     )
-
-
-def initials_of(title: str) -> str:
-    """Return two letters for the inside of a circle: `RC` of River City Tool Library."""
-    words = [word for word in title.split() if word[:1].isalnum()]
-    capitals = [letter for letter in words[0] if letter.isupper()] if words else []
-    if len(words) == 1 or len(capitals) > 1:
-        return ("".join(capitals) if len(capitals) > 1 else title)[:2].upper()
-    return "".join(word[0] for word in words[:2]).upper()
 
 
 def _links_of(
@@ -135,14 +127,22 @@ def _links(
     )
 
 
-def _node(one: Followed, book: Book) -> NodeFigure:
+def _nodes(followed: Mapping[str, Followed], book: Book) -> tuple[NodeFigure, ...]:
+    initials = initials_among([one.at.title for one in followed.values()])
+    return tuple(
+        _node(one, book, initials=each)
+        for one, each in zip(followed.values(), initials, strict=True)
+    )
+
+
+def _node(one: Followed, book: Book, *, initials: str) -> NodeFigure:
     info, peers = one.info, one.peers
     world_ms = info.world_ms - info.now_ms + one.seen_ms if info else 0
     engine = f"{info.engine.name} {info.engine.version}" if info else ""
     return NodeFigure(
         org=one.at.org,
         title=one.at.title,
-        initials=initials_of(one.at.title),
+        initials=initials,
         did=one.at.did,
         url=one.at.url,
         health=one.health,

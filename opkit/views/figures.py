@@ -27,7 +27,7 @@ class NodeFigure:
     """A node as it is now. `since_ms` dates its health; figures of a node that is down are old.
 
     Attributes:
-        initials: two letters for the inside of a circle.
+        initials: two letters for the inside of a circle, which no other node has.
         why: what keeps it from being up, in words; empty if it is.
         seen_ms: when it last answered; 0 if never.
         busy: what it is doing, in a few words; empty if nothing.

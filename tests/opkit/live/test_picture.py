@@ -8,7 +8,7 @@ import pytest
 
 from opkit.live.book import Book
 from opkit.live.follow import Followed
-from opkit.live.picture import happening_of, initials_of, names_of, network_figures, traffic_of
+from opkit.live.picture import happening_of, names_of, network_figures, traffic_of
 from opkit.live.ports import NodeAt
 from opkit.proof.membership import OPERATOR_ID
 from opkit.story.states import State
@@ -117,20 +117,9 @@ def test_a_connection_that_began_anew_counts_its_bytes_anew() -> None:
     assert found.bytes_per_s == 0
 
 
-@pytest.mark.parametrize(
-    ("title", "initials"),
-    [
-        ("River City Tool Library", "RC"),
-        ("BrightWorks Cooperative", "BW"),
-        ("Harbor Homes Cooperative", "HH"),
-        ("Amber", "AM"),
-        ("FingerLakes", "FL"),
-        ("the small coop", "TS"),
-        ("", ""),
-    ],
-)
-def test_initials_are_two_letters_of_a_title(title: str, initials: str) -> None:
-    assert initials_of(title) == initials
+def test_no_two_nodes_have_the_same_initials() -> None:
+    figures = drawn(*map(followed, ("amber", "amity", "ample")))
+    assert [one.initials for one in figures.nodes] == ["AM", "AI", "AP"]
 
 
 def entry(kind: str, **body: Any) -> JournalEntry:
