@@ -168,8 +168,10 @@ class Gossiper:
         if self._beat_ms is None:
             self._beat_ms = at_ms + 1 + state.chance.randrange(self.limits.beat_ms)
             self._beaten_ms = at_ms
-        state.weigh(peer, "it was banned and came again")
-        if not peer.banned and state.meshes:
+        left_ms = peer.standing.banned_until_ms - at_ms
+        if left_ms > 0:
+            state.cut_off(peer, "it came again before its ban was over", ban_ms=left_ms)
+        elif state.meshes:
             state.draft(peer).subscriptions.update(dict.fromkeys(state.meshes, True))
 
     def left(self, did: Did, now_ms: int) -> None:

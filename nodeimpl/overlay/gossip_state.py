@@ -237,14 +237,19 @@ class GossipState:
             self.ban(peer, why)
 
     def ban(self, peer: Peer, why: str) -> None:
-        """Hear and tell a peer nothing more, and want its link ended."""
+        """Hear and tell a peer nothing more, and want its link ended: longer each time."""
+        ban_ms = min(self.limits.ban_ms << min(peer.standing.bans, 20), self.limits.ban_ms_max)
+        peer.standing.bans += 1
+        peer.standing.banned_until_ms = self.steady.at_ms + ban_ms
+        self.counts.banned += 1
+        self.cut_off(peer, why, ban_ms=ban_ms)
+
+    def cut_off(self, peer: Peer, why: str, *, ban_ms: int) -> None:
+        """Hear and tell a peer nothing more, and want its link ended for so long."""
         peer.banned = True
         self._unqueue(peer)
         peer.draft = Draft()
         self.dirty.pop(peer.did, None)
-        ban_ms = min(self.limits.ban_ms << min(peer.standing.bans, 20), self.limits.ban_ms_max)
-        peer.standing.bans += 1
-        self.counts.banned += 1
         for topic, mesh in self.meshes.items():
             if peer.did in mesh.members:
                 mesh.gone(peer.did)

@@ -48,6 +48,7 @@ class Standing:
         rude: joining a mesh although it was told to stay away.
         greedy: wants beyond what is given.
         bans: how often it was banned; does not decay.
+        banned_until_ms: when the last ban is over, by steady time.
     """
 
     first: float = 0.0
@@ -60,6 +61,7 @@ class Standing:
     rude: float = 0.0
     greedy: float = 0.0
     bans: int = 0
+    banned_until_ms: int = 0
 
     def score(self, fresh: float) -> float:
         """Return its worth; below 0 it has no place in a mesh.

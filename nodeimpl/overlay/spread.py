@@ -79,6 +79,8 @@ class Spread:
 
     def due_ms(self) -> int | None:
         """Return when something owed can be given next, by steady time."""
+        if not self._state.owing:
+            return None
         size = self._state.limits.envelope_bytes_max
         owing = self._state.owing.values()
         found = [peer.sent.ready_ms(size) for peer in owing if not peer.stalled]
