@@ -37,14 +37,21 @@ LINE_BYTES_MAX = 4_194_304
 """The longest view: 64 steps, each with checks and receipts."""
 
 OVER = ("ended", "stopped")
-"""What `opkit.story.lead.OVER` is: a test compares them, for a supervisor loads no stories."""
+RENEWS = ("again", "repeat")
+"""What `opkit.story` has under these names: a test compares them, for a supervisor loads no
+stories."""
 
 View = dict[str, Any]
 
 
 @dataclass(eq=False, kw_only=True)
 class _Teller:
-    """A process that tells; `number` is that of the grant by which it disturbs the network."""
+    """A process that tells; `number` is that of the grant by which it disturbs the network.
+
+    Attributes:
+        holds: the network, until the story is over and has let go of it.
+        renewing: it is asked for another telling: what it said before that lets nothing go.
+    """
 
     child: Child
     reader: asyncio.StreamReader
@@ -55,6 +62,7 @@ class _Teller:
     answers: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     opened: bool = False
     holds: Telling | None = None
+    renewing: bool = False
     dismissed: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -137,11 +145,10 @@ class StageDoor:
                 )
             if self._teller is not None and self._teller.opened:
                 self._check_known(flow)
+                self._hold(self._teller, flow)
                 await self._dismiss()
             teller = await self._enter()
-            if teller.holds is None:
-                who = f"flow {flow.upper()}, on the console's stage"
-                teller.holds = Telling(self._state.folder, who=who)
+            self._hold(teller, flow)
             ask = {"flow": flow, "seed": seed, "pace_percent": pace_percent}
             try:
                 await self._ask(teller, do="open", token=teller.token, **ask)
@@ -151,20 +158,43 @@ class StageDoor:
             teller.opened = True
             return self._said()
 
+    def _hold(self, teller: _Teller, flow: str) -> None:
+        """Have nobody else tell on this network meanwhile.
+
+        Raises:
+            DevnetError: somebody does.
+        """
+        if teller.holds is None:
+            who = f"flow {flow.upper()}, on the console's stage"
+            teller.holds = Telling(self._state.folder, who=who)
+
     async def do(self, *, action: str, marker: str) -> dict[str, Any]:
         """Have the presenter's action done and return how the stage stands then.
 
         Raises:
-            DevnetError: no stage is open, the action makes no sense now, or the teller does not
-                answer.
+            DevnetError: no stage is open, another telling is wanted while a story is told here by a
+                command, the action makes no sense now, or the teller does not answer.
         """
         async with self._turn:
             teller = self._teller
             if teller is None or not teller.opened:
                 gone = "no stage is open" if self._view is None else "the teller is gone"
                 raise DevnetError(gone, hint="choose a flow and run it")
-            await self._ask(teller, do="act", action=action, marker=marker)
+            teller.renewing = action in RENEWS
+            try:
+                if teller.renewing and self._view is not None:
+                    self._hold(teller, self._view["flow"])
+                await self._ask(teller, do="act", action=action, marker=marker)
+            finally:
+                teller.renewing = False
+                self._release_what_is_over(teller)
             return self._said()
+
+    def _release_what_is_over(self, teller: _Teller) -> None:
+        """Let others tell once a story is over and its teller has let go of the network."""
+        view = self._view
+        if view is not None and view["mode"] in OVER and not (view["held"] or teller.renewing):
+            _let_go(teller)
 
     async def close(self) -> dict[str, Any]:
         """Close the stage: the teller lets go of the network and ends. Twice is allowed."""
@@ -293,6 +323,7 @@ class StageDoor:
         if "view" in said:
             if self._teller is teller and not teller.dismissed:
                 self._view = said["view"]
+                self._release_what_is_over(teller)
                 self._change()
         elif "flows" in said:
             teller.flows.set_result(said["flows"])
@@ -364,4 +395,5 @@ def _stopped(view: View, *, why: str) -> View:
         for step in view["steps"]
     ]
     at = steps[view["told"]]["marker"] if view["told"] < len(steps) else ""
-    return {**view, "mode": "stopped", "steps": steps, "stopped": {"at": at, "why": why}}
+    stopped = {"at": at, "why": why}
+    return {**view, "mode": "stopped", "steps": steps, "stopped": stopped, "held": False}

@@ -69,6 +69,10 @@ class Action(StrEnum):
     STOP = "stop"
 
 
+RENEWS = frozenset({Action.REPEAT, Action.AGAIN})
+"""What begins another telling, for which the network has to be had again."""
+
+
 class StageStep(Wire):
     """One step: what it says, how it stands, and its record once it was told."""
 
@@ -90,6 +94,8 @@ class StageView(Wire):
         began_ms: when this telling began, in real time.
         pace_ms: how long the step that is shown stays before the next, when playing.
         stopped: where and why the story ended before its end.
+        held: whether the network is held for this telling; not any more once it is over and has
+            been let go of, although the stage stays open.
     """
 
     revision: Count
@@ -105,6 +111,7 @@ class StageView(Wire):
     setup: Annotated[tuple[SetupRecord, ...], Field(max_length=64)] = ()
     steps: Annotated[tuple[StageStep, ...], Field(max_length=64)]
     stopped: Stop | None = None
+    held: bool = False
 
 
 OpenWorld = Callable[[str], Awaitable[World]]
@@ -246,6 +253,7 @@ class Stage:
         self._setup: tuple[SetupRecord, ...] = ()
         self._blobs: dict[str, bytes] = {}
         self._stopped: Stop | None = None
+        self._held = True
         self._steps = [
             StageStep(
                 marker=planned.marker,
@@ -267,7 +275,7 @@ class Stage:
         if not lead.over:
             why = "the presenter ended it" if self._closing else "it was broken off"
             self._stop(Stop(at=self._steps[lead.told].marker, why=why))
-        self._closed = True
+        self._held, self._closed = False, True
         self._change()
 
     async def _tell(self) -> None:
@@ -284,7 +292,9 @@ class Stage:
                 _log.exception("the telling broke off")
             if not self._renewed.is_set():
                 self._stop(Stop(at="", why=_say(raised)))
-                self._change()
+        if not self._renewed.is_set():
+            self._held = False
+            self._change()
 
     async def _go_on(self, telling: Telling[Any]) -> None:
         lead = self._lead
@@ -372,6 +382,7 @@ class Stage:
             setup=self._setup,
             steps=tuple(self._steps),
             stopped=self._stopped,
+            held=self._held,
         )
 
 

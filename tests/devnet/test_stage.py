@@ -19,10 +19,10 @@ import pytest
 from devnet.control import ask_supervisor
 from devnet.launch import Launched, launch
 from devnet.processes import descendants_of
-from devnet.stage import OVER, REST_MS
+from devnet.stage import OVER, RENEWS, REST_MS
 from devnet.state import DevnetError, is_running, load_state
-from devnet.telling import telling
-from opkit.story import lead
+from devnet.telling import Telling, telling
+from opkit.story import lead, stage
 from opkit.story.stage import Mode, StageView
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -91,8 +91,9 @@ def teller_of(launched: Launched) -> psutil.Process:
     return teller
 
 
-def test_a_stage_is_over_here_when_stories_say_that_it_is() -> None:
+def test_a_stage_is_over_and_begins_anew_here_when_stories_say_that_it_does() -> None:
     assert set(OVER) == lead.OVER
+    assert set(RENEWS) == stage.RENEWS
 
 
 def test_a_flow_is_told_whole_as_it_is_led() -> None:
@@ -115,7 +116,8 @@ def test_a_flow_is_told_whole_as_it_is_led() -> None:
         assert ended.told == len(ended.steps) == seen["flows"][0]["steps"]
         assert all(step.record is not None and step.record.ok for step in ended.steps)
         assert ask("status")["stage"] == {"flow": "a", "mode": "ended"}
-        check_one_that_is_over_gives_way(ended)
+        check_one_that_is_over_lets_others_tell(load_state("t").folder)
+        check_one_that_is_over_gives_way(until(lambda view: view.mode is Mode.ENDED))
         check_closing(launched)
 
 
@@ -143,6 +145,25 @@ def check_bad_asks() -> None:
         with pytest.raises(DevnetError, match=why):
             ask("stage-do", **arguments)
     assert ask("stage")["revision"] == before
+
+
+def check_one_that_is_over_lets_others_tell(folder: Path) -> None:
+    """The stage stays open to look back on, and has the network again for another telling."""
+    over = until(lambda view: not view.held)
+    with telling(folder, who="opkit demo"):
+        for do, arguments in (("stage-do", {"action": "again"}), ("stage-open", {"flow": "a"})):
+            with pytest.raises(DevnetError, match="already: opkit demo"):
+                ask(do, **arguments)
+        looked = StageView.model_validate(ask("stage-do", action="back")["view"])
+        assert (looked.mode, looked.run_id) == (Mode.ENDED, over.run_id)
+    anew = StageView.model_validate(ask("stage-do", action="again")["view"])
+    assert (anew.mode, anew.held) == (Mode.OPENING, True)
+    with pytest.raises(DevnetError, match="flow A, on the console's stage"):
+        Telling(folder, who="opkit demo")
+    until(lambda view: view.mode is Mode.WAITING)
+    ask("stage-do", action="play")
+    until(lambda view: view.mode is Mode.ENDED and not view.held)
+    Telling(folder, who="opkit demo").release()
 
 
 def check_one_that_is_over_gives_way(ended: StageView) -> None:

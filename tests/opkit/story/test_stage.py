@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from opkit.story import BlobProof, Evidence, Flow, State, expect
+from opkit.story.lead import OVER
 from opkit.story.pace import Pace
 from opkit.story.stage import Action, Mode, Stage, StageRefused, StageView
 
@@ -133,6 +134,27 @@ def test_played_to_the_end_it_is_told_whole(bakery, tiny_world):
 
     assert view.mode is Mode.ENDED
     assert view.stopped is None
+
+
+def test_a_story_that_is_over_lets_go_of_the_network_and_another_telling_has_it_again(
+    bakery, tiny_world
+):
+    async def act(theatre):
+        await theatre.mode(Mode.WAITING)
+        assert theatre.stage.view.held
+        theatre.stage.do(Action.PLAY)
+        over = await theatre.until(lambda view: not view.held)
+        assert (over.mode, theatre.worlds[0].closed) == (Mode.ENDED, 1)
+        theatre.stage.do(Action.BACK)
+        assert not theatre.stage.view.held
+        theatre.stage.do(Action.AGAIN)
+        assert theatre.stage.view.held
+        await theatre.mode(Mode.WAITING)
+
+    theatre, last = play(bakery, tiny_world, act)
+
+    assert all(view.held for view in theatre.views if view.mode not in OVER)
+    assert not last.held
 
 
 def test_every_telling_has_a_run_id_and_a_world_of_its_own(bakery, tiny_world):
