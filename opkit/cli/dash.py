@@ -49,7 +49,10 @@ def dash(
         str, typer.Option(help="The devnet; default: the one that runs, else one is started.")
     ] = "",
     profile: Annotated[
-        str, typer.Option(help="If one is started: three nodes or the whole federation.")
+        str,
+        typer.Option(
+            help="If one is started: three nodes or the whole federation; with --devnet, start it."
+        ),
     ] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = PORT,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -180,7 +183,8 @@ def _network(
     from devnet.state import is_running, list_devnets, load_state_of
 
     check_profile(profile)
-    running = [each for each, runs in list_devnets() if runs]
+    devnets = dict(list_devnets())
+    running = [each for each, runs in devnets.items() if runs]
     if not name and len(running) > 1:
         among = ", ".join(running)
         raise Mistake(f"several devnets run: {among}", hint="say which one: --devnet NAME")
@@ -188,11 +192,12 @@ def _network(
     check_name(chosen)
     folder = home.devnet_folder(chosen)
     known = (folder / "state.json").exists()
-    if running and not known and not profile:
+    if name and not known and not profile:
         # Most likely a slip of the pen: nobody wants another network without saying of what kind.
+        there = ", ".join(f"{each}{'' if runs else ' (stopped)'}" for each, runs in devnets.items())
         raise Mistake(
-            f"there is no devnet {chosen!r}; running: {', '.join(running)}",
-            hint=f"to start one: --devnet {chosen} --profile three",
+            f"there is no devnet called {name!r}",
+            hint=f"there are: {there or 'none'}; to start one: --devnet {name} --profile three",
         )
     kept = load_state_of(folder).profile if known else ""
     if profile and kept and profile != kept:

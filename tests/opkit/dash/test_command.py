@@ -225,6 +225,39 @@ def test_a_port_that_is_taken_is_said_before_a_network_is_started(own_home, caps
     assert not list_devnets()
 
 
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ((), "there are: none"),
+        ((("default", True), ("old", False)), "there are: default, old (stopped)"),
+    ],
+)
+def test_a_name_that_no_network_has_starts_none(own_home, monkeypatch, capsys, there, said):
+    monkeypatch.setattr("devnet.state.list_devnets", lambda: there)
+
+    assert cli.main(["dash", "--no-browser", "--devnet", "defualt"]) == exits.USAGE
+
+    assert capsys.readouterr().err.splitlines() == [
+        "opkit: there is no devnet called 'defualt'",
+        f"  hint: {said}; to start one: --devnet defualt --profile three",
+    ]
+    assert not (own_home / "devnets" / "defualt").exists()
+
+
+def test_a_name_with_a_profile_starts_a_network(own_home, monkeypatch, capsys):
+    started = []
+
+    def launch(*, name, profile, seed):
+        started.append((name, profile))
+        raise DevnetError("enough seen")
+
+    monkeypatch.setattr("devnet.launch.launch", launch)
+    for options in (["--devnet", "mine", "--profile", "federation"], ["--profile", "three"], []):
+        assert cli.main(["dash", "--no-browser", "--port", "0", *options]) == exits.FAILED
+
+    assert started == [("mine", "federation"), ("default", "three"), ("default", "three")]
+
+
 def test_of_several_running_networks_one_must_be_named(own_home, monkeypatch, capsys):
     monkeypatch.setattr("devnet.state.list_devnets", lambda: [("a", True), ("b", True)])
     assert cli.main(["dash", "--no-browser", "--port", "0"]) == exits.USAGE
