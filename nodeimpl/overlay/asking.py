@@ -5,14 +5,14 @@ Source: ADR 0030; RFC 6298 (mean and deviation of round trips).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from nodeimpl.overlay.lookup import Pace
 from nodeimpl.overlay.port import Contact, Outbox
 from nodeimpl.overlay.table import Table
-from opkit.wire.base import Wire
+from opkit.wire.base import Did, Wire
 from opkit.wire.dht import ContactText
 from opkit.wire.errors import REFUSALS
 
@@ -70,10 +70,12 @@ class Moment:
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """One under way; `given_up`: it was late, and its contact is suspected already."""
+    """One under way: since when, and when it is slow and late. `given_up`: it was late."""
 
     contact: ContactText
     sent_ms: int
+    slow_ms: int
+    late_ms: int
     on_end: OnEnd
     given_up: bool = False
 
@@ -97,6 +99,9 @@ class Asking:
         self._moment = moment
         self._limits = limits
         self._pending: dict[int, Question] = {}
+        self._slow_next: deque[int] = deque()
+        self._late_next: deque[int] = deque()
+        self._slow: set[Did] = set()
         self._mean_ms = -1.0
         self._deviation_ms = 0.0
         self._pace = Pace(slow_ms=limits.slow_ms_first, late_ms=limits.question_ms)
@@ -123,13 +128,18 @@ class Asking:
         contact = self._table.get(contact.did) or contact
         to = Contact(did=contact.did, addresses=contact.addresses)
         token = self._outbox.ask(to, question, timeout_ms=self._limits.question_ms)
-        self._pending[token] = Question(contact, self._moment.at_ms, on_end)
+        at_ms, pace = self._moment.at_ms, self._pace
+        self._pending[token] = Question(
+            contact, at_ms, at_ms + pace.slow_ms, at_ms + pace.late_ms, on_end
+        )
+        self._slow_next.append(token)
+        self._late_next.append(token)
         self.counts["asked"] += 1
         return token
 
     def answered(self, token: int, answer: Wire) -> None:
         """Take an answer."""
-        question = self._pending.pop(token)
+        question = self._end(token)
         self._measure(self._moment.at_ms - question.sent_ms)
         self.counts["answered"] += 1
         doubtful = self._table.heard(question.contact, self._moment.at_ms, own_word=False)
@@ -139,7 +149,7 @@ class Asking:
 
     def failed(self, token: int, why: str) -> None:
         """Take a refusal's code, which only the living give, or why there was silence."""
-        question = self._pending.pop(token)
+        question = self._end(token)
         if why in REFUSALS and why not in USELESS:
             self.counts["refused"] += 1
             self._table.alive(question.contact.did, self._moment.at_ms)
@@ -149,12 +159,41 @@ class Asking:
                 self._suspect(question.contact)
         question.on_end(None, why)
 
-    def give_up(self, token: int) -> None:
-        """Suspect whom a question was put to that is late; it may be answered yet."""
-        question = self._pending.get(token)
-        if question is not None and not question.given_up:
-            question.given_up = True
-            self._suspect(question.contact)
+    def doubts(self, contact: ContactText) -> bool:
+        """Return whether a contact is suspected, or owes an answer for longer than is usual."""
+        return contact.did in self._slow or self._table.suspects.doubts(contact)
+
+    def tick(self) -> None:
+        """Doubt who is slow, and suspect who is late: they may answer yet."""
+        at_ms = self._moment.at_ms
+        while (slow := self._head(self._slow_next)) and slow.slow_ms <= at_ms:
+            self._slow_next.popleft()
+            self._slow.add(slow.contact.did)
+        while (late := self._head(self._late_next)) and late.late_ms <= at_ms:
+            self._late_next.popleft()
+            late.given_up = True
+            self._suspect(late.contact)
+
+    def due_ms(self) -> int | None:
+        """Return when `tick` is wanted next. A question of a slower time holds up none for long."""
+        slow, late = self._head(self._slow_next), self._head(self._late_next)
+        if late is None:
+            return None
+        return late.late_ms if slow is None else min(slow.slow_ms, late.late_ms)
+
+    def _head(self, queue: deque[int]) -> Question | None:
+        """Return the first question in a queue that has not ended."""
+        while queue:
+            question = self._pending.get(queue[0])
+            if question is not None:
+                return question
+            queue.popleft()
+        return None
+
+    def _end(self, token: int) -> Question:
+        question = self._pending.pop(token)
+        self._slow.discard(question.contact.did)
+        return question
 
     def _suspect(self, contact: ContactText) -> None:
         if self._table.failed(contact, self._moment.at_ms):

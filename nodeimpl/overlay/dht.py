@@ -185,6 +185,7 @@ class Dht:
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
         self.moment.see(now_ms)
+        self.asking.tick()
         self.searches.tick()
         if self.moment.at_ms >= self._upkeep_ms:
             self._upkeep_ms = self.moment.at_ms + self._every_ms
@@ -193,9 +194,11 @@ class Dht:
 
     def due_ms(self) -> int:
         """Return when `tick` is wanted next."""
-        due = self.searches.due_ms()
-        at_ms = self._upkeep_ms if due is None else min(due, self._upkeep_ms)
-        return self.moment.real(at_ms)
+        due_ms = self._upkeep_ms
+        for next_ms in (self.asking.due_ms(), self.searches.due_ms()):
+            if next_ms is not None and next_ms < due_ms:
+                due_ms = next_ms
+        return self.moment.real(due_ms)
 
     def held(self) -> dict[str, int]:
         """Return how many of each there are: what the limits bound."""

@@ -185,16 +185,13 @@ class Lookup:
         if path.waiting.pop(did, None):
             self._lost(did)
 
-    def overdue(self, now_ms: int) -> list[Did]:
-        """Return who is late now, and wait for them no longer."""
+    def overdue(self, now_ms: int) -> None:
+        """Wait no longer for who is late; end if it has taken too long in all."""
         if now_ms >= self.began_ms + self._limits.lookup_ms:
             self.stopped = True
-        late: list[Did] = []
         for path in self._paths:
-            late += [did for did, one in path.waiting.items() if one.late_ms <= now_ms]
-        for did in late:
-            self.failed(did)
-        return late
+            for did in [did for did, one in path.waiting.items() if one.late_ms <= now_ms]:
+                self.failed(did)
 
     def stop(self) -> None:
         """End it: what was found is enough."""

@@ -82,7 +82,6 @@ class Search:
     Attributes:
         question: what is asked of everybody.
         background: nobody waits for it.
-        tokens: the questions under way, by whom they were put to.
         puts: what is put to the nearest in the end.
     """
 
@@ -103,7 +102,6 @@ class Search:
         self.background = background
         self.puts = tuple(puts)
         self.lookup: Lookup | None = None
-        self.tokens: dict[Did, int] = {}
         self.placing: Placing | None = None
         self._on_done = on_done
 

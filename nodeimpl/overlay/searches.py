@@ -110,22 +110,22 @@ class Searches:
                 self._go_on(search)
 
     def tick(self) -> None:
-        """Ask besides whoever is slow, and give up whoever is late."""
+        """Ask besides whoever is slow, and wait no longer for whoever is late."""
         at_ms = self._moment.at_ms
         for search in tuple(self._active):
             lookup = search.path_of()
             if search.placing is None:
-                for did in lookup.overdue(at_ms):
-                    self._asking.give_up(search.tokens[did])
+                lookup.overdue(at_ms)
             else:
                 late = [t for t, late_ms in search.placing.under_way.items() if late_ms <= at_ms]
                 for token in late:
                     del search.placing.under_way[token]
-                    self._asking.give_up(token)
             self._go_on(search)
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next."""
+        if not self._active:
+            return None
         dues = [due for search in self._active if (due := self._due_of(search)) is not None]
         return min(dues, default=None)
 
@@ -142,7 +142,7 @@ class Searches:
             target,
             own=table.own,
             seeds=seeds or table.nearest(target, CONTACTS_MAX, suspects=True),
-            doubts=table.suspects.doubts,
+            doubts=self._asking.doubts,
             prefixes=table.prefixes,
             limits=self._limits.lookup,
             now_ms=self._moment.at_ms,
@@ -161,9 +161,7 @@ class Searches:
             self._starved = True
             return
         for contact in lookup.wanted(self._moment.at_ms, asking.pace):
-            search.tokens[contact.did] = asking.ask(
-                contact, search.question, partial(self._came, search, contact)
-            )
+            asking.ask(contact, search.question, partial(self._came, search, contact))
         if lookup.ended():
             self._found(search)
 

@@ -174,15 +174,15 @@ class Table:
             suspects: whether also those that did not answer of late.
         """
         found: list[ContactText] = []
-        trusting = suspects or not self.suspects
+        doubts = None if suspects or not self.suspects else self.suspects.doubts
         for index in self._outwards(target):
             known = [
-                (one.place ^ target, one.contact)
-                for one in self._buckets[index].live.values()
-                if trusting or not self.suspects.doubts(one.contact)
+                (one.place ^ target, one.contact) for one in self._buckets[index].live.values()
             ]
-            # No two share a distance, so the contacts themselves are never compared.
-            known.sort(key=_distance)
+            if doubts is not None:
+                known = [one for one in known if not doubts(one[1])]
+            # No two have one distance, so contacts are never compared.
+            known.sort()
             found += [contact for _, contact in known[: count - len(found)]]
             if len(found) == count:
                 break
@@ -282,10 +282,6 @@ class Table:
 
 
 _NONE: frozenset[str] = frozenset()
-
-
-def _distance(known: tuple[int, ContactText]) -> int:
-    return known[0]
 
 
 def _has_room(prefixes: frozenset[str], others: Iterable[frozenset[str]], count_max: int) -> bool:
