@@ -31,13 +31,13 @@ from opkit.wire.compute import Outcome, TaskLimits
 from opkit.wire.errors import CoopError
 from opkit.wire.events import JournalEntry
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 WASM = ROOT / "wasm"
 RIVER = "river-city-tool-library"
 MARA = f"{RIVER}/mara"
-START_S_MAX = 40
+START_S_MAX = 90
 STORY_S_MAX = 60
 PIECE_BYTES = 2**22
 

@@ -23,7 +23,7 @@ from opkit.proof import keystore
 ROOT = Path(__file__).resolve().parents[3]
 RIVER = "river-city-tool-library"
 MARA = f"{RIVER}/mara"
-START_S_MAX = 60
+START_S_MAX = 120
 HEALTH = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 FILES = {
     "folder": "data",

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 MEMORY_BYTES_MAX = 48 * 2**20
 LOCAL = b"Host: localhost\r\n"
@@ -241,7 +241,7 @@ def test_everything_in_the_table_is_refused_and_the_node_goes_on(attacked: Any) 
     async def told(name: str) -> str:
         sent, status = TABLE[name]
         sent = sent.replace(TOKEN, token)
-        got, problem = await asyncio.wait_for(answered(attacked.port, sent), 60)
+        got, problem = await asyncio.wait_for(answered(attacked.port, sent), 100)
         right = got == status and problem is not None and problem["status"] == status
         return "" if right else f"{name}: {got}, not {status}; {problem}"
 
@@ -254,7 +254,7 @@ def test_everything_in_the_table_is_refused_and_the_node_goes_on(attacked: Any) 
             await attacked.health_s()
         assert attacked.memory_bytes() - before < MEMORY_BYTES_MAX
 
-    asyncio.run(asyncio.wait_for(story(), 120))
+    asyncio.run(asyncio.wait_for(story(), 240))
     for word in (b"Traceback", b'"level":"error"', b'"level":"warning"'):
         assert word not in attacked.log
 
@@ -285,4 +285,4 @@ def test_a_byte_a_second_has_an_end(attacked: Any) -> None:
         ends = await asyncio.gather(*(dribbled(attacked.port, each) for each in SLOW.values()))
         assert [end.split(b" ", 2)[1] for end in ends] == [b"408"] * len(SLOW)
 
-    asyncio.run(asyncio.wait_for(story(), 90))
+    asyncio.run(asyncio.wait_for(story(), 120))

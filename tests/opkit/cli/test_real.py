@@ -20,7 +20,7 @@ from devnet.processes import descendants_of
 from devnet.state import is_running
 from opkit import home
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -260,7 +260,7 @@ def test_ctrl_c_leaves_nothing_behind(command: list[str], moment: str) -> None:
 
 def wait_for_stage(stage: str) -> None:
     """Return once a supervisor has logged that it reached `stage`."""
-    limit = time.monotonic() + 60
+    limit = time.monotonic() + 180
     while time.monotonic() < limit:
         for log in (home.state_home() / "devnets").glob("*/supervisor.log"):
             if f'"event": "{stage}"' in log.read_text("utf-8"):
