@@ -26,21 +26,6 @@ def cid_of(data: bytes) -> Cid:
     return _named(hashlib.sha256(data).digest())
 
 
-def cid_of_sha256(digest_hex: str) -> Cid:
-    """Return the name of the content whose SHA-256 is `digest_hex` (64 hex digits).
-
-    Raises:
-        ProofError: not 64 hex digits.
-    """
-    try:
-        digest = bytes.fromhex(digest_hex)
-    except ValueError as bad:
-        raise ProofError("not a SHA-256 in hex") from bad
-    if len(digest) != hashlib.sha256().digest_size:
-        raise ProofError("not a SHA-256 in hex")
-    return _named(digest)
-
-
 def is_cid(text: str) -> bool:
     """Return whether `text` is a content name in its one spelling."""
     try:

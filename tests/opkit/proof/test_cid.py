@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multiformats import CID
 
 from opkit.proof.checks import ProofError
-from opkit.proof.cid import CidHasher, cid_of, cid_of_sha256, is_cid, sha256_of_cid
+from opkit.proof.cid import CidHasher, cid_of, is_cid, sha256_of_cid
 
 EMPTY = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
@@ -33,7 +33,6 @@ def test_the_multiformats_library_gives_the_same_name(data: bytes) -> None:
 def test_a_name_holds_what_sha256sum_says(data: bytes) -> None:
     digest = hashlib.sha256(data).hexdigest()
     assert sha256_of_cid(cid_of(data)) == digest
-    assert cid_of_sha256(digest) == cid_of(data)
 
 
 @given(st.lists(st.binary(max_size=50), max_size=5))
@@ -60,20 +59,14 @@ def test_content_in_pieces_has_the_name_of_the_whole(pieces: list[bytes]) -> Non
     ],
 )
 def test_other_text_is_no_content_name(text: str) -> None:
-    assert not is_cid(text)
+    assert is_cid(text) is False
     with pytest.raises(ProofError):
         sha256_of_cid(text)
 
 
-@given(st.sampled_from(LETTERS))
-def test_only_one_last_letter_spells_a_name(last: str) -> None:
+def test_only_one_last_letter_spells_a_name() -> None:
     """The last letter carries spare bits, which must be zero: one content, one name."""
-    text = EMPTY[:-1] + last
-    assert not is_cid(text) or cid_of_sha256(sha256_of_cid(text)) == text
-    assert sum(is_cid(EMPTY[:-1] + letter) for letter in LETTERS) < len(LETTERS)
-
-
-@pytest.mark.parametrize("text", ["", "zz", "ab", "00" * 33])
-def test_what_is_no_sha256_has_no_name(text: str) -> None:
-    with pytest.raises(ProofError, match="SHA-256"):
-        cid_of_sha256(text)
+    first = EMPTY[:-1]
+    spelled = [first + letter for letter in LETTERS if is_cid(first + letter)]
+    assert EMPTY in spelled
+    assert len({sha256_of_cid(text) for text in spelled}) == len(spelled) < len(LETTERS)
