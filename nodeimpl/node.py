@@ -40,9 +40,12 @@ from nodeimpl.network import rules as network_rules
 from nodeimpl.network import store as network_store
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
+from nodeimpl.outside import join_overlay, make_records
+from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
+from nodeimpl.records.routes import routes as records_routes
 from nodeimpl.sandbox.sandbox import Sandbox
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
@@ -71,6 +74,7 @@ class Node:
     Attributes:
         app: the ASGI app of its front door.
         peers: its connections.
+        overlay: its part in the network's records and announcements.
         store: its state and journal.
     """
 
@@ -83,6 +87,7 @@ class Node:
         retention: Retention,
         blobs: BlobStore,
         peers: Peers,
+        driver: Driver,
         compute: Compute,
         collector: Collector,
         app: FastAPI,
@@ -91,7 +96,9 @@ class Node:
         self.did = given.identity.did
         self.store = store
         self.peers = peers
+        self.overlay = driver.overlay
         self.app = app
+        self._driver = driver
         self._keeper = keeper
         self._retention = retention
         self._blobs = blobs
@@ -152,6 +159,15 @@ class Node:
         await membership.seed()
         peers = await _make_peers(given, store)
         peers.serve_blobs(blobs)
+        driver = join_overlay(
+            identity=given.identity,
+            genesis=given.genesis,
+            known=config.p2p.peers,
+            addresses=given.transport.addresses(),
+            peers=peers,
+            blobs=blobs,
+            clock=clock,
+        )
         compute = _make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
         compute.serve_peers(peers)
         membership.while_revoking(compute.member_revoked)
@@ -187,6 +203,7 @@ class Node:
                 *membership_routes(membership),
                 *compute_routes(compute),
                 *history_routes(history),
+                *records_routes(make_records(driver, peers=peers, blobs=blobs)),
             ],
             store=store,
             membership=membership,
@@ -206,6 +223,7 @@ class Node:
             ),
             blobs=blobs,
             peers=peers,
+            driver=driver,
             compute=compute,
             collector=collector,
             app=app,
@@ -261,6 +279,7 @@ class Node:
         """Own everything that runs by itself."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
+            tasks.create_task(self._driver.run())
             tasks.create_task(self._compute.run())
             tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())

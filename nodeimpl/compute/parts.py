@@ -59,6 +59,10 @@ class Network(Protocol):
         """
         ...
 
+    def provide(self, cid: Cid, size_bytes: int) -> None:
+        """Say in the network that this node keeps a blob."""
+        ...
+
     def connected(self) -> tuple[Did, ...]:
         """Return the peers that can be asked now."""
         ...

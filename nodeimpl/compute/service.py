@@ -39,6 +39,10 @@ from opkit.wire.base import Cid, MemberId
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import StoreBusy
 
+PROVIDED_MAX = 4_000
+"""Of how many modules, the oldest, a starting node says that it keeps them: what it says in all has
+a bound."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
@@ -91,10 +95,19 @@ class Compute:
     async def run(self) -> None:
         """Run the sandbox, jobs and placements, those of before the last stop too."""
         await self.parts.sandbox.start()
+        await self._provide_modules()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.executor.run(), name="executor")
             group.create_task(self.executor.pace.watch(), name="pace")
             group.create_task(self.placement.run(), name="placement")
+
+    async def _provide_modules(self) -> None:
+        """Say in the network which modules are here, as when they were deployed."""
+        first = await self.parts.store.read(
+            lambda tx: table.module_page(tx, owner="", after="", count=PROVIDED_MAX)
+        )
+        for info in first:
+            self.parts.network.provide(info.wasm_hash, info.size_bytes)
 
     def rest(self) -> None:
         """Begin nothing new, here or elsewhere; what a worker has goes on."""
@@ -173,6 +186,7 @@ class Compute:
             tx.announce(
                 wire.ModuleDeployed(wasm_hash=kept.cid, owner=owner, size_bytes=kept.size_bytes)
             )
+            tx.after_commit(lambda: self.parts.network.provide(kept.cid, kept.size_bytes))
         return table.add_module(tx, info)
 
     def get_module(

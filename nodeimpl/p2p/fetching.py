@@ -52,6 +52,9 @@ class BlobPeers(Protocol):
     def newest_first(self) -> tuple[Did, ...]:
         """Return the connected peers, who came last first."""
 
+    async def providers(self, cid: Cid) -> tuple[Did, ...]:
+        """Return who is said in the network to keep a blob, and is connected by now."""
+
     async def have_blob(self, peer: Did, cid: Cid) -> int | None:
         """Return how many bytes of this name the peer says it keeps."""
 
@@ -71,7 +74,7 @@ class Lied(Exception):
 
 
 class Providers:
-    """Who has a blob: the connected peers who say so. A DHT can take this one's place."""
+    """Who has a blob: those of whom the network says so, and of the connected peers the newest."""
 
     def __init__(self, peers: BlobPeers) -> None:
         """Ask `peers`."""
@@ -86,7 +89,7 @@ class Providers:
         a fetch wait.
         """
         lying = frozenset(without)
-        asked = [did for did in self.peers.newest_first() if did not in lying]
+        newest = [did for did in self.peers.newest_first() if did not in lying]
         found: dict[Did, int] = {}
         first = asyncio.Event()
 
@@ -100,7 +103,14 @@ class Providers:
                 found[did] = size
                 first.set()
 
+        async def ask_told() -> None:
+            told = await self.peers.providers(cid)
+            beside = [did for did in told if did not in lying and did not in asked]
+            await asyncio.gather(*map(ask, beside))
+
+        asked = newest[: limits.askable_max]
         asking = [asyncio.create_task(ask(did)) for did in asked]
+        asking.append(asyncio.create_task(ask_told()))
         hurry = asyncio.create_task(_hurry(first, clock=clock, ms=limits.offer_ms_max))
         try:
             waited: set[asyncio.Future[Any]] = {asyncio.gather(*asking), hurry}
@@ -109,7 +119,9 @@ class Providers:
             for task in (*asking, hurry):
                 task.cancel()
             await asyncio.gather(*asking, hurry, return_exceptions=True)
-        return [(did, found[did]) for did in asked if did in found][: limits.providers_max]
+        order = {did: place for place, did in enumerate(newest)}
+        by_age = sorted(found, key=lambda did: order.get(did, 0))
+        return [(did, found[did]) for did in by_age][: limits.providers_max]
 
 
 async def _hurry(first: asyncio.Event, *, clock: Clock, ms: int) -> None:

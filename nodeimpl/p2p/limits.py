@@ -28,6 +28,10 @@ class PeersLimits:
         request_ms_max: how long a request frame may take to arrive.
         piece_ms_max: how long a provider may take for the next piece of a blob.
         offer_ms_max: how long more offers of a blob are waited for after the first.
+        askable_max: of how many connected peers, the newest, it is asked whether they have a blob,
+            beside those of whom the network says so.
+        look_up_ms_max: how long it may take to find out who is said to have one, and as long again
+            to connect with them.
         probe_ms: how often a silent link is probed.
         silent_probes_max: probes without an acknowledgement after which a link is dead.
         dial_ms_max: how long one attempt to connect may take; the next one starts earlier.
@@ -56,6 +60,8 @@ class PeersLimits:
     piece_ms_max: int = 3_000
     offer_ms_max: int = 300
     providers_max: int = 16
+    askable_max: int = 16
+    look_up_ms_max: int = 2_000
     probe_ms: int = 500
     silent_probes_max: int = 3
     dial_ms_max: int = 4_000

@@ -18,6 +18,7 @@ from nodeimpl.kernel.clock import Clock
 from nodeimpl.p2p.blob_handlers import serve_blobs
 from nodeimpl.p2p.casts import Hearing, Hearings
 from nodeimpl.p2p.company import Company, Watcher
+from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.fetching import Fetching, Judge, Providers, any_size
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.handlers import Handler, Handlers
@@ -29,7 +30,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.wire.base import Cid, CidText, Did, Slug, Wire
 from opkit.wire.compute import Fetched
 from opkit.wire.endpoint import Answer, Ask
-from opkit.wire.errors import CoopError
+from opkit.wire.errors import CoopError, Unreachable
 from opkit.wire.events import Event
 from opkit.wire.network import PeerLink
 from opkit.wire.peer import (
@@ -48,6 +49,10 @@ _log = structlog.get_logger("p2p")
 
 
 _Said = TypeVar("_Said", bound=Wire)
+
+
+LookUp = Callable[[Cid], Awaitable[tuple[PeerAddress, ...]]]
+"""Finds out who is said to keep a blob."""
 
 
 class Peers:
@@ -75,10 +80,13 @@ class Peers:
             liars: peers that once sent other bytes than asked for; no blob is fetched from them.
         """
         self.did = transport.did
+        self._clock = clock
         self._announce = announce
         self._handlers = Handlers()
         self._hearings = Hearings()
-        limits = limits or PeersLimits()
+        self._limits = limits = limits or PeersLimits()
+        self._look_up: LookUp = _nowhere
+        self._provide: Callable[[Cid, int], None] = _to_nobody
         self._company = Company(
             transport=transport,
             genesis=genesis,
@@ -189,6 +197,41 @@ class Peers:
         current = self._company.current
         return tuple(_link(current[did]) for did in sorted(current))
 
+    def find_blobs_by(self, look_up: LookUp, *, provide: Callable[[Cid, int], None]) -> None:
+        """Let others in the network say who keeps a blob, and be told that this node does.
+
+        Before, only connected peers are asked, and nobody is told.
+
+        Args:
+            look_up: finds out who is said to keep a blob.
+            provide: says that this node keeps one of so many bytes.
+        """
+        self._look_up, self._provide = look_up, provide
+
+    def provide(self, cid: Cid, size_bytes: int) -> None:
+        """Say in the network that this node keeps a blob; it is found there from then on."""
+        self._provide(cid, size_bytes)
+
+    async def providers(self, cid: Cid) -> tuple[Did, ...]:
+        """Return who is said in the network to keep a blob, and is connected by now."""
+        ms = self._limits.look_up_ms_max
+        try:
+            async with deadline(self._clock, ms):
+                told = await self._look_up(cid)
+        except TimeoutError:
+            _log.info("it was not found in time who keeps a blob", cid=cid)
+            return ()
+        await asyncio.gather(*(self._reach_if_there(peer) for peer in told))
+        return tuple(peer.did for peer in told if peer.did in self._company.current)
+
+    async def _reach_if_there(self, peer: PeerAddress) -> None:
+        if peer.did == self.did:
+            return
+        try:
+            await self.reach(peer, deadline_ms=self._limits.look_up_ms_max)
+        except Unreachable as gone:
+            _log.info("a provider is not there", peer=peer.did, why=gone.why)
+
     def liars(self) -> tuple[Did, ...]:
         """Return the peers from which no blob is fetched any more, in order."""
         return self._fetching.liars()
@@ -215,7 +258,9 @@ class Peers:
             BlobUnknown: no connected peer gave at most `size_max` bytes of that name.
             StorageFull: `blobs` has no room.
         """
-        return await self._fetching.fetch(cid, size_max=size_max, blobs=blobs, judge=judge)
+        fetched = await self._fetching.fetch(cid, size_max=size_max, blobs=blobs, judge=judge)
+        self._provide(cid, fetched.size_bytes)
+        return fetched
 
     async def have_blob(self, peer: Did, cid: Cid) -> int | None:
         """Return how many bytes of this name the peer says it keeps. Raises as `ask` does."""
@@ -259,3 +304,12 @@ def _link(session: Session) -> PeerLink:
         received_bytes=figures.received_bytes,
         since_ms=session.since_ms,
     )
+
+
+async def _nowhere(_cid: Cid) -> tuple[PeerAddress, ...]:
+    """Find nobody."""
+    return ()
+
+
+def _to_nobody(_cid: Cid, _size_bytes: int) -> None:
+    """Tell nobody."""

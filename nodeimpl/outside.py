@@ -1,0 +1,149 @@
+"""A node's part in the network: joins its peers, the overlay, and the domain that looks into it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from nodeimpl.config import PeerSection
+from nodeimpl.kernel.blobs import BlobStore
+from nodeimpl.kernel.clock import Clock
+from nodeimpl.overlay.namespaces import RULES
+from nodeimpl.overlay.node import OverlayNode, OverlayNote
+from nodeimpl.overlay.port import Contact, Outbox, key_id
+from nodeimpl.overlay.upkeep import Sign
+from nodeimpl.p2p.driving import Driver
+from nodeimpl.p2p.peers import Peers
+from nodeimpl.records.service import Records, Shown
+from opkit.proof.genesis import GenesisView
+from opkit.proof.keys import Identity
+from opkit.proof.record import Verifier, sign_record
+from opkit.wire.overlay import MeshLink, Room
+from opkit.wire.records import Carried, Namespace, RecordBody, RecordName
+
+_log = structlog.get_logger("overlay")
+
+
+def join_overlay(
+    *,
+    identity: Identity,
+    genesis: GenesisView,
+    known: Iterable[PeerSection],
+    addresses: tuple[str, ...],
+    peers: Peers,
+    blobs: BlobStore,
+    clock: Clock,
+) -> Driver:
+    """Return a node's part in the overlay, which says who it is and finds its way in.
+
+    Args:
+        known: whom the operator named, by whom it comes in.
+        addresses: where the node itself can be dialled.
+    """
+    contact = Contact(did=identity.did, addresses=addresses)
+    outbox = Outbox()
+    overlay = OverlayNode(
+        contact=contact,
+        verifier=Verifier(genesis),
+        outbox=outbox,
+        chance=random.Random(),  # noqa: S311 - spreads load and choices, hides nothing
+        sign=_signing(identity, genesis=genesis, blobs=blobs),
+    )
+    driver = Driver(overlay, outbox=outbox, peers=peers, clock=clock, told=_note)
+    peers.find_blobs_by(driver.providers, provide=driver.provide)
+    now_ms = clock.now_ms()
+    overlay.join([Contact(did=peer.did, addresses=peer.addresses) for peer in known], now_ms)
+    about = {"addresses": list(contact.addresses)}
+    overlay.dht.keep("node", contact.did, about, lambda _: None, now_ms)
+    return driver
+
+
+def _signing(identity: Identity, *, genesis: GenesisView, blobs: BlobStore) -> Sign:
+    """Return what signs the node's own records; a blob that is gone is taken back."""
+
+    def sign(
+        namespace: Namespace, name: RecordName, value: dict[str, Any] | None, now_ms: int
+    ) -> Carried:
+        gone = namespace == "blob" and blobs.size(name) is None
+        body = RecordBody(
+            network=genesis.network,
+            aud=namespace,
+            name=name,
+            owner=identity.did,
+            sequence=now_ms,
+            issued_at_ms=now_ms,
+            lapses_at_ms=now_ms + RULES[namespace].term_ms_max,
+            value=None if gone else value,
+        )
+        return Carried(jws=sign_record(body, identity))
+
+    return sign
+
+
+def _note(note: OverlayNote) -> None:
+    """Log what the overlay noticed."""
+    _log.info("the overlay noticed something", what=type(note).__name__, note=str(note)[:1_024])
+
+
+def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
+    """Return the records domain, which looks through the overlay."""
+    overlay = driver.overlay
+
+    def show() -> Shown:
+        return Shown(
+            contacts=len(overlay.dht.table),
+            records=overlay.shelf.by_namespace(),
+            rooms=[
+                Room(sponsor=sponsor, records=room.records, bytes=room.bytes)
+                for sponsor, room in overlay.shelf.rooms().items()
+            ],
+            mesh=[
+                MeshLink(
+                    topic=topic,
+                    did=peer.did,
+                    in_mesh=peer.in_mesh,
+                    score=peer.score,
+                    slow=peer.slow,
+                )
+                for topic, members in overlay.gossip.mesh().items()
+                for peer in members
+            ],
+            banned=peers.banned(),
+            counts=counts_of(overlay),
+        )
+
+    return Records(
+        network=_Searches(overlay), search=driver.search, show=show, place_of=key_id, blobs=blobs
+    )
+
+
+class _Searches:
+    """What the records domain asks of the overlay."""
+
+    def __init__(self, overlay: OverlayNode) -> None:
+        self._overlay = overlay
+        self.get = overlay.dht.get
+        self.locate = overlay.dht.locate
+        self.publish = overlay.publish
+        self.provide = overlay.dht.provide
+
+
+def counts_of(overlay: OverlayNode) -> dict[str, int]:
+    """Return how often what happened in the overlay since the node started, by machine."""
+    gossip = asdict(overlay.gossip.counts)
+    dropped = gossip.pop("dropped")
+    told = {
+        "shelf": overlay.shelf.counts,
+        "dht": overlay.dht.counts,
+        "gossip": gossip | {f"dropped: {why}": count for why, count in dropped.items()},
+        "reconcile": overlay.reconciler.counts,
+    }
+    return {
+        f"{machine}: {what}": count
+        for machine, counts in told.items()
+        for what, count in sorted(counts.items())
+    }

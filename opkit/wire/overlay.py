@@ -1,0 +1,207 @@
+"""The overlay as a node's own members use it: find and publish records, provide blobs, look inside.
+
+What nodes say to each other about records stands in `opkit.wire.dht`, `gossip` and `reconcile`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from opkit.wire.base import Cid, CidText, Count, Did, RecordId, Slug, Text, Wire
+from opkit.wire.compute import BlobUnknown, HashMalformed
+from opkit.wire.dht import CONTACTS_MAX, ContactText, LookupsFull
+from opkit.wire.endpoint import Endpoint, Scope
+from opkit.wire.events import Event
+from opkit.wire.records import (
+    Carried,
+    Namespace,
+    RecordLapsed,
+    RecordName,
+    RecordNotOwners,
+    RecordOutdated,
+    RecordsExhausted,
+    SignedRecordRejected,
+)
+
+FOUND_MAX = 20
+"""The most records that stand under one name: of each owner one."""
+
+LINKS_MAX = 1_024
+"""The most peers that one answer lists."""
+
+
+class AskRecords(Wire):
+    """Ask for what stands under a name, wherever it is kept."""
+
+    namespace: Namespace
+    name: RecordName
+
+
+class FoundRecords(Wire):
+    """What was found, each record to be verified by its reader, and what it took.
+
+    Attributes:
+        hops: after how many the nearest node that answered was heard of.
+        asked: how many nodes were asked; `silent` of them did not answer.
+    """
+
+    records: Annotated[tuple[Carried, ...], Field(max_length=FOUND_MAX)]
+    hops: Count
+    asked: Count
+    silent: Count
+    took_ms: Count
+
+
+class AskRoute(Wire):
+    """Ask which nodes are nearest to a name."""
+
+    namespace: Namespace
+    name: RecordName
+
+
+class Route(Wire):
+    """The nodes that answered, the nearest first, and what it took to find them."""
+
+    contacts: Annotated[tuple[ContactText, ...], Field(max_length=CONTACTS_MAX)]
+    hops: Count
+    asked: Count
+    silent: Count
+    took_ms: Count
+
+
+class PublishRecord(Wire):
+    """Ask the node to have a record kept by the nodes nearest to its name, and announced."""
+
+    record: Carried
+
+
+class Published(Wire):
+    """The record is here, and with so many others."""
+
+    record: RecordId
+    holders: Count
+
+
+class ProvideBlob(Wire):
+    """Ask the node to say in the network that it keeps a blob, for as long as it does."""
+
+    cid: CidText
+
+
+class Provided(Wire):
+    """So many other nodes keep the word that the blob is here."""
+
+    cid: Cid
+    holders: Count
+
+
+class AskOverlay(Wire):
+    """Ask what the node knows of the network around it."""
+
+
+class MeshLink(Wire):
+    """A peer in gossip: whether messages are pushed to it, and what it is worth."""
+
+    topic: Slug
+    did: Did
+    in_mesh: bool
+    score: float
+    slow: bool
+
+
+class Room(Wire):
+    """What a sponsor's owners take of the room that the node gives; None: those without one."""
+
+    sponsor: Slug | None
+    records: Count
+    bytes: Count
+
+
+class Overlay(Wire):
+    """What the node knows of the network around it.
+
+    Attributes:
+        contacts: how many nodes its table holds.
+        records: how many records it keeps, by namespace.
+        banned: of whom nothing is taken now.
+        counts: how often what happened since the node started, by name.
+    """
+
+    contacts: Count
+    records: dict[Namespace, Count]
+    rooms: tuple[Room, ...]
+    mesh: Annotated[tuple[MeshLink, ...], Field(max_length=LINKS_MAX)]
+    banned: Annotated[tuple[Did, ...], Field(max_length=LINKS_MAX)]
+    counts: dict[str, Count]
+
+
+class RecordPublished(Event):
+    """A member had a record published here."""
+
+    type = "overlay.record-published"
+    scope = Scope.NODE_READ
+    record: RecordId
+    namespace: Namespace
+    name: Text
+    owner: Did
+
+
+RECORDS = Endpoint(
+    name="overlay.records",
+    method="GET",
+    path="/v1/records",
+    ask=AskRecords,
+    answer=FoundRecords,
+    scope=Scope.NODE_READ,
+    refuses=(LookupsFull,),
+)
+
+ROUTE = Endpoint(
+    name="overlay.route",
+    method="GET",
+    path="/v1/overlay/route",
+    ask=AskRoute,
+    answer=Route,
+    scope=Scope.NODE_READ,
+    refuses=(LookupsFull,),
+)
+
+OVERLAY = Endpoint(
+    name="overlay.state",
+    method="GET",
+    path="/v1/overlay",
+    ask=AskOverlay,
+    answer=Overlay,
+    scope=Scope.NODE_READ,
+)
+
+PUBLISH = Endpoint(
+    name="overlay.publish",
+    method="POST",
+    path="/v1/records",
+    ask=PublishRecord,
+    answer=Published,
+    scope=Scope.WASM_WRITE,
+    changes=True,
+    refuses=(
+        SignedRecordRejected,
+        RecordNotOwners,
+        RecordLapsed,
+        RecordOutdated,
+        RecordsExhausted,
+        LookupsFull,
+    ),
+)
+
+PROVIDE = Endpoint(
+    name="overlay.provide",
+    method="POST",
+    path="/v1/overlay/provide",
+    ask=ProvideBlob,
+    answer=Provided,
+    scope=Scope.WASM_WRITE,
+    changes=True,
+    refuses=(HashMalformed, BlobUnknown, RecordsExhausted, LookupsFull),
+)
