@@ -196,7 +196,11 @@ class Executor:
         if ahead >= limits.queue_max:
             return True
         crowded = self.pace.is_crowded(
-            ahead, wait_ms_max=limits.wait_ms_max, burst_ms_max=limits.burst_ms_max
+            ahead,
+            wait_ms_max=limits.wait_ms_max,
+            crowd_ms_max=limits.crowd_ms_max,
+            burst_ms_max=limits.burst_ms_max,
+            burst_max=limits.burst_max,
         )
         return crowded and ahead >= limits.queue_short
 

@@ -1,7 +1,8 @@
 """How fast jobs end here, and so how long one more would wait: what early refusals are judged by.
 
 A queue that comes and goes is what queues are for; one that stands only makes everybody wait. So a
-burst is taken whole, and only once the wait has stayed too long for a while are new jobs refused.
+burst is taken whole, up to a number, and only once the wait has stayed too long for a while are new
+jobs refused.
 Who was crowded a moment ago takes no burst again: without that a steady crowd comes in waves, each
 of them a burst. Source: RFC 8289 (controlled delay), from which both ideas are.
 """
@@ -105,23 +106,27 @@ class Pace:
             gap = max(gap, self._now_s() - self._last_s - SAMPLE_S)
         return int((max(0, jobs - self._slots) * gap + PASSES * self._late_s) * 1000)
 
-    def is_crowded(self, jobs: int, *, wait_ms_max: int, burst_ms_max: int) -> bool:
+    def is_crowded(
+        self, jobs: int, *, wait_ms_max: int, crowd_ms_max: int, burst_ms_max: int, burst_max: int
+    ) -> bool:
         """Return whether the wait has been too long for too long; ask before each job.
 
         Args:
             jobs: how many are under way.
-            wait_ms_max: the longest wait of a queue that stands.
-            burst_ms_max: how long it may be longer.
+            wait_ms_max: the longest wait of a queue that stands, and
+            crowd_ms_max: where there was a crowd lately.
+            burst_ms_max: how long it may be longer, and
+            burst_max: while how many are under way: a burst ends, and who comes after as many as
+                a burst has is part of a crowd.
         """
-        now = self._now_s()
-        if self.wait_ms(jobs) <= wait_ms_max:
+        now, burst_s = self._now_s(), burst_ms_max / 1000
+        lately = now - self._crowded_s < AGAIN * burst_s
+        if self.wait_ms(jobs) <= (crowd_ms_max if lately else wait_ms_max):
             self._long_since_s = None
             return False
         if self._long_since_s is None:
             self._long_since_s = now
-        burst_s = burst_ms_max / 1000
-        stands = now - self._long_since_s >= burst_s
-        if stands or now - self._crowded_s < AGAIN * burst_s:
+        if lately or jobs >= burst_max or now - self._long_since_s >= burst_s:
             self._crowded_s = now
             return True
         return False

@@ -47,7 +47,9 @@ class Limits:
         queue_max: tasks under way at this executor.
         queue_short: so many are taken however long each takes.
         wait_ms_max: how long a task may have to wait for a worker where the queue stands.
+        crowd_ms_max: the same once tasks were refused for it.
         burst_ms_max: how long the wait may be longer than that before tasks are refused.
+        burst_max: how many may be under way while it is longer.
         placing_max: tasks of this node's members that run elsewhere or look for an executor.
         placement_ms_max: how long a task waits for an executor that takes it.
         silence_ms_max: how long an executor may be silent before `any` moves on to another.
@@ -72,7 +74,9 @@ class Limits:
     queue_max: int = 1_024
     queue_short: int = 64
     wait_ms_max: int = 1_700
+    crowd_ms_max: int = 1_200
     burst_ms_max: int = 2_000
+    burst_max: int = 512
     placing_max: int = 1_024
     placement_ms_max: int = 5_000
     silence_ms_max: int = 10_000

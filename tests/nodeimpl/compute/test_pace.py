@@ -9,7 +9,7 @@ import pytest
 
 from nodeimpl.compute.pace import AGAIN, PASSES, SAMPLE_S, Pace
 
-LIMITS = {"wait_ms_max": 1_500, "burst_ms_max": 1_000}
+LIMITS = {"wait_ms_max": 1_500, "crowd_ms_max": 1_200, "burst_ms_max": 1_000, "burst_max": 700}
 
 
 class Clock:
@@ -111,17 +111,27 @@ def test_a_burst_is_taken_whole_and_a_queue_that_stands_is_not() -> None:
     assert pace.is_crowded(500, **LIMITS)
 
 
+def test_more_than_a_burst_has_are_a_crowd_at_once_if_they_would_wait_for_long() -> None:
+    pace, _ = paced(0.01)
+    assert not pace.is_crowded(699, **LIMITS)
+    assert pace.is_crowded(700, **LIMITS)
+    assert pace.is_crowded(300, **LIMITS), "no burst is taken for a while"
+    quick, _ = paced(0.002)
+    assert not quick.is_crowded(700, **LIMITS), "it is the wait that matters"
+
+
 def test_who_was_crowded_takes_what_does_not_wait_long_and_no_burst_for_a_while() -> None:
     pace, clock = paced(0.01)
     assert not pace.is_crowded(500, **LIMITS)
     busy(pace, clock, jobs=500, gap_s=0.01, ends=200)
     assert pace.is_crowded(500, **LIMITS)
-    assert not pace.is_crowded(140, **LIMITS), "there is room for one more"
-    assert pace.is_crowded(170, **LIMITS), "but for no new burst"
+    assert not pace.is_crowded(110, **LIMITS), "there is room for one more"
+    assert pace.is_crowded(140, **LIMITS), "but for no new burst, nor for as long a wait as before"
     assert not pace.is_crowded(60, **LIMITS)
-    assert pace.is_crowded(170, **LIMITS), "not even after the queue was short for a moment"
+    assert pace.is_crowded(140, **LIMITS), "not even after the queue was short for a moment"
     busy(pace, clock, jobs=60, gap_s=0.01, ends=1 + AGAIN * LIMITS["burst_ms_max"] // 10)
     assert not pace.is_crowded(60, **LIMITS)
+    assert not pace.is_crowded(140, **LIMITS), "as long a wait as before is taken again"
     assert not pace.is_crowded(170, **LIMITS), "the next burst is taken whole"
 
 

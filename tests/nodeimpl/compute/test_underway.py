@@ -128,7 +128,7 @@ def test_what_happened_is_told_in_a_while_unless_the_end_tells_it() -> None:
 
         short.tell_in(0.01, tell)
         await short.told()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # By then it would have been told.
         assert not told.is_set()
         long.tell_in(60, tell)
         long.tell_in(0.01, tell)
@@ -152,10 +152,10 @@ def test_a_job_is_not_over_before_all_is_told_and_leaves_nothing_behind() -> Non
         while not begins:
             await asyncio.sleep(0.001)
         job.tell_in(0, tell)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # By then it would have begun once more.
         assert begins == [1], "one after the other"
         over = asyncio.create_task(job.told())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # By then it would be over.
         assert not over.done()
         go_on.set()
         await over
