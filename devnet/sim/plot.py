@@ -167,8 +167,9 @@ def shares_axis(label: str) -> Axis:
 
 def counts_axis(label: str, *, high: float, unit: str = "") -> Axis:
     """Return an axis from nought to a round number at or above `high`."""
+    high = max(high, 1)
     step = _round_step(high / 4)
-    top = max(1, math.ceil(high / step)) * step
+    top = math.ceil(high / step) * step
     ticks = tuple((at * step, f"{at * step:g}{unit}") for at in range(round(top / step) + 1))
     return Axis(label=label, low=0, high=top, ticks=ticks)
 

@@ -107,6 +107,8 @@ class Spec:
         _within("settle_s", self.settle_s, 1, 3_600)
         _within("sybils", self.sybils, 0, 200)
         _within("skew_ms", self.skew_ms, 0, 60_000)
+        for name in ("publish_per_s", "lookups_per_s"):
+            _within(name, getattr(self, name), 0.1, 1_000)
         for name in ("loss", "reorder", "duplicate", "churn"):
             _within(name, getattr(self, name), 0.0, 0.9)
         lying = sum(share for _, share in self.liars)
@@ -122,6 +124,29 @@ class Spec:
         said["partition"] = None if self.partition is None else str(self.partition)
         said["liars"] = dict(self.liars)
         return said
+
+    def command(self) -> str:
+        """Return the command line that runs it again."""
+        given = {
+            "--nodes": self.nodes,
+            "--seed": self.seed,
+            "--seconds": self.seconds,
+            "--settle": self.settle_s,
+            "--latency": self.latency,
+            "--loss": self.loss,
+            "--reorder": self.reorder,
+            "--duplicate": self.duplicate,
+            "--churn": self.churn,
+            "--partition": self.partition or "",
+            "--liars": ",".join(f"{lie}:{share:g}" for lie, share in self.liars),
+            "--sybils": self.sybils,
+            "--skew-ms": self.skew_ms,
+            "--publish-per-s": f"{self.publish_per_s:g}",
+            "--lookups-per-s": f"{self.lookups_per_s:g}",
+        }
+        always = {"--nodes", "--seed", "--seconds", "--settle", "--latency"}
+        told = [f"{name} {value}" for name, value in given.items() if name in always or value]
+        return f"opkit net sim {' '.join(told)}"
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -2,7 +2,7 @@
 
 A question has exactly one end: its answer, a refusal, or silence until its time is over; so one
 event at a time is planned for it. A one-way message travels on a standing link, behind those sent
-before it. Source: ADR 0028.
+before it; one that is lost is sent again by the transport, or its link breaks. Source: ADR 0028.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOTICED_MS = 2_000
 """After how long a node notices that the other end of a link has gone without a word."""
 
 BREAKS = 1 / 50
-"""How many of the lost one-way messages take their link with them."""
+"""How many of the lost one-way messages take their link with them; others are sent again."""
 
 SAMPLED = 256
 """Of how many messages one is spelled out, to know how many bytes they take."""
@@ -234,13 +234,14 @@ class World:
         self._note(peer, target, cast.message)
         if self.weather.cuts(peer.index, target.index):
             return
-        if self.weather.loses():
+        now_ms = self.scheduler.now_ms
+        at_ms = now_ms + self.weather.delay_ms()
+        while self.weather.loses():
             self.counts["messages lost"] += 1
             if self._chance.random() < BREAKS:
                 self.scheduler.after(NOTICED_MS, self._unlink, link)
-            return
-        now_ms = self.scheduler.now_ms
-        at_ms = now_ms + self.weather.delay_ms()
+                return
+            at_ms += 2 * self.weather.delay_ms()
         if not self.weather.reorders():
             at_ms = link.last[target.index] = max(at_ms, link.last.get(target.index, 0))
         link.used_ms = now_ms

@@ -173,16 +173,17 @@ def test_one_way_messages_arrive_in_order_unless_they_are_reordered() -> None:
         assert (heard == cids) is in_order
 
 
-def test_loss_takes_messages_and_sometimes_their_link() -> None:
+def test_loss_delays_messages_and_sometimes_takes_their_link_and_what_is_under_way() -> None:
     world, a, b = linked(loss=0.5)
-    cast(world, a, b, *map(str, range(400)))
+    cids = list(map(str, range(400)))
+    for at, cid in enumerate(cids):
+        world.scheduler.at(at * 10, cast, world, a, b, cid)
     run(world)
-    heard = [said for said in b.machine.said if said[0] == "heard"]
-    assert 150 < len(heard) < 250
+    heard = [said[1] for said in b.machine.said if said[0] == "heard"]
+    assert heard == sorted(heard, key=int) and 0 < len(heard) < 400
     assert ("left", b.did) in a.machine.said and ("left", a.did) in b.machine.said
-    assert world.counts["messages lost"] == 400 - len(heard)
-    cast(world, a, b, "more")
-    assert world.counts["casts without a link"] == 1
+    assert world.counts["messages lost"] > 50
+    assert world.counts["casts without a link"] > 0
 
 
 def test_duplicates_are_heard_and_asked_twice_but_answered_once() -> None:
