@@ -1,8 +1,8 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
-Names: help, devnet, demo, notebook, tasks, idle, blobs, and those of the console, which need
-Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only
-if something could not be measured: a missed target is a figure, not a failure.
+Names: help, devnet, demo, notebook, tasks, idle, blobs, reconcile, and those of the console, which
+need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1
+only if something could not be measured: a missed target is a figure, not a failure.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ MEASUREMENTS = {
     "offered": ("bench.crowd", "offered"),
     "executor": ("bench.executor", "executor"),
     "interruption": ("bench.interruption", "interruption"),
+    "reconcile": ("bench.reconcile", "reconcile"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),
     "plots": ("bench.dashboards", "plots"),
