@@ -83,7 +83,7 @@ async def aimed_link(**options):
     here, caller = await loop.create_datagram_endpoint(Caller, remote_addr=address)
     link.aim("{}:{}".format(*there.get_extra_info("sockname")))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield link, here, caller, echo
     finally:
         here.close()
@@ -356,7 +356,7 @@ def test_without_fixed_paths_traffic_leaves_the_link():
             here, there = await asyncio.gather(
                 ana.dial(ben.did, addresses=(address,), deadline_ms=20_000), ben.accept()
             )
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while address in here.remote_addresses():
                     here.probe()
                     there.probe()

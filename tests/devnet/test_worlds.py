@@ -119,7 +119,7 @@ async def linked(world: World, org: str) -> set[str]:
 async def links_become(world: World, org: str, expected: set[str]) -> None:
     """Wait until a node is connected to exactly these organisations' nodes."""
     dids = {world.node(name).did for name in expected}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             if await linked(world, org) == dids:
                 return

@@ -78,7 +78,7 @@ def test_addresses_are_given_back_at_the_end():
 
 def test_noise_and_failed_handshakes_end_nothing():
     async def story():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             ana = IrohTransport(identity=ANA, fixed_paths=True)
             ben = IrohTransport(identity=BEN, fixed_paths=True)
             await ana.start()
@@ -103,7 +103,7 @@ def test_noise_and_failed_handshakes_end_nothing():
 
 def test_connections_nobody_takes_are_closed_beyond_a_few():
     async def story():
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             ana = IrohTransport(identity=ANA, fixed_paths=True)
             ben = IrohTransport(
                 identity=BEN, fixed_paths=True, limits=TransportLimits(waiting_max=2)

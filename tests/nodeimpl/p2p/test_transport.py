@@ -31,7 +31,7 @@ async def received(stream: Stream) -> bytes:
 @asynccontextmanager
 async def joined(transports) -> AsyncIterator[tuple[Connection, Connection]]:
     """Ana's and Ben's ends of one connection that Ana dialled."""
-    async with asyncio.timeout(20), transports(ANA, BEN) as (ana, ben):
+    async with asyncio.timeout(60), transports(ANA, BEN) as (ana, ben):
         here, there = await asyncio.gather(
             ana.dial(BEN.did, addresses=ben.addresses(), deadline_ms=20_000), ben.accept()
         )
@@ -155,7 +155,7 @@ def test_closing_ends_streams_and_tells_the_peer_why(transports):
 
 def test_whoever_answers_with_another_key_is_refused_and_accepting_goes_on(transports):
     async def story():
-        async with asyncio.timeout(20), transports(ANA, BEN, EVE) as (ana, ben, eve):
+        async with asyncio.timeout(60), transports(ANA, BEN, EVE) as (ana, ben, eve):
             with pytest.raises(DialFailed):
                 await ana.dial(BEN.did, addresses=eve.addresses(), deadline_ms=2_000)
             here, there = await asyncio.gather(
@@ -169,7 +169,7 @@ def test_whoever_answers_with_another_key_is_refused_and_accepting_goes_on(trans
 
 def test_dialling_nobody_fails_within_the_deadline(transports):
     async def story():
-        async with asyncio.timeout(20), transports(ANA, BEN) as (ana, ben):
+        async with asyncio.timeout(60), transports(ANA, BEN) as (ana, ben):
             nowhere = ben.addresses()
             await ben.close()
             with pytest.raises(DialFailed):
@@ -182,7 +182,7 @@ def test_dialling_nobody_fails_within_the_deadline(transports):
 
 def test_a_closed_transport_stops_accepting(transports):
     async def story():
-        async with asyncio.timeout(20), transports(ANA) as (ana,):
+        async with asyncio.timeout(60), transports(ANA) as (ana,):
             waiting = asyncio.create_task(ana.accept())
             await asyncio.sleep(0)
             await ana.close()
