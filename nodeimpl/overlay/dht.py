@@ -187,14 +187,15 @@ class Dht:
         self.moment.see(now_ms)
         self.asking.tick()
         self.searches.tick()
-        if self.moment.at_ms >= self._upkeep_ms:
-            self._upkeep_ms = self.moment.at_ms + self._every_ms
+        at_ms = self.moment.at_ms
+        if at_ms >= self._upkeep_ms and at_ms >= min(self.presence.due_ms(), self.upkeep.due_ms()):
+            self._upkeep_ms = at_ms + self._every_ms
             self.presence.keep_up()
             self.upkeep.keep_up()
 
     def due_ms(self) -> int:
         """Return when `tick` is wanted next."""
-        due_ms = self._upkeep_ms
+        due_ms = max(self._upkeep_ms, min(self.presence.due_ms(), self.upkeep.due_ms()))
         for next_ms in (self.asking.due_ms(), self.searches.due_ms()):
             if next_ms is not None and next_ms < due_ms:
                 due_ms = next_ms

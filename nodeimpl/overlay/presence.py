@@ -77,6 +77,7 @@ class Presence:
         self._again_ms = 0
         self._wait_ms = limits.retry_ms
         self._came_in = False
+        self._refresh_ms = limits.refresh_ms
         asking.on_doubt = self.look_at
 
     def held(self) -> int:
@@ -110,8 +111,19 @@ class Presence:
         self._look_at_suspects()
         if self._first and not len(table) and at_ms >= self._again_ms:
             self._ask_in()
-        for index in table.unlooked(at_ms - self._limits.refresh_ms)[: self._limits.refreshes_max]:
-            self._refresh(index)
+        if at_ms > self._refresh_ms:
+            before_ms = at_ms - self._limits.refresh_ms
+            for index in table.unlooked(before_ms)[: self._limits.refreshes_max]:
+                self._refresh(index)
+            self._refresh_ms = table.looked_ms(at_ms) + self._limits.refresh_ms
+
+    def due_ms(self) -> int:
+        """Return when `keep_up` may have something to do."""
+        due_ms = self._refresh_ms + 1
+        if self._first and not len(self._table):
+            due_ms = min(due_ms, self._again_ms)
+        suspects_ms = self._table.suspects.next_ms
+        return due_ms if suspects_ms is None else min(due_ms, suspects_ms)
 
     def _look_at_suspects(self) -> None:
         """Look again at suspects of the table; whoever else is silent is nobody's concern."""

@@ -40,12 +40,17 @@ class Suspicion:
 
 
 class Suspects:
-    """The contacts of one node that did not answer it."""
+    """The contacts of one node that did not answer it.
 
-    __slots__ = ("_all", "_limits")
+    Attributes:
+        next_ms: before this nobody is due to be looked at again; None if nobody ever is.
+    """
+
+    __slots__ = ("_all", "_limits", "next_ms")
 
     def __init__(self, limits: SuspectsLimits) -> None:
         """Begin without suspicion."""
+        self.next_ms: int | None = None
         self._limits = limits
         self._all: dict[Did, Suspicion] = {}
 
@@ -64,6 +69,8 @@ class Suspects:
         wait_ms = self._limits.retry_ms * 3 ** min(failures - 1, 6)
         self._all.pop(contact.did, None)
         self._all[contact.did] = Suspicion(contact.addresses, failures, now_ms, now_ms + wait_ms)
+        if self.next_ms is None or now_ms + wait_ms < self.next_ms:
+            self.next_ms = now_ms + wait_ms
         if len(self._all) > self._limits.count_max:
             del self._all[next(iter(self._all))]
         return failures
@@ -74,6 +81,9 @@ class Suspects:
 
     def due(self, now_ms: int) -> list[Did]:
         """Return whom to look at again now."""
+        if self.next_ms is None or now_ms < self.next_ms:
+            return []
+        self.next_ms = min((one.retry_ms for one in self._all.values()), default=None)
         return [did for did, found in self._all.items() if found.retry_ms <= now_ms]
 
     def put_off(self, did: Did, now_ms: int) -> None:

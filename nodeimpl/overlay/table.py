@@ -203,6 +203,10 @@ class Table:
         """Return the ranges, by their index, into which no lookup went since."""
         return [i for i in self._order if self._buckets[i].looked_ms < before_ms]
 
+    def looked_ms(self, now_ms: int) -> int:
+        """Return when a lookup last went into the range where that is longest ago."""
+        return min((bucket.looked_ms for bucket in self._buckets.values()), default=now_ms)
+
     def ranges(self) -> dict[int, tuple[int, int]]:
         """Return for each range in use how many contacts it has, and how many wait aside."""
         return {

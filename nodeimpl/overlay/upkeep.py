@@ -26,16 +26,14 @@ Key = tuple[Namespace, RecordName]
 Sign = Callable[[Namespace, RecordName, dict[str, Any] | None, int], Carried]
 """Signs a record of the node's own: namespace, name, value, and real time in ms."""
 
-LAPSE_EVERY = 60
-"""Copies that lapsed are looked for at each so many looks: they are told to nobody anyway."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpkeepLimits:
     """Bounds.
 
     Attributes:
-        every_ms: how often it is looked at what is due.
+        every_ms: how often it is looked at what is due, if anything is.
+        lapse_ms: how often copies that lapsed are dropped: they are told to nobody anyway.
         searches_max: records put again each time.
         held_max: names that are put again by this node because it holds them.
         republish_ms: after how long without a put a holder puts a record again; up to a quarter of
@@ -46,6 +44,7 @@ class UpkeepLimits:
     """
 
     every_ms: int = 1_000
+    lapse_ms: int = 60_000
     searches_max: int = 4
     held_max: int = 16_384
     republish_ms: int = 3_600_000
@@ -68,6 +67,10 @@ class Timetable:
     def __len__(self) -> int:
         """Return how many names there are."""
         return len(self._at)
+
+    def next_ms(self) -> int | None:
+        """Return before when nothing is due; None if nothing ever is."""
+        return self._heap[0][0] if self._heap else None
 
     def set(self, key: Key, at_ms: int) -> bool:
         """Have a name due at a time, and no other; return False if there are too many."""
@@ -134,7 +137,7 @@ class Upkeep:
         self._own: dict[Key, Own] = {}
         self._own_due = Timetable(limits.own_max)
         self._held_due = Timetable(limits.held_max)
-        self._looks = 0
+        self._lapse_ms = 0
 
     def held(self) -> dict[str, int]:
         """Return how many names the node says something under, and how many it holds."""
@@ -170,12 +173,20 @@ class Upkeep:
 
     def keep_up(self) -> None:
         """Do a little of what is due."""
-        self._looks += 1
-        if self._looks % LAPSE_EVERY == 0:
+        if self._moment.at_ms >= self._lapse_ms:
+            self._lapse_ms = self._moment.at_ms + self._limits.lapse_ms
             self._copies.lapse(self._moment.now_ms)
         for _ in range(self._limits.searches_max):
             if not (self._searches.room() and (self._say_again() or self._put_again())):
                 return
+
+    def due_ms(self) -> int:
+        """Return when `keep_up` may have something to do."""
+        due_ms = self._lapse_ms
+        for next_ms in (self._own_due.next_ms(), self._held_due.next_ms()):
+            if next_ms is not None and next_ms < due_ms:
+                due_ms = next_ms
+        return due_ms
 
     def _say(self, key: Key, on_done: OnDone, *, background: bool = False) -> None:
         """Sign what the node says under a name of its own, and put it."""

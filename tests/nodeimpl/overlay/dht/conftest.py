@@ -159,6 +159,7 @@ class Web:
     def _tick(self, place: Place, at_ms: int) -> None:
         if place.alive and place.tick_at_ms == at_ms:
             place.tick_at_ms = 0
+            place.shelf.tick(self.now_ms)
             place.dht.tick(self.now_ms)
             self.act(place)
 

@@ -1,0 +1,362 @@
+"""Records stay where they belong: said again, put again, copied, and gone in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nodeimpl.overlay.copies import Copies, CopiesLimits
+from nodeimpl.overlay.dht import DhtLimits, contact_text
+from nodeimpl.overlay.namespaces import PROVIDERS_MAX
+from nodeimpl.overlay.presence import PresenceLimits
+from nodeimpl.overlay.searches import SearchesLimits
+from nodeimpl.overlay.shelf import Shelf
+from nodeimpl.overlay.upkeep import Timetable, UpkeepLimits
+from opkit.proof.cid import cid_of
+from opkit.wire.base import Wire
+from opkit.wire.dht import CONTACTS_MAX, PutRecord, RecordsFound, RecordTaken
+from opkit.wire.records import (
+    Carried,
+    RecordLapsed,
+    RecordNotOwners,
+    RecordOutdated,
+    RecordsExhausted,
+    SignedRecordRejected,
+)
+
+CID = cid_of(b"module")
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+def kept(web: Any, name: str, namespace: str = "blob") -> list[Any]:
+    """Return who has something under a name in its shelf."""
+    return [place for place in web.places if place.alive and place.shelf.get(namespace, name)]
+
+
+def test_an_owner_says_it_again_after_half_of_the_term_until_it_is_taken_back(web: Any) -> None:
+    web.grow(6)
+    owner = web.places[0]
+    web.wait(owner, owner.dht.provide, CID, 6)
+    (first,) = owner.shelf.get("blob", CID)
+    web.run(DAY_MS // 2 + MINUTE_MS)
+    assert len(kept(web, CID)) == 6
+    assert all(place.shelf.get("blob", CID) != (first,) for place in web.places)
+    web.run(2 * DAY_MS)
+    assert len(kept(web, CID)) == 6
+    web.wait(owner, owner.dht.provide_no_more, CID)
+    said = owner.dht.upkeep.counts["said again"]
+    web.run(2 * DAY_MS)
+    assert kept(web, CID) == []
+    assert owner.dht.upkeep.counts["said again"] == said
+
+
+def test_what_nobody_took_is_put_again_soon(web: Any) -> None:
+    owner, other = web.add(), web.add()
+    assert web.wait(owner, owner.dht.provide, CID, 6).kept == 0
+    web.run(5_000)
+    owner.dht.bootstrap([other.contact], web.now_ms)
+    web.act(owner)
+    web.run(2 * MINUTE_MS)
+    assert kept(web, CID) == [owner, other]
+    said = owner.dht.upkeep.counts["said again"]
+    web.run(HOUR_MS)
+    assert owner.dht.upkeep.counts["said again"] == said
+
+
+def test_one_holder_puts_again_what_nobody_put_for_an_hour_and_newcomers_have_it(web: Any) -> None:
+    web.grow(10)
+    owner = web.places[0]
+    web.wait(owner, owner.dht.provide, CID, 6)
+    owner.alive = False
+    late = web.add()
+    late.dht.bootstrap([web.places[1].contact], web.now_ms)
+    web.act(late)
+    web.run(59 * MINUTE_MS)
+    assert late not in kept(web, CID)
+    web.run(20 * MINUTE_MS)
+    assert late in kept(web, CID)
+    again = sum(place.dht.upkeep.counts["put again"] for place in web.places)
+    assert again < 5, "whoever hears of it need not"
+    web.run(DAY_MS)
+    assert kept(web, CID) == [], "without its owner it lapses all the same"
+    web.run(2 * HOUR_MS)
+    assert all(place.dht.held()["to put again"] == 0 for place in web.places)
+
+
+def test_what_is_put_again_at_once_is_bounded(web: Any) -> None:
+    limits = DhtLimits(upkeep=UpkeepLimits(searches_max=2, held_max=5, republish_ms=MINUTE_MS))
+    a, b = web.add(limits=limits), web.add()
+    a.dht.bootstrap([b.contact], web.now_ms)
+    web.act(a)
+    web.run(1_000)
+    for number in range(8):
+        name = f"{b.identity.did}/{number}"
+        record = web.record(b, "note", name, value={"text": ""}, now_ms=web.now_ms)
+        assert a.dht.answer(b.identity.did, PutRecord(record=record), web.now_ms)
+    assert a.dht.held()["to put again"] == 5
+    assert a.dht.upkeep.counts["not put again"] == 3
+    now_ms = web.now_ms + 2 * MINUTE_MS
+    a.dht.tick(now_ms)
+    assert a.dht.upkeep.counts["put again"] == 2
+    a.dht.tick(now_ms + 1_000)
+    assert a.dht.upkeep.counts["put again"] == 4
+
+
+def test_a_range_into_which_nothing_was_looked_up_for_an_hour_is_refreshed(web: Any) -> None:
+    web.grow(10)
+    a = web.places[0]
+    web.run(MINUTE_MS)
+    before = a.dht.presence.counts["refreshed"]
+    web.run(HOUR_MS)
+    assert a.dht.presence.counts["refreshed"] >= before + len(a.dht.table.ranges())
+
+
+def test_no_room_for_a_refresh_leaves_it_for_later(web: Any) -> None:
+    limits = DhtLimits(
+        presence=PresenceLimits(refresh_ms=0), searches=SearchesLimits(waiting_max=0)
+    )
+    a, b = web.add(limits=limits), web.add()
+    a.dht.bootstrap([b.contact], web.now_ms)
+    web.act(a)
+    web.run(5_000)
+    assert b.identity.did in a.dht.table
+    assert a.dht.presence.counts["refreshed"] == 0
+
+
+def test_who_finds_nobody_to_begin_with_tries_again(web: Any) -> None:
+    a, b = web.add(), web.add()
+    b.alive = False
+    a.dht.bootstrap([a.contact, b.contact], web.now_ms)
+    web.act(a)
+    web.run(20_000)
+    assert len(a.dht.table) == 0
+    assert a.asks["Ping"] > 2
+    b.alive = True
+    web.run(2 * MINUTE_MS)
+    assert b.identity.did in a.dht.table
+    assert a.identity.did in b.dht.table
+
+
+def test_after_a_get_the_nearest_that_had_nothing_is_given_a_copy(web: Any) -> None:
+    web.grow(12)
+    owner, reader = web.places[0], web.places[1]
+    name = f"{owner.identity.did}/a"
+    carried = web.record(owner, "note", name, value={"text": "x"}, now_ms=web.now_ms)
+    owner.shelf.offer(carried, web.now_ms)
+    got = web.wait(reader, reader.dht.get, "note", name)
+    assert got.records == (carried,)
+    web.run(1_000)
+    assert reader.dht.searches.counts["copies given"] == 1
+    assert len(kept(web, name, "note")) == 3
+
+
+def far_copies(web: Any, limits: CopiesLimits | None = None) -> Copies:
+    return Copies(Shelf(web.land.verifier), limits or CopiesLimits())
+
+
+def take(copies: Copies, carried: Carried, now_ms: int, nearer: int = CONTACTS_MAX) -> bool:
+    return copies.take(copies.read(carried), carried, now_ms=now_ms, nearer=nearer)
+
+
+def test_a_copy_lapses_the_sooner_the_farther_away_it_is(web: Any, land: Any) -> None:
+    note, now_ms = land.note(land.nodes[1]), web.now_ms
+    name = f"{land.nodes[1].did}/a"
+    for nearer, keeps_ms in ((20, 30 * MINUTE_MS), (25, 15 * MINUTE_MS), (60, MINUTE_MS)):
+        copies = far_copies(web)
+        assert take(copies, note, now_ms, nearer)
+        assert not take(copies, note, now_ms, nearer)
+        assert copies.get("note", name, now_ms + keeps_ms - 1) == (note,)
+        copies.lapse(now_ms + keeps_ms - 1)
+        assert copies.held() == 1
+        copies.lapse(now_ms + keeps_ms)
+        assert copies.held() == 0
+        assert copies.get("note", name, now_ms) == ()
+
+
+def test_a_copy_is_judged_as_the_shelf_judges(web: Any, land: Any) -> None:
+    copies, now_ms, owner = far_copies(web), web.now_ms, land.nodes[1]
+    with pytest.raises(SignedRecordRejected):
+        take(copies, land.note(owner, signer=land.nodes[2]), now_ms)
+    with pytest.raises(RecordNotOwners):
+        take(copies, land.record(owner, "node", land.nodes[2].did, value={}), now_ms)
+    with pytest.raises(RecordLapsed):
+        take(copies, land.note(owner), now_ms + 31 * DAY_MS)
+    assert take(copies, land.note(owner, sequence=5), now_ms)
+    with pytest.raises(RecordOutdated) as outdated:
+        take(copies, land.note(owner, sequence=4), now_ms)
+    assert outdated.value.standing_sequence == 5
+    for number in range(PROVIDERS_MAX):
+        assert take(copies, land.provider(land.stranger(number)), now_ms)
+    with pytest.raises(RecordsExhausted):
+        take(copies, land.provider(land.stranger(99)), now_ms)
+
+
+def test_copies_are_of_few_names_and_the_oldest_goes(web: Any, land: Any) -> None:
+    copies = far_copies(web, CopiesLimits(names_max=2))
+    for label in "abc":
+        assert take(copies, land.note(land.nodes[1], label), web.now_ms)
+    assert copies.held() == 2
+    assert copies.get("note", f"{land.nodes[1].did}/a", web.now_ms) == ()
+
+
+def test_of_shelf_and_copy_the_higher_is_told_of_each_owner(web: Any, land: Any) -> None:
+    copies, now_ms = far_copies(web), web.now_ms
+    a, b, c = land.nodes[:3]
+    cid = cid_of(b"blob")
+    assert take(copies, land.provider(a, sequence=2), now_ms)
+    assert take(copies, land.provider(a, sequence=1), now_ms, nearer=0), "the shelf had nothing"
+    assert take(copies, land.provider(b, sequence=1), now_ms)
+    assert take(copies, land.provider(b, sequence=2), now_ms, nearer=0)
+    assert take(copies, land.provider(c), now_ms)
+    told = copies.get("blob", cid, now_ms)
+    assert sorted(told, key=lambda one: one.jws) == sorted(
+        (land.provider(a, sequence=2), land.provider(b, sequence=2), land.provider(c)),
+        key=lambda one: one.jws,
+    )
+
+
+def test_what_the_shelf_has_is_kept_there_however_far_it_is(web: Any, land: Any) -> None:
+    copies, now_ms, owner = far_copies(web), web.now_ms, land.nodes[1]
+    assert take(copies, land.note(owner, sequence=1), now_ms, nearer=0)
+    assert take(copies, land.note(owner, sequence=2), now_ms, nearer=99)
+    assert copies.held() == 0
+    assert copies.get("note", f"{owner.did}/a", now_ms + HOUR_MS) == (land.note(owner, sequence=2),)
+
+
+def test_a_proof_that_comes_later_is_shown_to_the_shelf(web: Any, land: Any) -> None:
+    shelf = Shelf(land.verifier)
+    copies, member = Copies(shelf, CopiesLimits()), land.stranger(7)
+    proof = (land.membership("yard/ilse", member.did),)
+    bare, vouched = land.note(member), land.note(member, proof=proof)
+    assert take(copies, bare, web.now_ms, nearer=0)
+    assert shelf.held()["unsponsored"] == 1
+    assert not take(copies, vouched, web.now_ms, nearer=0)
+    assert shelf.held()["unsponsored"] == 0
+
+
+def test_a_put_of_what_is_outranked_is_refused_and_told(web: Any) -> None:
+    web.grow(5)
+    owner = web.places[0]
+    name = f"{owner.identity.did}/a"
+    notes = [
+        web.record(owner, "note", name, value={"text": ""}, now_ms=web.now_ms, sequence=sequence)
+        for sequence in (1, 2)
+    ]
+    for place in web.places[1:]:
+        place.shelf.offer(notes[1], web.now_ms)
+    put = web.wait(owner, owner.dht.put, notes[0])
+    assert (put.kept, put.refused) == (0, (("record-outdated", 4),))
+    with pytest.raises(RecordOutdated):
+        web.places[1].dht.put(notes[0], lambda _: None, web.now_ms)
+
+
+def test_who_has_no_room_for_it_puts_it_all_the_same(web: Any, land: Any) -> None:
+    web.grow(9)
+    stranger = web.places[8]
+    for number in range(16):
+        stranger.shelf.offer(land.note(stranger.identity, str(number)), web.now_ms)
+    name = f"{stranger.identity.did}/more"
+    carried = web.record(stranger, "note", name, value={"text": ""}, now_ms=web.now_ms)
+    assert web.wait(stranger, stranger.dht.put, carried).kept == 8
+    assert stranger.dht.upkeep.counts["no room here"] == 1
+    assert web.wait(stranger, stranger.dht.get, "note", name).records == (carried,)
+
+
+def test_records_of_another_name_are_not_believed_to_be_an_answer(web: Any, land: Any) -> None:
+    web.grow(5)
+    other = land.note(land.nodes[3], "other")
+
+    def lie(place: Any) -> Any:
+        def answer(peer: str, question: Wire, now_ms: int) -> Wire:
+            honest = place.dht.answer(peer, question, now_ms)
+            return (
+                RecordsFound(records=(other,), contacts=())
+                if isinstance(honest, RecordsFound)
+                else honest
+            )
+
+        return answer
+
+    for place in web.places[1:]:
+        place.lie = lie(place)
+    a = web.places[0]
+    got = web.wait(a, a.dht.get, "note", f"{land.nodes[3].did}/a")
+    assert got.records == ()
+    assert len(got.liars) == 4
+    lapsed = land.note(land.nodes[3], "a", issued_at_ms=web.now_ms - 31 * DAY_MS)
+    other = lapsed
+    got = web.wait(a, a.dht.get, "note", f"{land.nodes[3].did}/a")
+    assert got.records == got.liars == ()
+
+
+def test_where_a_provider_is_comes_from_its_own_word_first(web: Any, land: Any) -> None:
+    web.grow(4)
+    a, b, c = web.places[:3]
+    now_ms = web.now_ms
+    bare = web.record(b, "blob", CID, value={"size_bytes": 1}, now_ms=now_ms)
+    a.shelf.offer(bare, now_ms)
+    assert web.wait(a, a.dht.providers, CID).contacts == (contact_text(b.contact),)
+    gone = land.nodes[5]
+    a.shelf.offer(land.place(gone), now_ms)
+    assert a.dht.where(gone.did).addresses == ("here:1",)
+    assert a.dht.where(land.nodes[4].did) is None
+    a.shelf.offer(land.place(land.nodes[4], value=None), now_ms)
+    assert a.dht.where(land.nodes[4].did) is None
+    long = web.record(c, "blob", CID, value={"addresses": ["x" * 65]}, now_ms=now_ms)
+    assert web.wait(c, c.dht.put, long).kept == 3
+    found = web.wait(a, a.dht.providers, CID, enough=2)
+    assert found.contacts == (contact_text(b.contact), contact_text(c.contact))
+
+
+def test_a_timetable_has_each_name_once() -> None:
+    due = Timetable(3)
+    for at_ms in range(500):
+        assert due.set(("blob", "a"), at_ms)
+    assert due.take(498) is None
+    assert due.take(499) == ("blob", "a")
+    assert due.take(10_000) is None
+    assert due.set(("blob", "b"), 1)
+    due.drop(("blob", "b"))
+    assert due.take(10_000) is None
+    assert [due.set(("blob", name), 1) for name in "abcd"] == [True, True, True, False]
+    assert len(due) == 3
+
+
+def test_no_more_puts_of_one_search_are_under_way_than_may(web: Any) -> None:
+    web.grow(20)
+    owner = web.places[0]
+    record = web.record(owner, "blob", CID, value={}, now_ms=web.now_ms)
+    owner.dht.put(record, lambda _: None, web.now_ms)
+    most = 0
+    for _ in range(1_000):
+        web.act(owner)
+        web.run(1)
+        most = max(most, len(owner.dht.asking))
+    assert most <= 8
+    assert len(kept(web, CID)) == 20
+
+
+def test_a_put_that_is_not_answered_ends_all_the_same(web: Any) -> None:
+    web.grow(8)
+    owner = web.places[0]
+
+    def lie(place: Any) -> Any:
+        def answer(peer: str, question: Wire, now_ms: int) -> Wire:
+            if isinstance(question, PutRecord):
+                place.alive = False
+                return RecordTaken(new=True)
+            answered: Wire = place.dht.answer(peer, question, now_ms)
+            return answered
+
+        return answer
+
+    for place in web.places[1:4]:
+        place.lie = lie(place)
+        place.alive = True
+    web.loss = 0.1
+    record = web.record(owner, "blob", CID, value={}, now_ms=web.now_ms)
+    put = web.wait(owner, owner.dht.put, record)
+    assert 0 < put.kept <= 7
