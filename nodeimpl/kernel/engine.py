@@ -41,8 +41,8 @@ class Cursor(Protocol):
         """Return all rows."""
 
 
-class Session(Protocol):
-    """One connection and the transaction on it. Not shared between threads."""
+class Statements(Protocol):
+    """What a transaction asks of its session."""
 
     name: EngineName
 
@@ -57,6 +57,10 @@ class Session(Protocol):
         Args:
             take: gets the outcome; the transaction may yet be undone.
         """
+
+
+class Session(Statements, Protocol):
+    """One connection and the transaction on it. Not shared between threads."""
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""

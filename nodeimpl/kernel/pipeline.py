@@ -95,6 +95,7 @@ class Pipeline:
         self._names = itertools.count(1)
         self._prepared: dict[Key, bytes | None] = {}
         self._queue: list[_Step] = []
+        self._left: list[_Step] = []
 
     def __len__(self) -> int:
         """Return how many statements wait to be sent."""
@@ -132,6 +133,19 @@ class Pipeline:
         self.flush()
         return found[0]
 
+    def leave(self, text: str) -> None:
+        """Send a statement and wait for nothing; how it went is told with the next that is sent.
+
+        Until then nobody uses the connection but through here.
+
+        Raises:
+            psycopg.Error: it could not be sent.
+        """
+        assert not self._queue and not self._left, "one statement is left at a time, and alone"
+        self._server.enter_pipeline_mode()
+        self._left = self._send(_Step((text, ()), [], [], _ignore))
+        self._server.pipeline_sync()
+
     def drop(self) -> None:
         """Forget what waits."""
         self._queue.clear()
@@ -156,9 +170,13 @@ class Pipeline:
 
     def _exchange(self, queue: list[_Step]) -> psycopg.Error | None:
         """Send and receive; return what the server, or a value of its, was wrong with."""
-        self._server.enter_pipeline_mode()
+        left, self._left = self._left, []
+        if not left:
+            self._server.enter_pipeline_mode()
         sent = [one for step in queue for one in self._send(step)]
         self._server.pipeline_sync()
+        if left and (broken := self._receive(left)) is not None:
+            raise broken
         failed = self._receive(sent)
         self._server.exit_pipeline_mode()
         return failed

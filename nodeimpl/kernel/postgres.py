@@ -11,8 +11,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import structlog
@@ -68,16 +67,10 @@ _COUNT = "UPDATE store_writer SET commits = %(commits)s WHERE id = 1 AND fence =
 AWAY = "there is no connection to the database now"
 """What callers are told."""
 
+Saved = Literal["no", "wanted", "on its way", "set"]
+"""How far the savepoint is that a piece of work would be undone to."""
+
 _log = structlog.get_logger("store")
-
-
-class Saved(Enum):
-    """How far the savepoint is that a piece of work would be undone to."""
-
-    NO = "no"
-    WANTED = "wanted"
-    ON_ITS_WAY = "on its way"
-    SET = "set"
 
 
 class PostgresSession:
@@ -96,7 +89,8 @@ class PostgresSession:
         self._begin = begin
         self._again_at = 0.0
         self._away_since: float | None = None
-        self._saved, self._released = Saved.NO, False
+        self._saved: Saved = "no"
+        self._released = False
         self._connection = self._connect()
         self._pipeline = Pipeline(self._connection)
 
@@ -114,7 +108,7 @@ class PostgresSession:
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
-        self._saved, self._released = Saved.NO, False
+        self._saved, self._released = "no", False
         if not self._lost():
             try:
                 self._pipe.run(self._begin, {})
@@ -129,7 +123,7 @@ class PostgresSession:
 
     def savepoint(self) -> None:
         """Have the next statement's round trip set the savepoint, and keep what is before it."""
-        self._saved = Saved.WANTED
+        self._saved = "wanted"
 
     def release(self) -> None:
         """Keep what was done since the savepoint, at the next one; a commit keeps it by itself.
@@ -143,13 +137,12 @@ class PostgresSession:
         self._pipe.flush()
         if self._connection.info.transaction_status is not TransactionStatus.INTRANS:
             raise psycopg.errors.InFailedSqlTransaction("the transaction is broken")
-        if self._saved is Saved.SET:
-            self._released = True
-        self._saved = Saved.NO
+        self._released = self._released or self._saved == "set"
+        self._saved = "no"
 
     def rollback_to(self) -> None:
         """Undo what was done since the savepoint, and drop it."""
-        is_set, self._saved = self._saved is Saved.SET, Saved.NO
+        is_set, self._saved = self._saved == "set", "no"
         self._pipe.drop()
         if is_set:
             self._connection.execute(b"ROLLBACK TO SAVEPOINT work; RELEASE SAVEPOINT work")
@@ -200,18 +193,15 @@ class PostgresSession:
 
     def _set_savepoint(self) -> None:
         """Send the savepoint with what is sent next, if it is wanted and not yet on its way."""
-        if self._saved is not Saved.WANTED:
+        if self._saved != "wanted":
             return
-        self._saved = Saved.ON_ITS_WAY
+        self._saved = "on its way"
         if self._released:
-            self._pipe.later("RELEASE SAVEPOINT work", {}, self._note_released)
+            self._pipe.later("RELEASE SAVEPOINT work", {}, lambda _: None)
         self._pipe.later("SAVEPOINT work", {}, self._note_set)
 
-    def _note_released(self, _: Cursor) -> None:
-        self._released = False
-
     def _note_set(self, _: Cursor) -> None:
-        self._saved = Saved.SET
+        self._saved, self._released = "set", False
 
     def _lost(self) -> bool:
         return self._connection.closed or self._connection.broken
@@ -255,6 +245,40 @@ class PostgresSession:
             connection.close()
             raise
         return connection
+
+
+class PostgresReader(PostgresSession):
+    """A session that only reads, and waits for nothing but what it reads."""
+
+    def __init__(self, url: str) -> None:
+        """Connect; raises as every session."""
+        self._fresh = False
+        super().__init__(url, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def begin(self) -> None:
+        """Have the first statement's round trip begin a transaction."""
+        if self._lost():
+            self._reconnect()
+        self._fresh = True
+        self._pipe.later(self._begin, {}, lambda _: None)
+
+    def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
+        """Run one statement; the first goes over a new connection if the old one was lost."""
+        fresh, self._fresh = self._fresh, False
+        try:
+            return self._pipe.run(text, parameters)
+        except psycopg.Error:
+            if not (fresh and self._lost()):
+                raise
+            # It was lost while nobody asked: nothing was read from the transaction yet.
+        self.begin()
+        return self._pipe.run(text, parameters)
+
+    def rollback(self) -> None:
+        """End the transaction, if it has begun; that it has ended is heard by the next."""
+        self._pipe.drop()
+        if self.in_transaction():
+            self._pipe.leave("ROLLBACK")
 
 
 class PostgresWriter(PostgresSession):
@@ -454,9 +478,7 @@ class PostgresEngine:
             StoreUnreachable: there is no connection to be had.
         """
         try:
-            return PostgresSession(
-                self._url, begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            )
+            return PostgresReader(self._url)
         except psycopg.Error as bad:
             raise self._unreachable(bad) from None
 

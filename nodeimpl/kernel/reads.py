@@ -3,18 +3,18 @@
 SQLite is read on the event loop itself: a read takes tens of microseconds, less than handing it to
 a thread and back, and in WAL mode it never waits for the writer. PostgreSQL is read from threads,
 for there the answer travels; reads that wait for a thread share its next snapshot, as changes share
-a commit (ADR 0004, ADR 0027).
+a commit, and ask for their first statements by one round trip (ADR 0004, ADR 0027).
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from threading import Thread
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from nodeimpl.kernel.ahead import Asked, read_ahead
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.engine import Engine, Session, Trouble
 from nodeimpl.kernel.tx import Tx
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 GROUP_MAX = 32
 """The most reads that share a snapshot: a slow one holds up no more than these."""
+
+TURN_MS_MAX = 20
+"""How long a thread lets another read alone, while more gather, before it reads beside it."""
 
 
 class Reads(Protocol):
@@ -65,16 +68,6 @@ class DirectReads:
         self._session.close()
 
 
-@dataclass(eq=False, slots=True)
-class _Asked:
-    """One function that only reads, on its way."""
-
-    work: Callable[[Tx], Any]
-    waiting: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
-
-
 class ThreadedReads:
     """As many sessions as threads; what waits when one is free is read from one snapshot together.
 
@@ -87,9 +80,12 @@ class ThreadedReads:
         """Open `readers` sessions."""
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._turn = threading.Lock()
         self._threads = [
-            Thread(target=self._run, args=(engine.reader(),), name=f"store-reader-{n}", daemon=True)
+            threading.Thread(
+                target=self._run, args=(engine.reader(),), name=f"store-reader-{n}", daemon=True
+            )
             for n in range(readers)
         ]
         for thread in self._threads:
@@ -98,7 +94,7 @@ class ThreadedReads:
     async def run(self, work: Callable[[Tx], T]) -> T:
         """Run `work` on one snapshot, in a thread; raises as `DirectReads.run`."""
         waiting: asyncio.Future[T] = self._loop.create_future()
-        self._asked.put(_Asked(work, waiting))
+        self._asked.put(Asked(work, waiting))
         return await waiting
 
     def close(self) -> None:
@@ -110,30 +106,40 @@ class ThreadedReads:
 
     def _run(self, session: Session) -> None:
         """Read for one group after another, until told to end."""
-        ending = False
-        while not ending:
-            group, ending = self._gather()
-            left = [one for one in group if not one.waiting.cancelled()]
-            while left:
-                left = left[_read_some(session, self._clock, left) :]
+        first = self._asked.get()
+        while first is not None:
+            # Threads that read side by side wait for the interpreter more than for answers.
+            has_turn = self._turn.acquire(timeout=TURN_MS_MAX / 1000)
+            try:
+                group, ending = self._gather(first)
+                self._read([one for one in group if not one.waiting.cancelled()], session)
+            finally:
+                if has_turn:
+                    self._turn.release()
             self._answer(group)
+            first = None if ending else self._asked.get()
         session.close()
 
-    def _gather(self) -> tuple[list[_Asked], bool]:
-        """Return what is asked for, once anything is, and whether this thread has to end."""
-        group: list[_Asked] = []
-        one = self._asked.get()
-        while one is not None:
-            group.append(one)
-            if len(group) == GROUP_MAX:
-                return group, False
+    def _gather(self, first: Asked) -> tuple[list[Asked], bool]:
+        """Return what is asked for by now, and whether this thread has to end."""
+        group = [first]
+        while len(group) < GROUP_MAX:
             try:
                 one = self._asked.get_nowait()
             except queue.Empty:
-                return group, False
-        return group, True
+                break
+            if one is None:
+                return group, True
+            group.append(one)
+        return group, False
 
-    def _answer(self, group: list[_Asked]) -> None:
+    def _read(self, group: list[Asked], session: Session) -> None:
+        """Read for a group, together as far as that goes, and the rest of it one by one."""
+        left = read_ahead(session, self._clock, group) if len(group) > 1 else group
+        while left:
+            left = left[_read_some(session, self._clock, left) :]
+
+    def _answer(self, group: list[Asked]) -> None:
         try:
             self._loop.call_soon_threadsafe(_tell, group)
         except RuntimeError:
@@ -141,7 +147,7 @@ class ThreadedReads:
             return
 
 
-def _tell(group: list[_Asked]) -> None:
+def _tell(group: list[Asked]) -> None:
     """On the event loop: answer those who still wait."""
     for one in group:
         if one.waiting.done():
@@ -152,7 +158,7 @@ def _tell(group: list[_Asked]) -> None:
             one.waiting.set_exception(one.error)
 
 
-def _read_some(session: Session, clock: Clock, group: list[_Asked]) -> int:
+def _read_some(session: Session, clock: Clock, group: list[Asked]) -> int:
     """Run functions on one snapshot until one of them fails; return how many were run.
 
     What fails may have taken the snapshot along, so whatever it was, the rest gets a new one.

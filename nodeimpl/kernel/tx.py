@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from nodeimpl.kernel.clock import Clock
-from nodeimpl.kernel.engine import Cursor, Row, Session
+from nodeimpl.kernel.engine import Cursor, Row, Statements
 from nodeimpl.kernel.statements import Statement
 from opkit.wire.events import Event
 
@@ -34,7 +34,7 @@ class Tx:
         "world_ms",
     )
 
-    def __init__(self, session: Session, *, clock: Clock, writes: bool) -> None:
+    def __init__(self, session: Statements, *, clock: Clock, writes: bool) -> None:
         """Begin a view on `session`'s transaction; the store does this."""
         self.now_ms = clock.now_ms()
         self.world_ms = self.now_ms + clock.offset_ms

@@ -169,6 +169,32 @@ def test_text_that_the_server_has_no_room_for_is_refused_and_nothing_of_it_sent(
     assert ids(pipeline) == [2]
 
 
+def test_what_is_left_is_done_and_heard_of_with_the_next(
+    pipeline: Pipeline, sent: list[int]
+) -> None:
+    for number in range(3):
+        pipeline.run("BEGIN", {})
+        pipeline.run(ADD, row(number))
+        pipeline.leave("COMMIT" if number else "ROLLBACK")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            pipeline.run(f"{ADD}, (2, '', NULL), (2, '', NULL)", row(9))
+    assert sent == [1, 1, 1] * 3
+    assert ids(pipeline) == [1, 2]
+    assert pipeline.connection.execute("SELECT count(*) FROM held").fetchone() == (2,)
+
+
+def test_a_connection_lost_behind_what_was_left_is_seen_with_the_next(
+    pipeline: Pipeline, postgres_cluster: Any
+) -> None:
+    pipeline.run("BEGIN", {})
+    pid = pipeline.connection.info.backend_pid
+    pipeline.leave("ROLLBACK")
+    postgres_cluster.run(f"SELECT pg_terminate_backend({pid}, 20000)")
+    with pytest.raises(psycopg.OperationalError):
+        ids(pipeline)
+    assert pipeline.connection.closed
+
+
 def test_what_is_dropped_is_never_sent(pipeline: Pipeline) -> None:
     pipeline.later(ADD, row(1), lambda _: None)
     pipeline.drop()

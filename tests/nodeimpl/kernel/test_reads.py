@@ -26,6 +26,13 @@ def _said(text: str) -> Statement:
 
 
 COUNT = _said("SELECT count(*) FROM things")
+THIS = Statement(
+    sqlite="SELECT id FROM things WHERE id = :id",
+    postgresql="SELECT id FROM things WHERE id = %(id)s",
+    names=frozenset({"id"}),
+    fixed={},
+)
+IDS = _said("SELECT id FROM things ORDER BY id")
 ABSENT = _said("SELECT 1 FROM nothing_of_this_name")
 
 
@@ -163,14 +170,110 @@ def test_a_session_that_cannot_begin_costs_one_read_and_the_next_is_tried_again(
     engine: Counting, writer: sqlite3.Connection
 ) -> None:
     async def story(reads: ThreadedReads) -> list[Any]:
-        def fail_twice() -> None:
-            engine.fails_to_begin = 2
+        def fail_until_one_reads_alone() -> None:
+            engine.fails_to_begin = 3
 
-        return await behind_one_that_waits(reads, [count, count, count], fail_twice)
+        return await behind_one_that_waits(reads, [count, count, count], fail_until_one_reads_alone)
 
     busy, second, third = told(engine, story)
     assert isinstance(busy, StoreBusy)
     assert (second, third) == (0, 0)
+
+
+def test_functions_that_are_read_together_end_as_they_do_alone(
+    engine: Counting, writer: sqlite3.Connection
+) -> None:
+    """Whatever they ask for, in whatever number and order, and whatever they raise in between."""
+    for number in range(3):
+        writer.execute("INSERT INTO things VALUES (?)", (number,))
+
+    def asking(times: int, *, refuses: bool = False) -> Callable[[Tx], list[Any]]:
+        def work(tx: Tx) -> list[Any]:
+            found = [tx.all(IDS) if turn % 2 else tx.one(COUNT) for turn in range(times)]
+            if refuses:
+                raise LookupError(str(found))
+            return found
+
+        return work
+
+    async def story(reads: ThreadedReads) -> list[Any]:
+        works = [asking(times) for times in range(6)]
+        works += [asking(times, refuses=True) for times in range(6)]
+        return await behind_one_that_waits(reads, works, lambda: None)
+
+    ended = told(engine, story)
+    expected = [[(3,), [(0,), (1,), (2,)]] * 3] * 6
+    expected = [each[:times] for times, each in enumerate(expected)]
+    assert ended[:6] == expected
+    assert [str(one) for one in ended[6:]] == [str(each) for each in expected]
+    assert all(isinstance(one, LookupError) for one in ended[6:])
+    assert engine.snapshots == 2, "one for who held the reader up, one for all who waited"
+
+
+@pytest.mark.parametrize("fails_at", range(5))
+def test_a_statement_that_fails_is_told_to_who_asked_for_it_alone(
+    engine: Counting, writer: sqlite3.Connection, fails_at: int
+) -> None:
+    def fail(tx: Tx) -> None:
+        for _ in range(fails_at):
+            tx.one(COUNT)
+        tx.one(ABSENT)
+
+    def thrice(tx: Tx) -> list[int]:
+        return [count(tx) for _ in range(3)]
+
+    async def story(reads: ThreadedReads) -> list[Any]:
+        return await behind_one_that_waits(reads, [thrice, fail, thrice], lambda: None)
+
+    first, failed, last = told(engine, story)
+    assert (first, last) == ([0] * 3, [0] * 3)
+    assert isinstance(failed, sqlite3.OperationalError)
+
+
+def test_a_function_that_asks_for_something_else_when_begun_anew_is_told_that(
+    engine: Counting, writer: sqlite3.Connection
+) -> None:
+    writer.execute("INSERT INTO things VALUES (7), (8)")
+    turns: list[int] = []
+    numbers: list[int] = []
+
+    def fickle(tx: Tx) -> list[Any]:
+        turns.append(1)
+        found = [tx.one(COUNT), tx.all(IDS)]
+        return found if len(turns) % 2 else [*found[::-1], tx.all(IDS), tx.one(COUNT)]
+
+    def fickle_in_what_it_names(tx: Tx) -> tuple[int, Any]:
+        numbers.append(8 if numbers else 7)
+        return numbers[-1], tx.all(THIS, id=numbers[-1])
+
+    async def story(reads: ThreadedReads) -> list[Any]:
+        works = [count, fickle, fickle_in_what_it_names, count]
+        return await behind_one_that_waits(reads, works, lambda: None)
+
+    first, second, third, last = told(engine, story)
+    assert (first, last) == (2, 2)
+    assert second in ([(2,), [(7,), (8,)]], [[(7,), (8,)], (2,), [(7,), (8,)], (2,)])
+    assert third == (8, [(8,)])
+
+
+def test_a_slow_read_holds_up_no_other_thread_for_longer_than_a_turn(
+    engine: Counting, writer: sqlite3.Connection
+) -> None:
+    async def story(reads: ThreadedReads) -> list[Any]:
+        inside, go_on = threading.Event(), threading.Event()
+
+        def hold(tx: Tx) -> None:
+            inside.set()
+            assert go_on.wait(WAIT_S_MAX)
+
+        holding = asyncio.ensure_future(reads.run(hold))
+        assert await asyncio.to_thread(inside.wait, WAIT_S_MAX)
+        found = [await reads.run(count) for _ in range(3)]
+        go_on.set()
+        await holding
+        return found
+
+    assert told(engine, story, readers=2) == [0, 0, 0]
 
 
 def test_closing_finishes_what_was_asked_for(engine: Counting, writer: sqlite3.Connection) -> None:
