@@ -40,7 +40,7 @@ from nodeimpl.network import rules as network_rules
 from nodeimpl.network import store as network_store
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
-from nodeimpl.outside import join_overlay, make_records
+from nodeimpl.outside import join_overlay, make_records, watch_overlay
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
@@ -187,16 +187,12 @@ class Node:
         history = History(
             store=store, identity=given.identity, network=given.genesis.network, clock=clock
         )
-        metrics = Metrics()
-        metrics.watch_store(store)
-        metrics.watch_blobs(blobs)
-        metrics.watch_vitals(vitals)
-        metrics.watch_figures(lambda: _figures(given, peers=peers, compute=compute))
-        metrics.watch_ends(lambda: compute.executor.ends)
-        engine = given.sandbox.engine
-        metrics.watch_process(version=opkit.__version__, engine=f"{engine.name} {engine.version}")
         collector = _make_collector(given, store=store, blobs=blobs, compute=compute)
+        metrics = _make_metrics(
+            given, store=store, blobs=blobs, vitals=vitals, peers=peers, compute=compute
+        )
         metrics.watch_collector(collector)
+        watch_overlay(metrics, driver.overlay, peers)
         app = build_app(
             routes=[
                 *network_routes(network),
@@ -319,6 +315,27 @@ def _make_compute(
         limits=_compute_limits(given.config),
         policy=_policy(given.config, given.genesis),
     )
+
+
+def _make_metrics(
+    given: _Given,
+    *,
+    store: Store,
+    blobs: BlobStore,
+    vitals: Vitals,
+    peers: Peers,
+    compute: Compute,
+) -> Metrics:
+    """Return what a scrape reads."""
+    metrics = Metrics()
+    metrics.watch_store(store)
+    metrics.watch_blobs(blobs)
+    metrics.watch_vitals(vitals)
+    metrics.watch_figures(lambda: _figures(given, peers=peers, compute=compute))
+    metrics.watch_ends(lambda: compute.executor.ends)
+    engine = given.sandbox.engine
+    metrics.watch_process(version=opkit.__version__, engine=f"{engine.name} {engine.version}")
+    return metrics
 
 
 def _figures(given: _Given, *, peers: Peers, compute: Compute) -> tuple[Figure, ...]:

@@ -8,10 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 import structlog
+from prometheus_client.core import CounterMetricFamily
 
 from nodeimpl.config import PeerSection
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.metrics import Figure, Metrics
 from nodeimpl.overlay.namespaces import RULES
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Contact, Outbox, key_id
@@ -24,6 +26,19 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier, sign_record
 from opkit.wire.overlay import MeshLink, Room
 from opkit.wire.records import Carried, Namespace, RecordBody, RecordName
+
+GOSSIP_OUTCOMES = (
+    "published",
+    "delivered",
+    "forwarded",
+    "duplicates",
+    "stale",
+    "rejected",
+    "wanted",
+    "repaired",
+    "lost",
+)
+"""What may become of a message of gossip, besides that it is dropped."""
 
 _log = structlog.get_logger("overlay")
 
@@ -130,6 +145,33 @@ class _Searches:
         self.locate = overlay.dht.locate
         self.publish = overlay.publish
         self.provide = overlay.dht.provide
+
+
+def watch_overlay(metrics: Metrics, overlay: OverlayNode, peers: Peers) -> None:
+    """Let a scrape see what the node knows of the network, and how its gossip does."""
+
+    def gauges() -> tuple[Figure, ...]:
+        kept = overlay.shelf.held()
+        return (
+            ("overlay_contacts", "Nodes in the table.", len(overlay.dht.table)),
+            ("overlay_records", "Records that are kept.", kept["records"]),
+            ("overlay_records_unsponsored", "Those without sponsor.", kept["unsponsored"]),
+            ("overlay_equivocations", "Owners who said two things.", kept["equivocations"]),
+            ("overlay_banned", "Peers of which nothing is taken.", len(peers.banned())),
+        )
+
+    def messages() -> list[CounterMetricFamily]:
+        told = overlay.gossip.counts
+        family = CounterMetricFamily(
+            "opkit_gossip_messages_total", "Messages of gossip.", labels=("outcome",)
+        )
+        for outcome in GOSSIP_OUTCOMES:
+            family.add_metric((outcome,), getattr(told, outcome))
+        family.add_metric(("dropped",), sum(told.dropped.values()))
+        return [family]
+
+    metrics.watch_figures(gauges)
+    metrics.watch(messages)
 
 
 def counts_of(overlay: OverlayNode) -> dict[str, int]:

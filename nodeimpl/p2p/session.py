@@ -140,8 +140,15 @@ class Session:
                 bytes_max=self._around.limits.unsent_bytes_max,
                 relieved=lambda unsent: self._around.relieved(self.peer, kind, unsent),
             )
+            pouring = self._pour(kind, outlet)
+            try:
+                self._under_way.create_task(pouring)
+            except RuntimeError as ending:
+                # A group that ends takes no more work: the connection is gone.
+                _log.debug("nothing is cast at the end", peer=self.peer, why=str(ending))
+                pouring.close()
+                return None
             self._outlets[kind] = outlet
-            self._under_way.create_task(self._pour(kind, outlet))
         self.used_at = self._around.clock.monotonic()
         return outlet.unsent_bytes if outlet.put(frame) else None
 

@@ -232,6 +232,23 @@ def test_a_kind_is_read_of_a_connection_once(network):
     asyncio.run(story())
 
 
+def test_a_cast_on_a_connection_that_is_ending_is_dropped(network):
+    async def story():
+        async with network(connected=False, bootstrap=()) as (ana, ben):
+            await ana.peers.reach(at(ben), deadline_ms=20_000)
+            session = ana.peers._company.session(ben.did)
+            group = session._under_way
+            assert group is not None
+            # What a group is in while its tasks are cancelled, because the connection ended.
+            group._aborting = True
+            group._exiting = True
+            group._tasks = set()
+            assert session.cast(KIND, said(1)) is None
+            assert not session._outlets
+
+    asyncio.run(story())
+
+
 class Notes(Watcher):
     """What one node was told of its links."""
 
