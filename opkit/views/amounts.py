@@ -43,7 +43,12 @@ def of_text(part: int, whole: int, noun: str) -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return a number of things: `1 task`, `12 tasks`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {many(count, noun)}"
+
+
+def many(count: int, noun: str) -> str:
+    """Return the word for so many things: `task` for one, `tasks` for any other number."""
+    return noun if count == 1 else f"{noun}s"
 
 
 def round_trip_text(round_trip_us: int | None) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from opkit.story.states import State
 from opkit.views import header
-from opkit.views.amounts import brief_text, count_text, counted, moment_html, size_text
+from opkit.views.amounts import brief_text, count_text, counted, many, moment_html, size_text
 from opkit.views.cards import (
     Column,
     Row,
@@ -95,7 +95,7 @@ def programs(figures: ComputeFigures) -> str:
     return figure(
         "What can be run?",
         count_text(len(figures.modules)),
-        f"programs, {size_text(total)}",
+        f"{many(len(figures.modules), 'program')}, {size_text(total)}",
         opened=listed([(each.name, size_text(each.size_bytes)) for each in figures.modules]),
     )
 
@@ -107,7 +107,7 @@ def open_tasks(figures: ComputeFigures) -> str:
     return figure(
         "What is under way?",
         count_text(len(waiting)),
-        f"tasks, {running} running",
+        f"{many(len(waiting), 'task')}, {running} running",
         opened=listed([(_named(each), said_state(*_state(each))) for each in waiting]),
     )
 

@@ -176,3 +176,12 @@ def test_a_name_cannot_inject_markup(computing, networks, verifications):
     )
 
     assert not any("<img" in draw() for draw in drawn.values())
+
+
+def test_one_program_and_one_task_are_said_as_one(computing):
+    waiting = next(each for each in computing.tasks if each.state is TaskState.RUNNING)
+    one = replace(computing, modules=computing.modules[:1], tasks=(waiting,))
+
+    assert "<span>program, 23 kB</span>" in compute.programs(one)
+    assert "<span>task, 1 running</span>" in compute.open_tasks(one)
+    assert "<span>programs, " in compute.programs(computing)

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from bench import browser as bench_browser
 from opkit.story.states import State
-from opkit.views import console, network
-from opkit.views.figures import NetworkFigures, Traffic
+from opkit.views import compute, console, network
+from opkit.views.figures import ComputeFigures, NetworkFigures, Traffic
 from opkit.views.style import board_css, chrome_css
 from opkit.views.topology import topology
 
@@ -31,15 +31,15 @@ COVERED = """() => {
 }"""
 """What stands on a line and lies over a node's circle."""
 
-OVERLAPPING = """(kinds) => {
-  const boxes = [...document.querySelectorAll(kinds)]
+OVERLAPPING = """({kinds, within}) => [...document.querySelectorAll(within)].flatMap((around) => {
+  const boxes = [...around.querySelectorAll(kinds)]
     .filter((each) => each.checkVisibility() && each.getBoundingClientRect().width)
     .map((each) => [each.textContent.trim(), each.getBoundingClientRect()]);
   const over = (a, b) => a.left < b.right - 1 && b.left < a.right - 1
     && a.top < b.bottom - 1 && b.top < a.bottom - 1;
   return boxes.flatMap(([one, a], place) => boxes.slice(place + 1)
     .filter(([, b]) => over(a, b)).map(([other]) => `${one} | ${other}`));
-}"""
+})"""
 
 
 @pytest.fixture
@@ -74,6 +74,11 @@ def on_its_page(figures: NetworkFigures) -> str:
     return filled(network.frame(), {name: draw() for name, draw in drawn.items()})
 
 
+def of_computing(figures: ComputeFigures, there: NetworkFigures) -> str:
+    drawn = compute.cards(lambda: figures, lambda: there)
+    return filled(compute.frame(), {name: draw() for name, draw in drawn.items()})
+
+
 def moving(figures: NetworkFigures) -> NetworkFigures:
     """Return the network while bytes and a task are on their way between its first three nodes."""
     first, second, third = (node.org for node in figures.nodes[:3])
@@ -101,6 +106,17 @@ def test_no_words_on_the_map_lie_over_others_or_over_a_node(
             assert shown(seen.page, ".on-line > *") == []
             assert shown(seen.page, ".node > p b") == []
             assert count > 8 or seen.page.evaluate(COVERED) == []
+
+
+@pytest.mark.parametrize("size", ["phone", "projector"])
+def test_no_cell_of_a_table_lies_over_another(
+    browser: Browser, networks, computing: ComputeFigures, size: bench_browser.Size
+):
+    with bench_browser.visit(browser, size=size) as seen:
+        for page in (on_its_page(networks(5)), of_computing(computing, networks(3))):
+            seen.page.set_content(page)
+            assert seen.page.locator(".rows td").count() > 20
+            assert shown(seen.page, "td", within=".rows") == []
 
 
 @pytest.mark.parametrize("count", [3, 5, 12])
@@ -140,7 +156,7 @@ def test_a_link_that_is_lost_leaves_the_table_as_high_as_it_was(browser: Browser
         assert heights[0] == heights[1] > 0
 
 
-def shown(page: Page, kinds: str) -> list[str]:
-    """Return which of these lie over each other."""
-    found: list[str] = page.evaluate(OVERLAPPING, kinds)
+def shown(page: Page, kinds: str, *, within: str = "body") -> list[str]:
+    """Return which of these lie over each other, of those within the same one of some elements."""
+    found: list[str] = page.evaluate(OVERLAPPING, {"kinds": kinds, "within": within})
     return found
