@@ -43,9 +43,6 @@ class Wants:
         self._blocked_ms = 0
         self.suspects: dict[Did, None] = {}
 
-    def __len__(self) -> int:
-        return len(self._missing)
-
     def held(self) -> int:
         """Return how much is kept."""
         return len(self._missing) + len(self._due)

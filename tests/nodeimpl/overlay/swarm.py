@@ -1,4 +1,4 @@
-"""Gossip of many nodes in memory: virtual time, links with latency, loss and rate, partitions.
+"""Gossip of many nodes in memory, or of one that is told by hand; virtual time, unreliable links.
 
 Messages are tokens whose signature is a hash over the rest and a word that honest nodes share: as
 cheap to make as to forge wrongly, and judged like one that is verified.
@@ -6,20 +6,24 @@ cheap to make as to forge wrongly, and judged like one that is verified.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from nodeimpl.overlay.gossip import Gossiper, GossipLimits, Verdict
+from nodeimpl.overlay.intake import message_id
 from nodeimpl.overlay.port import Ban, Cast, Outbox
 from opkit.wire.base import b64encode
-from opkit.wire.gossip import Gossip
+from opkit.wire.gossip import Envelope, Gossip, Have, packed, unpacked
 from opkit.wire.records import Carried
 
 TOPIC = "records"
+LIMITS = GossipLimits()
 START_MS = 1_790_000_000_000
 HEADER = b64encode(b'{"alg":"Ed25519"}')
 
@@ -37,7 +41,7 @@ def message(text: str, *, size: int = 0, word: str = "honest", lapses_ms: int = 
 
 def text_of(carried: Carried) -> str:
     body = carried.jws.split(".")[1]
-    raw = __import__("base64").urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     return str(raw.decode().split(" ")[1])
 
 
@@ -47,7 +51,7 @@ def judge(_topic: str, carried: Carried, now_ms: int) -> Verdict:
     if found != signature(signed):
         return Verdict.REJECT
     body = carried.jws.split(".")[1]
-    raw = __import__("base64").urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
     return Verdict.STALE if int(raw.split(b" ")[0]) <= now_ms else Verdict.ACCEPT
 
 
@@ -236,3 +240,96 @@ def ring(swarm: Swarm, count: int, *, extra: int, **how: Any) -> list[Node]:
         if one != other:
             swarm.link(nodes[one].name, nodes[other].name, **how)
     return nodes
+
+
+class Solo:
+    """One machine, its clock, and what it wanted."""
+
+    def __init__(self, *, subscribe: bool = True, judge: Any = judge, **limits: Any) -> None:
+        self.now_ms = START_MS
+        self.outbox = Outbox()
+        self.got: list[str] = []
+        self.judged = 0
+        self.suspected: list[str] = []
+        self.bans: list[Ban] = []
+        self._judge = judge
+        self.machine = Gossiper(
+            outbox=self.outbox,
+            chance=random.Random(1),
+            judge=self.judge,
+            deliver=lambda _, carried, __: self.got.append(text_of(carried)),
+            suspect=self.suspected.append,
+            limits=replace(LIMITS, **limits),
+        )
+        if subscribe:
+            self.machine.subscribe(TOPIC)
+
+    @property
+    def counts(self) -> Any:
+        return self.machine.counts
+
+    def judge(self, topic: str, carried: Carried, now_ms: int) -> Any:
+        self.judged += 1
+        return self._judge(topic, carried, now_ms)
+
+    def told(self) -> dict[str, list[Gossip]]:
+        """Return what each peer is told since it was last asked."""
+        self.machine.flush()
+        found: dict[str, list[Gossip]] = {}
+        for effect in self.outbox.take():
+            if isinstance(effect, Ban):
+                self.bans.append(effect)
+            else:
+                assert isinstance(effect, Cast)
+                found.setdefault(effect.to, []).append(effect.message)
+        return found
+
+    def join(self, *peers: str, subscribe: bool = True) -> None:
+        for peer in peers:
+            self.machine.joined(peer, self.now_ms)
+            if subscribe:
+                self.hear(peer, subscribe=(TOPIC,))
+        self.told()
+
+    def hear(self, peer: str, **parts: Any) -> None:
+        self.machine.heard(peer, Gossip(**parts), self.now_ms)
+
+    def give(self, peer: str, *carried: Carried, topic: str = TOPIC) -> None:
+        envelopes = tuple(Envelope(topic=topic, carried=each) for each in carried)
+        for at in range(0, len(envelopes), 256):
+            self.hear(peer, publish=envelopes[at : at + 256])
+
+    def announce(self, peer: str, *carried: Carried) -> None:
+        self.hear(peer, have=(Have(topic=TOPIC, ids=ids_of(*carried)),))
+
+    def run(self, ms: int) -> dict[str, list[Gossip]]:
+        """Let time pass, ticking when it is wanted; return what was told meanwhile."""
+        found: dict[str, list[Gossip]] = {}
+        until = self.now_ms + ms
+        for _ in range(10_000):
+            due = self.machine.due_ms()
+            if due is None or due > until:
+                break
+            self.now_ms = max(self.now_ms, due)
+            self.machine.tick(self.now_ms)
+            for peer, frames in self.told().items():
+                found.setdefault(peer, []).extend(frames)
+        self.now_ms = until
+        return found
+
+    def mesh(self) -> set[str]:
+        return {peer.did for peer in self.machine.mesh()[TOPIC] if peer.in_mesh}
+
+
+def ids_of(*carried: Carried) -> bytes:
+    found = [message_id(each.jws) for each in carried]
+    return packed([each for each in found if each is not None])
+
+
+def wanted(told: dict[str, list[Gossip]]) -> dict[str, list[bytes]]:
+    found = {peer: [i for f in frames for i in unpacked(f.want)] for peer, frames in told.items()}
+    return {peer: ids for peer, ids in found.items() if ids}
+
+
+def pushed(told: dict[str, list[Gossip]]) -> set[str]:
+    return {peer for peer, frames in told.items() if any(frame.publish for frame in frames)}
