@@ -164,3 +164,23 @@ def test_a_stranger_who_takes_another_ones_name_needs_no_further_room(land: Any)
     keep(shelf, *(land.provider(owner) for owner in owners), now_ms=land.now_ms)
     assert shelf.held()["unsponsored"] == 20
     assert shelf.counts["displaced"] >= 1
+
+
+def test_whoever_leaves_the_name_leaves_the_bucket_once(land: Any) -> None:
+    """A larger record takes a name's place, and further room of whoever stands behind it."""
+    strangers = [land.stranger(number) for number in range(60)]
+    small = [land.provider(owner) for owner in strangers[:20]]
+    room = sum(map(size_of, small))
+    large = [land.provider(owner, value={"addresses": ["x" * 200] * 5}) for owner in strangers[20:]]
+    shelf = Shelf(land.verifier, Limits(unsponsored_bytes_max=room))
+    assert keep(shelf, *small, now_ms=land.now_ms) == [True] * 20
+    assert any(keep(shelf, *large, now_ms=land.now_ms))
+    held = shelf.held()
+    assert held["unsponsored_bytes"] <= room
+    assert held["unsponsored"] == held["records"] < 20
+
+
+def test_a_node_may_keep_nothing_of_strangers(land: Any) -> None:
+    shelf = Shelf(land.verifier, Limits(unsponsored_records_max=0))
+    assert keep(shelf, land.note(land.stranger()), now_ms=land.now_ms) == [False]
+    assert keep(shelf, land.note(land.nodes[0]), now_ms=land.now_ms) == [True]

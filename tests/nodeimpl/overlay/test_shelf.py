@@ -325,6 +325,34 @@ def test_what_stands_does_not_depend_on_the_order_in_which_it_came(land: Any) ->
     assert len(ends) == 1
 
 
+def test_a_shelf_that_believed_whoever_came_first_would_be_noticed(
+    land: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelves, "outranks", lambda first, second: first[0] > second[0])
+    owner = land.nodes[0]
+    records = [land.note(owner), land.note(owner, text="another")]
+    ends = set()
+    for order in (records, records[::-1]):
+        shelf = Shelf(land.verifier)
+        offered(shelf, *order, now_ms=land.now_ms)
+        ends.add(shelf.ids("note").fingerprint())
+    assert len(ends) == 2
+
+
+def test_a_bucket_in_which_time_decided_would_be_noticed(
+    land: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = itertools.count()
+    monkeypatch.setattr(shelves, "place_of", lambda *_: next(came).to_bytes(4, "big"))
+    notes = [land.note(land.stranger(number)) for number in range(4)]
+    ends = set()
+    for order in (notes, notes[::-1]):
+        shelf = Shelf(land.verifier, Limits(unsponsored_records_max=2))
+        offered(shelf, *order, now_ms=land.now_ms)
+        ends.add(shelf.ids("note").fingerprint())
+    assert len(ends) == 2
+
+
 @given(st.permutations(range(8)))
 def test_under_a_name_the_same_owners_stay_whatever_the_order(land: Any, order: list[int]) -> None:
     """Of more providers than are kept those stay that have a sponsor, then those whose place is."""
