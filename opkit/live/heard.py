@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 import opkit.wire.compute
 import opkit.wire.membership
-import opkit.wire.network  # noqa: F401 - each of them names the events of its domain
+import opkit.wire.network
+import opkit.wire.overlay  # noqa: F401 - each of them names the events of its domain
 from opkit.wire.events import EVENTS, JournalEntry
 
 

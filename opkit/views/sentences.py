@@ -205,6 +205,11 @@ def _token_issued(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} gave {member} a token", State.WAITING)
 
 
+def _record_published(body: Body, org: str, names: Names) -> Told:
+    what = f"the {body.get('namespace', '')} record “{body.get('name', '')}”"
+    return Told(f"{names.org(org)} published {what} for its owner", State.DONE)
+
+
 def _peer(body: Body, names: Names) -> str:
     org = body.get("org")
     return names.org(org) if isinstance(org, str) else names.node(body.get("peer"))
@@ -246,4 +251,5 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "membership.member-added": _member_added,
     "membership.member-revoked": _member_revoked,
     "membership.token-issued": _token_issued,
+    "overlay.record-published": _record_published,
 }

@@ -101,6 +101,11 @@ BODIES = {
         "Bakery gave Mara a token",
         State.WAITING,
     ),
+    "overlay.record-published": (
+        {"record": "0", "namespace": "blob", "name": "flour", "owner": DID},
+        "Bakery published the blob record “flour” for its owner",
+        State.DONE,
+    ),
 }
 
 
