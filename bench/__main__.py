@@ -32,6 +32,7 @@ MEASUREMENTS = {
     "offered": ("bench.crowd", "offered"),
     "executor": ("bench.executor", "executor"),
     "interruption": ("bench.interruption", "interruption"),
+    "sim": ("bench.sim", "sim"),
     "reconcile": ("bench.reconcile", "reconcile"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),

@@ -25,7 +25,7 @@ GROUND_PER_SYBIL = 24
 
 def identity_of(seed: int, role: str, number: int) -> Identity:
     """Return the key pair of whoever has this role and number in runs of this seed."""
-    return Identity.from_seed(hashlib.sha256(f"opkit sim {seed} {role} {number}".encode()).digest())
+    return Identity.from_seed(hashlib.sha256(f"simulated {seed} {role} {number}".encode()).digest())
 
 
 def identities_near(seed: int, place: int, count: int) -> list[Identity]:
@@ -36,7 +36,7 @@ def identities_near(seed: int, place: int, count: int) -> list[Identity]:
 
 def network_of(seed: int, nodes: Sequence[Identity]) -> GenesisView:
     """Return the genesis of a network that these nodes belong to."""
-    digest = hashlib.sha256(f"opkit sim network {seed}".encode()).digest()
+    digest = hashlib.sha256(f"simulated network {seed}".encode()).digest()
     network = base64.b32encode(digest[:16]).decode().rstrip("=").lower()
     operator = identity_of(seed, "operator", 0)
     coops = [f"coop-{number}" for number in range(min(COOPS, len(nodes)))]

@@ -26,6 +26,9 @@ LAST_MS = 10_000
 
 LAST_LOOKUPS = 100
 
+EVENTS_PER_NODE = 20
+"""How many events pass at least, for each node, between two looks at all of them."""
+
 REPORTS = 100
 """How often the progress is told."""
 
@@ -107,7 +110,8 @@ def _come_back(sim: Simulation, peer: Peer, with_state: bool) -> None:
 
 def _go(sim: Simulation, until_ms: int, progress: Progress) -> None:
     """Let everything happen, and look at all nodes now and then."""
-    scheduler, every = sim.scheduler, sim.spec.checked_every
+    scheduler = sim.scheduler
+    every = max(sim.spec.checked_every, EVENTS_PER_NODE * sim.spec.nodes)
     for number in range(REPORTS):
         share = (number + 1) / REPORTS
         while scheduler.step(until_ms=int(until_ms * share)):

@@ -95,7 +95,7 @@ class Simulation:
 
     def chance(self, purpose: str) -> Random:
         """Return the generator of one purpose."""
-        return Random(f"opkit sim {self.spec.seed} {purpose}")
+        return Random(f"simulated {self.spec.seed} {purpose}")
 
     def living(self) -> Iterator[tuple[Peer, OverlayNode]]:
         """Yield all honest peers that are up, with their nodes."""

@@ -76,7 +76,7 @@ class Spec:
         skew_ms: the greatest difference of a node's clock from true time.
         publish_per_s: how many records are signed and published in a second, by all nodes.
         lookups_per_s: how many records are looked up in a second, by all nodes.
-        checked_every: after how many events the rules are checked on all nodes.
+        checked_every: after how many events, at least, the rules are checked on all nodes.
     """
 
     nodes: int = 50

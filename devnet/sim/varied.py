@@ -9,7 +9,7 @@ from devnet.sim.spec import LIES, Latency, Partition, Spec
 
 def varied(seed: int, *, nodes_max: int = 10) -> Spec:
     """Return the run of a seed: its size, its weather and its liars are drawn from the seed."""
-    chance = Random(f"opkit sim varied {seed}")
+    chance = Random(f"simulated weather {seed}")
     nodes = chance.randrange(4, nodes_max + 1)
     seconds = chance.randrange(3, 8)
     apart = chance.random() < 0.3

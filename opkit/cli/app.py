@@ -28,6 +28,7 @@ GROUPS = {
     "doctor": "Say what is wrong on this machine, and what to do about it.",
     "dash": "Serve the console in a browser: live pages of a network, presenting, looking on.",
     "devnet": "Run a network of real nodes on this machine, look at it, do it harm, mend it.",
+    "net": "Run hundreds of nodes in virtual time, in bad weather, and see whether they hold.",
     "node": "A single node: init, run, status, backup, restore, new-generation.",
     "identity": "Make and show identities: new, show.",
     "login": "Get a token from a node, for tools that are not opkit.",

@@ -29,6 +29,7 @@ COMMANDS = {
         *("up", "status", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
     ),
+    "net": ("sim",),
     "node": ("run", "init", "status", "backup", "restore", "new-generation"),
     "identity": ("new", "show"),
     "login": (),

@@ -33,6 +33,8 @@ BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = {
     "opkit demo a --database postgresql:///opkit": "tests/flows/test_on_postgres.py",
     "opkit devnet up big --database postgresql:///opkit": "tests/devnet/test_databases.py",
+    "opkit net sim --nodes 500 --loss 0.1 --churn 0.2": "bench/sim.py",
+    "opkit net sim --nodes 500 --seed 7 --loss 0.1 --plot out.html": "tests/opkit/cli/test_net.py",
 }
 """Examples that need more than this group of tests has, and what runs their like."""
 
@@ -67,6 +69,10 @@ opkit record a --out replay.html
 opkit report verify replay.html
 opkit dash
 opkit dash --base-url https://demo.example/opkit/
+opkit net sim
+opkit net sim --nodes 30 --partition 0.3@5-15 --liars wrong:0.05,forged:0.05
+opkit net sim --nodes 20 --seconds 10 --json
+opkit net sim --nodes 12 --loss 0.1 --churn 0.2 --seeds 5
 """
 """What needs no network, or makes one of its own."""
 
