@@ -86,7 +86,6 @@ class Gossiper:
         )
         self._beat_ms: int | None = None
         self._beaten_ms = 0
-        self._beats = 0
 
     @property
     def counts(self) -> GossipCounts:
@@ -333,7 +332,7 @@ class Gossiper:
             self._graft(mesh, topic, peer)
         for message in state.unsent.take(topic):
             state.serial += 1
-            message.serial, message.at_ms = state.serial, at_ms
+            message.serial, message.at_ms, message.beat = state.serial, at_ms, state.beats
             state.cache(message)
             self._spread.push(message, at_ms)
         self._spread.catch_up(peer, topic)
@@ -409,17 +408,19 @@ class Gossiper:
         state, limits = self._state, self.limits
         state.decay(at_ms - self._beaten_ms)
         self._beaten_ms = at_ms
-        self._beats += 1
+        state.beats += 1
         state.age(at_ms)
         self._intake.age(at_ms)
         by_topic: dict[str, list[Message]] = {}
-        for message in state.messages.since(at_ms - limits.announced_beats * limits.beat_ms):
-            by_topic.setdefault(message.envelope.topic, []).append(message)
+        longest_ms = (limits.announced_after[-1] + 1) * limits.beat_ms
+        for message in state.messages.since(at_ms - longest_ms):
+            if state.beats - message.beat in limits.announced_after:
+                by_topic.setdefault(message.envelope.topic, []).append(message)
         for topic, mesh in state.meshes.items():
             self._tend(mesh, topic, at_ms)
             if topic in by_topic:
                 self._spread.announce(topic, by_topic[topic], at_ms)
-        if self._beats % limits.refresh_beats == 0:
+        if state.beats % limits.refresh_beats == 0:
             self._refresh()
         for peer in state.peers.values():
             if peer.backlog:
@@ -450,6 +451,6 @@ class Gossiper:
             self._prune(mesh, topic, state.peers[did], why="others are worth more", at_ms=at_ms)
         for did in changes.grafts:
             self._graft(mesh, topic, state.peers[did])
-        if not changes.grafts and self._beats % self.limits.opportunity_beats == 0:
+        if not changes.grafts and state.beats % self.limits.opportunity_beats == 0:
             for did in mesh.better(others, score=state.score, at_ms=at_ms):
                 self._graft(mesh, topic, state.peers[did])

@@ -21,7 +21,7 @@ class GossipLimits:
         mesh_best: of a mesh that is cut down, as many stay for their score alone.
         lazy_want: peers outside a mesh that are told what there is, at each beat.
         beat_ms: the time between two heartbeats.
-        announced_beats: for how many beats a message is announced after it came.
+        announced_after: how many beats after it came a message is announced, each time.
         back_off_ms: how long nobody joins a mesh again after one of both left it.
         refresh_beats: how often what a peer was told of topics and meshes is said again.
         opportunity_beats: how often a mesh of poor givers is offered better ones.
@@ -63,7 +63,7 @@ class GossipLimits:
     mesh_best: int = 3
     lazy_want: int = 6
     beat_ms: int = 1_000
-    announced_beats: int = 3
+    announced_after: tuple[int, ...] = (1, 2, 4, 8, 16)
     back_off_ms: int = 10_000
     refresh_beats: int = 10
     opportunity_beats: int = 30

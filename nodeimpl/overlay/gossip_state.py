@@ -177,6 +177,7 @@ class GossipState:
         self.owing: dict[Did, Peer] = {}
         self.queued: set[bytes] = set()
         self.serial = 0
+        self.beats = 0
         self.fresh = 0.0
         self._bits = list(range(limits.peers_max))[::-1]
 
@@ -285,7 +286,14 @@ class GossipState:
         self.serial += 1
         self.seen.add(each, at_ms)
         self.fresh += 1
-        return Message(id=each, envelope=envelope, bytes=size, serial=self.serial, at_ms=at_ms)
+        return Message(
+            id=each,
+            envelope=envelope,
+            bytes=size,
+            serial=self.serial,
+            at_ms=at_ms,
+            beat=self.beats,
+        )
 
     def _unqueue(self, peer: Peer) -> None:
         """Judge nothing more of what a peer sent, and give it nothing of what it wants."""

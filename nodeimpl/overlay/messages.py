@@ -22,7 +22,7 @@ class Message:
 
     Attributes:
         serial: grows by one with each message of this node.
-        at_ms: when it came, by steady time.
+        at_ms: when it came, by steady time; beat: how many heartbeats there had been.
         known_by: bits of the peers that have shown that they have it.
         sent_to: bits of those that it was pushed to; a push may be lost with its link.
         given: how often each peer was given it on demand, by the peer's bit.
@@ -33,6 +33,7 @@ class Message:
     bytes: int
     serial: int
     at_ms: int
+    beat: int = 0
     known_by: int = 0
     sent_to: int = 0
     given: dict[int, int] | None = None

@@ -119,7 +119,7 @@ def test_in_any_order_with_any_loss_and_any_copies_each_is_delivered_once(
 ) -> None:
     net = swarm.Swarm(seed=draw.draw(st.integers(0, 2**32)))
     nodes = ring(
-        net, draw.draw(st.integers(2, 8)), extra=2, loss=draw.draw(st.sampled_from([0, 0.2]))
+        net, draw.draw(st.integers(3, 8)), extra=2, loss=draw.draw(st.sampled_from([0, 0.1]))
     )
     net.run(SETTLE_MS)
     texts = [f"m{n}" for n in range(draw.draw(st.integers(1, 8)))]
