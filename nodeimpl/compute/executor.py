@@ -29,7 +29,8 @@ from nodeimpl.compute.underway import Ended, Live
 from nodeimpl.compute.verdicts import Signed, manifest_of
 from nodeimpl.kernel.blobs import name_of
 from nodeimpl.kernel.tx import Tx
-from nodeimpl.sandbox.sandbox import Job, RunResult, SandboxBusy, no_result
+from nodeimpl.sandbox.result import RunResult, no_result
+from nodeimpl.sandbox.sandbox import Job, SandboxBusy
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Did, Jws, MemberId, RecordId

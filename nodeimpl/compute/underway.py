@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from nodeimpl.compute.parts import cancelled
 from nodeimpl.compute.store import JobRow
-from nodeimpl.sandbox.sandbox import RunResult
+from nodeimpl.sandbox.result import RunResult
 from opkit.wire.base import Cid
 from opkit.wire.compute import Fetched, Manifest
 from opkit.wire.errors import Refusal

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import wasmtime
 
 from nodeimpl.sandbox import wasi
 from nodeimpl.sandbox.engine import SETTINGS, STACK_BYTES_MAX, TABLE_ELEMENTS_MAX
 from nodeimpl.sandbox.memory import LinearMemory
+from nodeimpl.sandbox.result import RunResult
 from opkit.wire.compute import Grants, Outcome, TaskLimits
 
 MODULES_KEPT_MAX = 8
@@ -26,18 +26,6 @@ _TYPES = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64}
 
 class CompileFailed(Exception):
     """The engine does not take the module; `str()` says why in a few words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """How a run ended, in the figures that a receipt carries."""
-
-    outcome: Outcome
-    reason: str
-    output: bytes
-    fuel_used: int
-    time_used_us: int
-    memory_peak_bytes: int
 
 
 class Alarm:
@@ -138,7 +126,7 @@ class Machine:
         while len(self._kept) > MODULES_KEPT_MAX:
             self._kept.popitem(last=False)
 
-    def run(self, name: str, *, stdin: bytes, limits: TaskLimits, grants: Grants) -> Ran:
+    def run(self, name: str, *, stdin: bytes, limits: TaskLimits, grants: Grants) -> RunResult:
         """Run a module that is ready, to its end or to the first limit.
 
         Args:
@@ -166,7 +154,7 @@ class Machine:
         left = 0 if outcome is Outcome.FUEL else store.get_fuel()
         peak = self._memory.size_bytes
         store.close()
-        return Ran(
+        return RunResult(
             outcome=outcome,
             reason=reason,
             output=bytes(io.output) if outcome is Outcome.OK else b"",

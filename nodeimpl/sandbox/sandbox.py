@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from nodeimpl.sandbox import framing
 from nodeimpl.sandbox.codecache import CodeCache
 from nodeimpl.sandbox.engine import engine_id, require_tested
+from nodeimpl.sandbox.result import RunResult, no_result
 from nodeimpl.sandbox.workers import Spawner, SpawnerGone, Worker, WorkerDied, WorkerSilent
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Cid, Text
@@ -81,18 +82,6 @@ class Job:
     stdin: bytes
     limits: TaskLimits
     grants: Grants
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """How a run ended. `output` is empty unless the outcome is `ok`."""
-
-    outcome: Outcome
-    reason: str
-    output: bytes
-    fuel_used: int
-    time_used_us: int
-    memory_peak_bytes: int
 
 
 class Sandbox:
@@ -430,15 +419,3 @@ def _judged(
     if len(output) > (limits.output_bytes if outcome is Outcome.OK else 0):
         raise ValueError("output")
     return RunResult(outcome=outcome, reason=reason, output=output, **figures), holds
-
-
-def no_result(outcome: Outcome, reason: str, *, time_used_us: int = 0) -> RunResult:
-    """Return what is known of a run that nobody lived, or waited, to tell of."""
-    return RunResult(
-        outcome=outcome,
-        reason=reason,
-        output=b"",
-        fuel_used=0,
-        time_used_us=time_used_us,
-        memory_peak_bytes=0,
-    )

@@ -12,7 +12,8 @@ import pytest
 import wasmtime
 from hypothesis import HealthCheck, Phase, settings
 
-from nodeimpl.sandbox.sandbox import Job, RunResult, Sandbox
+from nodeimpl.sandbox.result import RunResult
+from nodeimpl.sandbox.sandbox import Job, Sandbox
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import Grants, TaskLimits
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.patronage import allocate, as_input, as_output
-from nodeimpl.sandbox.machine import Machine, Ran
+from nodeimpl.sandbox.machine import Machine
+from nodeimpl.sandbox.result import RunResult
 from opkit.wire.compute import Grants, Outcome, TaskLimits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ for path in WASM.glob("*.wasm"):
 MACHINE.run("upper", stdin=b"", limits=TaskLimits(), grants=Grants())
 
 
-def run(name: str, stdin: bytes) -> Ran:
+def run(name: str, stdin: bytes) -> RunResult:
     return MACHINE.run(name, stdin=stdin, limits=TaskLimits(), grants=Grants())
 
 

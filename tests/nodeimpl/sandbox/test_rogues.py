@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from bench.rogues import Rogue, rogues
-from nodeimpl.sandbox.sandbox import Job, RunResult, Sandbox
+from nodeimpl.sandbox.result import RunResult
+from nodeimpl.sandbox.sandbox import Job, Sandbox
 from opkit.wire.compute import ModuleInvalid
 
 ROGUES = rogues()

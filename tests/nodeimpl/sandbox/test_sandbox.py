@@ -11,7 +11,8 @@ import pytest
 import wasmtime
 
 from nodeimpl.sandbox.engine import SETTINGS
-from nodeimpl.sandbox.sandbox import Job, RunResult, Sandbox, SandboxBusy, SandboxLimits
+from nodeimpl.sandbox.result import RunResult
+from nodeimpl.sandbox.sandbox import Job, Sandbox, SandboxBusy, SandboxLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import ModuleInvalid, Outcome
 
