@@ -19,6 +19,7 @@ from opkit.proof.checks import Check
 from opkit.proof.cid import cid_of
 from opkit.proof.jws import record_id
 from opkit.proof.receipt import verify_receipt
+from opkit.proof.record import read_record
 from opkit.story import (
     BlobProof,
     Evidence,
@@ -33,6 +34,7 @@ from opkit.story import (
     until,
     wait_for_event,
 )
+from opkit.wire.base import Cid, Did, Jws
 from opkit.wire.compute import (
     GET_MODULE,
     MODULE_BYTES_MAX,
@@ -56,6 +58,8 @@ from opkit.wire.network import (
     Peers,
     ProviderLied,
 )
+from opkit.wire.overlay import RECORDS, AskRecords
+from opkit.wire.records import RecordBody
 
 if TYPE_CHECKING:
     from opkit.client import NodeClient, TaskHandle, TaskResult
@@ -208,6 +212,25 @@ async def hugo_submits(world: World, story: Patronage) -> Evidence:
     )
 
 
+async def word_of_provider(world: World, cid: Cid, *, org: str) -> tuple[Jws, RecordBody]:
+    """Return the record, as Harbor finds it, by which a node says that it keeps a blob.
+
+    Its signature is verified here; no node's word counts for another's.
+    """
+    rosa, provider = rosa_at_harbor(world), world.node(org).did
+
+    async def ask() -> dict[Did, Jws]:
+        found = await rosa.call(RECORDS, AskRecords(namespace="blob", name=cid))
+        read = (
+            (carried.jws, read_record(carried.jws, network=world.genesis.network))
+            for carried in found.records
+        )
+        return {body.owner: jws for jws, body in read if body.value is not None}
+
+    told = await until(ask, lambda found: provider in found, what=f"the word of {org}")
+    return told[provider], read_record(told[provider], network=world.genesis.network)
+
+
 @flow.step("MODULE_FETCHED", say=SAY["MODULE_FETCHED"])
 async def harbor_fetches(world: World, story: Patronage) -> Evidence:
     """Harbor Homes gets the bytes from River City's node and checks them against the hash."""
@@ -220,6 +243,7 @@ async def harbor_fetches(world: World, story: Patronage) -> Evidence:
         match=lambda fetched: fetched.wasm_hash == story.wasm_hash,
     )
     fetched = await rosa.wasm.fetch(story.wasm_hash)
+    word, said = await word_of_provider(world, story.wasm_hash, org=RIVER)
     return expect(
         same("held before", expected=False, actual=story.held_by_harbor),
         same("for Hugo's manifest", expected=manifest_hash, actual=event.manifest_hash),
@@ -230,6 +254,9 @@ async def harbor_fetches(world: World, story: Patronage) -> Evidence:
             actual=cid_of(fetched),
         ),
         same("bytes received", expected=len(story.program), actual=event.size_bytes),
+        same("River City says that it has them", expected=world.node(RIVER).did, actual=said.owner),
+        same("in a record about this hash", expected=story.wasm_hash, actual=said.name),
+        provider_record=word,
         event=event,
         journal_sequence=entry.sequence,
         journal_hash=entry.hash,

@@ -24,9 +24,9 @@ SAY: Final[dict[str, str]] = {
         " checks."
     ),
     "MODULE_FETCHED": (
-        "Harbor had never seen this code. It asked its peers for a fingerprint, River City sent"
-        " the bytes, and Harbor checked them before it ran a single instruction. We hash Harbor's"
-        " copy ourselves: it is the same program."
+        "Harbor had never seen this code. It looked in the network for whoever says that they have"
+        " this fingerprint, River City sent the bytes, and Harbor checked them before it ran a"
+        " single instruction. We hash Harbor's copy ourselves: it is the same program."
     ),
     "TASK_COMPLETED": (
         "Hugo gets eight hundred and seventy-nine credits. We did not take the node's word for"
