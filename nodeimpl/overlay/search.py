@@ -5,9 +5,11 @@ Source: ADR 0030.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from nodeimpl.overlay.copies import Copies
 from nodeimpl.overlay.lookup import Lookup
@@ -16,7 +18,7 @@ from nodeimpl.overlay.port import key_id
 from opkit.proof.record import Record, outranks
 from opkit.wire.base import Did, Wire
 from opkit.wire.dht import (
-    ADDRESS_CHARACTERS_MAX,
+    ADDRESS_PATTERN,
     ADDRESSES_MAX,
     CONTACTS_MAX,
     ContactText,
@@ -64,10 +66,18 @@ class Outcome:
 
 OnDone = Callable[[Outcome], None]
 
+_ADDRESS = re.compile(ADDRESS_PATTERN)
+
 
 def unheard(outcome: Outcome) -> None:
     """Take an outcome that nobody waits for."""
     del outcome
+
+
+def contact_text(did: Did, addresses: Iterable[str]) -> ContactText:
+    """Return a contact as it travels: the first of its addresses, of those that can."""
+    fitting = filter(_ADDRESS.fullmatch, addresses)
+    return ContactText(did=did, addresses=tuple(islice(fitting, ADDRESSES_MAX)))
 
 
 def nowhere(did: Did) -> ContactText | None:
@@ -211,8 +221,7 @@ class Get(Search):
         self._found: dict[Did, tuple[Record, Carried]] = {}
         self._lacking: list[ContactText] = []
         self._forgers: dict[Did, None] = {}
-        for carried in copies.get(namespace, name, now_ms()):
-            self._note(copies.read(carried), carried)
+        self._note_kept()
 
     def came(self, contact: ContactText, answer: Wire) -> bool:
         """Take an answer in: what verifies of its records, and its contacts."""
@@ -230,7 +239,8 @@ class Get(Search):
         return True
 
     def records(self) -> tuple[Carried, ...]:
-        """Return what stands, of those that were brought and those that are kept here."""
+        """Return what stands, of those that were brought and those that are kept here by now."""
+        self._note_kept()
         return tuple(carried for _, carried in self._found.values())
 
     def bodies(self) -> Iterable[Record]:
@@ -271,6 +281,11 @@ class Get(Search):
             return None
         self._note(record, carried)
         return record.id.hex()
+
+    def _note_kept(self) -> None:
+        """Note what is kept here: while others were asked, more may have come another way."""
+        for carried in self._copies.get(self.namespace, self.name, self._now_ms()):
+            self._note(self._copies.read(carried), carried)
 
     def _note(self, record: Record, carried: Carried) -> None:
         """Remember a record if it is the highest of its owner."""
@@ -313,10 +328,10 @@ class FindProviders(Get):
 
     def _contact_of(self, record: Record) -> ContactText:
         owner, value = record.body.owner, record.body.value or {}
-        said = [one for one in value.get("addresses", ()) if len(one) <= ADDRESS_CHARACTERS_MAX]
-        if said:
-            return ContactText(did=owner, addresses=tuple(said[:ADDRESSES_MAX]))
+        said = contact_text(owner, value.get("addresses", ()))
+        if said.addresses:
+            return said
         known = self.where(owner)
         if known is None and self.lookup is not None:
             known = self.lookup.contact_of(owner)
-        return known or ContactText(did=owner)
+        return known or said

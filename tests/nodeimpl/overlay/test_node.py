@@ -15,7 +15,16 @@ from nodeimpl.overlay.port import Ask, Cast, Contact, Outbox
 from nodeimpl.overlay.table import TableLimits
 from opkit.proof.cid import cid_of
 from opkit.proof.record import SKEW_MS, Verifier, sign_record
-from opkit.wire.dht import ContactText, FindNodes, Ping, Pong, PutRecord, RecordsFound, RecordTaken
+from opkit.wire.dht import (
+    ContactText,
+    FindNodes,
+    FindRecords,
+    Ping,
+    Pong,
+    PutRecord,
+    RecordsFound,
+    RecordTaken,
+)
 from opkit.wire.gossip import Envelope, Gossip
 from opkit.wire.peer import HaveBlob, MethodUnknown
 from opkit.wire.reconcile import Compare, Compared
@@ -189,6 +198,25 @@ def test_answers_and_failures_reach_the_table() -> None:
     assert node.held()["dht: contacts"] == 1
     node.failed(second.token, "timeout", NOW_MS)
     assert node.held()["dht: suspects"] == 1
+
+
+def test_a_lookup_never_brings_less_than_what_the_node_learned_meanwhile() -> None:
+    outbox, done = Outbox(), []
+    node = OverlayNode(
+        contact=Contact(did=NODES[0].did, addresses=()),
+        verifier=Verifier(GENESIS),
+        outbox=outbox,
+        chance=random.Random(1),
+    )
+    node.join([Contact(did=NODES[2].did, addresses=("sim:2",))], NOW_MS)
+    pong = Pong(contact=ContactText(did=NODES[2].did, addresses=("sim:2",)))
+    node.answered(outbox.take()[0].token, pong, NOW_MS)
+    older, newer = note(at_ms=NOW_MS - 5), note()
+    node.dht.get("note", f"{NODES[1].did}/a", done.append, NOW_MS)
+    asked = [each for each in outbox.take() if isinstance(each.question, FindRecords)]
+    node.shelf.offer(newer, NOW_MS)
+    node.answered(asked[0].token, RecordsFound(records=(older,), contacts=()), NOW_MS + 5)
+    assert done[0].records == (newer,)
 
 
 def test_failures_reach_reconciliation(node) -> None:
