@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from nodeimpl.overlay import search
 from nodeimpl.overlay.asking import Asking, AskingLimits, Moment
 from nodeimpl.overlay.copies import Copies, CopiesLimits, ShelfPort
 from nodeimpl.overlay.namespaces import RULES
@@ -23,8 +24,6 @@ from nodeimpl.overlay.table import Prefix, Table, TableLimits
 from nodeimpl.overlay.upkeep import Sign, Upkeep, UpkeepLimits
 from opkit.wire.base import Cid, Did, Wire
 from opkit.wire.dht import (
-    ADDRESS_CHARACTERS_MAX,
-    ADDRESSES_MAX,
     CONTACTS_MAX,
     RECORDS_MAX,
     ContactText,
@@ -61,8 +60,7 @@ class DhtLimits:
 
 def contact_text(contact: Contact) -> ContactText:
     """Return a contact as it travels: no more addresses than fit, and none that is too long."""
-    fitting = [one for one in contact.addresses if len(one) <= ADDRESS_CHARACTERS_MAX]
-    return ContactText(did=contact.did, addresses=tuple(fitting[:ADDRESSES_MAX]))
+    return search.contact_text(contact.did, contact.addresses)
 
 
 class Dht:
@@ -293,13 +291,13 @@ class Dht:
             LookupsFull: as many searches wait as may.
         """
         self.moment.see(now_ms)
-        search = self._getting(FindProviders, "blob", cid, on_done)
-        search.enough = enough
-        search.where = self.where
-        if not anew and len(search.providers()) >= enough:
-            on_done(Outcome(records=search.records(), contacts=search.contacts()))
+        finding = self._getting(FindProviders, "blob", cid, on_done)
+        finding.enough = enough
+        finding.where = self.where
+        if not anew and len(finding.providers()) >= enough:
+            on_done(Outcome(records=finding.records(), contacts=finding.contacts()))
             return
-        self.searches.begin(search)
+        self.searches.begin(finding)
 
     def where(self, did: Did) -> ContactText | None:
         """Return where a key's holder is, as it itself said."""
@@ -309,7 +307,7 @@ class Dht:
         for carried in self.copies.get("node", did, self.moment.now_ms):
             value = self.copies.read(carried).body.value
             if value:
-                return contact_text(Contact(did=did, addresses=tuple(value["addresses"])))
+                return search.contact_text(did, value.get("addresses", ()))
         return known
 
     # Serving.

@@ -87,13 +87,6 @@ class Table:
         """Return whether a contact is in it."""
         return self.get(did) is not None
 
-    def has_room_for(self, did: Did) -> bool:
-        """Return whether a contact is not in the table, and its range is not full."""
-        bucket = self._buckets.get(self._index(node_id(did)))
-        if bucket is None:
-            return did != self.own
-        return did not in bucket.live and len(bucket.live) < self._limits.bucket_max
-
     def get(self, did: Did) -> ContactText | None:
         """Return a contact of the table."""
         bucket = self._buckets.get(self._index(node_id(did)))

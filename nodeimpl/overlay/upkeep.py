@@ -20,6 +20,7 @@ from nodeimpl.overlay.search import OnDone, Outcome, Search, unheard
 from nodeimpl.overlay.searches import Searches
 from nodeimpl.overlay.table import Table
 from opkit.wire.dht import CONTACTS_MAX, ContactText
+from opkit.wire.errors import Refusal
 from opkit.wire.records import Carried, Namespace, RecordName, RecordsExhausted
 
 Key = tuple[Namespace, RecordName]
@@ -168,8 +169,13 @@ class Upkeep:
         """Say something under a name, and keep it alive until something else is said."""
         if key not in self._own and len(self._own) >= self._limits.own_max:
             raise RecordsExhausted(limit=self._limits.own_max)
+        before = self._own.get(key)
         self._own[key] = Own(value)
-        self._say(key, on_done)
+        try:
+            self._say(key, on_done)
+        except Refusal:
+            self._undo(key, before)
+            raise
 
     def keep_up(self) -> None:
         """Do a little of what is due."""
@@ -198,6 +204,14 @@ class Upkeep:
         self._own_due.set(key, self._moment.at_ms + half_ms)
         self.put(carried, partial(self._said, key, on_done), background=background)
 
+    def _undo(self, key: Key, before: Own | None) -> None:
+        """Keep alive what was kept alive before, if anything was."""
+        if before is None:
+            del self._own[key]
+            self._own_due.drop(key)
+        else:
+            self._own[key] = before
+
     def _said(self, key: Key, on_done: OnDone, outcome: Outcome) -> None:
         own = self._own.get(key)
         if own is not None and outcome.kept:
@@ -216,8 +230,13 @@ class Upkeep:
         key = self._own_due.take(self._moment.at_ms)
         if key is None:
             return False
-        self.counts["said again"] += 1
-        self._say(key, unheard, background=True)
+        try:
+            self._say(key, unheard, background=True)
+        except Refusal:
+            # The clock went back, or the owner said more elsewhere: the next time is due already.
+            self.counts["not said"] += 1
+        else:
+            self.counts["said again"] += 1
         return True
 
     def _put_again(self) -> bool:

@@ -32,16 +32,15 @@ CONTACTS_MAX = 20
 ADDRESSES_MAX = 4
 """The most addresses of a contact."""
 
-ADDRESS_CHARACTERS_MAX = 64
-"""The longest address."""
-
 RECORDS_MAX = 20
 """The most records in an answer: with all proofs at their longest they fit one frame."""
 
 Place = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """A place in the overlay: 256 bits in hex."""
 
-Address = Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,64}$")]
+ADDRESS_PATTERN = r"^[!#-\[\]-~]{1,64}$"
+
+Address = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)]
 """Where a transport can dial: printable ASCII that JSON need not escape."""
 
 

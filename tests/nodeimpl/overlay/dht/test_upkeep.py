@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nodeimpl.overlay.asking import AskingLimits
 from nodeimpl.overlay.copies import Copies, CopiesLimits
 from nodeimpl.overlay.dht import DhtLimits, contact_text
 from nodeimpl.overlay.namespaces import PROVIDERS_MAX
@@ -360,3 +361,85 @@ def test_a_put_that_is_not_answered_ends_all_the_same(web: Any) -> None:
     record = web.record(owner, "blob", CID, value={}, now_ms=web.now_ms)
     put = web.wait(owner, owner.dht.put, record)
     assert 0 < put.kept <= 7
+
+
+def test_a_provider_whose_addresses_do_not_travel_breaks_nobody(web: Any) -> None:
+    web.grow(3)
+    a, b = web.places[:2]
+    value = {"addresses": ['a "b"', "c\\d", "\u00e9:1", "fine:1"]}
+    record = web.record(b, "blob", CID, value=value, now_ms=web.now_ms)
+    assert web.wait(b, b.dht.put, record).kept == 2
+    (contact,) = web.wait(a, a.dht.providers, CID).contacts
+    assert contact.addresses == ("fine:1",)
+    node = web.record(b, "node", b.identity.did, value=value, now_ms=web.now_ms)
+    b.shelf.offer(node, web.now_ms)
+    assert b.dht.where(b.identity.did).addresses == ("fine:1",)
+
+
+def test_an_owner_whose_clock_went_back_goes_on_and_says_it_again_later(web: Any) -> None:
+    web.grow(3)
+    owner = web.places[0]
+    web.wait(owner, owner.dht.provide, CID, 6)
+    later = web.record(owner, "blob", CID, value={}, now_ms=web.now_ms + 100_000)
+    owner.shelf.offer(later, web.now_ms)
+    with pytest.raises(RecordOutdated):
+        owner.dht.provide(CID, 7, lambda _: None, web.now_ms)
+    with pytest.raises(RecordOutdated):
+        owner.dht.provide_no_more(CID, lambda _: None, web.now_ms)
+    owner.dht.upkeep._own_due.set(("blob", CID), 0)
+    web.run(1_000)
+    assert owner.dht.upkeep.counts["not said"] == 1
+    web.run(13 * HOUR_MS)
+    assert owner.dht.upkeep.counts["not said"] == 1
+    assert len(kept(web, CID)) == 3
+
+
+def test_what_was_refused_at_first_is_not_kept_alive(web: Any, land: Any) -> None:
+    owner = web.add()
+    other = land.nodes[3].did
+    with pytest.raises(RecordNotOwners):
+        owner.dht.keep("node", other, {"addresses": []}, lambda _: None, web.now_ms)
+    assert owner.dht.held()["own"] == 0
+
+
+def test_searches_share_few_questions_and_all_of_them_end(web: Any) -> None:
+    limits = DhtLimits(asking=AskingLimits(pending_max=16))
+    web.grow(12)
+    a = web.add(limits=limits)
+    a.dht.bootstrap([web.places[0].contact], web.now_ms)
+    web.act(a)
+    web.run(3_000)
+    ended: list[Any] = []
+    for number in range(6):
+        name = f"{a.identity.did}/{number}"
+        record = web.record(a, "note", name, value={"text": ""}, now_ms=web.now_ms)
+        a.dht.put(record, ended.append, web.now_ms)
+        assert len(a.dht.asking) <= 16
+    most = 0
+    for _ in range(3_000):
+        web.act(a)
+        web.run(1)
+        most = max(most, len(a.dht.asking))
+    assert most <= 16
+    assert [outcome.kept for outcome in ended] == [12] * 6
+
+
+def test_the_machine_knows_its_own_questions(web: Any) -> None:
+    a, b = web.add(), web.add()
+    a.dht.bootstrap([b.contact], web.now_ms)
+    (ask,) = a.outbox.take()
+    assert a.dht.owns(ask.token)
+    a.dht.failed(ask.token, "method-unknown", web.now_ms)
+    assert not a.dht.owns(ask.token)
+    assert a.dht.table.suspects.doubts(contact_text(b.contact)), "who serves nothing is no contact"
+
+
+def test_no_more_owners_are_found_than_a_name_may_have(web: Any, land: Any) -> None:
+    web.grow(3)
+    a, b = web.places[:2]
+    cid = cid_of(b"blob")
+    for number in range(PROVIDERS_MAX):
+        a.shelf.offer(land.provider(land.stranger(number)), web.now_ms)
+        b.shelf.offer(land.provider(land.stranger(100 + number)), web.now_ms)
+    got = web.wait(a, a.dht.get, "blob", cid)
+    assert len(got.records) == PROVIDERS_MAX
