@@ -14,6 +14,9 @@ from nodeimpl.overlay.gossip_state import GossipState, MessageMissed, Peer
 from nodeimpl.overlay.scores import TRUSTED_MIN
 from opkit.wire.base import Did
 
+TOGETHER_COST = 0.25
+"""What each further promise counts that is broken at the same time."""
+
 FULL_MAX = 64
 """How many messages are passed over, for all who announced them are asked enough, at a time."""
 
@@ -96,13 +99,14 @@ class Wants:
     def pursue(self, at_ms: int) -> None:
         """Ask for what is due; blame who did not give what it announced."""
         full = 0
+        late: set[Did] = set()
         while self._due and self._due[0][0] <= at_ms and self._blocked_ms <= at_ms:
             due_ms, each = heapq.heappop(self._due)
             missing = self._missing.get(each)
             if missing is None or missing.due_ms != due_ms:
                 continue
             if missing.asked is not None:
-                self._broken(missing)
+                self._broken(missing, late)
             if not self._ask(each, missing, at_ms):
                 full += 1
             if full == FULL_MAX:
@@ -139,11 +143,15 @@ class Wants:
         self._plan(each, missing, at_ms + state.limits.want_ms)
         return True
 
-    def _broken(self, missing: Missing) -> None:
-        """Take note that an asked peer let the time pass."""
+    def _broken(self, missing: Missing, late: set[Did]) -> None:
+        """Take note that an asked peer let the time pass; `late` are those who just did already.
+
+        What is asked together is lost together: one lost cast is not as many broken promises.
+        """
         assert missing.asked is not None, "somebody was asked"
         peer = self._state.peers[missing.asked]
-        peer.standing.broken += 1
+        peer.standing.broken += TOGETHER_COST if peer.did in late else 1
+        late.add(peer.did)
         self._released(missing)
         missing.announcers.remove(peer.did)
         if peer.standing.score(self._state.fresh) < TRUSTED_MIN:
