@@ -252,7 +252,7 @@ def test_a_journal_that_is_another_one_is_read_from_its_beginning(tell: Any) -> 
         followed.cursor = Cursor(generation=1, sequence=1, hash="0" * 64)
         await held.world.restart(RIVER)
         await held.eventually(lambda: len(held.sentences()) > before)
-        await held.eventually(lambda: followed.cursor.sequence > 1)
+        await held.eventually(lambda: followed.cursor and followed.cursor.sequence > 1)
         keys = [one.key for one in happenings(held)]
         assert len(keys) == len(set(keys))
         await held.eventually(lambda: f"{RIVER}/1" in [one.key for one in happenings(held)])
