@@ -7,23 +7,26 @@ from typing import Any
 import pytest
 
 from nodeimpl.overlay.asking import AskingLimits
-from nodeimpl.overlay.copies import Copies, CopiesLimits
 from nodeimpl.overlay.dht import DhtLimits, contact_text
+from nodeimpl.overlay.lookup import LookupLimits
 from nodeimpl.overlay.namespaces import PROVIDERS_MAX
 from nodeimpl.overlay.presence import PresenceLimits
+from nodeimpl.overlay.search import nowhere
 from nodeimpl.overlay.searches import SearchesLimits
-from nodeimpl.overlay.shelf import Shelf
+from nodeimpl.overlay.table import TableLimits
 from nodeimpl.overlay.upkeep import Timetable, UpkeepLimits
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Wire
-from opkit.wire.dht import CONTACTS_MAX, PutRecord, RecordsFound, RecordTaken
+from opkit.wire.dht import (
+    ContactText,
+    FindNodes,
+    PutRecord,
+    RecordsFound,
+    RecordTaken,
+)
 from opkit.wire.records import (
-    Carried,
-    RecordLapsed,
     RecordNotOwners,
     RecordOutdated,
-    RecordsExhausted,
-    SignedRecordRejected,
 )
 
 CID = cid_of(b"module")
@@ -152,90 +155,6 @@ def test_after_a_get_the_nearest_that_had_nothing_is_given_a_copy(web: Any) -> N
     web.run(1_000)
     assert reader.dht.searches.counts["copies given"] == 1
     assert len(kept(web, name, "note")) == 3
-
-
-def far_copies(web: Any, limits: CopiesLimits | None = None) -> Copies:
-    return Copies(Shelf(web.land.verifier), limits or CopiesLimits())
-
-
-def take(copies: Copies, carried: Carried, now_ms: int, nearer: int = CONTACTS_MAX) -> bool:
-    return copies.take(copies.read(carried), carried, now_ms=now_ms, nearer=nearer)
-
-
-def test_a_copy_lapses_the_sooner_the_farther_away_it_is(web: Any, land: Any) -> None:
-    note, now_ms = land.note(land.nodes[1]), web.now_ms
-    name = f"{land.nodes[1].did}/a"
-    for nearer, keeps_ms in ((20, 30 * MINUTE_MS), (25, 15 * MINUTE_MS), (60, MINUTE_MS)):
-        copies = far_copies(web)
-        assert take(copies, note, now_ms, nearer)
-        assert not take(copies, note, now_ms, nearer)
-        assert copies.get("note", name, now_ms + keeps_ms - 1) == (note,)
-        copies.lapse(now_ms + keeps_ms - 1)
-        assert copies.held() == 1
-        copies.lapse(now_ms + keeps_ms)
-        assert copies.held() == 0
-        assert copies.get("note", name, now_ms) == ()
-
-
-def test_a_copy_is_judged_as_the_shelf_judges(web: Any, land: Any) -> None:
-    copies, now_ms, owner = far_copies(web), web.now_ms, land.nodes[1]
-    with pytest.raises(SignedRecordRejected):
-        take(copies, land.note(owner, signer=land.nodes[2]), now_ms)
-    with pytest.raises(RecordNotOwners):
-        take(copies, land.record(owner, "node", land.nodes[2].did, value={}), now_ms)
-    with pytest.raises(RecordLapsed):
-        take(copies, land.note(owner), now_ms + 31 * DAY_MS)
-    assert take(copies, land.note(owner, sequence=5), now_ms)
-    with pytest.raises(RecordOutdated) as outdated:
-        take(copies, land.note(owner, sequence=4), now_ms)
-    assert outdated.value.standing_sequence == 5
-    for number in range(PROVIDERS_MAX):
-        assert take(copies, land.provider(land.stranger(number)), now_ms)
-    with pytest.raises(RecordsExhausted):
-        take(copies, land.provider(land.stranger(99)), now_ms)
-
-
-def test_copies_are_of_few_names_and_the_oldest_goes(web: Any, land: Any) -> None:
-    copies = far_copies(web, CopiesLimits(names_max=2))
-    for label in "abc":
-        assert take(copies, land.note(land.nodes[1], label), web.now_ms)
-    assert copies.held() == 2
-    assert copies.get("note", f"{land.nodes[1].did}/a", web.now_ms) == ()
-
-
-def test_of_shelf_and_copy_the_higher_is_told_of_each_owner(web: Any, land: Any) -> None:
-    copies, now_ms = far_copies(web), web.now_ms
-    a, b, c = land.nodes[:3]
-    cid = cid_of(b"blob")
-    assert take(copies, land.provider(a, sequence=2), now_ms)
-    assert take(copies, land.provider(a, sequence=1), now_ms, nearer=0), "the shelf had nothing"
-    assert take(copies, land.provider(b, sequence=1), now_ms)
-    assert take(copies, land.provider(b, sequence=2), now_ms, nearer=0)
-    assert take(copies, land.provider(c), now_ms)
-    told = copies.get("blob", cid, now_ms)
-    assert sorted(told, key=lambda one: one.jws) == sorted(
-        (land.provider(a, sequence=2), land.provider(b, sequence=2), land.provider(c)),
-        key=lambda one: one.jws,
-    )
-
-
-def test_what_the_shelf_has_is_kept_there_however_far_it_is(web: Any, land: Any) -> None:
-    copies, now_ms, owner = far_copies(web), web.now_ms, land.nodes[1]
-    assert take(copies, land.note(owner, sequence=1), now_ms, nearer=0)
-    assert take(copies, land.note(owner, sequence=2), now_ms, nearer=99)
-    assert copies.held() == 0
-    assert copies.get("note", f"{owner.did}/a", now_ms + HOUR_MS) == (land.note(owner, sequence=2),)
-
-
-def test_a_proof_that_comes_later_is_shown_to_the_shelf(web: Any, land: Any) -> None:
-    shelf = Shelf(land.verifier)
-    copies, member = Copies(shelf, CopiesLimits()), land.stranger(7)
-    proof = (land.membership("yard/ilse", member.did),)
-    bare, vouched = land.note(member), land.note(member, proof=proof)
-    assert take(copies, bare, web.now_ms, nearer=0)
-    assert shelf.held()["unsponsored"] == 1
-    assert not take(copies, vouched, web.now_ms, nearer=0)
-    assert shelf.held()["unsponsored"] == 0
 
 
 def test_a_put_of_what_is_outranked_is_refused_and_told(web: Any) -> None:
@@ -443,3 +362,87 @@ def test_no_more_owners_are_found_than_a_name_may_have(web: Any, land: Any) -> N
         b.shelf.offer(land.provider(land.stranger(100 + number)), web.now_ms)
     got = web.wait(a, a.dht.get, "blob", cid)
     assert len(got.records) == PROVIDERS_MAX
+
+
+def test_what_is_taken_back_twice_at_once_is_forgotten_once(web: Any) -> None:
+    web.grow(3)
+    owner = web.places[0]
+    ended: list[Any] = []
+    owner.dht.provide_no_more(CID, ended.append, web.now_ms)
+    web.act(owner)
+    web.run(1)
+    owner.dht.provide_no_more(CID, ended.append, web.now_ms)
+    web.act(owner)
+    web.run(1_000)
+    assert [outcome.kept for outcome in ended] == [2, 2]
+    assert owner.dht.held()["own"] == 0
+
+
+def test_puts_wait_for_room_to_ask_and_all_of_them_end(web: Any) -> None:
+    limits = DhtLimits(
+        asking=AskingLimits(pending_max=16),
+        searches=SearchesLimits(lookup=LookupLimits(slow_max=0), puts_at_once=12),
+    )
+    web.grow(14)
+    a = web.add(limits=limits)
+    a.dht.bootstrap([web.places[0].contact], web.now_ms)
+    web.act(a)
+    web.run(3_000)
+    ended: list[Any] = []
+    for number in range(6):
+        name = f"{a.identity.did}/{number}"
+        record = web.record(a, "note", name, value={"text": ""}, now_ms=web.now_ms)
+        a.dht.put(record, ended.append, web.now_ms)
+    most = 0
+    for _ in range(3_000):
+        web.act(a)
+        web.run(1)
+        most = max(most, len(a.dht.asking))
+    assert most == 16
+    assert [outcome.kept for outcome in ended] == [14] * 6
+    for place in web.places[:14]:
+        a.dht.presence.look_at(contact_text(place.contact))
+        a.dht.presence.look_at(contact_text(place.contact))
+    assert len(a.dht.asking) == 14
+    for number in range(5):
+        stranger = web.land.stranger(number).did
+        a.dht.presence.look_at(ContactText(did=stranger))
+    assert len(a.dht.asking) == 16
+
+
+def test_a_link_to_a_known_peer_or_with_a_full_table_costs_no_ping(web: Any) -> None:
+    web.grow(30)
+    a, b = web.places[:2]
+    pings = a.asks["Ping"]
+    for peer in (a.identity.did, b.identity.did, web.land.stranger().did):
+        a.dht.joined(peer, web.now_ms)
+        web.act(a)
+    assert a.asks["Ping"] == pings
+
+
+def test_where_a_provider_without_addresses_is_others_say(web: Any) -> None:
+    web.grow(3)
+    a, b, c = web.places
+    bare = web.record(c, "blob", CID, value={}, now_ms=web.now_ms)
+    b.shelf.offer(bare, web.now_ms)
+    for _ in range(3):
+        a.dht.table.failed(contact_text(c.contact), 1)
+    assert a.dht.where(c.identity.did) is None
+    assert nowhere(c.identity.did) is None
+    found = web.wait(a, a.dht.providers, CID)
+    assert found.contacts == (contact_text(c.contact),)
+
+
+def test_an_answer_from_a_newcomer_has_the_oldest_of_a_full_range_looked_at(web: Any) -> None:
+    a = web.add(limits=DhtLimits(table=TableLimits(bucket_max=1)))
+    web.grow(20)
+    for place in web.places[1:]:
+        a.dht.table.heard(contact_text(place.contact), a.dht.moment.at_ms)
+    web.run(2 * MINUTE_MS)
+    pings = a.asks["Ping"]
+    aside = [known.contact for known in a.dht.table.spares()]
+    assert aside
+    a.dht.asking.ask(aside[0], FindNodes(target="0" * 64), lambda _, __: None)
+    web.act(a)
+    web.run(1_000)
+    assert a.asks["Ping"] == pings + 1
