@@ -79,7 +79,7 @@ class Spec:
         checked_every: after how many events, at least, the rules are checked on all nodes.
     """
 
-    nodes: int = 50
+    nodes: int = 30
     seed: int = 7
     seconds: int = 30
     settle_s: int = 30

@@ -36,6 +36,14 @@ SEEDS_MAX = 10_000
 PLOTTED = (10, 32, 100, 316, 1_000)
 """The sizes of network that `--plot` compares."""
 
+SHOWN = {
+    "shelf: records": "records",
+    "dht: contacts": "contacts",
+    "gossip: messages": "messages",
+    "gossip: message_bytes": "bytes of them",
+}
+"""What is shown of all that nodes hold; `--json` has the rest."""
+
 
 @app.callback()
 def _group() -> None:
@@ -44,7 +52,7 @@ def _group() -> None:
 
 @app.command()
 def sim(
-    nodes: Annotated[int, typer.Option(help="How many nodes.")] = 50,
+    nodes: Annotated[int, typer.Option(help="How many nodes.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Fixes everything that is drawn.")] = 7,
     seconds: Annotated[int, typer.Option(help="Virtual seconds of load and bad weather.")] = 30,
     settle: Annotated[int, typer.Option(help="Virtual seconds after them until all is well.")] = 30,
@@ -193,7 +201,8 @@ def _why(result: Result) -> tuple[str, ...]:
 def _show_one(on: Console, result: Result) -> None:
     said = result.as_json()
     lookups, gossip = said["lookups"], said["gossip"]
-    kept = ", ".join(f"{count:,} {name}" for name, count in said["kept_max"].items())
+    most = said["kept_max"]
+    kept = ", ".join(f"{most.get(each, 0):,} {name}" for each, name in SHOWN.items())
     rows = [
         ("messages", f"{result.messages:,}", f"{result.messages_per_s:,.0f} a second"),
         (
