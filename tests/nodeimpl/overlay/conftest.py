@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from nodeimpl.overlay.port import Ask, Outbox
+from nodeimpl.overlay.reconcile import Reconciler, ReconcilerLimits
+from nodeimpl.overlay.shelf import Shelf
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier
-from opkit.wire.base import Jws
+from opkit.wire.base import Jws, Wire
+from opkit.wire.errors import Refusal
 from opkit.wire.genesis import Charter, Founder, Genesis, GenesisNode
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.records import RECORD_TYP, Carried, RecordBody
@@ -24,6 +31,8 @@ DAY_MS = 86_400_000
 TERMS_MS = {"node": DAY_MS, "blob": DAY_MS, "note": 30 * DAY_MS}
 COOPS = ("yard", "library")
 NODES = 6
+A, B = "did:key:a", "did:key:b"
+Answers = Callable[[str, Any, int], Wire]
 
 
 def identity_of(role: str, number: int = 0) -> Identity:
@@ -162,3 +171,86 @@ def make_land() -> Land:
 def land() -> Land:
     """The network of these tests."""
     return make_land()
+
+
+class Pair:
+    """Two nodes with a link; what `loses` says of the number of a question is lost."""
+
+    def __init__(self, land: Any, *, limits: ReconcilerLimits | None = None, seed: int = 1) -> None:
+        self.now_ms = land.now_ms
+        self.shelves = {did: Shelf(land.verifier) for did in (A, B)}
+        self.outboxes = {did: Outbox() for did in (A, B)}
+        self.nodes = {
+            did: Reconciler(
+                self.shelves[did],
+                outbox=self.outboxes[did],
+                chance=random.Random(seed + number),
+                limits=limits,
+            )
+            for number, did in enumerate((A, B))
+        }
+        self.answers: dict[str, Answers] = {did: node.answer for did, node in self.nodes.items()}
+        self.loses: Callable[[int], bool] = lambda _: False
+        self.asked: list[Wire] = []
+        self.answered: list[Wire] = []
+
+    def keep(self, did: str, *records: Carried) -> None:
+        for record in records:
+            self.shelves[did].offer(record, self.now_ms)
+
+    def join(self, *who: str) -> None:
+        for did in who or (A, B):
+            self.nodes[did].joined(B if did == A else A, self.now_ms)
+
+    def settle(self) -> None:
+        """Carry questions and answers until nobody asks any more."""
+        waiting: deque[tuple[str, Ask]] = deque()
+        while True:
+            for did, outbox in self.outboxes.items():
+                waiting += [(did, ask) for ask in outbox.take() if isinstance(ask, Ask)]
+            if not waiting:
+                return
+            self.carry(*waiting.popleft())
+
+    def carry(self, did: str, ask: Ask) -> None:
+        """Carry one question and what comes of it."""
+        self.now_ms += 1
+        self.asked.append(ask.question)
+        node = self.nodes[did]
+        assert node.owns(ask.token)
+        if self.loses(len(self.asked)):
+            node.failed(ask.token, "timeout", self.now_ms)
+        else:
+            try:
+                answer = self.answers[ask.to.did](did, ask.question, self.now_ms)
+            except Refusal as no:
+                node.failed(ask.token, no.code, self.now_ms)
+            else:
+                self.answered.append(answer)
+                node.answered(ask.token, answer, self.now_ms)
+        assert not node.owns(ask.token)
+
+    def run(self, ticks: int = 1) -> None:
+        """Tick whoever is due and settle, so often."""
+        for _ in range(ticks):
+            due = [node.due_ms() for node in self.nodes.values()]
+            known = [due_ms for due_ms in due if due_ms is not None]
+            if not known:
+                return
+            self.now_ms = max(self.now_ms, min(known))
+            for node in self.nodes.values():
+                node.tick(self.now_ms)
+            self.settle()
+
+    def alike(self) -> bool:
+        prints = [
+            [shelf.ids(namespace).fingerprint() for namespace in ("node", "note")]
+            for shelf in self.shelves.values()
+        ]
+        return prints[0] == prints[1]
+
+
+@pytest.fixture(scope="session")
+def make_pair() -> type[Pair]:
+    """The maker of two nodes that compare what they keep."""
+    return Pair
