@@ -159,15 +159,7 @@ class Node:
         await membership.seed()
         peers = await _make_peers(given, store)
         peers.serve_blobs(blobs)
-        driver = join_overlay(
-            identity=given.identity,
-            genesis=given.genesis,
-            known=config.p2p.peers,
-            addresses=given.transport.addresses(),
-            peers=peers,
-            blobs=blobs,
-            clock=clock,
-        )
+        driver = _make_driver(given, peers=peers, blobs=blobs)
         compute = _make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
         compute.serve_peers(peers)
         membership.while_revoking(compute.member_revoked)
@@ -296,6 +288,19 @@ async def _make_peers(given: _Given, store: Store) -> Peers:
             PeerAddress(did=peer.did, addresses=peer.addresses) for peer in config.p2p.peers
         ],
         liars=await store.read(network_store.liars_known),
+    )
+
+
+def _make_driver(given: _Given, *, peers: Peers, blobs: BlobStore) -> Driver:
+    """Return what drives the node's part in the overlay."""
+    return join_overlay(
+        identity=given.identity,
+        genesis=given.genesis,
+        known=given.config.p2p.peers,
+        addresses=given.transport.addresses(),
+        peers=peers,
+        blobs=blobs,
+        clock=given.clock,
     )
 
 
