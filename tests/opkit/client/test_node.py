@@ -219,7 +219,7 @@ def test_the_event_stream_goes_on_after_a_restart_without_gap_or_repeat(doorstep
                     reading = asyncio.ensure_future(read(ana))
                 await add(node, f"lee-{restart}")
                 if restart == 3:
-                    await asyncio.wait_for(ended.wait(), 10)
+                    await asyncio.wait_for(ended.wait(), 30)
         assert reading is not None
         await reading
         await ana.close()
