@@ -26,7 +26,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier
 from opkit.wire.base import Wire
 from opkit.wire.peer import METHODS
-from opkit.wire.reconcile import COMPARE, FETCH, PUSH, Fetched, Push
+from opkit.wire.reconcile import COMPARE, FETCH, PUSH, RecordsGiven, Push
 from opkit.wire.records import RECORD_TYP, Carried, RecordBody
 
 RECORDS, QUICK_RECORDS = 100_000, 5_000
@@ -89,7 +89,7 @@ class Between:
         self.nodes[HERE].answered(ask.token, said, NOW_MS)
         self.messages += 2
         self.bytes += 0 if isinstance(question, Push) else len(sent)
-        self.bytes += 0 if isinstance(said, Fetched) else len(back)
+        self.bytes += 0 if isinstance(said, RecordsGiven) else len(back)
 
     def alike(self) -> bool:
         """Whether both keep the same."""

@@ -28,9 +28,9 @@ from opkit.wire.reconcile import (
     IDS_MAX,
     Compare,
     Fetch,
-    Fetched,
     Push,
     Pushed,
+    RecordsGiven,
 )
 from opkit.wire.records import RecordNotOwners, SignedRecordRejected
 
@@ -362,7 +362,7 @@ class Reconciler:
         self.counts["records taken"] += answer.kept
         return answer
 
-    def _given(self, answer: Fetched) -> Fetched:
+    def _given(self, answer: RecordsGiven) -> RecordsGiven:
         self.counts["records given"] += len(answer.records)
         return answer
 

@@ -28,11 +28,11 @@ from opkit.wire.reconcile import (
     Compare,
     Compared,
     Fetch,
-    Fetched,
     Push,
     Pushed,
     Range,
     ReconciledNamespace,
+    RecordsGiven,
 )
 from opkit.wire.records import (
     Carried,
@@ -147,7 +147,7 @@ class Session:
         asked = self._asked
         if isinstance(asked, Compare) and isinstance(answer, Compared):
             self._take_compared(asked, answer, now_ms)
-        elif isinstance(asked, Fetch) and isinstance(answer, Fetched):
+        elif isinstance(asked, Fetch) and isinstance(answer, RecordsGiven):
             self._take_fetched(answer, now_ms)
         elif isinstance(asked, Push) and isinstance(answer, Pushed):
             self._take_pushed(asked, answer, now_ms)
@@ -281,7 +281,7 @@ class Session:
         self._wanted += lacking
         self._surplus += surplus
 
-    def _take_fetched(self, answer: Fetched, now_ms: int) -> None:
+    def _take_fetched(self, answer: RecordsGiven, now_ms: int) -> None:
         items = self._items
         if not 1 <= answer.upto <= len(items) or len(answer.records) > answer.upto:
             raise Lied("it gives no answer to any id, or to more than were asked")
@@ -351,7 +351,7 @@ def answer_compare(shelf: Shelf, asked: Compare, *, ids_max: int) -> Compared:
     return Compared.model_construct(ranges=tuple(ranges))
 
 
-def answer_fetch(shelf: Shelf, asked: Fetch) -> Fetched:
+def answer_fetch(shelf: Shelf, asked: Fetch) -> RecordsGiven:
     """Return the records of the first ids of a question, as many as one answer holds."""
     tree = shelf.ids(asked.namespace)
     records: list[Carried] = []
@@ -366,7 +366,7 @@ def answer_fetch(shelf: Shelf, asked: Fetch) -> Fetched:
                 break
             records.append(carried)
         upto += 1
-    return Fetched.model_construct(records=tuple(records), upto=upto)
+    return RecordsGiven.model_construct(records=tuple(records), upto=upto)
 
 
 def answer_push(shelf: Shelf, asked: Push, now_ms: int) -> Pushed:

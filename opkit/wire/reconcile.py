@@ -89,7 +89,7 @@ class Fetch(Wire):
     ids: Annotated[B64, Field(max_length=FETCHED_MAX * ID_BYTES)]
 
 
-class Fetched(Wire):
+class RecordsGiven(Wire):
     """The records of the first `upto` ids of the question, without those that are gone."""
 
     records: Annotated[tuple[Carried, ...], Field(max_length=FETCHED_MAX)]
@@ -112,7 +112,7 @@ class Pushed(Wire):
 
 COMPARE = PeerMethod(name="reconcile.compare", ask=Compare, answer=Compared)
 
-FETCH = PeerMethod(name="reconcile.fetch", ask=Fetch, answer=Fetched)
+FETCH = PeerMethod(name="reconcile.fetch", ask=Fetch, answer=RecordsGiven)
 
 PUSH = PeerMethod(
     name="reconcile.push",

@@ -22,8 +22,8 @@ from opkit.wire.reconcile import (
     Compare,
     Compared,
     Fetch,
-    Fetched,
     Push,
+    RecordsGiven,
 )
 from opkit.wire.records import (
     Carried,
@@ -130,7 +130,7 @@ def test_what_travels_is_near_the_size_of_the_difference(land: Any, make_pair: A
     travelled = sum(
         len(message.model_dump_json())
         for message in (*pair.asked, *pair.answered)
-        if not isinstance(message, Fetched | Push)
+        if not isinstance(message, RecordsGiven | Push)
     )
     assert travelled < 25_000 < 1_500 * ID_BYTES * 2
 

@@ -23,10 +23,10 @@ from opkit.wire.reconcile import (
     Compare,
     Compared,
     Fetch,
-    Fetched,
     Push,
     Pushed,
     Range,
+    RecordsGiven,
 )
 from opkit.wire.records import (
     Carried,
@@ -55,7 +55,7 @@ def noise(seed: int) -> Liar:
             children = (chance.randbytes(16 * 24) for _ in asked.prefixes)
             return Compared(ranges=tuple(Range(children=said) for said in children))
         if isinstance(asked, Fetch):
-            return Fetched(records=(), upto=len(asked.ids) // ID_BYTES)
+            return RecordsGiven(records=(), upto=len(asked.ids) // ID_BYTES)
         return Pushed(kept=0)
 
     return answer
@@ -70,7 +70,7 @@ def lister(seed: int) -> Liar:
         if isinstance(asked, Compare):
             ids = b"".join(sorted(chance.randbytes(ID_BYTES) for _ in range(32)))
             return Compared(ranges=(Range(ids=ids),))
-        return Fetched(records=(), upto=len(asked.ids) // ID_BYTES)
+        return RecordsGiven(records=(), upto=len(asked.ids) // ID_BYTES)
 
     return answer
 
@@ -184,24 +184,24 @@ def test_a_session_that_takes_too_long_is_ended(land: Any, make_pair: Any) -> No
 class Swapped:
     """A peer that is honest about ids and gives other records for them."""
 
-    def __init__(self, pair: Any, gives: Callable[[Fetched], Fetched]) -> None:
+    def __init__(self, pair: Any, gives: Callable[[RecordsGiven], RecordsGiven]) -> None:
         self.honest = pair.nodes[B].answer
         self.gives = gives
 
     def __call__(self, peer: str, asked: Any, now_ms: int) -> Wire:
         answer = self.honest(peer, asked, now_ms)
-        return self.gives(answer) if isinstance(answer, Fetched) else answer
+        return self.gives(answer) if isinstance(answer, RecordsGiven) else answer
 
 
 def test_other_records_than_were_asked_for_are_a_lie(land: Any, make_pair: Any) -> None:
     good = land.note(land.nodes[0])
     forged = land.note(land.nodes[0], signer=land.nodes[1])
-    gifts: list[Callable[[Fetched], Fetched]] = [
-        lambda f: Fetched(records=(land.note(land.nodes[1]),), upto=f.upto),
-        lambda f: Fetched(records=(forged,), upto=f.upto),
-        lambda f: Fetched(records=(good, good), upto=f.upto + 1),
-        lambda _: Fetched(records=(), upto=0),
-        lambda f: Fetched(records=(), upto=f.upto + 1),
+    gifts: list[Callable[[RecordsGiven], RecordsGiven]] = [
+        lambda f: RecordsGiven(records=(land.note(land.nodes[1]),), upto=f.upto),
+        lambda f: RecordsGiven(records=(forged,), upto=f.upto),
+        lambda f: RecordsGiven(records=(good, good), upto=f.upto + 1),
+        lambda _: RecordsGiven(records=(), upto=0),
+        lambda f: RecordsGiven(records=(), upto=f.upto + 1),
     ]
     for gives in gifts:
         pair = make_pair(land)
@@ -217,7 +217,7 @@ def test_the_same_record_twice_is_a_lie(land: Any, make_pair: Any) -> None:
     pair = make_pair(land)
     pair.keep(B, *many(land, 2))
     pair.answers[B] = Swapped(
-        pair, lambda f: Fetched(records=(f.records[0], f.records[0]), upto=f.upto)
+        pair, lambda f: RecordsGiven(records=(f.records[0], f.records[0]), upto=f.upto)
     )
     pair.join(A)
     pair.run()
@@ -236,7 +236,7 @@ def test_a_record_that_nobody_keeps_is_a_lie_though_it_was_listed(
         del peer, now_ms
         if isinstance(asked, Compare):
             return Compared(ranges=(Range(ids=item[:ID_BYTES]),))
-        return Fetched(records=(wrong,), upto=1)
+        return RecordsGiven(records=(wrong,), upto=1)
 
     pair.answers[B] = answer
     pair.join(A)
@@ -266,7 +266,7 @@ def test_whose_clock_is_right_is_no_question_of_honesty(land: Any, make_pair: An
 def test_what_lapses_while_a_session_runs_is_no_lie(land: Any, make_pair: Any) -> None:
     pair = make_pair(land)
     pair.keep(B, land.note(land.nodes[0], term_ms=3_600_000))
-    pair.answers[B] = Swapped(pair, lambda _: Fetched(records=(), upto=1))
+    pair.answers[B] = Swapped(pair, lambda _: RecordsGiven(records=(), upto=1))
     pair.join(A)
     pair.run()
     assert pair.nodes[A].counts["lies"] == 0
@@ -403,7 +403,7 @@ def test_ids_that_are_cut_off_are_a_malformed_question(land: Any, make_pair: Any
     with pytest.raises(FrameMalformed):
         pair.nodes[A].answer(B, Fetch(namespace="note", ids=b"x" * 17), pair.now_ms)
     unknown = Fetch(namespace="note", ids=b"x" * 32)
-    assert pair.nodes[A].answer(B, unknown, pair.now_ms) == Fetched(records=(), upto=2)
+    assert pair.nodes[A].answer(B, unknown, pair.now_ms) == RecordsGiven(records=(), upto=2)
 
 
 def test_an_answer_never_lists_more_ids_than_one_may_have(
