@@ -14,6 +14,7 @@ from nodeimpl.config import PeerSection
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.metrics import Figure, Metrics
+from nodeimpl.overlay.gossip_state import MeshJoined, MeshLeft
 from nodeimpl.overlay.namespaces import RULES
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Contact, Outbox, key_id
@@ -100,8 +101,12 @@ def _signing(identity: Identity, *, genesis: GenesisView, blobs: BlobStore) -> S
 
 
 def _note(note: OverlayNote) -> None:
-    """Log what the overlay noticed."""
-    _log.info("the overlay noticed something", what=type(note).__name__, note=str(note)[:1_024])
+    """Log what the overlay noticed: who joined or left a mesh only for whoever looks closely."""
+    what, said = type(note).__name__, str(note)[:1_024]
+    if isinstance(note, MeshJoined | MeshLeft):
+        _log.debug("a mesh changed", what=what, note=said)
+    else:
+        _log.info("the overlay noticed something", what=what, note=said)
 
 
 def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:

@@ -29,6 +29,8 @@ GROUPS = {
     "dash": "Serve the console in a browser: live pages of a network, presenting, looking on.",
     "devnet": "Run a network of real nodes on this machine, look at it, do it harm, mend it.",
     "net": "Run hundreds of nodes in virtual time, in bad weather, and see whether they hold.",
+    "peers": "Whom a node is connected with, and how these links do.",
+    "dht": "Records that the network keeps by name: get, put, provide, providers, route.",
     "node": "A single node: init, run, status, backup, restore, new-generation.",
     "identity": "Make and show identities: new, show.",
     "login": "Get a token from a node, for tools that are not opkit.",

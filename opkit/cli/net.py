@@ -113,20 +113,22 @@ def sim(
         )
     except ValueError as bad:
         raise Mistake(str(bad), hint="opkit net sim --help says what may be asked for") from bad
+    _check_folder(plot)
+    results = _run_all([replace(spec, seed=seed + more) for more in range(seeds)], quiet=as_json)
+    if plot is not None:
+        _write_plot(plot, results[0], quiet=as_json)
+    said: Any = [_json_of(each) for each in results]
+    said = said[0] if seeds == 1 else said
+    out.show(said, as_json=as_json, human=lambda on: _show(on, results, plot=plot))
+    return exits.DONE if all(each.ok for each in results) else exits.FAILED
+
+
+def _check_folder(plot: Path | None) -> None:
+    """Refuse a place that cannot be written to before minutes are spent."""
     if plot is not None and not plot.absolute().parent.is_dir():
         raise Mistake(
             f"there is no folder {plot.absolute().parent}", hint="make it, or name another"
         )
-    results = _run_all([replace(spec, seed=seed + more) for more in range(seeds)], quiet=as_json)
-    said: Any = [_json_of(each) for each in results]
-    if plot is not None:
-        _write_plot(plot, results[0], quiet=as_json)
-    out.show(
-        said[0] if seeds == 1 else said,
-        as_json=as_json,
-        human=lambda on: _show(on, results, plot=plot),
-    )
-    return exits.DONE if all(each.ok for each in results) else exits.FAILED
 
 
 def _run_all(specs: Sequence[Spec], *, quiet: bool) -> list[Result]:

@@ -54,7 +54,7 @@ def pool(land: Any) -> list[Carried]:
     return pool_of(land)
 
 
-def share(pair: Any, pool: Iterable[Carried], where: Callable[[int], str]) -> None:
+def share(pair: Any, pool: Iterable[Carried], where: Callable[[int], Iterable[str]]) -> None:
     for number, record in enumerate(pool):
         for did in where(number):
             try:

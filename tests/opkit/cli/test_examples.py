@@ -93,6 +93,14 @@ opkit wasm deploy patronage.wasm
 opkit wasm deploy patronage.wasm --as mara
 opkit wasm list --owner river-city-tool-library/mara
 opkit wasm get bafkrei… --out copy.wasm
+opkit peers
+opkit peers --node harbor-homes-cooperative --json
+opkit dht put opening-hours "Mon 9-12"
+opkit dht get opening-hours
+opkit dht route opening-hours
+opkit dht provide bafkrei…
+opkit dht providers bafkrei…
+opkit dht put opening-hours
 opkit compute submit bafkrei… --input "hello" --executor any
 opkit compute submit bafkrei… --input "hello" --receipt receipt.json
 opkit compute submit bafkrei… --input-file hours.txt --executor harbor

@@ -28,7 +28,14 @@ def test_of_many_looks_the_last_ones_are_kept() -> None:
     at = NodeAt(org="amber", title="Amber", did="did:key:amber", url="http://127.0.0.1:1")
     one = Followed(at, now_ms=0)
     journal = Cursor.model_construct(generation=1, sequence=7, hash="ab")
-    link = PeerLink.model_construct(did="did:key:birch", round_trip_us=1)
+    link = PeerLink.model_construct(
+        did="did:key:birch",
+        org=None,
+        round_trip_us=1,
+        sent_bytes=0,
+        received_bytes=0,
+        since_ms=0,
+    )
     for now_ms in range(RECENT_MAX + 5):
         peers = Peers.model_construct(links=(link,), blobs=0, blob_bytes=0, journal=journal)
         one.see(peers, now_ms=now_ms)
