@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.ids import incident_id
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Ask, Ban, Cast, Outbox
 from nodeimpl.overlay.search import OnDone, Outcome
@@ -39,6 +40,9 @@ METHODS: tuple[PeerMethod[Any, Any], ...] = (
 
 IDLE_MS_MAX = 60_000
 """How long the machines are left alone at most."""
+
+BROKEN_MS = 1_000
+"""How long they are left alone after something in them broke."""
 
 _log = structlog.get_logger("p2p.overlay")
 
@@ -79,9 +83,9 @@ class Driver(Watcher):
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             while True:
-                self.overlay.tick(self._clock.now_ms())
-                self._do_all()
-                await self._until_due()
+                sound = self._told_of("time", lambda: self.overlay.tick(self._clock.now_ms()))
+                sound &= self._told_of("what is wanted", self._do_all)
+                await (self._until_due() if sound else self._clock.sleep(BROKEN_MS))
 
     def touch(self) -> None:
         """Do soon what the machines want: call it after they were told something from elsewhere."""
@@ -127,18 +131,19 @@ class Driver(Watcher):
 
     def joined(self, peer: Did) -> None:
         """Tell of a link."""
-        self.overlay.joined(peer, self._clock.now_ms())
+        self._told_of("a link", lambda: self.overlay.joined(peer, self._clock.now_ms()))
         self.touch()
 
     def left(self, peer: Did) -> None:
         """Tell of a link's end."""
-        self.overlay.left(peer, self._clock.now_ms())
+        self._told_of("a link's end", lambda: self.overlay.left(peer, self._clock.now_ms()))
         self.touch()
 
     def relieved(self, peer: Did, kind: str, unsent_bytes: int) -> None:
         """Tell how much waits for a link."""
         if kind == GOSSIP.name:
-            self.overlay.gossip.congested(peer, unsent_bytes, self._clock.now_ms())
+            now_ms, gossip = self._clock.now_ms(), self.overlay.gossip
+            self._told_of("relief", lambda: gossip.congested(peer, unsent_bytes, now_ms))
             self.touch()
 
     async def _answer(self, peer: Did, question: Any) -> Wire:
@@ -203,11 +208,28 @@ class Driver(Watcher):
                 to.did, method, wanted.question, deadline_ms=max(1, left_ms)
             )
         except CoopError as no:
-            why = no.code if isinstance(no, Refusal) else str(no)
-            self.overlay.failed(wanted.token, why, self._clock.now_ms())
+            self._fail(wanted, no.code if isinstance(no, Refusal) else str(no))
         else:
-            self.overlay.answered(wanted.token, answer, self._clock.now_ms())
+            now_ms, token = self._clock.now_ms(), wanted.token
+            if not self._told_of("an answer", lambda: self.overlay.answered(token, answer, now_ms)):
+                self._fail(wanted, "its answer broke something here")
         self.touch()
+
+    def _fail(self, wanted: Ask, why: str) -> None:
+        now_ms, token = self._clock.now_ms(), wanted.token
+        self._told_of("a failure", lambda: self.overlay.failed(token, why, now_ms))
+
+    def _told_of(self, what: str, tell: Callable[[], None]) -> bool:
+        """Tell the machines something, and return whether they took it.
+
+        A defect of theirs that one peer has found costs what it told them, not the node.
+        """
+        try:
+            tell()
+        except Exception as cause:  # noqa: BLE001 - the edge: it stays in the overlay, and the log
+            _log.error("the overlay broke", incident=incident_id(), at=what, exc_info=cause)
+            return False
+        return True
 
 
 def _ended(_outcome: Outcome) -> None:

@@ -16,6 +16,7 @@ from nodeimpl.kernel.clock import RealClock
 from nodeimpl.overlay.node import OverlayNode
 from nodeimpl.overlay.port import Contact, Outbox
 from nodeimpl.overlay.search import Outcome
+from nodeimpl.p2p import driving
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
@@ -283,5 +284,59 @@ def test_every_method_of_the_overlay_is_served(spots: Any) -> None:
                 await other.peers.ask(one.contact.did, PING, Ping())
             except MethodUnknown:
                 pytest.fail("a ping is answered")
+
+    asyncio.run(story())
+
+
+def test_a_defect_that_a_peer_finds_in_the_overlay_costs_what_it_said_and_not_the_node(
+    spots: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with spots(3) as nodes:
+            victim = nodes[0]
+            honest = victim.overlay.answered
+            met: list[int] = []
+
+            def breaks(token: int, answer: Any, now_ms: int) -> None:
+                met.append(token)
+                if len(met) < 4:
+                    raise RuntimeError("found by a peer")
+                honest(token, answer, now_ms)
+
+            monkeypatch.setattr(victim.overlay, "answered", breaks)
+            note = nodes[1].note("Mon 9-12")
+            await nodes[1].publish(note)
+            for _ in range(5):
+                await victim.driver.search(
+                    lambda done, now: victim.overlay.dht.locate(7 + len(met), done, now)
+                )
+            assert len(met) > 4
+            assert (await victim.get(f"{nodes[1].identity.did}/hours")).records == (note,)
+
+    asyncio.run(story())
+
+
+def test_time_that_breaks_the_overlay_is_told_again_later(
+    spots: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "BROKEN_MS", 5)
+
+    async def story() -> None:
+        async with spots(2) as (one, other):
+            honest, broken = one.overlay.tick, 0
+
+            def breaks(now_ms: int) -> None:
+                nonlocal broken
+                broken += 1
+                if broken < 4:
+                    raise RuntimeError("not now")
+                honest(now_ms)
+
+            monkeypatch.setattr(one.overlay, "tick", breaks)
+            one.driver.touch()
+            await eventually(lambda: broken >= 4)
+            note = other.note("Mon 9-12")
+            await other.publish(note)
+            await eventually(lambda: one.keeps(f"{other.identity.did}/hours"))
 
     asyncio.run(story())
