@@ -25,7 +25,7 @@ from nodeimpl.records.service import Records, Shown
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier, sign_record
-from opkit.wire.overlay import MeshLink, Room
+from opkit.wire.overlay import Counted, MeshLink, Room
 from opkit.wire.records import Carried, Namespace, RecordBody, RecordName
 
 GOSSIP_OUTCOMES = (
@@ -116,7 +116,7 @@ def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
     def show() -> Shown:
         return Shown(
             contacts=len(overlay.dht.table),
-            records=overlay.shelf.by_namespace(),
+            records=_counted(overlay.shelf.by_namespace().items()),
             rooms=[
                 Room(sponsor=sponsor, records=room.records, bytes=room.bytes)
                 for sponsor, room in overlay.shelf.rooms().items()
@@ -126,19 +126,23 @@ def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
                     topic=topic,
                     did=peer.did,
                     in_mesh=peer.in_mesh,
-                    score=peer.score,
+                    score_milli=round(1_000 * peer.score),
                     slow=peer.slow,
                 )
                 for topic, members in overlay.gossip.mesh().items()
                 for peer in members
             ],
             banned=peers.banned(),
-            counts=counts_of(overlay),
+            counts=_counted(counts_of(overlay).items()),
         )
 
     return Records(
         network=_Searches(overlay), search=driver.search, show=show, place_of=key_id, blobs=blobs
     )
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> tuple[Counted, ...]:
+    return tuple(Counted(name=name, count=count) for name, count in sorted(counts))
 
 
 class _Searches:

@@ -51,11 +51,11 @@ class Shown:
     """What an operator is shown of the overlay, gathered by whoever joined the parts."""
 
     contacts: int
-    records: dict[Namespace, int]
+    records: tuple[wire.Counted, ...]
     rooms: Iterable[wire.Room]
     mesh: Iterable[wire.MeshLink]
     banned: Iterable[Did]
-    counts: dict[str, int]
+    counts: tuple[wire.Counted, ...]
 
 
 class Records:
@@ -126,15 +126,15 @@ class Records:
         The record carries its owner's word, not the node's, so it may leave before the node has
         journalled that it was published here. Refuses: as `PUBLISH` says.
         """
-        done = await self._search(lambda done, now: self._network.publish(ask.record, done, now))
+        done = await self._search(lambda done, now: self._network.publish(ask.carried, done, now))
         return done.kept
 
     def publish(
         self, tx: Tx, ask: wire.PublishRecord, caller: Caller | None, holders: int
     ) -> wire.Published:
         """Journal that a record was published here."""
-        body = jws.peek(ask.record.jws)
-        record: RecordId = jws.record_id(ask.record.jws)
+        body = jws.peek(ask.carried.jws)
+        record: RecordId = jws.record_id(ask.carried.jws)
         tx.announce(
             wire.RecordPublished(
                 record=record,

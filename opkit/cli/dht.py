@@ -235,7 +235,7 @@ async def _put(target: Target, label: str, text: str, days: int) -> Published:
     )
     carried = Carried(jws=sign_record(body, target.identity))
     async with target.client() as client:
-        return await client.call(PUBLISH, PublishRecord(record=carried))
+        return await client.call(PUBLISH, PublishRecord(carried=carried))
 
 
 async def _provide(target: Target, cid: str) -> Provided:

@@ -49,7 +49,7 @@ def _show(on: Any, connected: Peers, overlay: Overlay) -> None:
     headings = ("peer", "org", "round trip", "sent", "received", "gossip")
     rows = [_row(link, mesh.get(link.did, [])) for link in connected.links]
     out.table(on, headings, rows)
-    kept = ", ".join(f"{count} {name}" for name, count in sorted(overlay.records.items()))
+    kept = ", ".join(f"{each.count} {each.name}" for each in overlay.records)
     on.print(f"{overlay.contacts} in the table · records: {kept or 'none'}")
     if overlay.banned:
         on.print(f"banned: {', '.join(overlay.banned)}", markup=False)

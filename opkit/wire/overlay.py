@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from opkit.wire.base import Cid, CidText, Count, Did, RecordId, Slug, Text, Wire
+from opkit.wire.base import SAFE_INT_MAX, Cid, CidText, Count, Did, RecordId, Slug, Text, Wire
 from opkit.wire.compute import BlobUnknown, HashMalformed
 from opkit.wire.dht import CONTACTS_MAX, ContactText, LookupsFull
 from opkit.wire.endpoint import Endpoint, Scope
@@ -74,7 +74,7 @@ class Route(Wire):
 class PublishRecord(Wire):
     """Ask the node to have a record kept by the nodes nearest to its name, and announced."""
 
-    record: Carried
+    carried: Carried
 
 
 class Published(Wire):
@@ -102,12 +102,12 @@ class AskOverlay(Wire):
 
 
 class MeshLink(Wire):
-    """A peer in gossip: whether messages are pushed to it, and what it is worth."""
+    """A peer in gossip: whether messages are pushed to it, and its score in thousandths."""
 
     topic: Slug
     did: Did
     in_mesh: bool
-    score: float
+    score_milli: Annotated[int, Field(ge=-SAFE_INT_MAX, le=SAFE_INT_MAX)]
     slow: bool
 
 
@@ -117,6 +117,13 @@ class Room(Wire):
     sponsor: Slug | None
     records: Count
     bytes: Count
+
+
+class Counted(Wire):
+    """How many there are of something, or how often it happened."""
+
+    name: Text
+    count: Count
 
 
 class Overlay(Wire):
@@ -130,11 +137,11 @@ class Overlay(Wire):
     """
 
     contacts: Count
-    records: dict[Namespace, Count]
+    records: tuple[Counted, ...]
     rooms: tuple[Room, ...]
     mesh: Annotated[tuple[MeshLink, ...], Field(max_length=LINKS_MAX)]
     banned: Annotated[tuple[Did, ...], Field(max_length=LINKS_MAX)]
-    counts: dict[str, Count]
+    counts: tuple[Counted, ...]
 
 
 class RecordPublished(Event):

@@ -25,11 +25,13 @@ from opkit.wire.events import READ_JOURNAL
 
 BODY_MAX = 2_000
 OVERSIZE = b"x" * (BODY_MAX + 1)
-EXAMPLES = {
+EXAMPLES: dict[str, Any] = {
     "did": "did:key:z6MkjM8TgC9YaNRVCnpJHozHmwzQgHiVXRHhs7PPCtSshX9D",
     "login": "a.b.c",
     "record": "a.b.c",
     "manifest": "a.b.c",
+    "carried": {"jws": "a.b.c"},
+    "namespace": "note",
     "name": "upper",
     "task_id": "0" * 32,
     "wasm_hash": "any",
