@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.stateful.links import OpenApiLink
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
-from opkit.wire import journal, membership, network  # noqa: F401 - registers their refusals
+from opkit.wire import journal, membership, network, overlay  # noqa: F401 - for their refusals
 from opkit.wire.base import b64encode
 from opkit.wire.compute import TASK_TYP, Manifest, TaskLimits
 from opkit.wire.errors import refusal_from
