@@ -219,16 +219,16 @@ async def word_of_provider(world: World, cid: Cid, *, org: str) -> tuple[Jws, Re
     """
     rosa, provider = rosa_at_harbor(world), world.node(org).did
 
-    async def ask() -> dict[Did, Jws]:
+    async def ask() -> dict[Did, tuple[Jws, RecordBody]]:
         found = await rosa.call(RECORDS, AskRecords(namespace="blob", name=cid))
         read = (
             (carried.jws, read_record(carried.jws, network=world.genesis.network))
             for carried in found.records
         )
-        return {body.owner: jws for jws, body in read if body.value is not None}
+        return {body.owner: (jws, body) for jws, body in read if body.value is not None}
 
     told = await until(ask, lambda found: provider in found, what=f"the word of {org}")
-    return told[provider], read_record(told[provider], network=world.genesis.network)
+    return told[provider]
 
 
 @flow.step("MODULE_FETCHED", say=SAY["MODULE_FETCHED"])

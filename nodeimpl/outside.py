@@ -21,11 +21,11 @@ from nodeimpl.overlay.port import Contact, Outbox, key_id
 from nodeimpl.overlay.upkeep import Sign
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
-from nodeimpl.records.service import Records, Shown
+from nodeimpl.records.service import Records
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier, sign_record
-from opkit.wire.overlay import Counted, MeshLink, Room
+from opkit.wire.overlay import Counted, MeshLink, Overlay, Room
 from opkit.wire.records import Carried, Namespace, RecordBody, RecordName
 
 GOSSIP_OUTCOMES = (
@@ -113,15 +113,15 @@ def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
     """Return the records domain, which looks through the overlay."""
     overlay = driver.overlay
 
-    def show() -> Shown:
-        return Shown(
+    def show() -> Overlay:
+        return Overlay(
             contacts=len(overlay.dht.table),
             records=_counted(overlay.shelf.by_namespace().items()),
-            rooms=[
+            rooms=tuple(
                 Room(sponsor=sponsor, records=room.records, bytes=room.bytes)
                 for sponsor, room in overlay.shelf.rooms().items()
-            ],
-            mesh=[
+            ),
+            mesh=tuple(
                 MeshLink(
                     topic=topic,
                     did=peer.did,
@@ -131,7 +131,7 @@ def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
                 )
                 for topic, members in overlay.gossip.mesh().items()
                 for peer in members
-            ],
+            ),
             banned=peers.banned(),
             counts=_counted(counts_of(overlay).items()),
         )
@@ -149,7 +149,6 @@ class _Searches:
     """What the records domain asks of the overlay."""
 
     def __init__(self, overlay: OverlayNode) -> None:
-        self._overlay = overlay
         self.get = overlay.dht.get
         self.locate = overlay.dht.locate
         self.publish = overlay.publish
@@ -196,5 +195,5 @@ def counts_of(overlay: OverlayNode) -> dict[str, int]:
     return {
         f"{machine}: {what}": count
         for machine, counts in told.items()
-        for what, count in sorted(counts.items())
+        for what, count in counts.items()
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from nodeimpl.overlay.port import Ask, Ban, Cast, Outbox
 from nodeimpl.overlay.search import OnDone, Outcome
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.company import Watcher
+from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from opkit.wire import dht, reconcile
@@ -163,13 +165,9 @@ class Driver(Watcher):
         due_ms = self.overlay.due_ms()
         left_ms = IDLE_MS_MAX if due_ms is None else due_ms - self._clock.now_ms()
         if left_ms > 0:
-            sleeping = asyncio.ensure_future(self._clock.sleep(min(left_ms, IDLE_MS_MAX)))
-            waking = asyncio.ensure_future(self._wanted.wait())
-            try:
-                await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                waking.cancel()
+            with suppress(TimeoutError):
+                async with deadline(self._clock, min(left_ms, IDLE_MS_MAX)):
+                    await self._wanted.wait()
         self._wanted.clear()
 
     def _do_all(self) -> None:

@@ -5,8 +5,7 @@ A record is its owner's word: the node checks it, keeps it and passes it on, and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from nodeimpl.kernel.binding import Caller
@@ -15,7 +14,7 @@ from nodeimpl.overlay.search import OnDone, Outcome
 from opkit.proof import jws
 from opkit.proof.cid import is_cid
 from opkit.wire import overlay as wire
-from opkit.wire.base import Cid, Did, RecordId
+from opkit.wire.base import Cid, RecordId
 from opkit.wire.compute import BlobUnknown, HashMalformed
 from opkit.wire.records import Carried, Namespace, RecordName
 
@@ -46,18 +45,6 @@ class Kept(Protocol):
         """Return how many bytes a blob has that is here."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What an operator is shown of the overlay, gathered by whoever joined the parts."""
-
-    contacts: int
-    records: tuple[wire.Counted, ...]
-    rooms: Iterable[wire.Room]
-    mesh: Iterable[wire.MeshLink]
-    banned: Iterable[Did]
-    counts: tuple[wire.Counted, ...]
-
-
 class Records:
     """Answers members about the network's records."""
 
@@ -66,7 +53,7 @@ class Records:
         *,
         network: Network,
         search: Search,
-        show: Callable[[], Shown],
+        show: Callable[[], wire.Overlay],
         place_of: Callable[[Namespace, RecordName], int],
         blobs: Kept,
     ) -> None:
@@ -110,15 +97,7 @@ class Records:
 
     async def state(self, ask: wire.AskOverlay, caller: Caller | None) -> wire.Overlay:
         """Say what the node knows of the network around it."""
-        shown = self._show()
-        return wire.Overlay(
-            contacts=shown.contacts,
-            records=shown.records,
-            rooms=tuple(shown.rooms),
-            mesh=tuple(shown.mesh),
-            banned=tuple(shown.banned),
-            counts=shown.counts,
-        )
+        return self._show()
 
     async def spread(self, ask: wire.PublishRecord, caller: Caller | None) -> int:
         """Have a record kept and announced; return with how many others it is.

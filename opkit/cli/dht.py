@@ -13,7 +13,8 @@ from opkit.cli.address import Address, Target, addressed
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
-    from opkit.wire.overlay import FoundRecords, Provided, Published, Route
+    from opkit.wire.endpoint import Answer, Ask, Endpoint
+    from opkit.wire.overlay import FoundRecords, Published, Route
     from opkit.wire.records import Carried, Namespace, RecordBody
 
 app = out.group(
@@ -52,7 +53,7 @@ def get(
     Example: opkit dht get opening-hours
     """
     target = address.resolve()
-    found = asyncio.run(_find(target, name))
+    found = _find(target, name)
     bodies = [_checked(carried, target) for carried in found.records]
     said = {
         "records": [body.model_dump(mode="json") for body in bodies],
@@ -82,9 +83,8 @@ def put(
       opkit dht put opening-hours
     """
     target = address.resolve()
-    said = asyncio.run(_put(target, label, text, days))
-    shown = said.model_dump(mode="json")
-    out.show(shown, as_json=as_json, human=lambda on: out.facts(on, shown))
+    said = _put(target, label, text, days).model_dump(mode="json")
+    out.show(said, as_json=as_json, human=lambda on: out.facts(on, said))
     return exits.DONE
 
 
@@ -99,7 +99,9 @@ def provide(
 
     Example: opkit dht provide bafkrei…
     """
-    said = asyncio.run(_provide(address.resolve(), cid)).model_dump(mode="json")
+    from opkit.wire.overlay import PROVIDE, ProvideBlob
+
+    said = _called(address.resolve(), PROVIDE, ProvideBlob(cid=cid)).model_dump(mode="json")
     out.show(said, as_json=as_json, human=lambda on: out.facts(on, said))
     return exits.DONE
 
@@ -116,7 +118,7 @@ def providers(
     Example: opkit dht providers bafkrei…
     """
     target = address.resolve()
-    found = asyncio.run(_find(target, cid))
+    found = _find(target, cid)
     bodies = [_checked(carried, target) for carried in found.records]
     kept = [body for body in bodies if body.value is not None]
     said = {"providers": [body.owner for body in kept], "took_ms": found.took_ms}
@@ -136,7 +138,11 @@ def route(
 
     Example: opkit dht route opening-hours
     """
-    found = asyncio.run(_route(address.resolve(), name))
+    from opkit.wire.overlay import ROUTE, AskRoute
+
+    target = address.resolve()
+    namespace, full = _place(target, name)
+    found = _called(target, ROUTE, AskRoute(namespace=namespace, name=full))
     said = found.model_dump(mode="json")
     rows = [(one.did, " ".join(one.addresses)) for one in found.contacts]
 
@@ -197,23 +203,14 @@ def _speaker(target: Target) -> str:
     return target.identity.did
 
 
-async def _find(target: Target, name: str) -> FoundRecords:
+def _find(target: Target, name: str) -> FoundRecords:
     from opkit.wire.overlay import RECORDS, AskRecords
 
     namespace, full = _place(target, name)
-    async with target.client() as client:
-        return await client.call(RECORDS, AskRecords(namespace=namespace, name=full))
+    return _called(target, RECORDS, AskRecords(namespace=namespace, name=full))
 
 
-async def _route(target: Target, name: str) -> Route:
-    from opkit.wire.overlay import ROUTE, AskRoute
-
-    namespace, full = _place(target, name)
-    async with target.client() as client:
-        return await client.call(ROUTE, AskRoute(namespace=namespace, name=full))
-
-
-async def _put(target: Target, label: str, text: str, days: int) -> Published:
+def _put(target: Target, label: str, text: str, days: int) -> Published:
     from opkit.proof.record import sign_record
     from opkit.wire.overlay import PUBLISH, PublishRecord
     from opkit.wire.records import Carried, RecordBody
@@ -234,12 +231,14 @@ async def _put(target: Target, label: str, text: str, days: int) -> Published:
         value={"text": text} if text else None,
     )
     carried = Carried(jws=sign_record(body, target.identity))
-    async with target.client() as client:
-        return await client.call(PUBLISH, PublishRecord(carried=carried))
+    return _called(target, PUBLISH, PublishRecord(carried=carried))
 
 
-async def _provide(target: Target, cid: str) -> Provided:
-    from opkit.wire.overlay import PROVIDE, ProvideBlob
+def _called(target: Target, endpoint: Endpoint[Ask, Answer], ask: Ask) -> Answer:
+    """Ask a node one question, and return its answer."""
 
-    async with target.client() as client:
-        return await client.call(PROVIDE, ProvideBlob(cid=cid))
+    async def call() -> Answer:
+        async with target.client() as client:
+            return await client.call(endpoint, ask)
+
+    return asyncio.run(call())
