@@ -246,7 +246,7 @@ class OverlayNode:
         """Gossip what is new here; gossip itself knows what it is judging."""
         if not RULES[kept.namespace].gossiped:
             return
-        if self._restoring or kept.sequence < self._now_ms - NEWS_MS:
+        if self._restoring or kept.issued_at_ms < self._now_ms - NEWS_MS:
             self.gossip.saw(kept.carried.jws, self._now_ms)
         else:
             self.gossip.publish(TOPIC, kept.carried, self._now_ms)

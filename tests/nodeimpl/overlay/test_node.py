@@ -36,13 +36,13 @@ NODES = [identity_of(1, "node", number) for number in range(3)]
 GENESIS = network_of(1, NODES)
 
 
-def note(*, owner=NODES[1], at_ms=NOW_MS, label="a", text="hello", lapses_ms=DAY_MS):
+def note(*, owner=NODES[1], at_ms=NOW_MS, label="a", text="hello", lapses_ms=DAY_MS, sequence=None):
     body = RecordBody(
         network=GENESIS.network,
         aud="note",
         name=f"{owner.did}/{label}",
         owner=owner.did,
-        sequence=at_ms,
+        sequence=sequence or at_ms,
         issued_at_ms=at_ms,
         lapses_at_ms=at_ms + lapses_ms,
         value={"text": text},
@@ -143,6 +143,12 @@ def test_what_came_long_after_its_issue_is_no_news(node) -> None:
     assert published(node) == []
     node.answer(NODES[1].did, PutRecord(record=note(label="b", at_ms=NOW_MS - NEWS_MS)), NOW_MS)
     assert len(published(node)) == 1
+
+
+def test_what_was_just_issued_is_news_however_low_its_sequence(node) -> None:
+    first = note(sequence=1)
+    node.answer(NODES[1].did, PutRecord(record=first), NOW_MS)
+    assert (NODES[2].did, first) in published(node)
 
 
 def test_what_gossip_brings_is_kept_and_handed_on_once(node) -> None:
