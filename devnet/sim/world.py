@@ -321,6 +321,8 @@ class World:
             return None, no.code
         except Silent:
             return None, ""
+        except Violation:
+            raise
         except Exception as bad:
             raise Violation("no machine raises", target.index, repr(bad)) from bad
         self.settle(target)

@@ -128,12 +128,13 @@ class Dht:
         )
         self._every_ms = limits.upkeep.every_ms
         self._upkeep_ms = 0
+        self._due_ms: int | None = None
 
     # What the driver tells.
 
     def joined(self, peer: Did, now_ms: int) -> None:
         """Learn that a link stands."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.presence.linked(peer)
 
     def answer(self, peer: Did, question: Wire, now_ms: int) -> Wire:
@@ -144,7 +145,7 @@ class Dht:
             SignedRecordRejected, RecordNotOwners, RecordLapsed, RecordOutdated, RecordsExhausted:
                 as `dht.put` says, in this order.
         """
-        self.moment.see(now_ms)
+        self._see(now_ms)
         if self._sender is None or not isinstance(
             question, Ping | FindNodes | FindRecords | PutRecord
         ):
@@ -170,19 +171,19 @@ class Dht:
 
     def answered(self, token: int, answer: Wire, now_ms: int) -> None:
         """Take an answer to a question of its own."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.asking.answered(token, answer)
         self.searches.went_on()
 
     def failed(self, token: int, why: str, now_ms: int) -> None:
         """Take the code with which a question was refused, or why nothing came."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.asking.failed(token, why)
         self.searches.went_on()
 
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.asking.tick()
         self.searches.tick()
         at_ms = self.moment.at_ms
@@ -193,11 +194,14 @@ class Dht:
 
     def due_ms(self) -> int:
         """Return when `tick` is wanted next."""
-        due_ms = max(self._upkeep_ms, min(self.presence.due_ms(), self.upkeep.due_ms()))
-        for next_ms in (self.asking.due_ms(), self.searches.due_ms()):
-            if next_ms is not None and next_ms < due_ms:
-                due_ms = next_ms
-        return self.moment.real(due_ms)
+        due_ms = self._due_ms
+        if due_ms is None:
+            due_ms = max(self._upkeep_ms, min(self.presence.due_ms(), self.upkeep.due_ms()))
+            for next_ms in (self.asking.due_ms(), self.searches.due_ms()):
+                if next_ms is not None and next_ms < due_ms:
+                    due_ms = next_ms
+            self._due_ms = due_ms = self.moment.real(due_ms)
+        return due_ms
 
     def held(self) -> dict[str, int]:
         """Return how many of each there are: what the limits bound."""
@@ -216,18 +220,18 @@ class Dht:
 
     def bootstrap(self, contacts: Iterable[Contact], now_ms: int) -> None:
         """Come into the network by these contacts; it is tried again until one of them answers."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.presence.bootstrap(map(contact_text, contacts))
 
     def locate(self, target: int | Did, on_done: OnDone, now_ms: int) -> None:
         """Find the nodes nearest to a place, or to that of a key. Refuses: LookupsFull."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         place = target if isinstance(target, int) else node_id(target)
         self.searches.begin(Search(place, sender=self._sender, on_done=on_done))
 
     def get(self, namespace: Namespace, name: RecordName, on_done: OnDone, now_ms: int) -> None:
         """Find what stands under a name: never less than is kept here. Refuses: LookupsFull."""
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.searches.begin(self._getting(Get, namespace, name, on_done))
 
     def put(self, carried: Carried, on_done: OnDone, now_ms: int) -> None:
@@ -237,7 +241,7 @@ class Dht:
             SignedRecordRejected, RecordNotOwners, RecordLapsed, RecordOutdated: as the shelf does.
             LookupsFull: as many searches wait as may.
         """
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.upkeep.put(carried, on_done)
 
     def keep(
@@ -256,7 +260,7 @@ class Dht:
             RecordsExhausted: the node keeps as many records alive as it may.
             as `put` does.
         """
-        self.moment.see(now_ms)
+        self._see(now_ms)
         self.upkeep.keep((namespace, name), value, on_done)
 
     def provide(self, cid: Cid, size_bytes: int, on_done: OnDone, now_ms: int) -> None:
@@ -290,7 +294,7 @@ class Dht:
         Refuses:
             LookupsFull: as many searches wait as may.
         """
-        self.moment.see(now_ms)
+        self._see(now_ms)
         finding = self._getting(FindProviders, "blob", cid, on_done)
         finding.enough = enough
         finding.where = self.where
@@ -311,6 +315,11 @@ class Dht:
         return known
 
     # Serving.
+
+    def _see(self, now_ms: int) -> None:
+        """Learn what time it is; what is due is reckoned anew, for something happens now."""
+        self._due_ms = None
+        self.moment.see(now_ms)
 
     def _met(self, peer: Did, sender: ContactText | None) -> None:
         """Take note of who asks: its contact is believed only if it is its own."""

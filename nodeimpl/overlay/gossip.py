@@ -86,6 +86,8 @@ class Gossiper:
         )
         self._beat_ms: int | None = None
         self._beaten_ms = 0
+        self._due_ms: int | None = None
+        self._due_known = True
 
     @property
     def counts(self) -> GossipCounts:
@@ -129,7 +131,7 @@ class Gossiper:
         Without any subscriber it waits for the first.
         """
         state = self._state
-        at_ms = state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         each = message_id(carried.jws)
         assert each is not None, "what is published is signed"
         if each in state.seen or each == self._intake.judging:
@@ -149,7 +151,7 @@ class Gossiper:
 
     def saw(self, jws: Jws, now_ms: int) -> None:
         """Take note that a message is here, which came in another way and needs not be told."""
-        at_ms = self._state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         each = message_id(jws)
         if each is not None and each not in self._state.seen:
             self._state.seen.add(each, at_ms)
@@ -158,7 +160,7 @@ class Gossiper:
     def joined(self, did: Did, now_ms: int) -> None:
         """Begin to gossip with a peer, unless there are too many."""
         state = self._state
-        at_ms = state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         if did in state.peers:
             self.left(did, now_ms)
         peer = state.admit(did, at_ms)
@@ -175,7 +177,7 @@ class Gossiper:
 
     def left(self, did: Did, now_ms: int) -> None:
         """Forget a peer whose link is gone, but for its standing."""
-        at_ms = self._state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         peer = self._state.peers.get(did)
         if peer is not None:
             self._wants.left(peer, at_ms)
@@ -186,7 +188,7 @@ class Gossiper:
 
         The driver says so whenever it has sent something to the peer, or some of it has gone.
         """
-        at_ms = self._state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         peer = self._state.peers.get(did)
         if peer is None or peer.banned:
             return
@@ -206,7 +208,7 @@ class Gossiper:
 
     def undecodable(self, did: Did, now_ms: int) -> None:
         """Take note that a peer sent what is no frame of gossip."""
-        self._state.steady.see(now_ms)
+        self._see(now_ms)
         peer = self._state.peers.get(did)
         if peer is not None and not peer.banned:
             self._intake.bad_frame(peer)
@@ -214,7 +216,7 @@ class Gossiper:
     def heard(self, did: Did, frame: Gossip, now_ms: int) -> None:
         """Take in what a peer says."""
         state = self._state
-        at_ms = state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         peer = state.peers.get(did)
         if peer is None or peer.banned:
             state.counts.dropped["nobody"] += 1
@@ -236,8 +238,7 @@ class Gossiper:
 
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
-        state = self._state
-        at_ms = state.steady.see(now_ms)
+        at_ms = self._see(now_ms)
         self._intake.begin()
         self._intake.drain(at_ms=at_ms, now_ms=now_ms)
         self._wants.pursue(at_ms)
@@ -249,11 +250,15 @@ class Gossiper:
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next; a heartbeat is due only among peers."""
-        state = self._state
-        dues = [self._intake.due_ms(), self._wants.due_ms(), self._spread.due_ms()]
-        dues.append(self._beat_ms if state.peers else None)
-        found = [due for due in dues if due is not None]
-        return state.steady.real(min(found)) if found else None
+        if not self._due_known:
+            self._due_known = True
+            state = self._state
+            due_ms = self._beat_ms if state.peers else None
+            for each_ms in (self._intake.due_ms(), self._wants.due_ms(), self._spread.due_ms()):
+                if each_ms is not None and (due_ms is None or each_ms < due_ms):
+                    due_ms = each_ms
+            self._due_ms = None if due_ms is None else state.steady.real(due_ms)
+        return self._due_ms
 
     def flush(self) -> None:
         """Put what is to be sent into the outbox; the driver calls this before it takes from it."""
@@ -277,11 +282,11 @@ class Gossiper:
 
     def held(self) -> dict[str, int]:
         """Return how much of each kind is kept, to be compared with the limits."""
-        state, peers = self._state, self._state.peers.values()
+        state = self._state
         return {
+            **state.held(),
             "peers": len(state.peers),
             "remembered": len(state.remembered),
-            "topics": sum(len(peer.topics) for peer in peers) + len(state.meshes),
             "mesh": sum(mesh.held() for mesh in state.meshes.values()),
             "messages": len(state.messages),
             "message_bytes": state.messages.bytes,
@@ -289,12 +294,13 @@ class Gossiper:
             "unsent_bytes": state.unsent.bytes,
             "seen": len(state.seen) + self._intake.held(),
             "missing": self._wants.held(),
-            "waiting": sum(len(peer.waiting) for peer in peers),
-            "waiting_bytes": sum(peer.waiting_bytes for peer in peers),
-            "queued": sum(len(peer.backlog) + len(peer.owed) for peer in peers),
-            "drafts": sum(peer.draft.held() for peer in peers),
             "notes": len(state.notes),
         }
+
+    def _see(self, now_ms: int) -> int:
+        """Return the steady time; what is due is reckoned anew, for something happens now."""
+        self._due_known = False
+        return self._state.steady.see(now_ms)
 
     def _hear_links(self, peer: Peer, frame: Gossip, at_ms: int) -> None:
         """Take in what a peer subscribes to, and of which meshes it is."""

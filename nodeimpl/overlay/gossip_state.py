@@ -123,6 +123,7 @@ class Peer:
         backlog: ids that it is told at the next beats, for they came before it did.
         owed: ids that it asked for and that wait for its allowance.
         told: serial of the last message that it was told or needs not be told.
+        draft: what it is to be told; None: nothing.
     """
 
     did: Did
@@ -134,7 +135,7 @@ class Peer:
     ids: Allowance
     frames: Allowance
     topics: dict[str, None] = field(default_factory=dict)
-    draft: Draft = field(default_factory=Draft)
+    draft: Draft | None = None
     waiting: deque[Waiting] = field(default_factory=deque)
     waiting_bytes: int = 0
     backlog: deque[bytes] = field(default_factory=deque)
@@ -217,6 +218,8 @@ class GossipState:
     def draft(self, peer: Peer) -> Draft:
         """Return what is to be told a peer, to add to it."""
         self.dirty[peer.did] = peer
+        if peer.draft is None:
+            peer.draft = Draft()
         return peer.draft
 
     def score(self, did: Did) -> float:
@@ -249,7 +252,7 @@ class GossipState:
         """Hear and tell a peer nothing more, and want its link ended for so long."""
         peer.banned = True
         self._unqueue(peer)
-        peer.draft = Draft()
+        peer.draft = None
         self.dirty.pop(peer.did, None)
         for topic, mesh in self.meshes.items():
             if peer.did in mesh.members:
@@ -294,6 +297,24 @@ class GossipState:
             at_ms=at_ms,
             beat=self.beats,
         )
+
+    def held(self) -> dict[str, int]:
+        """Return how much is kept of what each peer said or is to be told, over all of them."""
+        topics = waiting = waiting_bytes = queued = drafts = 0
+        for peer in self.peers.values():
+            topics += len(peer.topics)
+            waiting += len(peer.waiting)
+            waiting_bytes += peer.waiting_bytes
+            queued += len(peer.backlog) + len(peer.owed)
+            if peer.draft is not None:
+                drafts += peer.draft.held()
+        return {
+            "topics": topics + len(self.meshes),
+            "waiting": waiting,
+            "waiting_bytes": waiting_bytes,
+            "queued": queued,
+            "drafts": drafts,
+        }
 
     def _unqueue(self, peer: Peer) -> None:
         """Judge nothing more of what a peer sent, and give it nothing of what it wants."""

@@ -117,6 +117,8 @@ class Intake:
 
     def due_ms(self) -> int | None:
         """Return when `drain` can judge next, by steady time."""
+        if not self._order:
+            return None
         peers = [self._state.peers.get(did) for did in self._order]
         found = [peer.judging.ready_ms(1) for peer in peers if peer is not None and peer.waiting]
         return max(min(found), self._all.ready_ms(1)) if found else None

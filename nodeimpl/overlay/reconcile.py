@@ -148,15 +148,17 @@ class Reconciler:
         _, until_ms = self._liars.get(peer, (0, 0))
         soon_ms = now_ms + self._chance.randrange(self._limits.joined_ms_max + 1)
         self._peers[peer] = _Peer(max(soon_ms, until_ms))
-        self._due_known = False
+        self._sooner(max(soon_ms, until_ms))
 
     def left(self, peer: Did, now_ms: int) -> None:
         """Give up whatever was asked of a peer: the link is gone."""
         del now_ms
-        self._peers.pop(peer, None)
+        gone = self._peers.pop(peer, None)
         if self._running.pop(peer, None) is not None:
             self.counts["sessions cut"] += 1
-        self._due_known = False
+            self._due_known = False
+        elif gone is not None and gone.next_ms == self._due_ms:
+            self._due_known = False
 
     def suspect(self, peer: Did, now_ms: int) -> None:
         """Compare with a peer now: it seems to know something else than this node."""
@@ -166,7 +168,7 @@ class Reconciler:
             return
         here.next_ms = min(here.next_ms, max(now_ms, here.begun_ms + self._limits.suspicion_ms))
         self.counts["suspicions"] += 1
-        self._due_known = False
+        self._sooner(here.next_ms)
 
     def answer(self, peer: Did, question: Compare | Fetch | Push, now_ms: int) -> Wire:
         """Answer a peer's question about what is kept here, or keep what it offers.
@@ -350,8 +352,8 @@ class Reconciler:
         if here is None or not begins or here.yielded or here.session is not None:
             return
         here.yielded = True
+        self._due_known &= here.next_ms != self._due_ms
         here.next_ms = max(here.next_ms, now_ms + self._about(self._limits.interval_ms))
-        self._due_known = False
 
     def _answer_push(self, peer: Did, question: Push, now_ms: int) -> Pushed:
         try:
@@ -365,6 +367,11 @@ class Reconciler:
     def _given(self, answer: RecordsGiven) -> RecordsGiven:
         self.counts["records given"] += len(answer.records)
         return answer
+
+    def _sooner(self, next_ms: int) -> None:
+        """Take note of a peer that waits, perhaps for less long than all others."""
+        if self._due_known and len(self._running) < self._limits.sessions_max:
+            self._due_ms = next_ms if self._due_ms is None else min(self._due_ms, next_ms)
 
     def _about(self, delay_ms: int) -> int:
         """Return between half of a delay and one and a half."""

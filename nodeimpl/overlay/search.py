@@ -93,6 +93,7 @@ class Search:
         question: what is asked of everybody.
         background: nobody waits for it.
         puts: what is put to the nearest in the end.
+        due_ms: when it is to be looked at without an answer; None: that is to be reckoned anew.
     """
 
     kind = "locate"
@@ -113,6 +114,7 @@ class Search:
         self.puts = tuple(puts)
         self.lookup: Lookup | None = None
         self.placing: Placing | None = None
+        self.due_ms: int | None = None
         self._on_done = on_done
 
     def came(self, contact: ContactText, answer: Wire) -> bool:

@@ -18,6 +18,9 @@ from opkit.wire.dht import CONTACTS_MAX, ContactText, LookupsFull, PutRecord, Re
 from opkit.wire.errors import REFUSALS
 from opkit.wire.records import Carried
 
+NEVER_MS = 2**62
+"""When a search goes on that waits for room to ask: when the question of another one has ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchesLimits:
@@ -124,15 +127,17 @@ class Searches:
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next."""
-        if not self._active:
-            return None
-        dues = [due for search in self._active if (due := self._due_of(search)) is not None]
+        dues = [search.due_ms or self._due_of(search) for search in self._active]
         return min(dues, default=None)
 
-    def _due_of(self, search: Search) -> int | None:
+    def _due_of(self, search: Search) -> int:
+        """Return when a search is to be looked at; it holds until something becomes of it."""
         if search.placing is None:
-            return search.path_of().due_ms(self._moment.at_ms)
-        return min(search.placing.under_way.values(), default=None)
+            due_ms = search.path_of().due_ms(self._moment.at_ms)
+        else:
+            due_ms = min(search.placing.under_way.values(), default=NEVER_MS)
+        search.due_ms = due_ms
+        return due_ms
 
     def _start(self, search: Search) -> None:
         table, target = self._table, search.target
@@ -153,6 +158,7 @@ class Searches:
 
     def _go_on(self, search: Search) -> None:
         """Ask whom a search wants asked; end what has come to its end."""
+        search.due_ms = None
         if search.placing is not None:
             self._place(search, search.placing)
             return
@@ -187,6 +193,7 @@ class Searches:
         self._end(search)
 
     def _place(self, search: Search, placing: Placing) -> None:
+        search.due_ms = None
         asking = self._asking
         while placing.left and len(placing.under_way) < self._limits.puts_at_once:
             if asking.room() <= 0:

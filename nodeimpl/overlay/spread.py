@@ -5,6 +5,7 @@ What cannot be pushed now, for a peer is slow or has had its allowance, stays to
 
 from __future__ import annotations
 
+from nodeimpl.overlay.drafts import Draft
 from nodeimpl.overlay.gossip_state import GossipState, Peer
 from nodeimpl.overlay.messages import Message
 from nodeimpl.overlay.port import Cast
@@ -131,8 +132,8 @@ class Spread:
         state = self._state
         shared: dict[tuple[int, ...], list[Gossip]] = {}
         for did, peer in state.dirty.items():
-            self._ride_along(peer)
-            draft = peer.draft
+            draft = state.draft(peer)
+            self._ride_along(peer, draft)
             key = tuple(each.serial for each in draft.publish) if draft.plain() else ()
             frames = shared.get(key) if key else None
             if frames is None:
@@ -140,7 +141,7 @@ class Spread:
                 shared[key] = frames
             for frame in frames:
                 state.outbox.put(Cast(to=did, message=frame))
-            peer.draft = type(draft)()
+            peer.draft = None
         state.dirty.clear()
 
     def _push_to(self, peer: Peer, message: Message, at_ms: int) -> None:
@@ -151,8 +152,7 @@ class Spread:
             state.counts.dropped["push-slow" if peer.slow else "push-allowance"] += 1
             return
         message.sent_to |= peer.bit
-        peer.draft.publish.append(message)
-        state.dirty[peer.did] = peer
+        state.draft(peer).publish.append(message)
         state.counts.forwarded += 1
 
     def _tell(self, peer: Peer, topic: str, ids: list[bytes], at_ms: int) -> None:
@@ -166,7 +166,7 @@ class Spread:
         state.draft(peer).have.setdefault(topic, []).extend(ids)
         state.counts.announced += len(ids)
 
-    def _ride_along(self, peer: Peer) -> None:
+    def _ride_along(self, peer: Peer, draft: Draft) -> None:
         """Let ids of what came since ride on a frame that is sent anyway."""
         state = self._state
         if peer.told == state.serial:
@@ -182,7 +182,7 @@ class Spread:
         ]
         if fit and not peer.slow and self.trusted(peer):
             for message in fit:
-                peer.draft.have.setdefault(message.envelope.topic, []).append(message.id)
+                draft.have.setdefault(message.envelope.topic, []).append(message.id)
             state.counts.announced += len(fit)
 
     def _settle(self, peer: Peer, at_ms: int) -> None:

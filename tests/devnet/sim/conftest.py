@@ -62,6 +62,21 @@ class Deaf(Secretive):
         self.dht.joined(peer, now_ms)
 
 
+class Doubting(OverlayNode):
+    """Reckons anew each time when something is due, and compares it with what was remembered."""
+
+    def due_ms(self):
+        remembered = super().due_ms()
+        self.gossip._due_known = self.reconciler._due_known = False
+        self.dht._due_ms = None
+        for search in self.dht.searches._active:
+            search.due_ms = None
+        anew = super().due_ms()
+        # What is overdue is looked at at once, whatever the next look would find.
+        assert remembered == anew or remembered <= min(anew, self._now_ms), (remembered, anew)
+        return remembered
+
+
 def credulous(parts):
     return honest_node(replace(parts, verifier=Credulous(parts.verifier.genesis)))
 
@@ -147,3 +162,9 @@ def run_of():
 def small():
     """Return a spec of a small network that holds."""
     return SMALL
+
+
+@pytest.fixture
+def doubting():
+    """Return what makes nodes that doubt what they remember to be due."""
+    return made_as(Doubting)

@@ -71,6 +71,15 @@ def test_everything_at_once_is_survived(run_of, small) -> None:
     assert result.counts["messages lost"] > 10
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_what_a_node_remembers_to_be_due_is_what_it_would_reckon_anew(
+    seed, run_of, doubting
+) -> None:
+    result = run_of(varied(seed), node_of=doubting)
+    assert result.ok, result.as_json()
+
+
 PROGRAM = """\
 import json, sys
 from devnet.sim.run import run

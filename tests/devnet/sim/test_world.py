@@ -161,6 +161,18 @@ def test_a_machine_that_raises_anything_but_a_refusal_breaks_a_rule(bad) -> None
         run(world)
 
 
+def test_a_rule_that_is_broken_while_a_question_is_answered_is_told_as_what_it_is() -> None:
+    world, a, b = linked()
+
+    def break_another():
+        raise Violation("some other rule", 1, "for it was looked at")
+
+    b.machine.answers = break_another
+    ask(world, a, b)
+    with pytest.raises(Violation, match="some other rule: node 1"):
+        run(world)
+
+
 def test_one_way_messages_arrive_in_order_unless_they_are_reordered() -> None:
     cids = [f"c{number}" for number in range(200)]
     for share, in_order in ((0.0, True), (0.5, False)):
