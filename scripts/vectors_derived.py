@@ -1,0 +1,151 @@
+"""What follows from fixed inputs: keys, places, items, trees, names of content, journals."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import vectors_people as people
+from vectors_frames import BLOB, notes
+from vectors_signed import record_vector
+
+from nodeimpl.overlay.fingerprints import Fingerprints
+from nodeimpl.overlay.port import node_id
+from opkit.proof.canonical import canonical
+from opkit.proof.cid import cid_of
+from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
+from opkit.proof.merkle import (
+    consistency_path,
+    frontier_of,
+    inclusion_path,
+    leaf_hash,
+    node_hash,
+)
+from opkit.wire.base import b64encode
+from opkit.wire.records import Carried
+
+TREES = (0, 1, 2, 31, 32, 33, 64, 500, 1_000)
+"""How many items the trees of fingerprints have."""
+
+LOGS = (1, 2, 3, 4, 5, 7, 8, 9, 33)
+"""How many entries the Merkle trees have."""
+
+
+def derived() -> dict[str, Any]:
+    """Return what follows from what, by the name of the rule in `docs/protocol.md`."""
+    return {
+        "keys": list(_keys()),
+        "records": list(_records()),
+        "nearest": _nearest(),
+        "trees": list(_trees()),
+        "cids": [{"bytes": data.hex(), "cid": cid_of(data)} for data in (b"", BLOB, bytes(1_000))],
+        "base64url": [
+            {"bytes": data.hex(), "text": b64encode(data)}
+            for data in (b"", b"f", b"fo", b"foo", b"\xfb\xef\xff", bytes(range(32)))
+        ],
+        "canonical": list(_canonical()),
+        "journal": list(_journal()),
+        "merkle": list(_merkle()),
+    }
+
+
+def _keys() -> Iterator[dict[str, str]]:
+    for name in people.PEOPLE:
+        who = people.identity(name)
+        yield {
+            "name": name,
+            "seed": who.seed.hex(),
+            "public": who.public_key.hex(),
+            "did": who.did,
+            "place": f"{node_id(who.did):064x}",
+        }
+
+
+def _records() -> Iterator[dict[str, Any]]:
+    founder, member, stranger, tombstone = notes()
+    yield record_vector("a founder's note", founder)
+    yield record_vector("a member's note, with its proof", member)
+    yield record_vector("the same without proof", Carried(jws=member.jws))
+    yield record_vector("a stranger's note", stranger)
+    yield record_vector("a tombstone", tombstone)
+    yield record_vector("the operator's note", people.note("operator", "all", "to all"))
+    yield record_vector("a node", people.node_record())
+    yield record_vector("a provider", people.blob_record(cid_of(BLOB), len(BLOB)))
+
+
+def _nearest() -> dict[str, Any]:
+    """Return all keys in the order of their distance from a place."""
+    target = hashlib.sha256(b"somewhere").digest()
+    at = int.from_bytes(target, "big")
+    order = sorted(map(people.did, people.PEOPLE), key=lambda did: node_id(did) ^ at)
+    return {"target": target.hex(), "nearest": order}
+
+
+def _trees() -> Iterator[dict[str, Any]]:
+    """Yield trees over SHA-256 of `item 0`, `item 1` and so on."""
+    for count in TREES:
+        tree = Fingerprints()
+        for number in range(count):
+            tree.add(hashlib.sha256(f"item {number}".encode()).digest())
+        prefixes = ("", "7", "7f", "7f0")
+        yield {
+            "count": count,
+            "fingerprints": {prefix: tree.fingerprint(prefix).hex() for prefix in prefixes},
+            "children": tree.children("").hex(),
+        }
+
+
+def _canonical() -> Iterator[dict[str, str]]:
+    values: tuple[dict[str, Any], ...] = (
+        {},
+        {"b": [1, None, True, {"z": "", "a": -1}], "a": '\u20ac \u0007 \\ / "\n'},
+        {"\U0001f6e0": 2**53 - 1, "\ufb33": "Åda", "1": -(2**53) + 1},
+    )
+    for value in values:
+        text = canonical(value).decode()
+        yield {"canonical": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _entries() -> Iterator[bytes]:
+    for number in range(max(LOGS)):
+        body = canonical({"number": number, "text": "ü"})
+        yield stored_bytes(
+            sequence=number + 1, type_name="node.started", at_ms=people.CLOCK_MS, body=body
+        )
+
+
+def _journal() -> Iterator[dict[str, Any]]:
+    """Yield the first entries of a journal, each with the hash that the next one cites."""
+    previous = JOURNAL_START
+    for stored in list(_entries())[:3]:
+        made = entry_hash(previous=previous, stored=stored)
+        leaf = leaf_hash(stored).hex()
+        yield {"previous": previous, "stored": stored.decode(), "hash": made, "leaf": leaf}
+        previous = made
+
+
+def _merkle() -> Iterator[dict[str, Any]]:
+    """Yield trees over the journal's first entries, with a proof of each kind."""
+    leaves = [leaf_hash(stored) for stored in _entries()]
+
+    def subtree(level: int, position: int) -> bytes:
+        if level == 0:
+            return leaves[position]
+        return node_hash(subtree(level - 1, 2 * position), subtree(level - 1, 2 * position + 1))
+
+    for size in LOGS:
+        index, first = size // 2, (size + 1) // 2
+        yield {
+            "size": size,
+            "root": frontier_of(size, subtree).root().hex(),
+            "index": index,
+            "inclusion": [
+                one.hex() for one in inclusion_path(index=index, size=size, subtree=subtree)
+            ],
+            "first": first,
+            "first_root": frontier_of(first, subtree).root().hex(),
+            "consistency": [
+                one.hex() for one in consistency_path(first=first, second=size, subtree=subtree)
+            ],
+        }
