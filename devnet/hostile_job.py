@@ -33,7 +33,7 @@ async def _misbehave(
     ]
     peer_at_work = hostile_peer(
         kind,
-        transport=IrohTransport(identity=Identity.generate()),
+        make=_end,
         genesis=read_genesis(genesis),
         targets=addresses,
     )
@@ -42,3 +42,7 @@ async def _misbehave(
         while await reader.readline():
             writer.write(json.dumps(dict(peer.stats())).encode("utf-8") + b"\n")
             await writer.drain()
+
+
+def _end(identity: Identity) -> IrohTransport:
+    return IrohTransport(identity=identity)

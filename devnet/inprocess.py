@@ -264,7 +264,7 @@ class InProcessWorld(Company):
         peer = await stack.enter_async_context(
             hostile_peer(
                 kind,
-                transport=self.network.transport(Identity.generate()),
+                make=self.network.transport,
                 genesis=self.genesis,
                 targets=targets,
             )

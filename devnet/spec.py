@@ -172,8 +172,12 @@ class DevnetSpec(_Data):
     database: str = ""
 
 
-HOSTILE_KINDS = ("tampering-provider", "short-provider", "endless-provider", "silent")
-"""How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none."""
+HOSTILE_KINDS = (
+    *("tampering-provider", "short-provider", "endless-provider", "silent"),
+    *("unsigned", "forged", "stale", "replayed", "future", "oversized", "nested", "undecodable"),
+)
+"""How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none; it
+sends bad messages of a kind."""
 
 PROFILES: tuple[ProfileName, ...] = ("three", "federation")
 """The networks a devnet can be, smallest first."""

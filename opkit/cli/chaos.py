@@ -95,8 +95,8 @@ def hostile(
     kind: Annotated[
         str,
         typer.Argument(
-            help="tampering-provider, short-provider, endless-provider (they serve changed, too "
-            "few, too many bytes), or silent."
+            help="What it does: tampering-provider serves changed bytes, forged sends records that "
+            "nobody signed, and so on; for one that there is not, all are listed."
         ),
     ],
     orgs: Annotated[

@@ -10,6 +10,14 @@ _HOSTILE: Final[dict[str, str]] = {
     "short-provider": "A liar joined and offered {against} bytes that end too early",
     "endless-provider": "A liar joined and offered {against} bytes that never end",
     "silent": "A peer joined {against} and never answered",
+    "unsigned": "A stranger sent {against} records without signatures",
+    "forged": "A stranger sent {against} records with others' signatures",
+    "stale": "A stranger sent {against} records whose time is over",
+    "replayed": "A stranger sent {against} an old record again and again",
+    "future": "A stranger sent {against} records from the future",
+    "oversized": "A stranger sent {against} frames that are too large",
+    "nested": "A stranger sent {against} values without end within each other",
+    "undecodable": "A stranger sent {against} bytes that are no text",
 }
 
 _DEEDS: Final[dict[str, str]] = {

@@ -87,7 +87,7 @@ class World:
     def hostile(self, kind):
         return hostile_peer(
             kind,
-            transport=self.make(Identity.generate()),
+            make=self.make,
             genesis=self.genesis,
             targets=[self.address("victim")],
         )
@@ -207,10 +207,10 @@ def test_no_hostile_peer_exists_on_an_ordinary_network():
             charters=(),
         )
         genesis = read_genesis(sign_genesis(record, operator))
-        transport = MemoryNetwork().transport(Identity.generate())
+        make = MemoryNetwork().transport
         for kind in KINDS:
             with pytest.raises(ValueError, match="devnets only"):
-                async with hostile_peer(kind, transport=transport, genesis=genesis, targets=()):
+                async with hostile_peer(kind, make=make, genesis=genesis, targets=()):
                     pass
 
     asyncio.run(story())
