@@ -89,6 +89,8 @@ class Network:
             link = Link(one.org, other.org)
             self._links[frozenset((one.org, other.org))] = link
             dials[one.org][other.did] = (await link.open(),)
+            # By its own address, which the overlay tells, it would be reached round the link.
+            dials[other.org][one.did] = ()
         await self._watch.warm_up()
         for node in self.state.nodes:
             self._nodes[node.org] = Node(

@@ -109,10 +109,13 @@ class GatewaySection(Section):
 
 
 class PeerSection(Section):
-    """A peer to stay connected with, and where it can be dialled."""
+    """A peer to stay connected with, and where it can be dialled: nobody else's word counts.
+
+    Without an address it is the peer that dials; this node never does, whatever it hears.
+    """
 
     did: Did
-    addresses: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
+    addresses: Annotated[tuple[str, ...], Field(max_length=8)]
 
 
 class P2pSection(Section):

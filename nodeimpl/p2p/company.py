@@ -101,7 +101,8 @@ class Company:
         tasks.create_task(self._accept_all())
         tasks.create_task(self._probe_all())
         for peer in self._book.values():
-            tasks.create_task(self._stay_connected(peer))
+            if peer.addresses:
+                tasks.create_task(self._stay_connected(peer))
 
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody, at once, what becomes of links."""
@@ -127,6 +128,8 @@ class Company:
         if self._tasks is None:
             raise Unreachable(where=peer.did, why="this node does not dial yet")
         known = self._book.get(peer.did, peer)
+        if not known.addresses:
+            raise Unreachable(where=peer.did, why="nobody said where it can be dialled")
         await self._reaching.reach(known, tasks=self._tasks, deadline_ms=deadline_ms)
 
     async def wait_connected(self, did: Did, deadline_ms: int) -> None:

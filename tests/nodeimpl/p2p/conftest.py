@@ -114,6 +114,7 @@ def network(transports: Open, tmp_path: Path) -> Network:
         prepare: Callable[[Member], None] = lambda _: None,
         genesis: Sequence[GenesisView] = (),
         connected: bool = True,
+        knowing: Callable[[list[PeerAddress]], list[PeerAddress]] = lambda where: where,
         **others: Any,
     ) -> AsyncIterator[list[Member]]:
         identities = [Identity.generate() for _ in range(count)]
@@ -132,7 +133,7 @@ def network(transports: Open, tmp_path: Path) -> Network:
                             version="test",
                             clock=RealClock(),
                             announce=_into(events),
-                            **{"bootstrap": where, **others},
+                            **{"bootstrap": knowing(where), **others},
                         ),
                         transport=end,
                         blobs=BlobStore(tmp_path / f"blobs{number}", 2**30),

@@ -317,6 +317,19 @@ def test_many_who_want_one_peer_dial_it_once(network):
     asyncio.run(story())
 
 
+def test_who_dials_by_the_operators_word_is_not_dialled_by_anybody_elses(network):
+    def only_names(where: list[PeerAddress]) -> list[PeerAddress]:
+        return [PeerAddress(did=each.did, addresses=()) for each in where]
+
+    async def story():
+        async with network(2, connected=False, knowing=only_names) as (ana, ben):
+            with pytest.raises(Unreachable, match="nobody said where it can be dialled"):
+                await ana.peers.reach(at(ben), deadline_ms=20_000)
+            assert ana.peers.connected() == ()
+
+    asyncio.run(story())
+
+
 def test_whose_key_is_not_there_is_unreachable(network):
     async def story():
         async with network(2, connected=False, bootstrap=()) as (ana, ben):
