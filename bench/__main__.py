@@ -34,6 +34,8 @@ MEASUREMENTS = {
     "interruption": ("bench.interruption", "interruption"),
     "sim": ("bench.sim", "sim"),
     "reconcile": ("bench.reconcile", "reconcile"),
+    "gossip": ("bench.gossip", "gossip"),
+    "burst": ("bench.gossip", "burst"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),
     "plots": ("bench.dashboards", "plots"),
