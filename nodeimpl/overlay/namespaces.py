@@ -9,22 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
 from opkit.proof.checks import ProofError
 from opkit.proof.cid import is_cid
+from opkit.proof.did import public_key_of
+from opkit.proof.forks import read_fork, read_seen
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
-from opkit.wire.base import Did
+from opkit.wire.base import Did, NetworkId
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
     VALUES,
     Namespace,
+    RecordBody,
     RecordLapsed,
     RecordName,
     RecordNotOwners,
     SignedRecordRejected,
 )
+from opkit.wire.witness import FORK_OWNERS_MAX, WITNESSES_MAX, ForkValue, HeadValue
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -45,6 +50,8 @@ class Rules:
         gossiped: whether records are announced to everybody.
         reconciled: whether two nodes compare all that they keep of it. What is neither is found
             through the distributed hash table alone.
+        check: returns if a value of the right shape holds under its name in a network; None if it
+            needs nothing more. Raises `ProofError`.
     """
 
     term_ms_max: int
@@ -53,6 +60,7 @@ class Rules:
     may_write: Callable[[Did, RecordName], bool]
     gossiped: bool
     reconciled: bool
+    check: Callable[[RecordName, dict[str, Any], NetworkId], None] | None = None
 
 
 def _own_name(owner: Did, name: RecordName) -> bool:
@@ -66,6 +74,31 @@ def _any_blob(owner: Did, name: RecordName) -> bool:
 
 def _under_own_name(owner: Did, name: RecordName) -> bool:
     return name.startswith(f"{owner}/") and len(name) > len(owner) + 1
+
+
+def _any_others(owner: Did, name: RecordName) -> bool:
+    return name != owner and _is_did(name)  # Nobody is their own witness.
+
+
+def _any_node(owner: Did, name: RecordName) -> bool:
+    del owner  # What proves a fork proves it whoever says so.
+    return _is_did(name)
+
+
+def _is_did(name: RecordName) -> bool:
+    try:
+        public_key_of(name)
+    except ProofError:
+        return False
+    return True
+
+
+def _check_head(name: RecordName, value: dict[str, Any], network: NetworkId) -> None:
+    read_seen(HeadValue.model_validate(value, strict=False).head, node=name, network=network)
+
+
+def _check_fork(name: RecordName, value: dict[str, Any], network: NetworkId) -> None:
+    read_fork(ForkValue.model_validate(value, strict=False), node=name, network=network)
 
 
 RULES: Mapping[Namespace, Rules] = MappingProxyType(
@@ -94,11 +127,29 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             gossiped=True,
             reconciled=True,
         ),
+        "head": Rules(
+            term_ms_max=7 * DAY_MS,
+            characters_max=2_048,
+            owners_max=WITNESSES_MAX,
+            may_write=_any_others,
+            gossiped=True,
+            reconciled=True,
+            check=_check_head,
+        ),
+        "fork": Rules(
+            term_ms_max=30 * DAY_MS,
+            characters_max=8_192,
+            owners_max=FORK_OWNERS_MAX,
+            may_write=_any_node,
+            gossiped=True,
+            reconciled=True,
+            check=_check_fork,
+        ),
     }
 )
 """The rules of each namespace."""
 
-RECONCILED: tuple[ReconciledNamespace, ...] = ("node", "note")
+RECONCILED: tuple[ReconciledNamespace, ...] = ("node", "note", "head", "fork")
 """The namespaces that two nodes compare: those whose rules say so."""
 
 GOSSIPED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.gossiped)
@@ -124,7 +175,7 @@ def judge(record: Record, *, now_ms: int) -> None:
     except ProofError as bad:
         raise SignedRecordRejected(why=bad.why) from bad
     if body.value is not None:
-        _judge_value(body.aud, body.value)
+        _judge_value(body)
     if is_ahead(body, now_ms=now_ms):
         raise SignedRecordRejected(why="it was issued in the future")
     if not rules.may_write(body.owner, body.name):
@@ -133,11 +184,18 @@ def judge(record: Record, *, now_ms: int) -> None:
         raise RecordLapsed(lapsed_at_ms=body.lapses_at_ms)
 
 
-def _judge_value(namespace: Namespace, value: dict[str, object]) -> None:
+def _judge_value(body: RecordBody) -> None:
+    assert body.value is not None, "a tombstone has none"
+    check = RULES[body.aud].check
     try:
-        VALUES[namespace].model_validate(value, strict=False)
+        VALUES[body.aud].model_validate(body.value, strict=False)
+        if check is not None:
+            check(body.name, body.value, body.network)
     except ValidationError as bad:
         first = bad.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "whole"
-        why = f"the value is none of {namespace!r}: {where}: {first['msg']}"
+        why = f"the value is none of {body.aud!r}: {where}: {first['msg']}"
+        raise SignedRecordRejected(why=why) from bad
+    except ProofError as bad:
+        why = f"the value is none of {body.aud!r}: {bad.why}"
         raise SignedRecordRejected(why=why) from bad

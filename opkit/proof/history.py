@@ -17,7 +17,7 @@ from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.genesis import GenesisView
 from opkit.proof.journal import JOURNAL_START, entry_hash
 from opkit.proof.merkle import Frontier, leaf_hash
-from opkit.wire.base import Jws, RecordId
+from opkit.wire.base import Jws, NetworkId, RecordId
 from opkit.wire.events import JournalEntry
 from opkit.wire.journal import (
     JOURNAL_HEAD_TYP,
@@ -43,7 +43,11 @@ def read_head(token: Jws, *, genesis: GenesisView | None) -> JournalHead:
     Raises:
         ProofError: signature, type, network or shape.
     """
-    network = None if genesis is None else genesis.network
+    return read_head_in(token, network=None if genesis is None else genesis.network)
+
+
+def read_head_in(token: Jws, *, network: NetworkId | None) -> JournalHead:
+    """Return the same of a network that is known by its id only. Raises as `read_head`."""
     return jws.verify_by_author(
         token, typ=JOURNAL_HEAD_TYP, author="node", network=network, of=JournalHead
     )
@@ -255,19 +259,26 @@ def verify_entry(proof: EntryProof, *, genesis: GenesisView | None) -> Verdict:
     subject = f"journal entry {proof.entry.sequence}"
     if head is not None:
         subject = f"{subject} of generation {head.generation} by {head.node}"
-        entry, size, root = proof.entry, head.size, bytes.fromhex(head.root)
         _, included = attempt(
-            "entry-included",
-            lambda: merkle.verify_inclusion(
-                leaf=leaf_hash(_stored(entry)),
-                index=entry.sequence - 1,
-                size=size,
-                path=_bytes(proof.path),
-                root=root,
-            ),
+            "entry-included", partial(check_included, proof.entry, head, proof.path)
         )
         checks.append(included)
     return Verdict(subject=subject, checks=tuple(checks), anchored=genesis is not None)
+
+
+def check_included(entry: ProvenEntry, head: JournalHead, path: Sequence[RecordId]) -> None:
+    """Return if an entry is in the journal of a head.
+
+    Raises:
+        ProofError: the path does not lead there, or the entry has no canonical spelling.
+    """
+    merkle.verify_inclusion(
+        leaf=leaf_hash(_stored(entry)),
+        index=entry.sequence - 1,
+        size=head.size,
+        path=_bytes(path),
+        root=bytes.fromhex(head.root),
+    )
 
 
 def _stored(entry: JournalEntry | ProvenEntry) -> bytes:

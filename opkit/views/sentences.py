@@ -122,6 +122,24 @@ def _peer_connected(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} is linked to {_peer(body, names)}", State.DONE)
 
 
+def _witnessed(body: Body, org: str, names: Names) -> Told:
+    whose = f"{_of(names.node(body.get('node')))} journal"
+    size = int(body.get("size", 0))
+    return Told(f"{names.org(org)} has witnessed {whose} up to entry {size:,}", State.DONE)
+
+
+def _fork_proven(body: Body, org: str, names: Names) -> Told:
+    who = names.node(body.get("node"))
+    sentence = f"{names.org(org)} has proof that {who} keeps two histories"
+    return Told(sentence, State.FAILED, adversarial=True)
+
+
+def _growth_unproven(body: Body, org: str, names: Names) -> Told:
+    who, size = names.node(body.get("node")), int(body.get("size", 0))
+    sentence = f"{names.org(org)} was not shown that {_of(who)} journal grew from entry {size:,}"
+    return Told(sentence, State.RUNNING)
+
+
 def _peer_lost(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} lost its link to {_peer(body, names)}", State.WAITING)
 
@@ -237,6 +255,9 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "node.started": _node_started,
     "journal.generation-opened": _generation_opened,
     "journal.checkpointed": _checkpointed,
+    "journal.witnessed": _witnessed,
+    "journal.fork-proven": _fork_proven,
+    "journal.growth-unproven": _growth_unproven,
     "network.peer-connected": _peer_connected,
     "network.peer-lost": _peer_lost,
     "network.provider-lied": _provider_lied,

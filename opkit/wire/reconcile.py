@@ -42,7 +42,7 @@ PUSHED_MAX = 64
 CHARACTERS_MAX = 262_144
 """How many characters the records of a message have, unless a single one has more."""
 
-ReconciledNamespace = Literal["node", "note"]
+ReconciledNamespace = Literal["node", "note", "head", "fork"]
 """The namespaces that two nodes compare."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,32}$")]

@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints
 
 from opkit.wire.base import PLAIN, SAFE_INT_MAX, Count, Did, Jws, NetworkId, TimeMs, Wire
 from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Lapsed
+from opkit.wire.witness import ForkValue, HeadValue
 
 RECORD_TYP = "opkit-record+jws"
 
@@ -29,10 +30,11 @@ PROOF_CHARACTERS_MAX = 4_096
 ADDRESSES_MAX = 8
 """The most addresses that a record names."""
 
-Namespace = Literal["node", "blob", "note"]
-"""What it is about: a node and its addresses; who keeps a blob; an owner's own words."""
+Namespace = Literal["node", "blob", "note", "head", "fork"]
+"""What it is about: a node and its addresses; who keeps a blob; an owner's own words; a head of a
+node's journal that the owner has seen; the proof that a node has two histories."""
 
-NAMESPACES: tuple[Namespace, ...] = ("node", "blob", "note")
+NAMESPACES: tuple[Namespace, ...] = ("node", "blob", "note", "head", "fork")
 
 RecordName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
 """What in the namespace a record is about."""
@@ -89,7 +91,13 @@ class NoteValue(Wire):
     text: Annotated[str, StringConstraints(max_length=4_096, pattern=PLAIN)]
 
 
-VALUES: dict[Namespace, type[Wire]] = {"node": NodeValue, "blob": BlobValue, "note": NoteValue}
+VALUES: dict[Namespace, type[Wire]] = {
+    "node": NodeValue,
+    "blob": BlobValue,
+    "note": NoteValue,
+    "head": HeadValue,
+    "fork": ForkValue,
+}
 """What the value of a record is, if it is no tombstone, by its namespace."""
 
 

@@ -28,7 +28,13 @@ from opkit.wire.records import RECORD_TYP, Carried, RecordBody
 NETWORK = "a" * 26
 NOW_MS = 1_767_225_600_000
 DAY_MS = 86_400_000
-TERMS_MS = {"node": DAY_MS, "blob": DAY_MS, "note": 30 * DAY_MS}
+TERMS_MS = {
+    "node": DAY_MS,
+    "blob": DAY_MS,
+    "note": 30 * DAY_MS,
+    "head": 7 * DAY_MS,
+    "fork": 30 * DAY_MS,
+}
 COOPS = ("yard", "library")
 NODES = 6
 A, B = "did:key:a", "did:key:b"

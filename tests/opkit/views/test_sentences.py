@@ -30,6 +30,21 @@ BODIES = {
         "Bakery signs for its journal and lets old entries go",
         State.DONE,
     ),
+    "journal.witnessed": (
+        {"node": DID, "generation": 1, "size": 1_204, "root": "0" * 64},
+        "Bakery has witnessed Harbor Homes’ journal up to entry 1,204",
+        State.DONE,
+    ),
+    "journal.fork-proven": (
+        {"node": DID, "generation": 1, "size": 9, "first": "0" * 64, "second": "1" * 64},
+        "Bakery has proof that Harbor Homes keeps two histories",
+        State.FAILED,
+    ),
+    "journal.growth-unproven": (
+        {"node": DID, "generation": 1, "size": 9, "why": "it is shorter"},
+        "Bakery was not shown that Harbor Homes’ journal grew from entry 9",
+        State.RUNNING,
+    ),
     "journal.generation-opened": (
         {"generation": 2, "after": {"size": 9}},
         "Bakery goes on as another history",
