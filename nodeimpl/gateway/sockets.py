@@ -77,6 +77,17 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._bound_the_end()
 
+    def shutdown(self) -> None:
+        """End with the server; whose handshake is not answered yet, finds nobody there.
+
+        The base class would answer it with 500: that the node is broken, though it only stops.
+        """
+        if self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.transport.close()
+
     async def send(self, message: Any) -> None:
         """Send; who is told the end has a while to read it.
 

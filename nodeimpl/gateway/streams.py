@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
+from uvicorn.protocols.utils import ClientDisconnected
 
 from nodeimpl.gateway.admit import Admission
 from nodeimpl.gateway.asks import malformed
@@ -136,6 +137,8 @@ class Streams:
         except Refusal as refusal:
             await _deny(send, status=refusal.status, body=problem_bytes(refusal))
             return
+        except ClientDisconnected:
+            return  # The reader left, or the server stops, while something was sent.
         except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is told by an id
             close = Close(StreamEnd.FAULT, f"incident {confess(error, endpoint=STREAM_NAME)}")
         if close is not None:

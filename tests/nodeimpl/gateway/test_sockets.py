@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
+from uvicorn.protocols.utils import ClientDisconnected
 
 from nodeimpl.gateway import connections, server, sockets
 from nodeimpl.gateway.limits import GatewayLimits
@@ -260,5 +262,67 @@ def test_a_stream_that_nobody_reads_is_gone_in_bounded_time(
             ):
                 await asyncio.sleep(0.01)
             writer.transport.abort()
+
+    run(story())
+
+
+def test_a_server_that_stops_does_not_call_itself_broken_before_a_handshake_is_answered() -> None:
+    """A client takes 500 for a broken node and gives up; a node that stops comes back."""
+
+    async def story() -> None:
+        asked, stop, started = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            asked.set()
+            assert (await receive())["type"] == "websocket.disconnect"
+
+        with server.bind_loopback("127.0.0.1", 0) as listening:
+            where = listening.getsockname()
+            serving = asyncio.create_task(
+                server.run_server(app, sock=listening, stop=stop, started=started)
+            )
+            await started.wait()
+            reader, writer = await asyncio.open_connection(*where)
+            writer.write(
+                b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                + base64.b64encode(bytes(16))
+                + b"\r\n\r\n"
+            )
+            await asked.wait()
+            stop.set()
+            assert await reader.read() == b""
+            writer.close()
+            await serving
+
+    run(story())
+
+
+def test_a_reader_that_leaves_while_something_is_sent_is_no_fault(
+    doorstep: Any,
+) -> None:
+    async def story() -> None:
+        async with doorstep.served() as node:
+            async with node.client("mill/ana") as ana:
+                token = (await ana.login()).token
+            asked = asyncio.Event()
+
+            async def receive() -> dict[str, Any]:
+                if not asked.is_set():
+                    asked.set()
+                    return {"type": "websocket.connect"}
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            async def send(message: dict[str, Any]) -> None:
+                if message["type"] == "websocket.send":
+                    raise ClientDisconnected
+
+            headers = [(b"host", b"localhost"), (b"authorization", b"Bearer " + token.encode())]
+            scope = {"type": "websocket", "path": "/v1/events", "query_string": b""}
+            with structlog.testing.capture_logs() as logs:
+                await node.app({**scope, "headers": headers}, receive, send)
+            assert [line["event"] for line in logs if line["log_level"] == "error"] == []
 
     run(story())
