@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from devnet import chaos_picks
 from devnet.bell import WAIT_MS_MAX
+from devnet.chaos_lane import Hindrance
+from devnet.chaos_ledger import FOR_MS_DEFAULT
 from devnet.grants import Grants, Right
 from devnet.network import Network
 from devnet.passes import Passes
@@ -60,8 +63,11 @@ class Commands:
             **self._for(Right.READ, stage=self._look, **{"node-token": self._node_token}),
             **self._for(Right.TELL, **{"stage-open": self._open, "stage-do": self._lead}),
             **self._for(Right.TELL, **{"stage-close": self._close}),
-            **self._for(Right.CHAOS, kill=self._kill, restart=self._restart),
-            **self._for(Right.CHAOS, cut=self._cut, heal=self._heal, hostile=self._hostile),
+            **self._for(Right.READ, chaos=self._chaos),
+            **self._for(Right.CHAOS, loss=self._lose, delay=self._delay, rate=self._narrow),
+            **self._for(Right.CHAOS, cut=self._cut, partition=self._partition, heal=self._heal),
+            **self._for(Right.CHAOS, kill=self._kill, restart=self._restart, pause=self._pause),
+            **self._for(Right.CHAOS, skew=self._skew, save=self._save, hostile=self._hostile),
             **self._for(Right.CHAOS, **{"hostile-stats": self._hostile_stats}),
             **self._for(Right.CHAOS, **{"stop-hostile": self._stop_hostile}),
             **self._for(Right.OWN, **{"pass-time": self._pass_time}),
@@ -129,17 +135,67 @@ class Commands:
     async def _close(self, _: Ask) -> Answer:
         return await self._stage.close()
 
-    async def _kill(self, ask: Ask) -> Answer:
-        return await self._network.kill(_text(ask, "org"))
+    async def _chaos(self, _: Ask) -> Answer:
+        return {"lasting": self._network.chaos.listed()}
 
-    async def _restart(self, ask: Ask) -> Answer:
-        return await self._network.restart(_text(ask, "org"))
+    async def _lose(self, ask: Ask) -> Answer:
+        share = _number(ask, "share_permille")
+        return await self._hinder(ask, chaos_picks.losing(share), share_permille=share)
+
+    async def _delay(self, ask: Ask) -> Answer:
+        delay_ms, jitter_ms = _number(ask, "delay_ms"), _number(ask, "jitter_ms", default=0)
+        how = chaos_picks.delaying(delay_ms, jitter_ms)
+        return await self._hinder(ask, how, delay_ms=delay_ms, jitter_ms=jitter_ms)
+
+    async def _narrow(self, ask: Ask) -> Answer:
+        rate = _number(ask, "rate_kbit_s")
+        return await self._hinder(ask, chaos_picks.narrowing(rate), rate_kbit_s=rate)
 
     async def _cut(self, ask: Ask) -> Answer:
-        return await self._network.cut(_text(ask, "a"), _text(ask, "b"))
+        if "orgs" not in ask:
+            both = {**ask, "orgs": [_text(ask, "a"), _text(ask, "b")]}
+            return await self._hinder(both, Hindrance(cut=True))
+        return await self._hinder(ask, Hindrance(cut=True))
+
+    async def _hinder(self, ask: Ask, how: Hindrance, **facts: Any) -> Answer:
+        orgs = _texts(ask, "orgs") if ask.get("orgs") else ()
+        seed = _number(ask, "seed", default=self._network.state.spec.seed)
+        return await self._network.chaos.hinder(
+            str(ask["do"]), orgs, how, for_ms=_for(ask), seed=seed, **facts
+        )
+
+    async def _partition(self, ask: Ask) -> Answer:
+        groups = ask.get("groups")
+        if not isinstance(groups, list) or not 1 <= len(groups) <= NAMES_MAX:
+            raise DevnetError(f"partition needs a list 'groups' of 1 to {NAMES_MAX} lists")
+        named = [_texts({**ask, "group": group}, "group") for group in groups]
+        return await self._network.chaos.partition(named, for_ms=_for(ask))
+
+    async def _kill(self, ask: Ask) -> Answer:
+        return await self._network.chaos.kill(_text(ask, "org"), for_ms=_for(ask))
+
+    async def _pause(self, ask: Ask) -> Answer:
+        return await self._network.chaos.pause(_text(ask, "org"), for_ms=_for(ask))
+
+    async def _restart(self, ask: Ask) -> Answer:
+        org, chaos = _text(ask, "org"), self._network.chaos
+        if not ask.get("state"):
+            return await chaos.restart(org)
+        return await chaos.restart_with(org, _text(ask, "state"), for_ms=_for(ask))
+
+    async def _skew(self, ask: Ask) -> Answer:
+        behind_ms = _number(ask, "behind_ms", default=0)
+        by_ms = _number(ask, "ahead_ms", default=0) - behind_ms
+        return await self._network.chaos.skew(_text(ask, "org"), by_ms, for_ms=_for(ask))
+
+    async def _save(self, ask: Ask) -> Answer:
+        return await self._network.chaos.save(_text(ask, "org"), _text(ask, "state"))
 
     async def _heal(self, ask: Ask) -> Answer:
-        return await self._network.heal(_text(ask, "a"), _text(ask, "b"))
+        chaos = self._network.chaos
+        if "a" in ask or "b" in ask:
+            return await chaos.heal_link(_text(ask, "a"), _text(ask, "b"))
+        return await chaos.heal(_number(ask, "id") if "id" in ask else None)
 
     async def _hostile(self, ask: Ask) -> Answer:
         kind, against = _text(ask, "kind"), _texts(ask, "against")
@@ -189,6 +245,11 @@ def _number(ask: Ask, name: str, *, default: int | None = None) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= NUMBER_MAX:
         raise DevnetError(f"{ask['do']} needs a whole number {name!r}")
     return value
+
+
+def _for(ask: Ask) -> int:
+    """Return how long a disturbance shall last."""
+    return _number(ask, "for_ms", default=FOR_MS_DEFAULT)
 
 
 def _wait(ask: Ask) -> int:

@@ -19,7 +19,13 @@ ANSWERED_MAX = 200
 
 
 class Disturbances:
-    """A file of JSON lines that only grows, and the last of them in memory. Lines count from 1."""
+    """A file of JSON lines that only grows, and the last of them in memory. Lines count from 1.
+
+    A line with `ends_ms` begins what lasts, by its `id`; one with `ended` names what is over.
+
+    Attributes:
+        last_id: the highest id that was ever given.
+    """
 
     def __init__(self, path: Path) -> None:
         """Go on with the file if there is one."""
@@ -27,21 +33,34 @@ class Disturbances:
         self._last: deque[dict[str, Any]] = deque(maxlen=KEPT_MAX)
         self._count = 0
         self._bell = Bell()
+        self.last_id = 0
+        self._open: dict[int, dict[str, Any]] = {}
         if path.exists():
             with path.open(encoding="utf-8") as file:
                 for line in filter(str.strip, file):
-                    self._last.append(json.loads(line))
-                    self._count += 1
+                    self._keep(json.loads(line))
 
     def note(self, what: str, **facts: Any) -> dict[str, Any]:
         """Write one down and return it."""
         line = {"at_ms": time.time_ns() // 1_000_000, "what": what, **facts}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self._last.append(line)
-        self._count += 1
+        self._keep(line)
         self._bell.ring()
         return line
+
+    def _keep(self, line: dict[str, Any]) -> None:
+        self._last.append(line)
+        self._count += 1
+        if "ends_ms" in line:
+            self.last_id = max(self.last_id, line["id"])
+            self._open[line["id"]] = line
+        for ended in line.get("ended", ()):
+            self._open.pop(ended, None)
+
+    def left_open(self) -> list[dict[str, Any]]:
+        """Return the lines of what was begun and never ended, such as when a supervisor died."""
+        return list(self._open.values())
 
     def all(self) -> list[dict[str, Any]]:
         """Return the last ones, oldest first."""

@@ -35,7 +35,13 @@ class Ready:
 
 
 def write_config(
-    state: DevnetState, org: str, *, peers: Mapping[str, Sequence[str]], workers: int, port: int
+    state: DevnetState,
+    org: str,
+    *,
+    peers: Mapping[str, Sequence[str]],
+    workers: int,
+    port: int,
+    skew_ms: int = 0,
 ) -> Path:
     """Write the configuration of one node and return where it lies.
 
@@ -45,6 +51,7 @@ def write_config(
         peers: addresses to dial, by the peer's DID: those of this devnet's links.
         workers: how many tasks the node runs at once.
         port: of the front door; 0 takes a free one.
+        skew_ms: by how much the node's clock shall be wrong, on purpose.
     """
     folder = home.private_folder(node_folder(state.folder, org))
     paths = {
@@ -56,6 +63,8 @@ def write_config(
     lines = ["version = 1", "", "[node]", f"org = {_toml(org)}"]
     lines += [f"{key} = {_toml(str(path))}" for key, path in paths.items()]
     lines += [f"stop_ms = {stop_ms(state)}"]
+    if skew_ms:
+        lines += [f"clock_skew_ms = {skew_ms}"]
     lines += ["", "[log]", f"file = {_toml(str(folder / 'node.log'))}"]
     lines += ["", "[gateway]", f"port = {port}"]
     lines += ["", "[compute]", f"workers = {workers}"]

@@ -1,4 +1,4 @@
-"""Links between nodes that can be cut, delayed and made lossy: UDP forwarders on loopback.
+"""Links between nodes that can be hindered: UDP forwarders on loopback.
 
 A node dials the link's address and never learns the other node's own (see `fixed_paths` of the
 transport, ADR 0006), so all that two nodes say to each other passes here, and a cut is a cut. The
@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import random
 import socket
 import struct
 import sys
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
+
+from devnet.chaos_lane import NONE, Hindrance, Lane
 
 FLOWS_MAX = 64
 """How many senders one link serves at once; the longest silent one is forgotten first."""
-
-LATE_MAX = 8192
-"""How many delayed datagrams a link holds; more are lost, as in a full router."""
 
 BATCH_MAX = 64
 """How many reads are done in a row before other tasks get their turn."""
@@ -54,26 +51,26 @@ class Link:
         a: the organisation that dials.
         b: the organisation that is reached.
         passed: how many reads were carried on.
-        lost: how many datagrams were dropped, by a cut, by loss or for want of room.
     """
 
-    def __init__(self, a: str, b: str, *, seed: int = 0) -> None:
-        """Prepare; `seed` fixes which datagrams a lossy link loses."""
+    def __init__(self, a: str, b: str) -> None:
+        """Prepare a link that nothing hinders."""
         self.a = a
         self.b = b
         self.passed = 0
-        self.lost = 0
+        self.hindrance = NONE
         # One per direction, so that each loses the same whatever the other one carries.
-        self._there = random.Random(seed)
-        self._back = random.Random(seed + 1)
+        self._there = Lane()
+        self._back = Lane()
+        self._missed = 0
         self._front: socket.socket | None = None
         self._target: Address | None = None
         self._flows: OrderedDict[Address, socket.socket] = OrderedDict()
-        self._late: deque[tuple[float, Callable[[], None]]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_cut = False
-        self._loss_percent = 0
-        self._delay_ms = 0
+
+    @property
+    def lost(self) -> int:
+        """How many datagrams were dropped, on purpose or for want of room."""
+        return self._missed + self._there.lost + self._back.lost
 
     async def open(self) -> str:
         """Listen on loopback and return the address to dial. Nothing passes before `aim`."""
@@ -88,33 +85,25 @@ class Link:
         for source in list(self._flows):
             self._forget(source)
 
-    def cut(self) -> None:
-        """Let nothing pass, in either direction, until `heal`; what was under way is lost too."""
-        self._is_cut = True
-        self.lost += len(self._late)
-        self._late.clear()
+    def hinder(self, hindrance: Hindrance, *, seed: int = 0) -> None:
+        """Be hindered so in both directions from now on; by `NONE` not at all.
 
-    def heal(self) -> None:
-        """Let everything pass again."""
-        self._is_cut = False
+        With a cut all that is under way is lost too.
 
-    def lossy(self, percent: int) -> None:
-        """Lose `percent` of the datagrams."""
-        assert 0 <= percent <= 100, percent
-        self._loss_percent = percent
-
-    def delay(self, ms: int) -> None:
-        """Let every datagram take `ms` in each direction."""
-        assert ms >= 0, ms
-        self._delay_ms = ms
+        Args:
+            hindrance: in place of the one before.
+            seed: fixes, with the names of both ends, what is lost and how late the rest is.
+        """
+        self.hindrance = hindrance
+        self._there.hinder(hindrance, seed=f"{seed}/{self.a}/{self.b}")
+        self._back.hinder(hindrance, seed=f"{seed}/{self.b}/{self.a}")
 
     def close(self) -> None:
         """Stop listening and forget everything. Harmless when repeated."""
         for source in list(self._flows):
             self._forget(source)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._late.clear()
+        self._there.forget()
+        self._back.forget()
         if self._front is not None:
             asyncio.get_running_loop().remove_reader(self._front)
             self._front.close()
@@ -130,10 +119,10 @@ class Link:
         for data, segment, source in _arrived(self._front):
             target = self._target
             if target is None:
-                self.lost += 1
+                self._missed += 1
                 continue
             back = self._flow(source, target)
-            self._carry(back, data, segment=segment, to=target, chance=self._there)
+            self._carry(back, data, segment=segment, to=target, lane=self._there)
 
     def _flow(self, source: Address, target: Address) -> socket.socket:
         """Return the socket that stands for `source` towards the target."""
@@ -151,50 +140,19 @@ class Link:
     def _read_back(self, back: socket.socket, source: Address, target: Address) -> None:
         for data, segment, sender in _arrived(back):
             if sender == target and self._front is not None:
-                self._carry(self._front, data, segment=segment, to=source, chance=self._back)
+                self._carry(self._front, data, segment=segment, to=source, lane=self._back)
 
     def _carry(
-        self, out: socket.socket, data: bytes, *, segment: int, to: Address, chance: random.Random
+        self, out: socket.socket, data: bytes, *, segment: int, to: Address, lane: Lane
     ) -> None:
         """Pass on what one read gave: one datagram, or several of `segment` bytes."""
-        if self._is_cut:
-            self.lost += 1
-            return
-        self.passed += 1
-        if not self._loss_percent:
-            self._carry_at_its_time(out, data, segment=segment, to=to)
-            return
-        step = segment or len(data) or 1
-        for start in range(0, len(data), step):
-            if chance.randrange(100) < self._loss_percent:
-                self.lost += 1
-            else:
-                self._carry_at_its_time(out, data[start : start + step], segment=0, to=to)
-
-    def _carry_at_its_time(
-        self, out: socket.socket, data: bytes, *, segment: int, to: Address
-    ) -> None:
-        if not self._delay_ms and not self._late:
+        if lane.clear:
+            self.passed += 1
             self._send(out, data, segment=segment, to=to)
-            return
-        if len(self._late) >= LATE_MAX:
-            self.lost += 1
-            return
-        due = asyncio.get_running_loop().time() + self._delay_ms / 1000
-        self._late.append((due, lambda: self._send(out, data, segment=segment, to=to)))
-        if len(self._late) == 1:
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(self._late[0][0], self._carry_due)
-
-    def _carry_due(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._late and self._late[0][0] <= now:
-            self._late.popleft()[1]()
-        if self._late:
-            self._set_timer()
+        elif lane.carry(
+            data, segment, lambda piece, size: self._send(out, piece, segment=size, to=to)
+        ):
+            self.passed += 1
 
     def _send(self, out: socket.socket, data: bytes, *, segment: int, to: Address) -> None:
         extra = []
@@ -207,7 +165,7 @@ class Link:
             # network too the datagram is lost without a word.
             if full.errno not in _LOST:
                 raise
-            self.lost += 1
+            self._missed += 1
 
 
 _LOST = frozenset(

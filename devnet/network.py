@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from devnet.chaos import Chaos
 from devnet.disturbances import Disturbances
 from devnet.forks import ForkServer
 from devnet.lair import Lair
@@ -37,7 +37,11 @@ WORKERS = 2
 
 @dataclass(eq=False)
 class Node:
-    """One node of the network and the process that is it, if any."""
+    """One node of the network and the process that is it, if any.
+
+    Attributes:
+        skew_ms: by how much its clock is wrong when it is started, on purpose.
+    """
 
     org: str
     did: str
@@ -46,6 +50,7 @@ class Node:
     port: int = 0
     child: Child | None = None
     state: str = "down"
+    skew_ms: int = 0
     marks: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -72,22 +77,22 @@ class Network:
         self._reaper = reaper
         self._began = began
         self._nodes: dict[str, Node] = {}
-        self._links: dict[frozenset[str], Link] = {}
-        self._cut: set[frozenset[str]] = set()
+        self.links: dict[frozenset[str], Link] = {}
         self._watch = Watch(network=state.network, operator=operator)
         self._clock = Timekeeper(folder=state.folder, network=state.network, operator=operator)
         self._lair = Lair(forks=forks, reaper=reaper, folder=state.folder, genesis=state.genesis)
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self._watchers: set[asyncio.Task[None]] = set()
         self._ending = False
         self.disturbances = Disturbances(state.folder / "disturbances.jsonl")
+        self.chaos = Chaos(self)
 
     async def prepare(self) -> None:
         """Open every link, so that every node can be told whom to dial."""
         dials: dict[str, dict[str, tuple[str, ...]]] = {node.org: {} for node in self.state.nodes}
         for one, other in combinations(self.state.nodes, 2):
             link = Link(one.org, other.org)
-            self._links[frozenset((one.org, other.org))] = link
+            self.links[frozenset((one.org, other.org))] = link
             dials[one.org][other.did] = (await link.open(),)
             # By its own address, which the overlay tells, it would be reached round the link.
             dials[other.org][one.did] = ()
@@ -99,6 +104,7 @@ class Network:
                 dials=dials[node.org],
                 log=home.private_folder(node_folder(self.state.folder, node.org)) / "node.log",
             )
+        self.chaos.begin()
 
     async def up(self) -> None:
         """Start all nodes at once; return when each is ready and connected to all others.
@@ -109,7 +115,7 @@ class Network:
         await _all(self._serve(node) for node in self._nodes.values())
         save_state(self.state)
         await _all(self._connected(node) for node in self._nodes.values())
-        await _all(self._catch_up(node) for node in self._nodes.values())
+        await _all(self.catch_up(node) for node in self._nodes.values())
 
     async def _serve(self, node: Node) -> None:
         """Fork the node and wait until it serves; aim the links that lead to it.
@@ -119,7 +125,12 @@ class Network:
         ready_at = ready_file(self.state, node.org)
         ready_at.unlink(missing_ok=True)
         config = write_config(
-            self.state, node.org, peers=node.dials, workers=WORKERS, port=node.port
+            self.state,
+            node.org,
+            peers=node.dials,
+            workers=WORKERS,
+            port=node.port,
+            skew_ms=node.skew_ms,
         )
         shift_if_full(node.log)
         log = os.open(node.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -146,7 +157,7 @@ class Network:
                 update={"url": ready.url, "peer_addresses": ready.peer_addresses}
             ),
         )
-        for pair, link in self._links.items():
+        for pair, link in self.links.items():
             if link.b == node.org and node.org in pair:
                 link.aim(ready.peer_addresses[0])
         watcher = asyncio.get_running_loop().create_task(self._notice_end(node, node.child))
@@ -156,7 +167,11 @@ class Network:
     async def _notice_end(self, node: Node, child: Child) -> None:
         """Say so when a node ends that nobody ended."""
         await child.ended.wait()
-        if node.child is child and node.state in ("starting", "ready") and not self._ending:
+        if (
+            node.child is child
+            and node.state in ("starting", "ready", "paused")
+            and not self._ending
+        ):
             node.state = "crashed"
             say("node-crashed", org=node.org, how=child.how(), last=last_line(node.log))
 
@@ -165,9 +180,7 @@ class Network:
         peers = [
             other.did
             for other in self._nodes.values()
-            if other is not node
-            and other.running
-            and self._pair(node.org, other.org) not in self._cut
+            if other is not node and other.running and not self.chaos.parts(node.org, other.org)
         ]
         await self._watch.wait_ready(
             self.state.node(node.org), peers=peers, deadline_ms=CONNECT_DEADLINE_MS
@@ -175,8 +188,8 @@ class Network:
         node.state = "ready"
         node.marks["connected"] = self._elapsed_ms()
 
-    async def _catch_up(self, node: Node) -> None:
-        """Give the node the world time that the others have."""
+    async def catch_up(self, node: Node) -> None:
+        """Give a node the world time that the others have."""
         if self._clock.record is not None:
             await self._watch.move_clock(self.state.node(node.org), self._clock.record)
 
@@ -187,19 +200,25 @@ class Network:
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._began) * 1000)
 
-    def _node(self, org: str) -> Node:
+    def node(self, org: str) -> Node:
+        """Return a node and its process.
+
+        Raises:
+            DevnetError: there is none of this organisation.
+        """
         self.state.node(org)
         return self._nodes[org]
 
-    def _pair(self, a: str, b: str) -> frozenset[str]:
-        return frozenset((a, b))
+    def running(self, org: str) -> Node:
+        """Return a node whose process lives.
 
-    def _link(self, a: str, b: str) -> Link:
-        self.state.node(a)
-        self.state.node(b)
-        if a == b:
-            raise DevnetError("a link has two ends", hint="name two organisations")
-        return self._links[self._pair(a, b)]
+        Raises:
+            DevnetError: there is no such node, or it does not run.
+        """
+        node = self.node(org)
+        if not node.running:
+            raise DevnetError(f"the node of {org!r} does not run", hint="restart it")
+        return node
 
     def check_runs(self, org: str) -> NodeState:
         """Return the node of an organisation, whose process lives.
@@ -207,59 +226,27 @@ class Network:
         Raises:
             DevnetError: there is no such node, or it does not run.
         """
-        if not self._node(org).running:
-            raise DevnetError(f"the node of {org!r} does not run", hint="restart it")
+        self.running(org)
         return self.state.node(org)
 
-    async def kill(self, org: str) -> dict[str, Any]:
-        """Kill a node without warning and return when it is gone.
+    async def stop(self, node: Node) -> None:
+        """End a node in order, if it runs."""
+        if node.running and node.child is not None:
+            node.state = "restarting"
+            await self._reaper.end(node.child, grace_ms=self._grace_ms)
+
+    async def start(self, node: Node) -> None:
+        """Start a node that does not run; return once it is ready, connected to all it can reach.
+
+        It has the world time then.
 
         Raises:
-            DevnetError: there is no such node, or it does not run.
+            DevnetError: it did not get there.
         """
-        async with self._turn:
-            self.check_runs(org)
-            node = self._node(org)
-            assert node.child is not None, "what runs has a process"
-            node.state = "killed"
-            note = self.disturbances.note("kill", org=org)
-            node.child.send(signal.SIGKILL)
-            await node.child.ended.wait()
-            return note
-
-    async def restart(self, org: str) -> dict[str, Any]:
-        """Start a node that does not run, or end it in order and start it again.
-
-        Returns when it is ready, connected to all it can reach, and has the world time.
-
-        Raises:
-            DevnetError: there is no such node, or it did not get ready.
-        """
-        async with self._turn:
-            node = self._node(org)
-            note = self.disturbances.note("restart", org=org)
-            if node.running and node.child is not None:
-                node.state = "restarting"
-                await self._reaper.end(node.child, grace_ms=self._grace_ms)
-            await self._serve(node)
-            save_state(self.state)
-            await self._connected(node)
-            await self._catch_up(node)
-            return note
-
-    async def cut(self, a: str, b: str) -> dict[str, Any]:
-        """Let nothing pass between two nodes."""
-        async with self._turn:
-            self._link(a, b).cut()
-            self._cut.add(self._pair(a, b))
-            return self.disturbances.note("cut", a=a, b=b)
-
-    async def heal(self, a: str, b: str) -> dict[str, Any]:
-        """Let everything pass again."""
-        async with self._turn:
-            self._link(a, b).heal()
-            self._cut.discard(self._pair(a, b))
-            return self.disturbances.note("heal", a=a, b=b)
+        await self._serve(node)
+        save_state(self.state)
+        await self._connected(node)
+        await self.catch_up(node)
 
     async def hostile(self, kind: str, against: Sequence[str], *, by: int) -> dict[str, Any]:
         """Start a hostile peer that connects to the named nodes; return its number and key.
@@ -275,7 +262,7 @@ class Network:
         if kind not in HOSTILE_KINDS:
             kinds = ", ".join(HOSTILE_KINDS)
             raise DevnetError(f"no hostile peer is of kind {kind!r}", hint=f"kinds: {kinds}")
-        async with self._turn:
+        async with self.turn:
             targets = [self.state.node(org) for org in against]
             note = self.disturbances.note("hostile", kind=kind, against=list(against))
             return {**note, **await self._lair.start(kind, targets, by=by)}
@@ -286,13 +273,13 @@ class Network:
 
     async def stop_hostile(self, number: int) -> dict[str, Any]:
         """End a hostile peer."""
-        async with self._turn:
+        async with self.turn:
             await self._lair.stop(number)
             return self.disturbances.note("stop-hostile", peer=number)
 
     async def end_hostile_of(self, by: int) -> None:
         """End the hostile peers that were started under a grant, by its number."""
-        async with self._turn:
+        async with self.turn:
             for number in self._lair.of(by):
                 await self._lair.stop(number)
                 self.disturbances.note("stop-hostile", peer=number)
@@ -306,14 +293,17 @@ class Network:
         """
         if not 1 <= days <= 366:
             raise DevnetError("time passes by 1 to 366 days at once")
-        async with self._turn:
+        async with self.turn:
             record = self._clock.move(days * DAY_MS)
             note = self.disturbances.note("pass-time", days=days, offset_ms=self._clock.offset_ms)
-            running = [node for node in self._nodes.values() if node.running]
+            running = [node for node in self._nodes.values() if self._listens(node)]
             await _all(
                 self._watch.move_clock(self.state.node(node.org), record) for node in running
             )
             return note
+
+    def _listens(self, node: Node) -> bool:
+        return node.running and not self.chaos.is_paused(node.org)
 
     async def status(self, *, look: bool = True) -> dict[str, Any]:
         """Return the network as it is now.
@@ -335,16 +325,17 @@ class Network:
             "world_offset_ms": self._clock.offset_ms,
             "nodes": figures,
             "links": [
-                {"a": link.a, "b": link.b, "cut": pair in self._cut}
-                for pair, link in self._links.items()
+                {"a": link.a, "b": link.b, "cut": link.hindrance.cut, "lost": link.lost}
+                for link in self.links.values()
             ],
             "hostile": self._lair.list(),
+            "chaos": self.chaos.listed(),
             "disturbances": self.disturbances.all(),
         }
 
     async def _figures(self, node: Node, *, look: bool) -> dict[str, Any]:
         state = self.state.node(node.org)
-        asked = look and node.running and state.url
+        asked = look and self._listens(node) and state.url
         links = await self._watch.links(state) if asked else None
         orgs = {other.did: other.org for other in self.state.nodes}
         return {
@@ -368,13 +359,14 @@ class Network:
     async def down(self) -> None:
         """End every node in order, then whatever is left, and close all links."""
         self._ending = True
+        self.chaos.close()
         self.disturbances.close()
         await self._lair.close()
         running = [node.child for node in self._nodes.values() if node.running and node.child]
         await asyncio.gather(*(self._reaper.end(one, grace_ms=self._grace_ms) for one in running))
         for node in self._nodes.values():
             node.state = "down"
-        for link in self._links.values():
+        for link in self.links.values():
             link.close()
         for watcher in self._watchers:
             watcher.cancel()

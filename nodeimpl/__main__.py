@@ -30,7 +30,12 @@ from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import StoreError
 from nodeimpl.kernel.farewell import Farewell
 from nodeimpl.kernel.folders import make_folder
-from nodeimpl.kernel.opening import check_member_of_network, open_genesis, open_identity
+from nodeimpl.kernel.opening import (
+    check_clock,
+    check_member_of_network,
+    open_genesis,
+    open_identity,
+)
 from nodeimpl.kernel.rotation import LogStream
 from nodeimpl.node import Node
 from nodeimpl.p2p.iroh_transport import IrohTransport
@@ -166,7 +171,7 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
             identity=identity,
             genesis=genesis,
             transport=transport,
-            clock=RealClock(),
+            clock=RealClock(skew_ms=config.node.clock_skew_ms),
             sandbox=sandbox,
         )
         stack.push_async_callback(node.close)
@@ -214,6 +219,7 @@ def serve(config: NodeConfig) -> int:
     raise_files_limit()
     log.configure(level=config.log.level, stream=_log_stream(config))
     genesis = open_genesis(config)
+    check_clock(config, genesis)
     make_folder(config.node.folder)
     try:
         sandbox = Sandbox.launch(

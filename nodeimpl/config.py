@@ -81,6 +81,8 @@ class NodeSection(Section):
         keystore: the sealed file with the node's key under the name `node`.
         key_file: 32 random bytes that open the keystore (mode 0600).
         stop_ms: how long running tasks may still take when the node is told to end.
+        clock_skew_ms: by how much the node's clock is wrong, on purpose; refused where the genesis
+            does not say devnet (ADR 0033).
     """
 
     org: Slug
@@ -89,6 +91,7 @@ class NodeSection(Section):
     keystore: Path
     key_file: Path
     stop_ms: Annotated[int, Field(ge=0, le=600_000)] = 10_000
+    clock_skew_ms: Annotated[int, Field(ge=-86_400_000, le=86_400_000)] = 0
 
 
 class GatewaySection(Section):

@@ -37,14 +37,18 @@ class Clock(Protocol):
 class RealClock:
     """The machine's clock."""
 
-    def __init__(self, *, offset_ms: int = 0) -> None:
-        """Start with world time `offset_ms` ahead of real time."""
+    def __init__(self, *, offset_ms: int = 0, skew_ms: int = 0) -> None:
+        """Start with world time `offset_ms` ahead of real time.
+
+        By `skew_ms` this clock is wrong, on purpose, against that of the machine (ADR 0033).
+        """
         assert offset_ms >= 0, "world time never runs behind"
         self.offset_ms = offset_ms
+        self._skew_ms = skew_ms
 
     def now_ms(self) -> int:
         """Return real time in milliseconds since the Unix epoch."""
-        return time.time_ns() // 1_000_000
+        return time.time_ns() // 1_000_000 + self._skew_ms
 
     def world_ms(self) -> int:
         """Return world time in milliseconds since the Unix epoch."""

@@ -64,6 +64,13 @@ def check_member_of_network(config: NodeConfig, genesis: GenesisView, identity: 
         raise ConfigError(str(config.node.keystore), (("node.keystore", why),))
 
 
+def check_clock(config: NodeConfig, genesis: GenesisView) -> None:
+    """Raise `ConfigError` if a clock shall be wrong on purpose, but not on a devnet (ADR 0033)."""
+    if config.node.clock_skew_ms and not genesis.genesis.devnet:
+        why = "only on a devnet may a clock be wrong on purpose"
+        raise ConfigError(str(config.node.genesis), (("node.clock_skew_ms", why),))
+
+
 def _read(path: Path, *, key: str) -> bytes:
     """Return a file's bytes, or say by which key of the configuration it cannot be had."""
     try:

@@ -88,3 +88,16 @@ def test_many_come_in_bounded_answers_without_gap_or_repeat(tmp_path: Path) -> N
         return numbers
 
     assert asyncio.run(go()) == list(range(6, KEPT_MAX + 6))
+
+
+def test_what_was_begun_and_never_ended_is_found_after_a_restart(tmp_path: Path) -> None:
+    first = Disturbances(tmp_path / "d.jsonl")
+    first.note("cut", a="a", b="b", id=1, ends_ms=5)
+    first.note("loss", id=2, ends_ms=5)
+    first.note("heal", a="a", b="b", ended=[1])
+    again = Disturbances(tmp_path / "d.jsonl")
+    for kept in (first, again):
+        assert kept.last_id == 2
+        assert [line["what"] for line in kept.left_open()] == ["loss"]
+    again.note("restart", org="a", ended=[2])
+    assert again.left_open() == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from devnet.chaos_lane import NONE, Hindrance
 from devnet.links import FLOWS_MAX, Link, parse_address
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import RealClock
@@ -74,10 +75,10 @@ class Caller(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def aimed_link(**options):
+async def aimed_link():
     """A link aimed at an echo, a caller that dials it, and both."""
     loop = asyncio.get_running_loop()
-    link = Link("a", "b", **options)
+    link = Link("a", "b")
     there, echo = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
     address = parse_address(await link.open())
     here, caller = await loop.create_datagram_endpoint(Caller, remote_addr=address)
@@ -113,17 +114,16 @@ def test_datagrams_pass_both_ways():
 def test_a_cut_stops_both_directions_and_what_was_under_way_and_a_heal_ends_it():
     async def story():
         async with aimed_link() as (link, here, caller, echo):
-            link.delay(100)
+            link.hinder(Hindrance(delay_ms=100))
             here.sendto(b"under way")
-            while not link._late:
+            while not link._there.waiting:
                 await asyncio.sleep(0.001)
-            link.cut()
+            link.hinder(Hindrance(cut=True))
             here.sendto(b"cut")
             assert await arrives(caller, 0.4) is None
             assert echo.received == []
             assert link.lost == 2
-            link.delay(0)
-            link.heal()
+            link.hinder(NONE)
             here.sendto(b"healed")
             assert await arrives(caller) == b"healed"
 
@@ -133,7 +133,7 @@ def test_a_cut_stops_both_directions_and_what_was_under_way_and_a_heal_ends_it()
 def test_a_delay_holds_each_direction_that_long_and_keeps_the_order():
     async def story():
         async with aimed_link() as (link, here, caller, _):
-            link.delay(50)
+            link.hinder(Hindrance(delay_ms=50))
             began = time.monotonic()
             for number in range(5):
                 here.sendto(b"%d" % number)
@@ -146,8 +146,8 @@ def test_a_delay_holds_each_direction_that_long_and_keeps_the_order():
 
 def test_loss_is_about_as_much_as_told_and_the_same_for_the_same_seed():
     async def arrivals(seed):
-        async with aimed_link(seed=seed) as (link, here, _, echo):
-            link.lossy(50)
+        async with aimed_link() as (link, here, _, echo):
+            link.hinder(Hindrance(loss_permille=500), seed=seed)
             for number in range(200):
                 here.sendto(b"%d" % number)
                 await asyncio.sleep(0)
@@ -167,7 +167,7 @@ def test_loss_is_about_as_much_as_told_and_the_same_for_the_same_seed():
 def test_total_loss_lets_nothing_through():
     async def story():
         async with aimed_link() as (link, here, caller, _):
-            link.lossy(100)
+            link.hinder(Hindrance(loss_permille=1_000))
             here.sendto(b"x")
             assert await arrives(caller, 0.2) is None
 
@@ -308,13 +308,13 @@ def test_a_cut_truly_parts_two_nodes_and_a_heal_joins_them_again():
     async def story():
         async with linked() as (pair, here, there):
             await asyncio.sleep(1)  # Time for iroh to find a way round the link.
-            pair.link.cut()
+            pair.link.hinder(Hindrance(cut=True))
             passed = pair.link.passed
             await until(lambda: not here.connected() and not there.connected(), 30)
             assert pair.link.passed == passed
             await asyncio.sleep(1)  # Time for them to try in vain.
             assert not here.connected()
-            pair.link.heal()
+            pair.link.hinder(NONE)
             await until(lambda: here.connected() and there.connected(), 30)
             await until(lambda: all(len(events) == 3 for events in pair.events.values()), 30)
             for events in pair.events.values():
@@ -351,7 +351,8 @@ def test_without_fixed_paths_traffic_leaves_the_link():
         await ana.start()
         await ben.start()
         link.aim(ben.addresses()[0])
-        link.delay(20)  # iroh leaves a path for one that is 5 ms quicker, not for less.
+        # iroh leaves a path for one that is 5 ms quicker, not for less.
+        link.hinder(Hindrance(delay_ms=20))
         try:
             here, there = await asyncio.gather(
                 ana.dial(ben.did, addresses=(address,), deadline_ms=20_000), ben.accept()
@@ -373,8 +374,7 @@ def test_without_fixed_paths_traffic_leaves_the_link():
 def test_a_lossy_slow_link_keeps_its_peers_connected():
     async def story():
         async with linked() as (pair, here, _):
-            pair.link.lossy(10)
-            pair.link.delay(20)
+            pair.link.hinder(Hindrance(loss_permille=100, delay_ms=20))
             await asyncio.sleep(5)  # Ten times the pause after which a silent link is probed.
             assert here.connected()
             assert here.links()[0].round_trip_us >= 10_000

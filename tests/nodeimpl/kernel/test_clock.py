@@ -21,6 +21,17 @@ def test_the_real_clock_is_the_machine_s() -> None:
     assert time.monotonic() - began >= 0.019
 
 
+@pytest.mark.parametrize("skew_ms", [-5_000, 5_000])
+def test_a_wrong_clock_is_wrong_in_both_times_and_in_no_duration(skew_ms: int) -> None:
+    clock = RealClock(offset_ms=10, skew_ms=skew_ms)
+    before = time.time_ns() // 1_000_000
+    now, world = clock.now_ms(), clock.world_ms()
+    after = time.time_ns() // 1_000_000
+    assert before <= now - skew_ms <= after
+    assert before <= world - skew_ms - 10 <= after
+    assert abs(clock.monotonic() - time.monotonic()) < 5
+
+
 @pytest.mark.parametrize("clock", [RealClock(), VirtualClock()])
 def test_world_time_only_moves_forward(clock: Clock) -> None:
     clock.move_world(5_000)
