@@ -38,6 +38,7 @@ from nodeimpl.membership.routes import routes as membership_routes
 from nodeimpl.membership.service import Membership
 from nodeimpl.network import rules as network_rules
 from nodeimpl.network import store as network_store
+from nodeimpl.network.links import LinkWatch
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
 from nodeimpl.outside import join_overlay, make_records, watch_overlay
@@ -87,6 +88,7 @@ class Node:
         retention: Retention,
         blobs: BlobStore,
         peers: Peers,
+        links: LinkWatch,
         driver: Driver,
         compute: Compute,
         collector: Collector,
@@ -99,6 +101,7 @@ class Node:
         self.overlay = driver.overlay
         self.app = app
         self._driver = driver
+        self._links = links
         self._keeper = keeper
         self._retention = retention
         self._blobs = blobs
@@ -169,7 +172,7 @@ class Node:
             genesis=given.genesis,
             store=store,
             clock=clock,
-            links=peers,
+            links=(links := _watch_links(given, peers=peers, store=store)),
             blobs=blobs,
             waiting_for=lambda: () if node.runs() else ("its own tasks",),
             degraded=vitals.degraded,
@@ -185,6 +188,7 @@ class Node:
         )
         metrics.watch_collector(collector)
         watch_overlay(metrics, driver.overlay, peers)
+        metrics.watch(links.metrics)
         app = build_app(
             routes=[
                 *network_routes(network),
@@ -211,6 +215,7 @@ class Node:
             ),
             blobs=blobs,
             peers=peers,
+            links=links,
             driver=driver,
             compute=compute,
             collector=collector,
@@ -267,6 +272,7 @@ class Node:
         """Own everything that runs by itself."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
+            tasks.create_task(self._links.run())
             tasks.create_task(self._driver.run())
             tasks.create_task(self._compute.run())
             tasks.create_task(self._collector.run())
@@ -288,6 +294,16 @@ async def _make_peers(given: _Given, store: Store) -> Peers:
             PeerAddress(did=peer.did, addresses=peer.addresses) for peer in config.p2p.peers
         ],
         liars=await store.read(network_store.liars_known),
+    )
+
+
+def _watch_links(given: _Given, *, peers: Peers, store: Store) -> LinkWatch:
+    """Return what watches how links do."""
+    return LinkWatch(
+        peers,
+        orgs={node.did: node.org for node in given.genesis.genesis.nodes},
+        clock=given.clock,
+        announce=_announcing(store),
     )
 
 

@@ -10,19 +10,12 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.network import store as table
+from nodeimpl.network.links import Links
 from nodeimpl.network.rules import Limits, WorldTime, judge_clock
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.wire import network as wire
-
-
-class Links(Protocol):
-    """What this domain asks of the peer-to-peer layer."""
-
-    def links(self) -> tuple[wire.PeerLink, ...]:
-        """Return the connected peers with the transport's figures."""
-        ...
 
 
 class Kept(Protocol):

@@ -141,12 +141,17 @@ class IrohConnection:
         return IrohStream(await _on_connection(self._connection.accept_bi()))
 
     def figures(self) -> LinkFigures:
-        """Return what QUIC counted; it rounds round trips down to milliseconds."""
+        """Return what QUIC counted; it rounds round trips down to milliseconds.
+
+        A datagram counts as a packet, which it is but in handshakes. Source: RFC 9002, 6.1 (loss).
+        """
         counted = self._connection.stats()
         return LinkFigures(
             round_trip_us=(self._connection.rtt() or 0) * 1000,
             sent_bytes=counted.udp_tx_bytes,
             received_bytes=counted.udp_rx_bytes,
+            sent_packets=counted.udp_tx_datagrams,
+            lost_packets=counted.lost_packets,
         )
 
     def remote_addresses(self) -> tuple[str, ...]:

@@ -91,6 +91,8 @@ class MemoryConnection:
             round_trip_us=2000 * self._way.delay_ms,
             sent_bytes=self.out.sent_bytes,
             received_bytes=self._far.out.received_bytes,
+            sent_packets=self.out.sent_packets,
+            lost_packets=self.out.lost_packets,
         )
 
     def probe(self) -> None:

@@ -46,10 +46,14 @@ class Way:
 
     def due_ms(self) -> int:
         """Return when a message sent now arrives, losses included."""
-        late = self.delay_ms
+        return self.due()[0]
+
+    def due(self) -> tuple[int, int]:
+        """Return when a message sent now arrives, and how often it is lost before."""
+        lost = 0
         while self.loss_percent and self._chance.randrange(100) < self.loss_percent:
-            late += RESEND_MS
-        return self._clock.now_ms() + late
+            lost += 1
+        return self._clock.now_ms() + self.delay_ms + lost * RESEND_MS, lost
 
     async def pass_at(self, due_ms: int) -> None:
         """Wait until a message that is due at `due_ms` has come through."""
@@ -64,6 +68,8 @@ class Line:
     def __init__(self, way: Way) -> None:
         self.sent_bytes = 0
         self.received_bytes = 0
+        self.sent_packets = 0
+        self.lost_packets = 0
         self._way = way
         self._under_way: deque[tuple[int, int, Callable[[], None]]] = deque()
         self._carrying: asyncio.Task[None] | None = None
@@ -74,11 +80,15 @@ class Line:
         if self._dead:
             return
         self.sent_bytes += size
+        self.sent_packets += 1
         if self._way.clear and not self._under_way:
             self.received_bytes += size
             arrive()
             return
-        self._under_way.append((self._way.due_ms(), size, arrive))
+        due_ms, lost = self._way.due()
+        self.sent_packets += lost
+        self.lost_packets += lost
+        self._under_way.append((due_ms, size, arrive))
         if self._carrying is None or self._carrying.done():
             self._carrying = asyncio.get_running_loop().create_task(self._carry_all())
 

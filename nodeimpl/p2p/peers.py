@@ -303,6 +303,8 @@ def _link(session: Session) -> PeerLink:
         sent_bytes=figures.sent_bytes,
         received_bytes=figures.received_bytes,
         since_ms=session.since_ms,
+        sent_packets=figures.sent_packets,
+        lost_packets=figures.lost_packets,
     )
 
 

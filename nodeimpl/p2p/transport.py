@@ -54,11 +54,17 @@ class TransportLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class LinkFigures:
-    """What the transport itself measured. A round trip below its resolution is 0."""
+    """What the transport itself measured. A round trip below its resolution is 0.
+
+    Attributes:
+        lost_packets: how many of `sent_packets` it gave up; each end counts what it sent itself.
+    """
 
     round_trip_us: int
     sent_bytes: int
     received_bytes: int
+    sent_packets: int
+    lost_packets: int
 
 
 class Stream(Protocol):

@@ -18,7 +18,7 @@ app = out.group()
 @app.command()
 @addressed
 def peers(address: Address, as_json: out.Json = False) -> int:
-    """List whom a node is connected with: round trips, bytes, and its mesh of gossip.
+    """List whom a node is connected with: round trips, losses, bytes, and its mesh of gossip.
 
     Examples:
       opkit peers
@@ -46,7 +46,7 @@ def _show(on: Any, connected: Peers, overlay: Overlay) -> None:
     mesh: dict[str, list[MeshLink]] = {}
     for link in overlay.mesh:
         mesh.setdefault(link.did, []).append(link)
-    headings = ("peer", "org", "round trip", "sent", "received", "gossip")
+    headings = ("peer", "org", "link", "round trip", "lost", "sent", "received", "gossip")
     rows = [_row(link, mesh.get(link.did, [])) for link in connected.links]
     out.table(on, headings, rows)
     kept = ", ".join(f"{each.count} {each.name}" for each in overlay.records)
@@ -62,7 +62,9 @@ def _row(link: PeerLink, mesh: list[MeshLink]) -> tuple[str, ...]:
     return (
         link.did,
         link.org or "",
+        {None: "good", "loss": "loses too much", "delay": "slow"}[link.amiss],
         round_trip,
+        f"{link.lost_permille / 10:.1f} %",
         f"{link.sent_bytes:,}",
         f"{link.received_bytes:,}",
         ", ".join(words),

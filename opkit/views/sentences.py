@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from opkit.story.states import State
-from opkit.views.amounts import brief_text, size_text
+from opkit.views.amounts import brief_text, counted, round_trip_text, size_text
 from opkit.views.deeds import deed_sentence
 from opkit.views.outcomes import nobody_could
 from opkit.wire.membership import NO_COOP
@@ -144,6 +144,22 @@ def _peer_lost(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} lost its link to {_peer(body, names)}", State.WAITING)
 
 
+def _link_worsened(body: Body, org: str, names: Names) -> Told:
+    link = f"{_of(names.org(org))} link to {_peer(body, names)}"
+    if body.get("amiss") == "loss":
+        lost = int(body.get("lost_permille", 0)) / 10
+        return Told(f"{link} loses {lost:.0f} % of what is sent", State.RUNNING)
+    trip = round_trip_text(int(body.get("round_trip_us", 0)))
+    best = round_trip_text(int(body.get("best_round_trip_us", 0)))
+    return Told(f"{link} has become slow: {trip} a round trip, {best} at its best", State.RUNNING)
+
+
+def _link_recovered(body: Body, org: str, names: Names) -> Told:
+    seconds = int(body.get("bad_ms", 0)) // 1_000
+    link = f"{_of(names.org(org))} link to {_peer(body, names)}"
+    return Told(f"{link} is good again after {counted(seconds, 'second')}", State.DONE)
+
+
 def _provider_lied(body: Body, org: str, names: Names) -> Told:
     who = names.org(org)
     sentence = f"{who} asked {_peer(body, names)} for bytes, got others, and refused them"
@@ -260,6 +276,8 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "journal.growth-unproven": _growth_unproven,
     "network.peer-connected": _peer_connected,
     "network.peer-lost": _peer_lost,
+    "network.link-worsened": _link_worsened,
+    "network.link-recovered": _link_recovered,
     "network.provider-lied": _provider_lied,
     "network.clock-moved": _clock_moved,
     "compute.module-deployed": _module_deployed,

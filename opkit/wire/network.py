@@ -15,6 +15,9 @@ from opkit.wire.events import Cursor, Event
 CLOCK_TYP = "opkit-clock+jws"
 
 
+Permille = Annotated[int, Field(ge=0, le=1_000)]
+
+
 class EngineId(Wire):
     """What ran a module: outputs and fuel are compared only under equal engine ids."""
 
@@ -23,8 +26,18 @@ class EngineId(Wire):
     settings: Text
 
 
+LinkAmiss = Literal["loss", "delay"]
+"""What is wrong with a link: too much that is sent is lost, or it takes far longer than it did."""
+
+
 class PeerLink(Wire):
-    """One connected peer, in figures that the transport itself reports."""
+    """One connected peer, in figures that the transport itself reports.
+
+    Attributes:
+        lost_packets: how many of `sent_packets` were lost on the way; the peer counts its own.
+        lost_permille: which share of them was lost in the last seconds.
+        amiss: what has been wrong with the link for seconds; None if nothing.
+    """
 
     did: Did
     org: Slug | None
@@ -32,6 +45,10 @@ class PeerLink(Wire):
     sent_bytes: Count
     received_bytes: Count
     since_ms: TimeMs
+    sent_packets: Count = 0
+    lost_packets: Count = 0
+    lost_permille: Permille = 0
+    amiss: LinkAmiss | None = None
 
 
 class AskNode(Wire):
@@ -132,6 +149,35 @@ class PeerLost(Event):
     scope = Scope.NODE_READ
     peer: Did
     why: Text
+
+
+class LinkWorsened(Event):
+    """A link loses too much, or takes far longer than at its best, and has done so for seconds.
+
+    Attributes:
+        best_round_trip_us: the shortest round trip since the link stands.
+    """
+
+    type = "network.link-worsened"
+    scope = Scope.NODE_READ
+    peer: Did
+    org: Slug | None
+    amiss: LinkAmiss
+    lost_permille: Permille
+    round_trip_us: Count
+    best_round_trip_us: Count
+
+
+class LinkRecovered(Event):
+    """A link that was bad for `bad_ms` is good again."""
+
+    type = "network.link-recovered"
+    scope = Scope.NODE_READ
+    peer: Did
+    org: Slug | None
+    bad_ms: Count
+    lost_permille: Permille
+    round_trip_us: Count
 
 
 class ProviderLied(Event):

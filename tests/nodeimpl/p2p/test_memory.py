@@ -59,6 +59,23 @@ def test_a_delay_is_the_clocks_time_and_nothing_arrives_before():
     asyncio.run(story())
 
 
+def test_what_a_link_loses_is_counted_where_it_was_sent():
+    async def story():
+        async with joined() as (network, clock, here, there):
+            network.lossy(ANA.did, BEN.did, percent=50)
+            stream = await here.open_stream()
+            for _ in range(50):
+                await stream.send(b"often")
+            figures = here.figures()
+            assert 20 < figures.lost_packets < 120
+            assert figures.sent_packets >= 50 + figures.lost_packets
+            assert there.figures().lost_packets == 0
+            clock.advance(60_000)
+            await settle()
+
+    asyncio.run(story())
+
+
 def test_a_cut_holds_everything_until_the_heal():
     async def story():
         async with joined() as (network, clock, here, there):

@@ -202,6 +202,8 @@ def test_figures_grow_with_what_passes_and_a_probe_is_acknowledged(transports):
             await received(await there.accept_stream())
             assert here.figures().sent_bytes >= 100_000
             assert there.figures().received_bytes >= 100_000
+            assert here.figures().sent_packets >= 2
+            assert here.figures().lost_packets <= here.figures().sent_packets
             before = here.figures().received_bytes
             here.probe()
             while here.figures().received_bytes == before:

@@ -60,6 +60,23 @@ BODIES = {
         "Bakery lost its link to Harbor Homes",
         State.WAITING,
     ),
+    "network.link-worsened": (
+        {
+            "peer": DID,
+            "org": None,
+            "amiss": "loss",
+            "lost_permille": 204,
+            "round_trip_us": 2_000,
+            "best_round_trip_us": 1_000,
+        },
+        "Bakery’s link to Harbor Homes loses 20 % of what is sent",
+        State.RUNNING,
+    ),
+    "network.link-recovered": (
+        {"peer": DID, "org": None, "bad_ms": 61_500, "lost_permille": 0, "round_trip_us": 0},
+        "Bakery’s link to Harbor Homes is good again after 61 seconds",
+        State.DONE,
+    ),
     "network.provider-lied": (
         {"peer": "did:key:zStranger", "cid": CID, "received_bytes": 9},
         "Bakery asked a stranger for bytes, got others, and refused them",
@@ -223,3 +240,13 @@ def test_who_belongs_to_no_organisation_is_named_without_one():
         "Nora Voss a token",
     ]
     assert first.startswith("The operator asked ")
+
+
+def test_a_link_that_has_become_slow_is_said_with_what_it_was():
+    body = {"peer": DID, "amiss": "delay", "round_trip_us": 240_000, "best_round_trip_us": 2_000}
+
+    told = event_told("network.link-worsened", body, org="bakery", names=NAMES)
+
+    assert told.sentence == (
+        "Bakery’s link to Harbor Homes has become slow: 240 ms a round trip, 2.0 ms at its best"
+    )
