@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from devnet import hostile_messages, hostile_providers
+from devnet import hostile_messages, hostile_providers, hostile_streams
 from devnet.hostile_base import Conduct, HostilePeer, Scene, strangers
 from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
@@ -21,6 +21,7 @@ from opkit.proof.keys import Identity
 KINDS: Mapping[str, Conduct] = {
     **{kind: hostile_providers.provider(kind) for kind in hostile_providers.PIECES},
     **{kind: strangers(hostile_messages.telling(kind)) for kind in hostile_messages.MAKES},
+    **hostile_streams.CONDUCTS,
 }
 """What each kind does."""
 assert tuple(KINDS) == tuple(HOSTILE_KINDS), "the kinds that can be asked for are those there are"

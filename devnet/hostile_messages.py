@@ -43,13 +43,16 @@ class Scribe:
         self._clock = clock
         self._count = 0
 
-    def note(self, *, ahead_ms: int = 0, sequence: int = 0, name: str = "") -> str:
+    def note(
+        self, *, ahead_ms: int = 0, sequence: int = 0, name: str = "", text: str = "note"
+    ) -> str:
         """Return a signed note, another one each time.
 
         Args:
             ahead_ms: how far in the future it was issued; negative: in the past.
             sequence: the time of issue unless it is said.
             name: its own unless it is said.
+            text: what it says, beside a number.
         """
         self._count += 1
         issued_ms = self._clock.now_ms() + ahead_ms
@@ -61,7 +64,7 @@ class Scribe:
             sequence=sequence or issued_ms,
             issued_at_ms=issued_ms,
             lapses_at_ms=issued_ms + HOUR_MS,
-            value={"text": f"note {self._count}"},
+            value={"text": f"{text} {self._count}"},
         )
         return jws.sign(body, typ=RECORD_TYP, identity=self.identity)
 

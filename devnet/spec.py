@@ -175,9 +175,10 @@ class DevnetSpec(_Data):
 HOSTILE_KINDS = (
     *("tampering-provider", "short-provider", "endless-provider", "silent"),
     *("unsigned", "forged", "stale", "replayed", "future", "oversized", "nested", "undecodable"),
+    *("flood", "flood-puts", "half-frames", "unread", "half-open"),
 )
 """How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none; it
-sends bad messages of a kind."""
+sends bad messages of a kind, or too many; it stalls."""
 
 PROFILES: tuple[ProfileName, ...] = ("three", "federation")
 """The networks a devnet can be, smallest first."""

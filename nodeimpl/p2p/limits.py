@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from nodeimpl.kernel.clock import Clock
 from opkit.wire.base import Did
-from opkit.wire.peer import PeerRateExceeded
+from opkit.wire.errors import Conflict, Denied, Invalid, Lapsed, Refusal
+from opkit.wire.peer import MethodUnknown, PeerRateExceeded
 
 GUARDS_MAX = 4096
 """How many peers' accounts are remembered; the longest unused is forgotten first."""
+
+INVALID_BLAME = 8
+"""How many times as much a question weighs that is wrong in itself, whatever the answerer knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,8 @@ class PeersLimits:
         linked_max: connections beyond which those are ended that were dialled to ask something,
             the longest unused first.
         ban_ms: how long nothing is taken of a peer that broke the protocol.
+        blame_max: what refused questions of one peer may weigh (`blame_of`) before it is banned.
+        forgiven_per_second: how much of that is forgotten in a second.
     """
 
     connections_max: int = 256
@@ -76,6 +82,20 @@ class PeersLimits:
     dialling_max: int = 32
     linked_max: int = 128
     ban_ms: int = 60_000
+    blame_max: int = 2_048
+    forgiven_per_second: int = 32
+
+
+def blame_of(no: Refusal) -> int:
+    """Return how much a refused question speaks against whoever asked it.
+
+    What is wrong in itself no honest program asks; that it may not, comes too late, or too often,
+    an honest one may learn only by asking. What the node itself lacks speaks against nobody.
+    """
+    if isinstance(no, Invalid) and not isinstance(no, MethodUnknown):
+        return INVALID_BLAME
+    known_late = isinstance(no, Denied | Lapsed | Conflict | MethodUnknown | PeerRateExceeded)
+    return 1 if known_late else 0
 
 
 class _Bucket:
@@ -101,6 +121,10 @@ class _Bucket:
         """Take tokens, also more than there are: then `missing(0)` says how many."""
         self._tokens -= count
 
+    def fill(self) -> None:
+        """Have a whole burst again."""
+        self._tokens = self._burst
+
 
 class Guard:
     """One peer's account: what it uses now, and how fast it asks."""
@@ -114,6 +138,9 @@ class Guard:
             clock=clock,
             per_second=limits.cast_bytes_per_second_max,
             burst=4 * limits.cast_bytes_per_second_max,
+        )
+        self._patience = _Bucket(
+            clock=clock, per_second=limits.forgiven_per_second, burst=limits.blame_max
         )
         self._limits = limits
         self._asks = _Bucket(
@@ -133,6 +160,17 @@ class Guard:
         if self.streams >= self._limits.streams_max:
             raise PeerRateExceeded(limit=self._limits.streams_max)
         self._asks.take(1)
+
+    def blame(self, no: Refusal) -> bool:
+        """Count a refused question, and return whether this was one too many.
+
+        Then counting begins anew: whoever is told acts once, not for each that is under way.
+        """
+        self._patience.take(blame_of(no))
+        lost = self._patience.missing(0) > 0
+        if lost:
+            self._patience.fill()
+        return lost
 
     def hear(self, size_bytes: int) -> float:
         """Count a cast, and return how many seconds its reader waits before the next."""

@@ -246,6 +246,7 @@ class Session:
             self._guard.ask()
         except PeerRateExceeded as no:
             # Answered before the next stream is taken: who asks too fast waits for this too.
+            self._blame(no)
             await self._say(stream, frames.refusal(no))
             return
         self._guard.streams += 1
@@ -268,6 +269,7 @@ class Session:
                 await self._send(stream, await self._work(method, handler(self.peer, ask), stream))
         except Refusal as no:
             if method is None or may_refuse(method, no):
+                self._blame(no)
                 await self._say(stream, frames.refusal(no))
             else:
                 await self._break(stream, method, no)
@@ -279,6 +281,11 @@ class Session:
             raise
         except Exception as cause:  # noqa: BLE001 - the edge: it stays in this stream, and the log
             await self._break(stream, method, cause)
+
+    def _blame(self, no: Refusal) -> None:
+        """Ban a peer that goes on asking what is refused."""
+        if self._guard.blame(no):
+            self._around.misbehaved(self.peer, f"it goes on asking what is refused: {no.code}")
 
     async def _break(
         self, stream: Stream, method: PeerMethod[Any, Any] | None, cause: Exception

@@ -18,6 +18,11 @@ _HOSTILE: Final[dict[str, str]] = {
     "oversized": "A stranger sent {against} frames that are too large",
     "nested": "A stranger sent {against} values without end within each other",
     "undecodable": "A stranger sent {against} bytes that are no text",
+    "flood": "A stranger flooded {against} with forged announcements",
+    "flood-puts": "A stranger flooded {against} with forged records to keep",
+    "half-frames": "A stranger began many questions to {against} and ended none",
+    "unread": "A stranger asked {against} a lot and read no answer",
+    "half-open": "A stranger kept many connections to {against} and never said who it is",
 }
 
 _DEEDS: Final[dict[str, str]] = {

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from devnet.hostile_base import Line, dialled
+from devnet.hostile import hostile_peer
+from devnet.hostile_base import HostilePeer, Line, dialled
 from devnet.hostile_messages import Scribe
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.overlay.node import OverlayLimits, OverlayNode
@@ -103,6 +104,12 @@ class Net:
         await self.eventually(lambda: all(node.keeps(name) == (note.jws,) for node in self.nodes))
         for node in self.nodes:
             assert (await node.get(name)).records == (note,)
+
+    def attacked(self, kind: str) -> AbstractAsyncContextManager[HostilePeer]:
+        """Have a hostile peer of this kind attack the victim meanwhile."""
+        return hostile_peer(
+            kind, make=iroh, genesis=self.genesis, targets=[self.victim.address], clock=CLOCK
+        )
 
     @asynccontextmanager
     async def stranger(self, identity: Identity | None = None) -> AsyncIterator[Line]:

@@ -9,9 +9,11 @@ import pytest
 from nodeimpl.kernel.clock import RealClock, VirtualClock
 from nodeimpl.p2p import limits as module
 from nodeimpl.p2p.dialling import Reach
-from nodeimpl.p2p.limits import Guard, Guards, PeersLimits
+from nodeimpl.p2p.limits import Guard, Guards, PeersLimits, blame_of
 from nodeimpl.p2p.transport import DialFailed
-from opkit.wire.peer import PeerRateExceeded
+from opkit.wire.compute import BlobUnknown, QueueFull
+from opkit.wire.peer import FrameMalformed, MethodUnknown, PeerRateExceeded, WrongNetwork
+from opkit.wire.records import RecordOutdated, SignedRecordRejected
 
 
 def account(**limits):
@@ -56,6 +58,38 @@ def test_frames_and_blobs_are_counted():
     with pytest.raises(PeerRateExceeded):
         guard.open_blob()
     assert not guard.idle
+
+
+WRONG = FrameMalformed(why="?")
+
+
+@pytest.mark.parametrize(
+    ("no", "blame"),
+    [
+        (WRONG, 8),
+        (SignedRecordRejected(why="?"), 8),
+        (MethodUnknown(method="?"), 1),
+        (WrongNetwork(network="?"), 1),
+        (RecordOutdated(standing_sequence=1), 1),
+        (PeerRateExceeded(limit=1), 1),
+        (BlobUnknown(cid="?"), 0),
+        (QueueFull(limit=1), 0),
+    ],
+    ids=lambda value: getattr(value, "code", None),
+)
+def test_what_an_honest_program_may_have_refused_weighs_little_or_nothing(no, blame):
+    """What a node has not, or has no room for, says nothing about who asks for it."""
+    assert blame_of(no) == blame
+
+
+def test_who_goes_on_asking_what_is_refused_is_endured_for_a_while_and_blamed_once():
+    clock, guard = account(blame_max=80, forgiven_per_second=8)
+    assert not any(guard.blame(WRONG) for _ in range(10))
+    clock.advance(1_000)
+    assert not guard.blame(WRONG), "one a second is forgiven"
+    assert guard.blame(WRONG)
+    assert not any(guard.blame(WRONG) for _ in range(10)), "then it is counted anew"
+    assert guard.blame(WRONG)
 
 
 def test_accounts_are_kept_over_reconnections_and_bounded(monkeypatch):

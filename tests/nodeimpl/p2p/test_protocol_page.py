@@ -58,6 +58,9 @@ def test_limits_stand_there_as_they_are():
         "handshakes under way, in all": (
             f"{transport.handshakes_max}, {transport.handshake_ms_max // 1000} s each"
         ),
+        "refused questions": (
+            f"{ours.blame_max:,}, of which {ours.forgiven_per_second} a second are forgiven"
+        ),
         "casts read of a peer": (
             f"{ours.cast_bytes_per_second_max >> 20} MiB a second, after a burst of "
             f"{4 * ours.cast_bytes_per_second_max >> 20} MiB; each counts 1 KiB more"
