@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import vectors_journal as journal
 import vectors_people as people
 from vectors_frames import BLOB, notes
 from vectors_signed import record_vector
@@ -14,14 +15,8 @@ from nodeimpl.overlay.fingerprints import Fingerprints
 from nodeimpl.overlay.port import node_id
 from opkit.proof.canonical import canonical
 from opkit.proof.cid import cid_of
-from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
-from opkit.proof.merkle import (
-    consistency_path,
-    frontier_of,
-    inclusion_path,
-    leaf_hash,
-    node_hash,
-)
+from opkit.proof.journal import JOURNAL_START, entry_hash
+from opkit.proof.merkle import leaf_hash
 from opkit.wire.base import b64encode
 from opkit.wire.records import Carried
 
@@ -70,6 +65,9 @@ def _records() -> Iterator[dict[str, Any]]:
     yield record_vector("a stranger's note", stranger)
     yield record_vector("a tombstone", tombstone)
     yield record_vector("the operator's note", people.note("operator", "all", "to all"))
+    yield record_vector("a countersigned head", people.witnessed("head", journal.head_value()))
+    for number, fork in enumerate(journal.forks()):
+        yield record_vector(f"a fork {number}", people.witnessed("fork", fork))
     yield record_vector("a node", people.node_record())
     yield record_vector("a provider", people.blob_record(cid_of(BLOB), len(BLOB)))
 
@@ -107,18 +105,10 @@ def _canonical() -> Iterator[dict[str, str]]:
         yield {"canonical": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _entries() -> Iterator[bytes]:
-    for number in range(max(LOGS)):
-        body = canonical({"number": number, "text": "ü"})
-        yield stored_bytes(
-            sequence=number + 1, type_name="node.started", at_ms=people.CLOCK_MS, body=body
-        )
-
-
 def _journal() -> Iterator[dict[str, Any]]:
-    """Yield the first entries of a journal, each with the hash that the next one cites."""
+    """Yield the entries of a journal, each with the hash that the next one cites."""
     previous = JOURNAL_START
-    for stored in list(_entries())[:3]:
+    for stored in journal.entries()[: max(LOGS)]:
         made = entry_hash(previous=previous, stored=stored)
         leaf = leaf_hash(stored).hex()
         yield {"previous": previous, "stored": stored.decode(), "hash": made, "leaf": leaf}
@@ -127,25 +117,14 @@ def _journal() -> Iterator[dict[str, Any]]:
 
 def _merkle() -> Iterator[dict[str, Any]]:
     """Yield trees over the journal's first entries, with a proof of each kind."""
-    leaves = [leaf_hash(stored) for stored in _entries()]
-
-    def subtree(level: int, position: int) -> bytes:
-        if level == 0:
-            return leaves[position]
-        return node_hash(subtree(level - 1, 2 * position), subtree(level - 1, 2 * position + 1))
-
     for size in LOGS:
         index, first = size // 2, (size + 1) // 2
         yield {
             "size": size,
-            "root": frontier_of(size, subtree).root().hex(),
+            "root": journal.root(journal.entries(), size),
             "index": index,
-            "inclusion": [
-                one.hex() for one in inclusion_path(index=index, size=size, subtree=subtree)
-            ],
+            "inclusion": list(journal.inclusion(index, size)),
             "first": first,
-            "first_root": frontier_of(first, subtree).root().hex(),
-            "consistency": [
-                one.hex() for one in consistency_path(first=first, second=size, subtree=subtree)
-            ],
+            "first_root": journal.root(journal.entries(), first),
+            "consistency": list(journal.consistency(first, size)),
         }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
+import vectors_journal as journal
 import vectors_people as people
 from vectors_signed import manifest_token, receipt_token
 
@@ -201,6 +202,7 @@ def exchanges() -> dict[str, tuple[Exchange, ...]]:
         **_computed(),
         **_found(),
         **_reconciled(),
+        "journal.grow": (Exchange(*journal.growth()), Exchange(*journal.first_asked())),
     }
 
 

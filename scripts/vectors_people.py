@@ -13,7 +13,7 @@ from opkit.proof import jws
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
 from opkit.proof.record import sign_record
-from opkit.wire.base import Did, Jws
+from opkit.wire.base import Did, Jws, Wire
 from opkit.wire.genesis import Charter, Founder, Genesis, GenesisNode
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.records import Carried, Namespace, RecordBody
@@ -26,7 +26,13 @@ CLOCK_MS = 1_767_225_600_000
 
 DAY_MS = 86_400_000
 
-TERMS_MS: dict[str, int] = {"node": DAY_MS, "blob": DAY_MS, "note": 30 * DAY_MS}
+TERMS_MS: dict[str, int] = {
+    "node": DAY_MS,
+    "blob": DAY_MS,
+    "note": 30 * DAY_MS,
+    "head": 7 * DAY_MS,
+    "fork": 30 * DAY_MS,
+}
 """How long a record is made to last, by its namespace; a day where none stands here."""
 
 COOP = "river-tools"
@@ -148,6 +154,12 @@ def node_record() -> Carried:
     value = {"addresses": ["127.0.0.1:4433"]}
     said = body("node-1", "node", did("node-1"), value)
     return Carried(jws=sign_record(said, identity("node-1")))
+
+
+def witnessed(namespace: Namespace, value: Wire) -> Carried:
+    """Return the second node's word on the first one's journal."""
+    said = body("node-2", namespace, did("node-1"), value.model_dump(mode="json"))
+    return Carried(jws=sign_record(said, identity("node-2")))
 
 
 def blob_record(cid: str, size_bytes: int) -> Carried:

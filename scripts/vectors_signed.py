@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 import vectors_people as people
+from vectors_journal import head_token
 
 from opkit.proof import backup, jws, report
 from opkit.proof.cid import cid_of
 from opkit.proof.record import sponsor_of
-from opkit.wire import compute, journal, membership, network, records
+from opkit.wire import compute, membership, network, records
 from opkit.wire.base import Jws, Wire, b64decode
 from opkit.wire.endpoint import Scope
 
@@ -64,22 +65,6 @@ def receipt_token() -> Jws:
     return jws.sign(receipt, typ=compute.RECEIPT_TYP, identity=people.identity("node-2"))
 
 
-@cache
-def head_token() -> Jws:
-    """Return where the first node's journal stands, as it signs it."""
-    head = journal.JournalHead(
-        network=people.NETWORK,
-        aud="journal",
-        node=people.did("node-1"),
-        generation=1,
-        size=5,
-        root="a" * 64,
-        hash="b" * 64,
-        issued_at_ms=people.CLOCK_MS,
-    )
-    return jws.sign(head, typ=journal.JOURNAL_HEAD_TYP, identity=people.identity("node-1"))
-
-
 def _of_members() -> list[tuple[Wire, str, str]]:
     scopes = (Scope.NODE_READ,)
     login = membership.Login(
@@ -125,7 +110,7 @@ def _of_operators() -> list[tuple[Wire, str, str]]:
         node=people.did("node-1"),
         version="0.1.0",
         revision="0001",
-        head=head_token(),
+        head=head_token(5),
         files=(backup.BackupFile(name="state.db", size_bytes=2, sha256="c" * 64),),
         created_at_ms=people.CLOCK_MS,
     )
@@ -143,7 +128,7 @@ def tokens() -> dict[Jws, str]:
         people.membership()[0]: "operator",
         manifest_token(): "founder",
         receipt_token(): "node-2",
-        head_token(): "node-1",
+        head_token(5): "node-1",
     }
     signature = people.genesis().genesis.charters[0].signatures[0]
     made[signature] = "founder"

@@ -23,6 +23,10 @@ def expected(vectors: dict[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for one in vectors["frames"]:
         counts[one["kind"]] = counts.get(one["kind"], 0) + 1
+    growth = [
+        one for one in vectors["frames"] if (one["kind"], one["on"]) == ("ask", "journal.grow")
+    ]
+    counts["growth"] = len(growth)
     derived, refused = vectors["derived"], vectors["refused"]
     plural = {"key": "keys", "tree": "trees", "cid": "cids"}
     for name in ("key", "tree", "cid", "base64url", "canonical", "journal", "merkle"):

@@ -3,6 +3,7 @@
 import { createPrivateKey, createPublicKey, sign as signBytes } from 'node:crypto'
 import { Refused, canonical, cidOf, didOf, peek, read, recordId } from '../basics.mjs'
 import { No } from './frames.mjs'
+import { isDid, isFork, readHead } from './heads.mjs'
 
 const DAY_MS = 86_400_000
 const SKEW_MS = 120_000
@@ -55,6 +56,20 @@ export const RULES = {
     takes: (value) => only(value, 'text') && isText(value.text, 4_096),
     reconciled: true,
   },
+  head: {
+    term: 7 * DAY_MS,
+    characters: 2_048,
+    mayWrite: (owner, name) => name !== owner && isDid(name),
+    takes: (value, by) => only(value, 'head') && readHead(value.head, by).size >= 0,
+    reconciled: true,
+  },
+  fork: {
+    term: 30 * DAY_MS,
+    characters: 8_192,
+    mayWrite: (_, name) => isDid(name),
+    takes: (value, by) => only(value, 'first', 'second', 'root', 'path') && isFork(value, by),
+    reconciled: true,
+  },
 }
 
 const FIELDS = 'aud,issued_at_ms,lapses_at_ms,name,network,owner,sequence,value'
@@ -83,11 +98,20 @@ export function judge(token, { network, now }) {
   demand(sequence <= issued && issued < lapses, 'its numbers contradict each other')
   demand(lapses - issued <= rules.term, 'it lasts too long')
   demand(value !== null || lapses - issued === rules.term, 'a tombstone that ends too soon')
-  demand(value === null || (typeof value === 'object' && rules.takes(value)), 'no such value')
+  demand(value === null || fits(rules, value, { node: name, network }), 'no such value')
   demand(issued <= now + SKEW_MS, 'from the future')
   if (!rules.mayWrite(owner, name)) throw new No('record-not-owners', { name }, 403)
   if (lapses <= now) throw new No('record-lapsed', { lapsed_at_ms: lapses }, 410)
   return { ...said, id: recordId(token) }
+}
+
+function fits(rules, value, by) {
+  try {
+    return typeof value === 'object' && rules.takes(value, by)
+  } catch (bad) {
+    if (bad instanceof Refused || bad instanceof SyntaxError) return false
+    throw bad
+  }
 }
 
 // Who vouches for a key: null if nobody does.

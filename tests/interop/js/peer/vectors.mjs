@@ -5,6 +5,7 @@ import { sha256 } from '../basics.mjs'
 import { consistencyHolds, inclusionHolds, rootOf } from './trees.mjs'
 import { readGenesis } from '../stranger.mjs'
 import { framed, lengthOf, No, parse, readAnswer, readRequest } from './frames.mjs'
+import { hasGrown } from './heads.mjs'
 import { children, fingerprint, itemOf, namePlace, nearestFirst } from './places.mjs'
 import { nodePlace, roomOf } from './places.mjs'
 import { judge, keyPair, sign, sponsorOf } from './records.mjs'
@@ -150,13 +151,20 @@ for (const one of derived.journal) {
   })
 }
 
-const stored = (number) =>
-  canonical({ at_ms: now, body: { number, text: 'ü' }, sequence: number + 1, type: 'node.started' })
+const entries = derived.journal.map((one) => one.stored)
 
 for (const one of derived.merkle) {
   check('merkle', one.size, () => {
-    const leaves = Array.from({ length: one.size }, (_, number) => stored(number))
+    const leaves = entries.slice(0, one.size)
     return rootOf(leaves) === one.root && inclusionHolds(one, leaves) && consistencyHolds(one)
+  })
+}
+
+for (const ask of frames.filter((one) => one.kind === 'ask' && one.on === 'journal.grow')) {
+  check('growth', ask.name, () => {
+    const answer = of(frames, ask.name.replace('ask', 'answer'))
+    const node = of(derived.keys, 'node-1').did
+    return hasGrown(ask.value.body, answer.value.ok, { node, network })
   })
 }
 
