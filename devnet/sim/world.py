@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from random import Random
 from typing import Any, Protocol
 from zlib import crc32
@@ -109,6 +110,9 @@ class Link:
     last: dict[int, int] = field(default_factory=dict)
 
 
+_used_ms = attrgetter("used_ms")
+
+
 class World:
     """All peers, in virtual time.
 
@@ -192,18 +196,28 @@ class World:
         machine = peer.machine
         if machine is None:
             return
-        due_ms = machine.due_ms()
+        self._plan(peer, machine.due_ms())
+        self.touched(peer)
+
+    def _plan(self, peer: Peer, due_ms: int | None) -> None:
+        """Plan when a peer is looked at next, unless it is looked at before that anyway."""
         if due_ms is not None:
             now_ms = self.scheduler.now_ms
             at_ms = max(now_ms + 1, due_ms - EPOCH_MS - peer.skew_ms)
             if not now_ms < peer.tick_at_ms <= at_ms:
                 peer.tick_at_ms = at_ms
                 self.scheduler.at(at_ms, self._tick, peer, peer.epoch, at_ms)
-        self.touched(peer)
 
     def _tick(self, peer: Peer, epoch: int, at_ms: int) -> None:
-        if peer.epoch == epoch and peer.machine is not None and peer.tick_at_ms == at_ms:
-            self.act(peer, peer.machine.tick, self.now_of(peer))
+        """Tell a machine that time has passed; one that has nothing to do any more, when it has."""
+        machine = peer.machine
+        if peer.epoch != epoch or machine is None or peer.tick_at_ms != at_ms:
+            return
+        now_ms, due_ms = self.now_of(peer), machine.due_ms()
+        if due_ms is not None and due_ms <= now_ms:
+            self.act(peer, machine.tick, now_ms)
+        else:
+            self._plan(peer, due_ms)
 
     def _carry(self, peer: Peer, effect: Effect) -> None:
         if isinstance(effect, Cast):
@@ -356,7 +370,7 @@ class World:
 
     def _trim(self, peer: Peer) -> None:
         while len(peer.links) > LINKS_MAX:
-            self._unlink(min(peer.links.values(), key=lambda link: link.used_ms))
+            self._unlink(min(peer.links.values(), key=_used_ms))
 
     def _unlink_if_cut(self, link: Link) -> None:
         if self.weather.cuts(link.a.index, link.b.index):

@@ -207,7 +207,7 @@ class Dht:
         """Return how many of each there are: what the limits bound."""
         return {
             "contacts": len(self.table),
-            "spares": sum(1 for _ in self.table.spares()),
+            "spares": self.table.aside(),
             "suspects": len(self.table.suspects),
             "questions": len(self.asking),
             "copies": self.copies.held(),

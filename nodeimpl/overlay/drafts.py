@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nodeimpl.overlay.messages import Message
 from opkit.wire.gossip import ENVELOPES_MAX, IDS_MAX, TOPICS_MAX, Gossip, Have, Prune, packed
+
+LINKS_REMEMBERED = 256
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +37,7 @@ class Draft:
         plain = self.plain()
         found = [] if plain else list(self._speak())
         batches = list(batched(self.publish, bytes_max=bytes_max))
-        if len(found) == 1 and len(batches) <= 1:
+        if len(found) == len(batches) == 1:
             envelopes = tuple(message.envelope for message in self.publish)
             return [found[0].model_copy(update={"publish": envelopes})]
         return [*found, *batches]
@@ -47,23 +50,31 @@ class Draft:
             for at in range(0, len(ids), IDS_MAX)
         ]
         wants = [packed(self.want[at : at + IDS_MAX]) for at in range(0, len(self.want), IDS_MAX)]
-        said = self.subscriptions
-        yield Gossip(
-            subscribe=tuple(topic for topic, wanted in said.items() if wanted),
-            unsubscribe=tuple(topic for topic, wanted in said.items() if not wanted),
-            graft=tuple(topic for topic, stays in self.links.items() if stays is None),
-            prune=tuple(
-                Prune(topic=topic, back_off_ms=stays)
-                for topic, stays in self.links.items()
-                if stays is not None
-            ),
-            have=tuple(haves[:TOPICS_MAX]),
-            want=wants[0] if wants else b"",
-        )
+        said, links = tuple(self.subscriptions.items()), tuple(self.links.items())
+        first = _of_links(said, links)
+        if haves or wants:
+            told = {"have": tuple(haves[:TOPICS_MAX]), "want": wants[0] if wants else b""}
+            first = first.model_copy(update=told)
+        yield first
         for at in range(TOPICS_MAX, len(haves), TOPICS_MAX):
             yield Gossip(have=tuple(haves[at : at + TOPICS_MAX]))
         for want in wants[1:]:
             yield Gossip(want=want)
+
+
+@lru_cache(maxsize=LINKS_REMEMBERED)
+def _of_links(
+    said: tuple[tuple[str, bool], ...], links: tuple[tuple[str, int | None], ...]
+) -> Gossip:
+    """Return the frame that says this of topics and meshes; most peers are told the same."""
+    return Gossip(
+        subscribe=tuple(topic for topic, wanted in said if wanted),
+        unsubscribe=tuple(topic for topic, wanted in said if not wanted),
+        graft=tuple(topic for topic, stays in links if stays is None),
+        prune=tuple(
+            Prune(topic=topic, back_off_ms=stays) for topic, stays in links if stays is not None
+        ),
+    )
 
 
 def batched(messages: list[Message], *, bytes_max: int) -> Iterator[Gossip]:

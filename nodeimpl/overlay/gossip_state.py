@@ -302,10 +302,12 @@ class GossipState:
         """Return how much is kept of what each peer said or is to be told, over all of them."""
         topics = waiting = waiting_bytes = queued = drafts = 0
         for peer in self.peers.values():
+            # Hardly any peer has more than topics, and this is asked often.
             topics += len(peer.topics)
-            waiting += len(peer.waiting)
             waiting_bytes += peer.waiting_bytes
-            queued += len(peer.backlog) + len(peer.owed)
+            if peer.waiting or peer.backlog or peer.owed:
+                waiting += len(peer.waiting)
+                queued += len(peer.backlog) + len(peer.owed)
             if peer.draft is not None:
                 drafts += peer.draft.held()
         return {

@@ -59,6 +59,13 @@ class Suspects:
         found = self._all.get(contact.did)
         return found is not None and found.addresses == contact.addresses
 
+    def without(self, known: list[tuple[int, ContactText]]) -> list[tuple[int, ContactText]]:
+        """Return those of some contacts, each with its distance, that are not suspected."""
+        suspected = self._all
+        if not suspected:
+            return known
+        return [one for one in known if one[1].did not in suspected or not self.doubts(one[1])]
+
     def __len__(self) -> int:
         """Return how many are suspected."""
         return len(self._all)

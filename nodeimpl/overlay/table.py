@@ -167,13 +167,12 @@ class Table:
             suspects: whether also those that did not answer of late.
         """
         found: list[ContactText] = []
-        doubts = None if suspects or not self.suspects else self.suspects.doubts
         for index in self._outwards(target):
             known = [
                 (one.place ^ target, one.contact) for one in self._buckets[index].live.values()
             ]
-            if doubts is not None:
-                known = [one for one in known if not doubts(one[1])]
+            if not suspects:
+                known = self.suspects.without(known)
             # No two have one distance, so contacts are never compared.
             known.sort()
             found += [contact for _, contact in known[: count - len(found)]]
@@ -211,6 +210,10 @@ class Table:
         """Iterate over all that are in it, the nearest ranges first."""
         for index in self._order:
             yield from self._buckets[index].live.values()
+
+    def aside(self) -> int:
+        """Return how many wait aside."""
+        return sum([len(bucket.spare) for bucket in self._buckets.values()])
 
     def spares(self) -> Iterator[Known]:
         """Iterate over all that wait aside."""
