@@ -41,8 +41,7 @@ from nodeimpl.network import store as network_store
 from nodeimpl.network.links import LinkWatch
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
-from nodeimpl.outside import join_overlay, make_records, watch_overlay
-from nodeimpl.p2p.driving import Driver
+from nodeimpl.outside import Outside, join_overlay, make_records, watch_overlay
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
@@ -89,7 +88,7 @@ class Node:
         blobs: BlobStore,
         peers: Peers,
         links: LinkWatch,
-        driver: Driver,
+        outside: Outside,
         compute: Compute,
         collector: Collector,
         app: FastAPI,
@@ -98,9 +97,9 @@ class Node:
         self.did = given.identity.did
         self.store = store
         self.peers = peers
-        self.overlay = driver.overlay
+        self.overlay = outside.overlay
         self.app = app
-        self._driver = driver
+        self._outside = outside
         self._links = links
         self._keeper = keeper
         self._retention = retention
@@ -162,7 +161,7 @@ class Node:
         await membership.seed()
         peers = await _make_peers(given, store)
         peers.serve_blobs(blobs)
-        driver = _make_driver(given, peers=peers, blobs=blobs)
+        outside = await _join_overlay(given, peers=peers, blobs=blobs, store=store)
         compute = _make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
         compute.serve_peers(peers)
         membership.while_revoking(compute.member_revoked)
@@ -187,7 +186,7 @@ class Node:
             given, store=store, blobs=blobs, vitals=vitals, peers=peers, compute=compute
         )
         metrics.watch_collector(collector)
-        watch_overlay(metrics, driver.overlay, peers)
+        watch_overlay(metrics, outside.overlay, peers)
         metrics.watch(links.metrics)
         app = build_app(
             routes=[
@@ -195,7 +194,7 @@ class Node:
                 *membership_routes(membership),
                 *compute_routes(compute),
                 *history_routes(history),
-                *records_routes(make_records(driver, peers=peers, blobs=blobs)),
+                *records_routes(make_records(outside, peers=peers, blobs=blobs)),
             ],
             store=store,
             membership=membership,
@@ -216,7 +215,7 @@ class Node:
             blobs=blobs,
             peers=peers,
             links=links,
-            driver=driver,
+            outside=outside,
             compute=compute,
             collector=collector,
             app=app,
@@ -260,6 +259,7 @@ class Node:
         self._work.cancel()
         # Why it failed is told by `broke`; what the node holds is let go of all the same.
         await asyncio.wait({self._work})
+        await self._outside.finish()
         await self.store.close()
         if not self.store.has_failed:
             await self._keeper.keep()
@@ -273,7 +273,7 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.peers.run())
             tasks.create_task(self._links.run())
-            tasks.create_task(self._driver.run())
+            tasks.create_task(self._outside.run())
             tasks.create_task(self._compute.run())
             tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())
@@ -307,15 +307,16 @@ def _watch_links(given: _Given, *, peers: Peers, store: Store) -> LinkWatch:
     )
 
 
-def _make_driver(given: _Given, *, peers: Peers, blobs: BlobStore) -> Driver:
-    """Return what drives the node's part in the overlay."""
-    return join_overlay(
+async def _join_overlay(given: _Given, *, peers: Peers, blobs: BlobStore, store: Store) -> Outside:
+    """Return the node's part in the overlay."""
+    return await join_overlay(
         identity=given.identity,
         genesis=given.genesis,
         known=given.config.p2p.peers,
         addresses=given.transport.addresses(),
         peers=peers,
         blobs=blobs,
+        store=store,
         clock=given.clock,
     )
 

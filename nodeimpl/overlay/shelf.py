@@ -11,6 +11,7 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nodeimpl.overlay.budgets import Budgets, Entry, Limits, Room, place_of, size_of
@@ -77,6 +78,8 @@ class Shelf:
 
     Attributes:
         on_kept: called with every record that is new here, in order.
+        on_changed: called with namespace, name and owner whenever another record is there than was,
+            or none, or with another proof.
         notes: what operators should hear of; whoever drives takes it (`take_notes`).
         counts: how often what happened.
     """
@@ -84,6 +87,7 @@ class Shelf:
     def __init__(self, verifier: Verifier, limits: Limits | None = None) -> None:
         """Keep nothing yet; read through `verifier`, which others may share."""
         self.on_kept: list[Callable[[Kept], None]] = []
+        self.on_changed: list[Callable[[Namespace, RecordName, Did], None]] = []
         self.notes: list[EquivocationSeen] = []
         self.counts: Counter[str] = Counter()
         self._verifier = verifier
@@ -166,6 +170,34 @@ class Shelf:
         """Return what stands of one owner under a name."""
         entry = self._names.get((namespace, name), {}).get(owner)
         return None if entry is None or entry.lapsed else entry.carried
+
+    def kept(
+        self, namespace: Namespace, name: RecordName, owner: Did
+    ) -> tuple[Carried, int] | None:
+        """Return what is here of one owner under a name, if only as a bar, and until when."""
+        entry = self._names.get((namespace, name), {}).get(owner)
+        return None if entry is None else (entry.carried, entry.floor_until_ms)
+
+    def bar(self, carried: Carried, *, until_ms: int, now_ms: int) -> None:
+        """Keep what a record replaced from coming back until then, as it was before a restart.
+
+        A record that stands here bars it so long; one that lapsed is kept for nothing else. If
+        another one of its owner is here, or there is no room, nothing happens.
+
+        Raises:
+            SignedRecordRejected: it does not verify.
+        """
+        record = self.read(carried)
+        body = record.body
+        standing = self._names.get((body.aud, body.name), {}).get(body.owner)
+        if standing is None and body.lapses_at_ms <= now_ms < until_ms:
+            sponsor = self._verifier.sponsor(body.owner, carried.proof)
+            entry = _entry(record, carried, sponsor=sponsor, replaced=None)
+            entry.floor_until_ms = until_ms
+            with suppress(RecordsExhausted):
+                self._place(entry, None, now_ms)
+        elif standing is not None and standing.id == record.id:
+            standing.floor_until_ms = max(standing.floor_until_ms, until_ms)
 
     def by_id(self, record_id: bytes) -> Carried | None:
         """Return the record with this id, if it stands here and is not about to lapse."""
@@ -345,6 +377,7 @@ class Shelf:
         self._by_id[entry.id] = entry
         self._by_item[entry.item] = entry
         self._list(entry)
+        self._changed(entry)
         self._age(entry, now_ms)
 
     def _list(self, entry: Entry) -> None:
@@ -370,6 +403,11 @@ class Shelf:
             del self._names[key]
         del self._by_id[entry.id]
         del self._by_item[entry.item]
+        self._changed(entry)
+
+    def _changed(self, entry: Entry) -> None:
+        for tell in self.on_changed:
+            tell(entry.namespace, entry.name, entry.owner)
 
     def _age(self, entry: Entry, now_ms: int) -> None:
         """Bring a record to where it belongs at this time of its life."""

@@ -177,6 +177,19 @@ class Upkeep:
             self._undo(key, before)
             raise
 
+    def resume(self, key: Key, value: dict[str, Any] | None) -> None:
+        """Go on with what was kept under a name before a restart, a little at a time.
+
+        Args:
+            key: the name.
+            value: what the node itself says under it, and says again in its turn; None: what is
+                there is held for others.
+        """
+        if value is None:
+            self._hold(key)
+        elif key not in self._own and self._own_due.set(key, self._moment.at_ms):
+            self._own[key] = Own(value)
+
     def keep_up(self) -> None:
         """Do a little of what is due."""
         if self._moment.at_ms >= self._lapse_ms:
@@ -199,6 +212,8 @@ class Upkeep:
         assert self._sign is not None, "who keeps records alive can sign them"
         carried = self._sign(*key, self._own[key].value, self._moment.now_ms)
         body = self._copies.read(carried).body
+        # What cannot be said any more is taken back, once.
+        self._own[key].value = body.value
         # Due even if nothing comes of this: what is told in the end only moves it.
         half_ms = (body.lapses_at_ms - self._moment.now_ms) // 2
         self._own_due.set(key, self._moment.at_ms + half_ms)

@@ -211,26 +211,25 @@ def _find(target: Target, name: str) -> FoundRecords:
 
 
 def _put(target: Target, label: str, text: str, days: int) -> Published:
-    from opkit.proof.record import sign_record
+    from opkit.proof.record import make_record
     from opkit.wire.overlay import PUBLISH, PublishRecord
-    from opkit.wire.records import Carried, RecordBody
+    from opkit.wire.records import Carried
 
     if "/" in label or label.startswith("did:"):
         raise Mistake("a note's label has no slash and is no DID", hint="opening-hours, say")
-    name, now_ms = f"{_speaker(target)}/{label}", time.time_ns() // 1_000_000
+    name = f"{_speaker(target)}/{label}"
     assert target.identity is not None, "whoever speaks was asked for above"
-    body = RecordBody(
+    token = make_record(
+        target.identity,
         network=target.network,
-        aud="note",
+        namespace="note",
         name=name,
-        owner=target.identity.did,
-        sequence=now_ms,
-        issued_at_ms=now_ms,
-        # What takes back lasts as long as any note may: it outlives all that it takes back.
-        lapses_at_ms=now_ms + (days if text else 30) * DAY_MS,
         value={"text": text} if text else None,
+        at_ms=time.time_ns() // 1_000_000,
+        # What takes back lasts as long as any note may: it outlives all that it takes back.
+        term_ms=(days if text else 30) * DAY_MS,
     )
-    carried = Carried(jws=sign_record(body, target.identity))
+    carried = Carried(jws=token)
     return _called(target, PUBLISH, PublishRecord(carried=carried))
 
 

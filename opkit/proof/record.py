@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.membership import coop_of, fold_member
-from opkit.wire.base import Did, Jws, NetworkId, Slug
+from opkit.wire.base import Did, Jws, NetworkId, Slug, TimeMs
 from opkit.wire.membership import NO_COOP
 from opkit.wire.records import (
     RECORD_CHARACTERS_MAX,
@@ -57,6 +57,45 @@ def sign_record(body: RecordBody, owner: Identity) -> Jws:
     token = jws.sign(body, typ=RECORD_TYP, identity=owner)
     read_record(token, network=body.network)
     return token
+
+
+def make_record(
+    owner: Identity,
+    *,
+    network: NetworkId,
+    namespace: Namespace,
+    name: RecordName,
+    value: dict[str, Any] | None,
+    at_ms: TimeMs,
+    term_ms: int,
+    sequence: Sequence | None = None,
+) -> Jws:
+    """Return a record of one's own, signed.
+
+    Args:
+        owner: whose word it is.
+        network: where it holds.
+        namespace: what it is about; with `name` and `value` as the namespace takes them.
+        name: what in the namespace it is about.
+        value: what it says; None takes back what was said before.
+        at_ms: when it is issued.
+        term_ms: how long it lasts from then on; a tombstone, as long as its namespace allows.
+        sequence: its place among those under the name; as the time of issue unless it is said.
+
+    Raises:
+        ProofError: the record is too long, or no reader would take it.
+    """
+    body = RecordBody(
+        network=network,
+        aud=namespace,
+        name=name,
+        owner=owner.did,
+        sequence=at_ms if sequence is None else sequence,
+        issued_at_ms=at_ms,
+        lapses_at_ms=at_ms + term_ms,
+        value=value,
+    )
+    return sign_record(body, owner)
 
 
 def read_record(token: Jws, *, network: NetworkId) -> RecordBody:

@@ -15,6 +15,7 @@ from opkit.proof.record import (
     check_term,
     is_ahead,
     is_lapsed,
+    make_record,
     outranks,
     read_equivocation,
     read_record,
@@ -52,6 +53,21 @@ def unchecked(said: RecordBody, signer: Identity = STRANGER, typ: str = RECORD_T
 def test_a_record_is_read_back_as_it_was_signed(network: Any) -> None:
     said = body(network)
     assert read_record(sign_record(said, STRANGER), network=network.name) == said
+
+
+@pytest.mark.parametrize("sequence", [None, 7])
+def test_a_record_of_ones_own_is_made_in_one_step(network: Any, sequence: int | None) -> None:
+    token = make_record(
+        STRANGER,
+        network=network.name,
+        namespace="note",
+        name=f"{STRANGER.did}/a",
+        value={"text": "hello"},
+        at_ms=NOW_MS,
+        term_ms=TERM_MS,
+        sequence=sequence,
+    )
+    assert read_record(token, network=network.name) == body(network, sequence=sequence or NOW_MS)
 
 
 def test_only_the_owner_signs(network: Any) -> None:
