@@ -111,6 +111,7 @@ class Reconciler:
     Attributes:
         counts: how often what happened, to be measured.
         notes: what operators should hear of, until the driver takes it (`take_notes`).
+        repaired_ms: when comparing last brought a record here or to a peer; None: never.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Reconciler:
         """Compare what is on `shelf`; questions go out through `outbox`."""
         self.counts: Counter[str] = Counter()
         self.notes: list[Repaired | PeerLied] = []
+        self.repaired_ms: int | None = None
         self._shelf = shelf
         self._outbox = outbox
         self._chance = chance
@@ -321,6 +323,7 @@ class Reconciler:
         self.counts["records kept"] += session.kept
         self.counts["records pushed"] += session.pushed
         if session.kept or session.pushed:
+            self.repaired_ms = now_ms
             self._note(
                 Repaired(
                     peer=session.peer,
@@ -362,6 +365,8 @@ class Reconciler:
             self._blame(peer, f"it pushes a record that is refused: {no.code}", now_ms)
             raise
         self.counts["records taken"] += answer.kept
+        if answer.kept:
+            self.repaired_ms = now_ms
         return answer
 
     def _given(self, answer: RecordsGiven) -> RecordsGiven:

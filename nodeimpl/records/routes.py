@@ -13,6 +13,7 @@ def routes(records: Records) -> list[Route]:
         answer(wire.RECORDS, records.find),
         answer(wire.ROUTE, records.route),
         answer(wire.OVERLAY, records.state),
+        answer(wire.BELOW, records.below),
         serve(wire.PUBLISH, records.publish, prepare=records.spread),
         serve(wire.PROVIDE, records.provide, prepare=records.say_provided),
     ]

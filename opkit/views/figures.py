@@ -15,7 +15,9 @@ from opkit.story.stage import StageView
 from opkit.story.states import State
 from opkit.wire.base import Cid, Did
 from opkit.wire.compute import ReceiptBundle, TaskState
-from opkit.wire.network import PeerLink
+from opkit.wire.network import LinkAmiss, PeerLink
+from opkit.wire.overlay import Overlay
+from opkit.wire.witness import Witnesses
 
 Health = Literal["up", "starting", "down"]
 LinkState = Literal["up", "cut", "lost"]
@@ -61,6 +63,7 @@ class LinkFigure:
     """A link between the nodes of two organisations, `a` before `b` in the order of the nodes.
 
     Byte counts are those that `a` reports, or `b` if `a` is silent; rates are of the last seconds.
+    Losses are those of the worse direction: each end counts what it sent itself.
     `recent` holds round trips in microseconds, oldest first, one for each look at the nodes.
     """
 
@@ -73,6 +76,8 @@ class LinkFigure:
     received_bytes: int = 0
     bytes_per_s: int = 0
     recent: tuple[int, ...] = ()
+    lost_permille: int = 0
+    amiss: LinkAmiss | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +129,44 @@ class NetworkFigures:
     tasks: int = 0
     tasks_failed: int = 0
     trouble: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOverlay:
+    """What a node knows of the network around it, as it told it last."""
+
+    org: str
+    told: Overlay
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """On which node how many records of a namespace are, of all that any of them has.
+
+    Attributes:
+        held: organisations with how many their nodes have.
+        is_exact: False if nodes differ in so much that not all of it was looked at; then `total` is
+            what there is at least.
+    """
+
+    namespace: str
+    total: int
+    held: tuple[tuple[str, int], ...]
+    is_exact: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayFigures:
+    """What all nodes tell of records, gossip and repair; organisations in the network's order.
+
+    Attributes:
+        coverage: of nodes that are up.
+        witnesses: what each node that is up knows of all journals.
+    """
+
+    nodes: tuple[NodeOverlay, ...]
+    coverage: tuple[Coverage, ...] = ()
+    witnesses: tuple[tuple[str, Witnesses], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

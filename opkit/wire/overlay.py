@@ -9,11 +9,24 @@ from typing import Annotated
 
 from pydantic import Field
 
-from opkit.wire.base import SAFE_INT_MAX, Cid, CidText, Count, Did, RecordId, Slug, Text, Wire
+from opkit.wire.base import (
+    B64,
+    SAFE_INT_MAX,
+    Cid,
+    CidText,
+    Count,
+    Did,
+    RecordId,
+    Slug,
+    Text,
+    TimeMs,
+    Wire,
+)
 from opkit.wire.compute import BlobUnknown, HashMalformed
 from opkit.wire.dht import CONTACTS_MAX, ContactText, LookupsFull
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.events import Event
+from opkit.wire.reconcile import ID_BYTES, Prefix, ReconciledNamespace
 from opkit.wire.records import (
     Carried,
     Namespace,
@@ -30,6 +43,12 @@ FOUND_MAX = 20
 
 LINKS_MAX = 1_024
 """The most peers that one answer lists."""
+
+BELOW_IDS_MAX = 1_024
+"""The most ids that one answer lists."""
+
+FINGERPRINT_MAX = 24
+"""How many bytes a fingerprint has."""
 
 
 class AskRecords(Wire):
@@ -126,6 +145,45 @@ class Counted(Wire):
     count: Count
 
 
+class KeptSet(Wire):
+    """The records of one namespace that the node compares with others.
+
+    Attributes:
+        fingerprint: equal on two nodes that keep the same.
+    """
+
+    namespace: ReconciledNamespace
+    records: Count
+    fingerprint: Annotated[B64, Field(max_length=FINGERPRINT_MAX)]
+
+
+class AskBelow(Wire):
+    """Ask which records of a namespace are here whose ids begin with some digits."""
+
+    namespace: ReconciledNamespace
+    prefix: Prefix = ""
+
+
+class Branch(Wire):
+    """What is below a prefix that is one digit longer."""
+
+    records: Count
+    fingerprint: Annotated[B64, Field(max_length=FINGERPRINT_MAX)]
+
+
+class KeptBelow(Wire):
+    """What is here below a prefix: few are told by their ids, many by sixteen fingerprints.
+
+    Attributes:
+        ids: in order, each of 16 bytes, one after another; None if there are too many.
+        branches: by the digit that follows the prefix; none if the ids are told.
+    """
+
+    records: Count
+    ids: Annotated[B64, Field(max_length=BELOW_IDS_MAX * ID_BYTES)] | None = None
+    branches: Annotated[tuple[Branch, ...], Field(max_length=16)] = ()
+
+
 class Overlay(Wire):
     """What the node knows of the network around it.
 
@@ -134,6 +192,9 @@ class Overlay(Wire):
         records: how many records it keeps, by namespace.
         banned: of whom nothing is taken now.
         counts: how often what happened since the node started, by name.
+        sets: what it compares with others.
+        repaired_ms: when comparing last brought a record here or to a peer; None: not since the
+            start.
     """
 
     contacts: Count
@@ -142,6 +203,8 @@ class Overlay(Wire):
     mesh: Annotated[tuple[MeshLink, ...], Field(max_length=LINKS_MAX)]
     banned: Annotated[tuple[Did, ...], Field(max_length=LINKS_MAX)]
     counts: tuple[Counted, ...]
+    sets: tuple[KeptSet, ...] = ()
+    repaired_ms: TimeMs | None = None
 
 
 class RecordPublished(Event):
@@ -173,6 +236,15 @@ ROUTE = Endpoint(
     answer=Route,
     scope=Scope.NODE_READ,
     refuses=(LookupsFull,),
+)
+
+BELOW = Endpoint(
+    name="overlay.below",
+    method="GET",
+    path="/v1/overlay/below",
+    ask=AskBelow,
+    answer=KeptBelow,
+    scope=Scope.NODE_READ,
 )
 
 OVERLAY = Endpoint(
