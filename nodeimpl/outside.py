@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -15,20 +16,23 @@ from nodeimpl.config import PeerSection
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.metrics import Figure, Metrics
+from nodeimpl.kernel.store import Store
 from nodeimpl.overlay.coverage import kept_below, kept_sets
 from nodeimpl.overlay.gossip_state import MeshJoined, MeshLeft
 from nodeimpl.overlay.namespaces import RULES
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Contact, Outbox, key_id
-from nodeimpl.overlay.upkeep import Sign
+from nodeimpl.overlay.shelf import Shelf
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
+from nodeimpl.records.keeping import ShelfKeeper
 from nodeimpl.records.service import Records
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
-from opkit.proof.record import Verifier, sign_record
+from opkit.proof.record import Record, Verifier, make_record
+from opkit.wire.base import Did
 from opkit.wire.overlay import Counted, MeshLink, Overlay, Room
-from opkit.wire.records import Carried, Namespace, RecordBody, RecordName
+from opkit.wire.records import Carried, Namespace, RecordName
 
 GOSSIP_OUTCOMES = (
     "published",
@@ -46,7 +50,32 @@ GOSSIP_OUTCOMES = (
 _log = structlog.get_logger("overlay")
 
 
-def join_overlay(
+class Outside:
+    """A node's part in the overlay, and what keeps it: attributes to look at and to ask."""
+
+    def __init__(self, own: Did, *, driver: Driver, keeper: ShelfKeeper) -> None:
+        """Join them; `own` is the node's key."""
+        self.own = own
+        self.driver = driver
+        self.overlay = driver.overlay
+        self.keeper = keeper
+
+    async def run(self) -> None:
+        """Drive, and keep what changes, until cancelled.
+
+        Raises:
+            StoreFailed: the store broke.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.driver.run())
+            tasks.create_task(self.keeper.run())
+
+    async def finish(self) -> None:
+        """Keep what is left, once nothing runs any more."""
+        await self.keeper.finish()
+
+
+async def join_overlay(
     *,
     identity: Identity,
     genesis: GenesisView,
@@ -54,52 +83,80 @@ def join_overlay(
     addresses: tuple[str, ...],
     peers: Peers,
     blobs: BlobStore,
+    store: Store,
     clock: Clock,
-) -> Driver:
-    """Return a node's part in the overlay, which says who it is and finds its way in.
+) -> Outside:
+    """Return a node's part in the overlay, which has what it kept, says who it is, finds its way.
 
     Args:
         known: whom the operator named, by whom it comes in.
         addresses: where the node itself can be dialled.
+
+    Raises:
+        StoreBusy, StoreFailed: what was kept cannot be read.
     """
     contact = Contact(did=identity.did, addresses=addresses)
     outbox = Outbox()
+    signing = _Signing(identity, genesis=genesis, blobs=blobs)
     overlay = OverlayNode(
         contact=contact,
         verifier=Verifier(genesis),
         outbox=outbox,
         chance=random.Random(),  # noqa: S311 - spreads load and choices, hides nothing
-        sign=_signing(identity, genesis=genesis, blobs=blobs),
+        sign=signing.sign,
     )
+    signing.shelf = overlay.shelf
     driver = Driver(overlay, outbox=outbox, peers=peers, clock=clock, told=_note)
     peers.find_blobs_by(driver.providers, provide=driver.provide)
+
+    def again(record: Record) -> dict[str, Any] | None:
+        """Say once more that a blob is here; if it is gone, the signing takes the word back."""
+        body = record.body
+        if body.owner != identity.did or body.aud != "blob" or body.value is None:
+            return None
+        return {**body.value, "addresses": list(addresses)}
+
+    keeper = ShelfKeeper(overlay, store=store, clock=clock, again=again)
+    await keeper.restore()
     now_ms = clock.now_ms()
     overlay.join([Contact(did=peer.did, addresses=peer.addresses) for peer in known], now_ms)
     about = {"addresses": list(contact.addresses)}
     overlay.dht.keep("node", contact.did, about, lambda _: None, now_ms)
-    return driver
+    return Outside(identity.did, driver=driver, keeper=keeper)
 
 
-def _signing(identity: Identity, *, genesis: GenesisView, blobs: BlobStore) -> Sign:
-    """Return what signs the node's own records; a blob that is gone is taken back."""
+class _Signing:
+    """Signs the node's own records; a blob that is gone is taken back.
+
+    Attributes:
+        shelf: where what the node said before stands.
+    """
+
+    shelf: Shelf
+
+    def __init__(self, identity: Identity, *, genesis: GenesisView, blobs: BlobStore) -> None:
+        """Sign with the node's key, for its network."""
+        self._identity = identity
+        self._network = genesis.network
+        self._blobs = blobs
 
     def sign(
-        namespace: Namespace, name: RecordName, value: dict[str, Any] | None, now_ms: int
+        self, namespace: Namespace, name: RecordName, value: dict[str, Any] | None, now_ms: int
     ) -> Carried:
-        gone = namespace == "blob" and blobs.size(name) is None
-        body = RecordBody(
-            network=genesis.network,
-            aud=namespace,
+        """Return the record: after the last one, also if the clock went back a little since."""
+        gone = namespace == "blob" and self._blobs.size(name) is None
+        before = self.shelf.kept(namespace, name, self._identity.did)
+        after = 0 if before is None else self.shelf.read(before[0]).body.sequence
+        token = make_record(
+            self._identity,
+            network=self._network,
+            namespace=namespace,
             name=name,
-            owner=identity.did,
-            sequence=now_ms,
-            issued_at_ms=now_ms,
-            lapses_at_ms=now_ms + RULES[namespace].term_ms_max,
             value=None if gone else value,
+            at_ms=max(now_ms, after + 1),
+            term_ms=RULES[namespace].term_ms_max,
         )
-        return Carried(jws=sign_record(body, identity))
-
-    return sign
+        return Carried(jws=token)
 
 
 def _note(note: OverlayNote) -> None:
@@ -111,9 +168,9 @@ def _note(note: OverlayNote) -> None:
         _log.info("the overlay noticed something", what=what, note=said)
 
 
-def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
+def make_records(outside: Outside, *, peers: Peers, blobs: BlobStore) -> Records:
     """Return the records domain, which looks through the overlay."""
-    overlay = driver.overlay
+    overlay, keeper = outside.overlay, outside.keeper
 
     def show() -> Overlay:
         return Overlay(
@@ -142,7 +199,9 @@ def make_records(driver: Driver, *, peers: Peers, blobs: BlobStore) -> Records:
 
     return Records(
         network=_Searches(overlay),
-        search=driver.search,
+        search=outside.driver.search,
+        settle=keeper.settle,
+        own=outside.own,
         show=show,
         below=partial(kept_below, overlay.shelf),
         place_of=key_id,

@@ -14,13 +14,17 @@ from nodeimpl.overlay.search import OnDone, Outcome
 from opkit.proof import jws
 from opkit.proof.cid import is_cid
 from opkit.wire import overlay as wire
-from opkit.wire.base import Cid, RecordId
+from opkit.wire.base import Cid, Did, RecordId
 from opkit.wire.compute import BlobUnknown, HashMalformed
 from opkit.wire.reconcile import Prefix, ReconciledNamespace
 from opkit.wire.records import Carried, Namespace, RecordName
 
 Search = Callable[[Callable[[OnDone, int], None]], Awaitable[Outcome]]
 """Begins a search by what it is given, and returns what came of it."""
+
+
+Settle = Callable[[Namespace, RecordName, Did], Awaitable[None]]
+"""Has what is here of an owner under a name committed, and returns then."""
 
 
 class Network(Protocol):
@@ -54,6 +58,8 @@ class Records:
         *,
         network: Network,
         search: Search,
+        settle: Settle,
+        own: Did,
         show: Callable[[], wire.Overlay],
         below: Callable[[ReconciledNamespace, Prefix], wire.KeptBelow],
         place_of: Callable[[Namespace, RecordName], int],
@@ -63,12 +69,16 @@ class Records:
 
         Args:
             search: begins a search of `network`'s and waits for its end.
+            settle: has what is here of an owner under a name committed, at once.
+            own: the node's key.
             show: gathers what an operator is shown.
             below: says what is here of the records that nodes compare.
             place_of: where in the overlay a name lies.
         """
         self._network = network
         self._search = search
+        self._settle = settle
+        self._own = own
         self._show = show
         self._below = below
         self._place_of = place_of
@@ -111,9 +121,20 @@ class Records:
         """Have a record kept and announced; return with how many others it is.
 
         The record carries its owner's word, not the node's, so it may leave before the node has
-        journalled that it was published here. Refuses: as `PUBLISH` says.
+        journalled that it was published here. What the node itself keeps is committed when this
+        returns, while others were asked. Refuses: as `PUBLISH` says.
         """
-        done = await self._search(lambda done, now: self._network.publish(ask.carried, done, now))
+        settled: list[Awaitable[None]] = []
+
+        def begin(done: OnDone, now_ms: int) -> None:
+            self._network.publish(ask.carried, done, now_ms)
+            said = jws.peek(ask.carried.jws)
+            settled.append(
+                self._settle(said.payload["aud"], said.payload["name"], said.payload["owner"])
+            )
+
+        done = await self._search(begin)
+        await settled[0]
         return done.kept
 
     def publish(
@@ -142,7 +163,9 @@ class Records:
         size = self._blobs.size(ask.cid)
         if size is None:
             raise BlobUnknown(cid=ask.cid)
-        return await self._search(lambda done, now: self._network.provide(ask.cid, size, done, now))
+        said = await self._search(lambda done, now: self._network.provide(ask.cid, size, done, now))
+        await self._settle("blob", ask.cid, self._own)
+        return said
 
     def provide(
         self, tx: Tx, ask: wire.ProvideBlob, caller: Caller | None, said: Outcome
