@@ -58,6 +58,7 @@ _ROOM = "make room on the disk of node.folder, then start the node again"
 _MENDABLE = {
     errno.EADDRINUSE: "another process has gateway.port: `opkit doctor CONFIG` says which",
     errno.EADDRNOTAVAIL: "this machine has no such address: change gateway.host or p2p.bind",
+    errno.ENODEV: "this machine has no such interface: change p2p.lan",
     errno.EACCES: "may this user read and write node.folder, and bind gateway.port?",
     errno.EMFILE: "too few open files are allowed: ulimit -n 4096",
     errno.ENOSPC: _ROOM,

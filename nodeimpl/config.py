@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -126,6 +126,10 @@ class P2pSection(Section):
 
     With `fixed_paths` a connection stays on the address that was dialled: for devnets, whose links
     must be such that they can be cut (ADR 0006).
+
+    `advertise` is where others are told that the node can be dialled; empty: where it listens.
+    `lan` are IPv4 addresses of interfaces on which nodes of the same network find each other by
+    multicast DNS; empty: on none (ADR 0034).
     """
 
     fixed_paths: bool = False
@@ -133,7 +137,21 @@ class P2pSection(Section):
         "127.0.0.1:0",
         "[::1]:0",
     )
+    advertise: Annotated[tuple[str, ...], Field(max_length=4)] = ()
+    lan: Annotated[tuple[IPv4Address, ...], Field(max_length=4)] = ()
     peers: Annotated[tuple[PeerSection, ...], Field(max_length=64)] = ()
+
+    @field_validator("advertise")
+    @classmethod
+    def _are_dialled(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what nobody could dial."""
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            if not port.isdecimal() or not 0 < int(port) < 65_536:
+                raise ValueError(f"{address!r} has no port that can be dialled")
+            if ip_address(host.strip("[]")).is_unspecified:
+                raise ValueError(f"{address!r} stands for every interface, and is nowhere")
+        return addresses
 
 
 class StoreSection(Section):

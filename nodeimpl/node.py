@@ -36,12 +36,14 @@ from nodeimpl.kernel.store import Store, Tx, metadata
 from nodeimpl.kernel.vitals import Vitals
 from nodeimpl.membership.routes import routes as membership_routes
 from nodeimpl.membership.service import Membership
+from nodeimpl.nearby import addresses_of, open_lan
 from nodeimpl.network import rules as network_rules
 from nodeimpl.network import store as network_store
 from nodeimpl.network.links import LinkWatch
 from nodeimpl.network.routes import routes as network_routes
 from nodeimpl.network.service import About, Network
 from nodeimpl.outside import Outside, join_overlay, make_records, watch_overlay
+from nodeimpl.p2p.lan import Lan
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
@@ -92,6 +94,7 @@ class Node:
         compute: Compute,
         collector: Collector,
         app: FastAPI,
+        lan: Lan | None,
     ) -> None:
         """Use `Node.start`."""
         self.did = given.identity.did
@@ -108,6 +111,7 @@ class Node:
         self._compute = compute
         self._ending = given.ending
         self._collector = collector
+        self._lan = lan
         self._work = asyncio.create_task(self._run(), name=f"node {self.did}")
 
     @classmethod
@@ -219,6 +223,13 @@ class Node:
             compute=compute,
             collector=collector,
             app=app,
+            lan=await open_lan(
+                given.config.p2p,
+                did=given.identity.did,
+                network=given.genesis.network,
+                transport=given.transport,
+                found=outside.driver.meet,
+            ),
         )
         return node
 
@@ -278,6 +289,8 @@ class Node:
             tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())
             tasks.create_task(self._retention.run())
+            if self._lan is not None:
+                tasks.create_task(self._lan.run())
 
 
 async def _make_peers(given: _Given, store: Store) -> Peers:
@@ -313,7 +326,7 @@ async def _join_overlay(given: _Given, *, peers: Peers, blobs: BlobStore, store:
         identity=given.identity,
         genesis=given.genesis,
         known=given.config.p2p.peers,
-        addresses=given.transport.addresses(),
+        addresses=addresses_of(given.config.p2p, given.transport),
         peers=peers,
         blobs=blobs,
         store=store,

@@ -72,8 +72,12 @@ COMPILED_IN = {
 }
 """Licences that only libraries inside compiled packages are under; as free as those above."""
 
-UNCHANGED_AND_OPTIONAL = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only"}
-"""Linked at run time, unchanged, and only by who asks for PostgreSQL: `opkit[postgres]`."""
+UNCHANGED_AND_OPTIONAL = {
+    "psycopg": "LGPL-3.0-only",
+    "psycopg-binary": "LGPL-3.0-only",
+    "zeroconf": "LGPL-2.1-or-later",
+}
+"""Linked at run time, unchanged, and only by who asks for it: `opkit[postgres]`, `opkit[lan]`."""
 
 WORDS = {
     "Apache 2.0": "Apache-2.0",

@@ -16,7 +16,7 @@ import structlog
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
-from nodeimpl.overlay.port import Ask, Ban, Cast, Outbox
+from nodeimpl.overlay.port import Ask, Ban, Cast, Contact, Outbox
 from nodeimpl.overlay.search import OnDone, Outcome
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.company import Watcher
@@ -92,6 +92,12 @@ class Driver(Watcher):
     def touch(self) -> None:
         """Do soon what the machines want: call it after they were told something from elsewhere."""
         self._wanted.set()
+
+    def meet(self, peer: PeerAddress) -> None:
+        """Come into the network by a peer of which somebody said that it is there."""
+        there = Contact(did=peer.did, addresses=peer.addresses)
+        self._told_of("a peer", lambda: self.overlay.join([there], self._clock.now_ms()))
+        self.touch()
 
     async def search(self, begin: Callable[[OnDone, int], None]) -> Outcome:
         """Begin a search of the overlay's and return its outcome; each ends within its own limits.
