@@ -14,6 +14,7 @@ from nodeimpl.overlay.dht import Dht, DhtLimits
 from nodeimpl.overlay.gossip import Gossiper, GossipLimits, Verdict
 from nodeimpl.overlay.gossip_state import Note
 from nodeimpl.overlay.namespaces import RULES
+from nodeimpl.overlay.pace import Allowance, Steady
 from nodeimpl.overlay.port import Chance, Contact, Outbox
 from nodeimpl.overlay.reconcile import PeerLied, Reconciler, ReconcilerLimits, Repaired
 from nodeimpl.overlay.search import OnDone
@@ -39,6 +40,10 @@ TOPIC = "records"
 NEWS_MS = 600_000
 """How long after its issue a record is gossiped that came in another way: who was away for longer
 gets what it missed by comparing, and its peers have it."""
+
+COMPARED_NEWS_PER_S, COMPARED_NEWS_BURST = 2, 128
+"""How much of what comparing brought is gossiped: whoever had it knows it, and others may. A node
+that lost everything would else be taken for one that repeats what is known."""
 
 OverlayNote = EquivocationSeen | Note | Repaired | PeerLied
 """What operators may hear of."""
@@ -111,14 +116,17 @@ class OverlayNode:
         self.gossip.subscribe(TOPIC)
         self._now_ms = 0
         self._restoring = False
+        self._comparing = False
+        self._steady = Steady()
+        self._news = Allowance(per_s=COMPARED_NEWS_PER_S, burst=COMPARED_NEWS_BURST)
         self.shelf.on_kept.append(self._kept)
 
     # What the driver tells.
 
-    def joined(self, peer: Did, now_ms: int) -> None:
-        """Learn that a link stands."""
+    def joined(self, peer: Did, now_ms: int, *, dialled: bool = False) -> None:
+        """Learn that a link stands; `dialled`: this node made it."""
         self._now_ms = now_ms
-        self.gossip.joined(peer, now_ms)
+        self.gossip.joined(peer, now_ms, dialled=dialled)
         self.dht.joined(peer, now_ms)
         self.reconciler.joined(peer, now_ms)
         self.flush()
@@ -138,9 +146,11 @@ class OverlayNode:
         self._now_ms = now_ms
         try:
             if isinstance(question, Compare | Fetch | Push):
+                self._comparing = True
                 return self.reconciler.answer(peer, question, now_ms)
             return self.dht.answer(peer, question, now_ms)
         finally:
+            self._comparing = False
             self.flush()
 
     def answered(self, token: int, answer: Wire, now_ms: int) -> None:
@@ -149,7 +159,11 @@ class OverlayNode:
         if self.dht.owns(token):
             self.dht.answered(token, answer, now_ms)
         elif self.reconciler.owns(token):
-            self.reconciler.answered(token, answer, now_ms)
+            self._comparing = True
+            try:
+                self.reconciler.answered(token, answer, now_ms)
+            finally:
+                self._comparing = False
         self.flush()
 
     def failed(self, token: int, why: str, now_ms: int) -> None:
@@ -246,10 +260,16 @@ class OverlayNode:
         """Gossip what is new here; gossip itself knows what it is judging."""
         if not RULES[kept.namespace].gossiped:
             return
-        if self._restoring or kept.issued_at_ms < self._now_ms - NEWS_MS:
+        if self._restoring or not self._is_news(kept.issued_at_ms):
             self.gossip.saw(kept.carried.jws, self._now_ms)
         else:
             self.gossip.publish(TOPIC, kept.carried, self._now_ms)
+
+    def _is_news(self, issued_at_ms: int) -> bool:
+        """Return whether what is new here is told to others who may not have it."""
+        if issued_at_ms < self._now_ms - NEWS_MS:
+            return False
+        return not self._comparing or self._news.spend(1, self._steady.see(self._now_ms))
 
     def _judge(self, topic: str, carried: Carried, now_ms: int) -> Verdict:
         """Say what a gossiped record is worth, and keep it if it is good."""

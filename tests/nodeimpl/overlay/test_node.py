@@ -10,7 +10,14 @@ import pytest
 
 from devnet.sim.keys import identity_of, network_of
 from nodeimpl.overlay.gossip import Verdict
-from nodeimpl.overlay.node import NEWS_MS, TOPIC, OverlayLimits, OverlayNode
+from nodeimpl.overlay.node import (
+    COMPARED_NEWS_BURST,
+    COMPARED_NEWS_PER_S,
+    NEWS_MS,
+    TOPIC,
+    OverlayLimits,
+    OverlayNode,
+)
 from nodeimpl.overlay.port import Ask, Cast, Contact, Outbox
 from nodeimpl.overlay.table import TableLimits
 from opkit.proof.cid import cid_of
@@ -27,7 +34,7 @@ from opkit.wire.dht import (
 )
 from opkit.wire.gossip import Envelope, Gossip
 from opkit.wire.peer import HaveBlob, MethodUnknown
-from opkit.wire.reconcile import Compare, Compared
+from opkit.wire.reconcile import Compare, Compared, Push
 from opkit.wire.records import Carried, RecordBody, RecordOutdated
 
 NOW_MS = 1_767_225_600_000
@@ -149,6 +156,21 @@ def test_what_was_just_issued_is_news_however_low_its_sequence(node) -> None:
     first = note(sequence=1)
     node.answer(NODES[1].did, PutRecord(record=first), NOW_MS)
     assert (NODES[2].did, first) in published(node)
+
+
+def test_little_of_what_comparing_brought_is_gossiped_and_all_of_it_kept(node) -> None:
+    many = tuple(note(label=f"n{number}") for number in range(COMPARED_NEWS_BURST + 30))
+    for at in range(0, len(many), 32):
+        node.answer(NODES[1].did, Push(namespace="note", records=many[at : at + 32]), NOW_MS)
+    assert node.held()["shelf: records"] == len(many)
+    assert len(published(node)) == COMPARED_NEWS_BURST
+    later_ms = NOW_MS + 1_000
+    more = tuple(note(label=f"m{number}") for number in range(10))
+    node.answer(NODES[1].did, Push(namespace="note", records=more), later_ms)
+    assert len(published(node)) == COMPARED_NEWS_PER_S
+    for number in range(10):
+        node.publish(note(owner=NODES[0], label=f"own{number}"), ignore, later_ms)
+    assert len(published(node)) == 10
 
 
 def test_what_gossip_brings_is_kept_and_handed_on_once(node) -> None:
