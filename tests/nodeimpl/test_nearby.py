@@ -1,4 +1,4 @@
-"""Two nodes that nobody told of each other meet on a local network: here, the loopback interface."""
+"""Two nodes that nobody told of each other meet on a local network: here, on loopback."""
 
 from __future__ import annotations
 

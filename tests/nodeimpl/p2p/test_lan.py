@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from zeroconf import IPVersion
@@ -41,7 +41,7 @@ class Ears:
         )
         self._running: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Ears:
+    async def __aenter__(self) -> Self:
         await self.lan.open()
         self._running = asyncio.create_task(self.lan.run())
         await asyncio.sleep(0)
@@ -151,7 +151,7 @@ def test_who_listens_on_no_such_interface_is_told() -> None:
         interfaces=(HERE,),
         found=lambda _: None,
     )
-    with pytest.raises(LanUnavailable, match="listens nowhere on 127.0.0.1") as told:
+    with pytest.raises(LanUnavailable, match=r"listens nowhere on 127\.0\.0\.1") as told:
         asyncio.run(lan.open())
     assert "p2p.advertise" in told.value.hint
 
