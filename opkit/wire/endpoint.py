@@ -33,6 +33,7 @@ class Scope(StrEnum):
     COMPUTE_READ = "compute:read"
     COMPUTE_SUBMIT = "compute:submit"
     EVENTS_READ = "events:read"
+    RECORDS_WRITE = "records:write"
     CLOCK_WRITE = "clock:write"
 
 

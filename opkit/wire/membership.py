@@ -53,7 +53,7 @@ _READ = frozenset(
 
 ROLES: dict[str, frozenset[Scope]] = {
     "operator": frozenset(Scope),
-    "member": _READ | {Scope.WASM_WRITE, Scope.COMPUTE_SUBMIT},
+    "member": _READ | {Scope.WASM_WRITE, Scope.COMPUTE_SUBMIT, Scope.RECORDS_WRITE},
     "auditor": _READ,
     "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ}),
 }

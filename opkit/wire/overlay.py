@@ -262,7 +262,7 @@ PUBLISH = Endpoint(
     path="/v1/records",
     ask=PublishRecord,
     answer=Published,
-    scope=Scope.WASM_WRITE,
+    scope=Scope.RECORDS_WRITE,
     changes=True,
     refuses=(
         SignedRecordRejected,
@@ -280,7 +280,7 @@ PROVIDE = Endpoint(
     path="/v1/overlay/provide",
     ask=ProvideBlob,
     answer=Provided,
-    scope=Scope.WASM_WRITE,
+    scope=Scope.RECORDS_WRITE,
     changes=True,
     refuses=(HashMalformed, BlobUnknown, RecordsExhausted, LookupsFull),
 )

@@ -16,6 +16,8 @@ from opkit.proof.jws import record_id
 from opkit.proof.keys import Identity
 from opkit.proof.record import read_record, sign_record
 from opkit.wire.compute import PUT_BLOB, BlobUnknown, HashMalformed, PutBlob
+from opkit.wire.endpoint import Scope
+from opkit.wire.gateway import ScopeMissing
 from opkit.wire.overlay import (
     OVERLAY,
     PROVIDE,
@@ -40,6 +42,7 @@ from opkit.wire.records import (
 RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
 HARBOR = "harbor-homes-cooperative"
+MARA = "river-city-tool-library/mara"
 DAY_MS = 86_400_000
 
 
@@ -111,6 +114,21 @@ def test_what_no_node_would_believe_is_refused_where_it_is_published() -> None:
             await client.call(PUBLISH, PublishRecord(carried=good))
             with pytest.raises(RecordOutdated):
                 await client.call(PUBLISH, PublishRecord(carried=note(world, owner, sequence=1)))
+
+    run(story())
+
+
+def test_whoever_may_deploy_modules_may_not_publish_records_for_it() -> None:
+    async def story() -> None:
+        async with inprocess_world() as world:
+            said = PublishRecord(carried=note(world, Identity.generate()))
+            narrow = world.client(RIVER, MARA, scopes=(Scope.WASM_WRITE,))
+            for endpoint, ask in ((PUBLISH, said), (PROVIDE, ProvideBlob(cid=cid_of(b"x")))):
+                with pytest.raises(ScopeMissing) as no:
+                    await narrow.call(endpoint, ask)
+                assert no.value.needs == Scope.RECORDS_WRITE
+            wide = world.client(RIVER, MARA, scopes=(Scope.RECORDS_WRITE,))
+            await wide.call(PUBLISH, said)
 
     run(story())
 
