@@ -81,12 +81,13 @@ def _of_dht(limits: DhtLimits) -> dict[str, int]:
 
 def _of_gossip(limits: GossipLimits) -> dict[str, int]:
     peers = limits.peers_max
+    mesh = limits.mesh_max + limits.mesh_out
     judged = peers + 6 * (limits.seen_max // 4)
     return {
         "peers": peers,
         "remembered": limits.remembered_max,
         "topics": (peers + 1) * limits.topics_max,
-        "mesh": limits.topics_max * (limits.mesh_max + limits.remembered_max + 2 * peers),
+        "mesh": limits.topics_max * (mesh + limits.remembered_max + 2 * peers),
         "messages": limits.cached_max,
         "message_bytes": limits.cached_bytes_max,
         "unsent": limits.unsent_max,

@@ -66,9 +66,9 @@ class Liar:
         self._first: dict[tuple[str, str], Carried] = {}
         self._lie_due_ms = 0
 
-    def joined(self, peer: Did, now_ms: int) -> None:
-        """Learn that a link stands."""
-        self.honest.joined(peer, now_ms)
+    def joined(self, peer: Did, now_ms: int, *, dialled: bool) -> None:
+        """Learn that a link stands, and who made it."""
+        self.honest.joined(peer, now_ms, dialled=dialled)
 
     def left(self, peer: Did, now_ms: int) -> None:
         """Learn that it is gone."""

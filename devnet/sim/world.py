@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from random import Random
 from typing import Any, Protocol
@@ -45,8 +46,8 @@ SILENCE = "timeout"
 class Machine(Protocol):
     """What runs at each place: `nodeimpl.overlay.node.OverlayNode`, or somebody who lies."""
 
-    def joined(self, peer: Did, now_ms: int) -> None:
-        """Learn that a link stands."""
+    def joined(self, peer: Did, now_ms: int, *, dialled: bool) -> None:
+        """Learn that a link stands, and who made it."""
 
     def left(self, peer: Did, now_ms: int) -> None:
         """Learn that it is gone."""
@@ -352,7 +353,7 @@ class World:
             self.act(peer, peer.machine.failed, token, why, self.now_of(peer))
 
     def link(self, a: Peer, b: Peer) -> None:
-        """Have a link stand between two peers that are up; both learn of it."""
+        """Have a link stand between two peers that are up, which `a` made; both learn of it."""
         assert a.machine is not None and b.machine is not None, "both are up"
         link = Link(a, b, self.scheduler.now_ms)
         for one, other in ((a, b), (b, a)):
@@ -364,7 +365,8 @@ class World:
         self.counts["links made"] += 1
         for one, other in ((a, b), (b, a)):
             if one.machine is not None and link.up:
-                self.act(one, one.machine.joined, other.did, self.now_of(one))
+                joined = partial(one.machine.joined, dialled=one is a)
+                self.act(one, joined, other.did, self.now_of(one))
         for one in (a, b):
             self._trim(one)
 

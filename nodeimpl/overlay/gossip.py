@@ -157,13 +157,13 @@ class Gossiper:
             self._state.seen.add(each, at_ms)
             self._wants.arrived(each)
 
-    def joined(self, did: Did, now_ms: int) -> None:
-        """Begin to gossip with a peer, unless there are too many."""
+    def joined(self, did: Did, now_ms: int, *, dialled: bool = False) -> None:
+        """Begin to gossip with a peer, unless there are too many; `dialled`: by this node."""
         state = self._state
         at_ms = self._see(now_ms)
         if did in state.peers:
             self.left(did, now_ms)
-        peer = state.admit(did, at_ms)
+        peer = state.admit(did, at_ms, dialled=dialled)
         if peer is None:
             return
         if self._beat_ms is None:
@@ -353,7 +353,8 @@ class Gossiper:
             self._state.weigh(peer, "it does not stay away")
         if peer.cut_off():
             return
-        if mesh.full() or not self._welcome(mesh, peer, at_ms + EARLY_MS):
+        takes = mesh.takes(peer.did, dialled=self._state.dialled)
+        if not takes or not self._welcome(mesh, peer, at_ms + EARLY_MS):
             self._prune(mesh, topic, peer, why="it is not welcome", at_ms=at_ms)
         else:
             mesh.members[peer.did] = None
@@ -452,7 +453,7 @@ class Gossiper:
             for peer in state.subscribers(topic)
             if peer.did not in mesh.members and not peer.slow
         ]
-        changes = mesh.tend(others, score=state.score, at_ms=at_ms)
+        changes = mesh.tend(others, score=state.score, dialled=state.dialled, at_ms=at_ms)
         for did in changes.prunes:
             self._prune(mesh, topic, state.peers[did], why="others are worth more", at_ms=at_ms)
         for did in changes.grafts:

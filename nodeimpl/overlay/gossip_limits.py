@@ -17,7 +17,8 @@ class GossipLimits:
         topics_max: topics that are remembered of a peer, and that this node subscribes to.
         mesh_min: a topic's mesh is filled up from below this.
         mesh_want: as many peers as it is filled up, or cut down, to.
-        mesh_max: no peer may join a mesh of this size.
+        mesh_max: no peer may join a mesh of this size, but for those that `mesh_out` is about.
+        mesh_out: as many peers of a mesh this node dialled itself, if it dialled so many.
         mesh_best: of a mesh that is cut down, as many stay for their score alone.
         lazy_want: peers outside a mesh that are told what there is, at each beat.
         beat_ms: the time between two heartbeats.
@@ -60,6 +61,7 @@ class GossipLimits:
     mesh_min: int = 4
     mesh_want: int = 6
     mesh_max: int = 10
+    mesh_out: int = 2
     mesh_best: int = 3
     lazy_want: int = 6
     beat_ms: int = 1_000

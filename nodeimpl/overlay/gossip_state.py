@@ -115,6 +115,7 @@ class Peer:
     """One linked peer.
 
     Attributes:
+        dialled: whether this node dialled it.
         bit: by which messages remember whether it has them.
         topics: what it subscribes to.
         slow: too much sent to it is not gone yet: it is in no mesh.
@@ -127,6 +128,7 @@ class Peer:
     """
 
     did: Did
+    dialled: bool
     bit: int
     standing: Standing
     judging: Allowance
@@ -182,7 +184,7 @@ class GossipState:
         self.fresh = 0.0
         self._bits = list(range(limits.peers_max))[::-1]
 
-    def admit(self, did: Did, at_ms: int) -> Peer | None:
+    def admit(self, did: Did, at_ms: int, *, dialled: bool) -> Peer | None:
         """Return a new peer, or None if there are too many."""
         if not self._bits:
             self.counts.dropped["peers"] += 1
@@ -190,6 +192,7 @@ class GossipState:
         limits = self.limits
         peer = Peer(
             did=did,
+            dialled=dialled,
             bit=1 << self._bits.pop(),
             standing=self.remembered.take(did, at_ms),
             judging=Allowance(per_s=limits.judged_per_s, burst=limits.judged_burst),
@@ -225,6 +228,10 @@ class GossipState:
     def score(self, did: Did) -> float:
         """Return what a linked peer is worth."""
         return self.peers[did].standing.score(self.fresh)
+
+    def dialled(self, did: Did) -> bool:
+        """Return whether this node dialled a linked peer."""
+        return self.peers[did].dialled
 
     def members(self, topic: str) -> dict[Did, None]:
         """Return a topic's mesh; that of a topic which is none of this node's is empty."""

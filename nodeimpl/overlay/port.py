@@ -6,7 +6,7 @@ of a thousand nodes. Source: ADR 0028.
 
 A machine has any of these methods; all take `now_ms`, real time that may jump but is never awaited:
 
-    joined(peer, now_ms)                 a link to this peer stands
+    joined(peer, now_ms)                 a link to this peer stands; `dialled`: this node made it
     left(peer, now_ms)                   it is gone
     answer(peer, question, now_ms)       -> the answer, or raises a refusal
     answered(token, answer, now_ms)      an `Ask` of its own came back

@@ -138,8 +138,9 @@ class Driver(Watcher):
     # What arrives.
 
     def joined(self, peer: Did) -> None:
-        """Tell of a link."""
-        self._told_of("a link", lambda: self.overlay.joined(peer, self._clock.now_ms()))
+        """Tell of a link, and who made it."""
+        now_ms, dialled = self._clock.now_ms(), self._peers.dialled(peer)
+        self._told_of("a link", lambda: self.overlay.joined(peer, now_ms, dialled=dialled))
         self.touch()
 
     def left(self, peer: Did) -> None:

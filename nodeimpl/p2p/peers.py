@@ -188,6 +188,11 @@ class Peers:
         """Return the connected peers, in order."""
         return tuple(sorted(self._company.current))
 
+    def dialled(self, peer: Did) -> bool:
+        """Return whether this node made the connection to a peer; False if there is none."""
+        session = self._company.current.get(peer)
+        return session is not None and session.connection.dialled
+
     def newest_first(self) -> tuple[Did, ...]:
         """Return the connected peers, who came last first."""
         return tuple(reversed(self._company.current))

@@ -58,7 +58,7 @@ class Deaf(Secretive):
             raise MethodUnknown(method="reconcile.compare")
         return super().answer(peer, question, now_ms)
 
-    def joined(self, peer, now_ms):
+    def joined(self, peer, now_ms, *, dialled):
         self.dht.joined(peer, now_ms)
 
 

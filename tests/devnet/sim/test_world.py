@@ -26,7 +26,7 @@ class Memory:
         self.peer, self.said, self.due = peer, [], None
         self.answers = lambda: BlobOffer(size_bytes=7)
 
-    def joined(self, peer, now_ms):
+    def joined(self, peer, now_ms, *, dialled):
         self.said.append(("joined", peer))
 
     def left(self, peer, now_ms):

@@ -284,9 +284,9 @@ class Solo:
                 found.setdefault(effect.to, []).append(effect.message)
         return found
 
-    def join(self, *peers: str, subscribe: bool = True) -> None:
+    def join(self, *peers: str, subscribe: bool = True, dialled: bool = False) -> None:
         for peer in peers:
-            self.machine.joined(peer, self.now_ms)
+            self.machine.joined(peer, self.now_ms, dialled=dialled)
             if subscribe:
                 self.hear(peer, subscribe=(TOPIC,))
         self.told()

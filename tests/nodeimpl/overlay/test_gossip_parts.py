@@ -218,12 +218,51 @@ def test_who_left_is_remembered_decayed_and_bounded() -> None:
 # A mesh by itself.
 
 
+def test_of_too_many_some_stay_that_this_node_dialled_however_good_the_others_are() -> None:
+    for seed in range(20):
+        limits = GossipLimits(mesh_want=4, mesh_max=6, mesh_best=2)
+        mesh = Mesh(limits=limits, chance=random.Random(seed))
+        mesh.members = dict.fromkeys("abcdefgh")
+        changes = mesh.tend(
+            [],
+            score=lambda peer: 5.0 * (peer in "abcde"),
+            dialled=lambda peer: peer in "gh",
+            at_ms=0,
+        )
+        assert len(changes.prunes) == 4 and not set("gh") & set(changes.prunes)
+
+
+def test_a_mesh_of_whoever_came_takes_in_some_that_this_node_dialled() -> None:
+    for seed in range(20):
+        mesh = Mesh(limits=GossipLimits(), chance=random.Random(seed))
+        mesh.members = dict.fromkeys("abcdef")
+        mesh.leave("v", until_ms=9)
+        changes = mesh.tend(
+            list("uvwxyz"),
+            score=lambda peer: -1.0 * (peer == "w"),
+            dialled=lambda peer: peer in "vwxyz",
+            at_ms=0,
+        )
+        assert len(changes.grafts) == 2 and set(changes.grafts) <= set("xyz")
+        # One that is too small is filled up as well.
+        mesh.members = dict.fromkeys("ab")
+        changes = mesh.tend(
+            list("rstuvwz"),
+            score=lambda peer: -1.0 * (peer == "w"),
+            dialled=lambda peer: peer in "vz",
+            at_ms=0,
+        )
+        assert len(changes.grafts) == 4 and "z" in changes.grafts
+
+
 def test_of_too_many_the_best_stay_and_of_the_others_whom_chance_picks() -> None:
     limits = GossipLimits(mesh_want=4, mesh_max=6, mesh_best=2)
     mesh = Mesh(limits=limits, chance=random.Random(1))
     mesh.members = dict.fromkeys("abcdefgh")
     worth = {"c": 5.0, "f": 4.0, "h": -1.0}
-    changes = mesh.tend([], score=lambda peer: worth.get(peer, 0.0), at_ms=0)
+    changes = mesh.tend(
+        [], score=lambda peer: worth.get(peer, 0.0), dialled=lambda _: False, at_ms=0
+    )
     assert changes.grafts == ()
     stay = set("abcdefgh") - set(changes.prunes)
     assert len(stay) == 4

@@ -137,3 +137,28 @@ def test_a_graft_of_a_member_or_of_who_did_not_subscribe_changes_nothing() -> No
     solo.hear("b", graft=(TOPIC,))
     assert solo.mesh() == {"a"}
     assert solo.told() == {}
+
+
+def test_who_only_comes_from_outside_cannot_fill_the_mesh() -> None:
+    solo = Solo()
+    crowd = [f"p{n}" for n in range(20)]
+    solo.join(*crowd)
+    for name in crowd:
+        solo.hear(name, graft=(TOPIC,))
+    assert len(solo.mesh()) == LIMITS.mesh_max and solo.mesh() <= set(crowd)
+    solo.join("a", "b", "c", dialled=True)
+    told = solo.run(LIMITS.beat_ms)
+    mine = solo.mesh() & {"a", "b", "c"}
+    assert len(mine) == LIMITS.mesh_out
+    assert all(any(frame.graft for frame in told[name]) for name in mine)
+    solo.run(3 * LIMITS.beat_ms)
+    assert mine <= solo.mesh() and len(solo.mesh()) == LIMITS.mesh_want
+
+
+def test_a_full_mesh_takes_whom_this_node_dialled_until_there_are_enough() -> None:
+    solo = Solo(mesh_want=2, mesh_max=2, mesh_min=1, mesh_out=1)
+    solo.join("a", "b")
+    solo.join("c", "d", dialled=True)
+    solo.hear("c", graft=(TOPIC,))
+    solo.hear("d", graft=(TOPIC,))
+    assert solo.mesh() == {"a", "b", "c"}
