@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 import opkit
-from nodeimpl.compute import rules as compute_rules
+from nodeimpl import configured
 from nodeimpl.compute.routes import routes as compute_routes
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
-from nodeimpl.gateway.limits import GatewayLimits, Rate
-from nodeimpl.history import rules as history_rules
 from nodeimpl.history.keeper import Keeper
 from nodeimpl.history.retention import Retention
 from nodeimpl.history.routes import routes as history_routes
 from nodeimpl.history.service import History
+from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.collect import Collector
@@ -49,12 +48,13 @@ from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
 from nodeimpl.records.routes import routes as records_routes
 from nodeimpl.sandbox.sandbox import Sandbox
+from nodeimpl.witness.routes import routes as witness_routes
+from nodeimpl.witness.service import Witness
+from nodeimpl.witnessing import join_witness
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.events import Event
 from opkit.wire.network import NodeStarted, ProviderLied
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +93,7 @@ class Node:
         outside: Outside,
         compute: Compute,
         collector: Collector,
+        witness: Witness,
         app: FastAPI,
         lan: Lan | None,
     ) -> None:
@@ -111,6 +112,7 @@ class Node:
         self._compute = compute
         self._ending = given.ending
         self._collector = collector
+        self._witness = witness
         self._lan = lan
         self._work = asyncio.create_task(self._run(), name=f"node {self.did}")
 
@@ -185,27 +187,28 @@ class Node:
         history = History(
             store=store, identity=given.identity, network=given.genesis.network, clock=clock
         )
+        witness = await _join_witness(given, keeper, history=history, outside=outside, peers=peers)
         collector = _make_collector(given, store=store, blobs=blobs, compute=compute)
         metrics = _make_metrics(
             given, store=store, blobs=blobs, vitals=vitals, peers=peers, compute=compute
         )
         metrics.watch_collector(collector)
+        metrics.watch_figures(witness.figures)
         watch_overlay(metrics, outside.overlay, peers)
         metrics.watch(links.metrics)
-        app = build_app(
+        app = _make_app(
+            given,
             routes=[
                 *network_routes(network),
                 *membership_routes(membership),
                 *compute_routes(compute),
                 *history_routes(history),
+                *witness_routes(witness),
                 *records_routes(make_records(outside, peers=peers, blobs=blobs)),
             ],
             store=store,
             membership=membership,
-            clock=clock,
             metrics=metrics,
-            limits=_gateway_limits(config),
-            ending=given.ending,
         )
         started = NodeStarted(version=opkit.__version__, generation=store.generation)
         await store.write(lambda tx: tx.announce(started))
@@ -213,23 +216,16 @@ class Node:
             given=given,
             store=store,
             keeper=keeper,
-            retention=Retention(
-                store=store, history=history, keeper=keeper, keeping=_keeping(config)
-            ),
+            retention=_make_retention(config, store=store, history=history, keeper=keeper),
             blobs=blobs,
             peers=peers,
             links=links,
             outside=outside,
             compute=compute,
             collector=collector,
+            witness=witness,
             app=app,
-            lan=await open_lan(
-                given.config.p2p,
-                did=given.identity.did,
-                network=given.genesis.network,
-                transport=given.transport,
-                found=outside.driver.meet,
-            ),
+            lan=await _open_lan(given, outside),
         )
         return node
 
@@ -288,6 +284,7 @@ class Node:
             tasks.create_task(self._compute.run())
             tasks.create_task(self._collector.run())
             tasks.create_task(self._keeper.run())
+            tasks.create_task(self._witness.run())
             tasks.create_task(self._retention.run())
             if self._lan is not None:
                 tasks.create_task(self._lan.run())
@@ -334,6 +331,61 @@ async def _join_overlay(given: _Given, *, peers: Peers, blobs: BlobStore, store:
     )
 
 
+async def _open_lan(given: _Given, outside: Outside) -> Lan | None:
+    """Return the node's voice and ears on the local network; None if it is to have none."""
+    return await open_lan(
+        given.config.p2p,
+        did=given.identity.did,
+        network=given.genesis.network,
+        transport=given.transport,
+        found=outside.driver.meet,
+    )
+
+
+def _make_app(
+    given: _Given,
+    *,
+    routes: list[Route],
+    store: Store,
+    membership: Membership,
+    metrics: Metrics,
+) -> FastAPI:
+    """Return the node's front door."""
+    return build_app(
+        routes=routes,
+        store=store,
+        membership=membership,
+        clock=given.clock,
+        metrics=metrics,
+        limits=configured.gateway_limits(given.config),
+        ending=given.ending,
+    )
+
+
+def _make_retention(
+    config: NodeConfig, *, store: Store, history: History, keeper: Keeper
+) -> Retention:
+    """Return what lets old entries of the journal go."""
+    return Retention(
+        store=store, history=history, keeper=keeper, keeping=configured.keeping(config)
+    )
+
+
+async def _join_witness(
+    given: _Given, keeper: Keeper, *, history: History, outside: Outside, peers: Peers
+) -> Witness:
+    """Return what watches the journals of others, and answers them for this node's own."""
+    return await join_witness(
+        identity=given.identity,
+        genesis=given.genesis,
+        keeper=keeper,
+        history=history,
+        outside=outside,
+        peers=peers,
+        clock=given.clock,
+    )
+
+
 def _make_compute(
     given: _Given, *, store: Store, blobs: BlobStore, peers: Peers, membership: Membership
 ) -> Compute:
@@ -347,8 +399,8 @@ def _make_compute(
         identity=given.identity,
         genesis=given.genesis,
         clock=given.clock,
-        limits=_compute_limits(given.config),
-        policy=_policy(given.config, given.genesis),
+        limits=configured.compute_limits(given.config),
+        policy=configured.policy(given.config, given.genesis),
     )
 
 
@@ -425,37 +477,3 @@ def _announcing(store: Store) -> Callable[[Event], Awaitable[None]]:
         await store.write(work(event))
 
     return announce
-
-
-def _compute_limits(config: NodeConfig) -> compute_rules.Limits:
-    """Return the domain's limits, lowered where the configuration says so."""
-    return compute_rules.Limits(
-        module_bytes_max=config.compute.module_bytes_max,
-        jobs_per_submitter_max=config.compute.tasks_per_submitter,
-        member_bytes_max=config.store.member_bytes_max,
-    )
-
-
-def _keeping(config: NodeConfig) -> history_rules.Keeping:
-    """Return how much of the journal stays."""
-    return history_rules.Keeping(
-        entries_min=config.history.keep_entries, age_ms_min=config.history.keep_days * DAY_MS
-    )
-
-
-def _policy(config: NodeConfig, genesis: GenesisView) -> compute_rules.Policy:
-    """Return whose tasks this node runs: those of every coop of the genesis unless it says."""
-    every = frozenset(signed.charter.coop for signed in genesis.genesis.charters)
-    return compute_rules.Policy(
-        accept_coops=frozenset(config.compute.accept_coops) or every,
-        accept_members=frozenset(config.compute.accept_members),
-    )
-
-
-def _gateway_limits(config: NodeConfig) -> GatewayLimits:
-    """Return the gateway's limits, lowered where the configuration says so."""
-    per_second = config.gateway.asks_per_second
-    return GatewayLimits(
-        principal_rate=Rate(per_second=per_second, burst=4 * per_second),
-        body_bytes_max=config.gateway.body_bytes_max,
-    )

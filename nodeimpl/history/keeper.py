@@ -27,13 +27,18 @@ _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, er
 
 
 class Keeper:
-    """The mark of one running node."""
+    """The mark of one running node.
+
+    Attributes:
+        store: what it marks.
+    """
 
     def __init__(self, store: Store, *, file: MarkFile) -> None:
         """Use `Keeper.start`."""
-        self._store = store
+        self.store = store
         self._file = file
         self._kept: HistoryPlace | None = None
+        self._given_up = False
         self._writing = asyncio.Lock()
 
     @classmethod
@@ -65,9 +70,23 @@ class Keeper:
             OSError: the disk is broken.
         """
         while True:
-            await self._store.journal_grew(self._kept.size if self._kept else 0)
+            await self.store.journal_grew(self._kept.size if self._kept else 0)
             await self.keep()
             await asyncio.sleep(MARK_EVERY_S)
+
+    async def give_up(self, place: HistoryPlace) -> None:
+        """Mark a place that this node has signed for and does not have, and mark nothing after it.
+
+        Others hold it. From then on the node is refused its start as behind its mark, and the next
+        generation cites that place (ADR 0032).
+
+        Raises:
+            OSError: the disk is full or broken; the old mark stands.
+        """
+        async with self._writing:
+            self._given_up = True
+            await asyncio.to_thread(self._file.write, place)
+            self._kept = place
 
     async def keep(self) -> HistoryPlace | None:
         """Mark where the journal stands now; return what is marked, older if there is no room.
@@ -76,10 +95,10 @@ class Keeper:
             OSError: the disk is broken.
         """
         async with self._writing:
-            cursor, frontier = self._store.head(), self._store.tree()
+            cursor, frontier = self.store.head(), self.store.tree()
             place = generations.place_of(Head(cursor.hash, frontier), generation=cursor.generation)
-            if place == self._kept:
-                return place
+            if self._given_up or place == self._kept:
+                return self._kept
             try:
                 await asyncio.to_thread(self._file.write, place)
             except OSError as error:

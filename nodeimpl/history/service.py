@@ -36,7 +36,12 @@ class History:
         return wire.SignedJournalHead(head=self.sign_head())
 
     def sign_head(self) -> Jws:
-        """Return a head over all that is committed now."""
+        """Return a head over all that is committed now.
+
+        Raises:
+            StoreBusy: this node signs nothing any more, for others hold more of its history.
+        """
+        self._store.check_unbarred()
         cursor, frontier = self._store.head(), self._store.tree()
         head = wire.JournalHead(
             network=self._network,

@@ -7,6 +7,8 @@ one database that both go on never come to the same number (ADR 0021).
 
 from __future__ import annotations
 
+import json
+
 from sqlalchemy import bindparam, select, update
 
 from nodeimpl.kernel.journal import Head, read_cut, read_generation, read_head
@@ -15,7 +17,7 @@ from nodeimpl.kernel.statements import sql, upsert
 from nodeimpl.kernel.tx import Tx
 from opkit.proof.canonical import canonical
 from opkit.wire.base import RecordId
-from opkit.wire.journal import OPENINGS_MAX, GenerationOpened, HistoryPlace
+from opkit.wire.journal import OPENINGS_MAX, GenerationOpened, HistoryPlace, ProvenEntry
 
 _MARKED = "marked"
 _META = sql(select(store_meta.c.value).where(store_meta.c.name == bindparam("fact")))
@@ -23,6 +25,11 @@ _SET_META = upsert(store_meta)
 _ADD = sql(journal_generation.insert())
 _BODIES = sql(
     select(journal_generation.c.body)
+    .order_by(journal_generation.c.generation.desc())
+    .limit(OPENINGS_MAX)
+)
+_ENTRIES = sql(
+    select(journal_generation.c.opened_at_ms, journal_generation.c.body)
     .order_by(journal_generation.c.generation.desc())
     .limit(OPENINGS_MAX)
 )
@@ -50,6 +57,21 @@ def openings(tx: Tx) -> tuple[GenerationOpened, ...]:
     """Return the events that opened generations, the last ones, oldest first."""
     rows = tx.all(_BODIES)
     return tuple(GenerationOpened.model_validate_json(body) for (body,) in reversed(rows))
+
+
+def opening_entries(tx: Tx) -> tuple[tuple[int, ProvenEntry], ...]:
+    """Return the entries that opened generations, by generation, the last ones, oldest first.
+
+    They are told from their own table: the journal may have let them go.
+    """
+    shown = []
+    for at_ms, said in reversed(tx.all(_ENTRIES)):
+        body = json.loads(said)
+        opened = GenerationOpened.model_validate(body)
+        sequence = opened.after.size + 1
+        entry = ProvenEntry(sequence=sequence, type=GenerationOpened.type, at_ms=at_ms, body=body)
+        shown.append((opened.generation, entry))
+    return tuple(shown)
 
 
 def opened_at_ms(tx: Tx) -> int:

@@ -114,6 +114,7 @@ class Store:
         self._closing: asyncio.Future[None] | None = None
         self._look_at: asyncio.TimerHandle | None = None
         self._failure: StoreFailed | None = None
+        self._barred: str | None = None
         self._failed = asyncio.Event()
         self._grown = asyncio.Event()
         self._waiting = self._commits = self._changes = self._refusals = 0
@@ -175,14 +176,15 @@ class Store:
         has begun.
 
         Raises:
-            StoreBusy: nothing happened (full queue, full disk, lost connection, broken store, a
-                commit before it that does not come to its end).
+            StoreBusy: nothing happened (full queue, full disk, lost connection, broken or barred
+                store, a commit before it that does not come to its end).
             StoreFailed: the store broke in COMMIT; what it did is unknown until opened again.
             StoreClosed: the store was closed.
         """
         self._check_open()
         if self._failure is not None:
             raise StoreBusy(why=f"the store has failed: {self._failure}")
+        self.check_unbarred()
         if self._waiting >= self._limits.waiting_max:
             self._busy += 1
             raise StoreBusy(why=f"{self._waiting} changes are waiting")
@@ -195,6 +197,15 @@ class Store:
         self._waiting += 1
         self._writer.put(Job(work, waiting))
         return await waiting
+
+    def bar(self, why: str) -> None:
+        """Take no more changes, for good: they would contradict what others hold of this node."""
+        self._barred = self._barred or why
+
+    def check_unbarred(self) -> None:
+        """Return if changes are taken. Raises `StoreBusy` if none is any more (`bar`)."""
+        if self._barred is not None:
+            raise StoreBusy(why=self._barred)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         """Run `work` on one snapshot beside the writer; it must not change anything.

@@ -90,7 +90,7 @@ class Company:
         )
         self._book = {peer.did: peer for peer in bootstrap if peer.did != transport.did}
         self._reaching = Reaching(connect=self._connect, clock=clock, limits=limits)
-        self._watcher = Watcher()
+        self._watchers: list[Watcher] = []
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -106,7 +106,7 @@ class Company:
 
     def watch(self, watcher: Watcher) -> None:
         """Tell somebody, at once, what becomes of links."""
-        self._watcher = watcher
+        self._watchers.append(watcher)
 
     def session(self, peer: Did) -> Session:
         """Return the connection to a peer.
@@ -212,7 +212,7 @@ class Company:
         if self.current.get(session.peer) is session:
             del self.current[session.peer]
             self._change()
-            self._watcher.left(session.peer)
+            self._left(session.peer)
             self._tell(PeerLost(peer=session.peer, why=why))
 
     async def _end_unless_greeted(self, session: Session) -> None:
@@ -248,8 +248,9 @@ class Company:
             self._tell(PeerConnected(peer=session.peer, org=session.org))
         else:
             # What was cast on the connection before may be lost: for a machine that is a new link.
-            self._watcher.left(session.peer)
-        self._watcher.joined(session.peer)
+            self._left(session.peer)
+        for watcher in self._watchers:
+            watcher.joined(session.peer)
         for spare in unused(
             self.current.values(), keep=frozenset(self._book), most=self._limits.linked_max
         ):
@@ -337,8 +338,13 @@ class Company:
             for session in tuple(self.all):
                 await session.check_pulse()
 
+    def _left(self, peer: Did) -> None:
+        for watcher in self._watchers:
+            watcher.left(peer)
+
     def _relieved(self, peer: Did, kind: str, unsent_bytes: int) -> None:
-        self._watcher.relieved(peer, kind, unsent_bytes)
+        for watcher in self._watchers:
+            watcher.relieved(peer, kind, unsent_bytes)
 
     def _change(self) -> None:
         """Wake everyone who waits for a peer to come or go."""

@@ -62,7 +62,15 @@ def told_addresses(advertise: tuple[str, ...], bound: Iterable[str]) -> tuple[st
         advertise: what the operator says; it stands for itself if there is any.
         bound: where the node listens; what stands for every interface is nowhere in particular.
     """
-    return advertise or tuple(each for each in bound if not _host_of(each).is_unspecified)
+    return advertise or tuple(each for each in bound if not _is_anywhere(each))
+
+
+def _is_anywhere(address: str) -> bool:
+    """Return whether an address stands for every interface; other transports have names instead."""
+    try:
+        return bool(_host_of(address).is_unspecified)
+    except ValueError:
+        return False
 
 
 def _host_of(address: str) -> Any:
