@@ -1,7 +1,8 @@
 """`opkit devnet kill`, `restart`, `cut`, `heal`, `hostile`, `stop-hostile`: harm on purpose.
 
 Each says what it is about to do before it does it, and afterwards what undoes it. All of it is
-journalled by the supervisor and shown in status, dashboards and reports.
+journalled by the supervisor and shown in status, dashboards and reports. What lasts ends by itself
+after ten minutes; `opkit devnet chaos` (`opkit.cli.disturb`) has more, and other times.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ Org = Annotated[str, typer.Argument(help="Whose node: its organisation, or how t
 def kill(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> int:
     """Kill a node without warning, as a crash would.
 
-    Undo it with `opkit devnet restart`.
+    Undo it with `opkit devnet restart`; after ten minutes it is started by itself.
 
     Example: opkit devnet kill harbor
     """
     state = running_devnet(devnet)
     node = state.find(org)
-    return _do(
+    return ask_for(
         state,
         "kill",
-        will=f"kill {_named(node)} without warning",
+        will=f"kill {named(node)} without warning",
         undo=f"opkit devnet restart {node.org}",
         as_json=as_json,
         org=node.org,
@@ -49,8 +50,8 @@ def restart(org: Org, *, devnet: Devnet = None, as_json: out.Json = False) -> in
     """
     state = running_devnet(devnet)
     node = state.find(org)
-    will = f"start {_named(node)} again and wait until it is ready"
-    return _do(state, "restart", will=will, undo="", as_json=as_json, org=node.org)
+    will = f"start {named(node)} again and wait until it is ready"
+    return ask_for(state, "restart", will=will, undo="", as_json=as_json, org=node.org)
 
 
 def cut(
@@ -62,7 +63,7 @@ def cut(
 ) -> int:
     """Let nothing pass between two nodes, in either direction.
 
-    Undo it with `opkit devnet heal`.
+    Undo it with `opkit devnet heal`; after ten minutes it heals by itself.
 
     Example: opkit devnet cut bright harbor
     """
@@ -70,24 +71,22 @@ def cut(
 
 
 def heal(
-    a: Annotated[
-        str, typer.Argument(help="One end, or how it begins; none: all links that are cut.")
-    ] = "",
+    a: Annotated[str, typer.Argument(help="One end, or how it begins; none: all that lasts.")] = "",
     b: Annotated[str, typer.Argument(help="The other end.")] = "",
     *,
     devnet: Devnet = None,
     as_json: out.Json = False,
 ) -> int:
-    """Let everything pass between two nodes again; without names, between all.
+    """Let everything pass between two nodes again; without names, end all that lasts.
 
     Example: opkit devnet heal bright harbor
     Example: opkit devnet heal
     """
     if bool(a) != bool(b):
-        raise Mistake("a link has two ends", hint="name both, or none to heal all that are cut")
+        raise Mistake("a link has two ends", hint="name both, or none to heal all")
     state = running_devnet(devnet)
     if not a:
-        return _heal_all(state, as_json=as_json)
+        return end_lasting(state, as_json=as_json)
     return _on_link(state, "heal", "cut", a, b, as_json=as_json)
 
 
@@ -120,10 +119,10 @@ def hostile(
         )
     state = running_devnet(devnet)
     nodes = [state.find(org) for org in dict.fromkeys(orgs)]
-    return _do(
+    return ask_for(
         state,
         "hostile",
-        will=f"connect a {kind} to {', '.join(map(_named, nodes))}",
+        will=f"connect a {kind} to {', '.join(map(named, nodes))}",
         undo="opkit devnet stop-hostile {number}",
         as_json=as_json,
         kind=kind,
@@ -145,7 +144,7 @@ def stop_hostile(
     """
     state = running_devnet(devnet)
     will = f"end hostile peer {number}"
-    return _do(state, "stop-hostile", will=will, undo="", as_json=as_json, number=number)
+    return ask_for(state, "stop-hostile", will=will, undo="", as_json=as_json, number=number)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -166,12 +165,13 @@ def running_devnet(name: str | None) -> DevnetState:
     return load_running(name if name is not None else the_running_one())
 
 
-def _named(node: NodeState) -> str:
+def named(node: NodeState) -> str:
+    """Return how a node is called where people read of it."""
     return f"{node.title} ({node.org})"
 
 
-def _do(
-    state: DevnetState, do: str, *, will: str, undo: str, as_json: bool, **arguments: Any
+def ask_for(
+    state: DevnetState, do: str, /, *, will: str, undo: str, as_json: bool, **arguments: Any
 ) -> int:
     """Say what will be done, have it done, and say what undoes it."""
     from devnet.control import ask_supervisor
@@ -193,10 +193,10 @@ def _do(
 def _on_link(state: DevnetState, do: str, undone_by: str, a: str, b: str, *, as_json: bool) -> int:
     """Do something to the link between two nodes; `undone_by` is the command that undoes it."""
     one, other = state.find(a), state.find(b)
-    return _do(
+    return ask_for(
         state,
         do,
-        will=f"{do} the link between {_named(one)} and {_named(other)}",
+        will=f"{do} the link between {named(one)} and {named(other)}",
         undo=f"opkit devnet {undone_by} {one.org} {other.org}",
         as_json=as_json,
         a=one.org,
@@ -204,20 +204,17 @@ def _on_link(state: DevnetState, do: str, undone_by: str, a: str, b: str, *, as_
     )
 
 
-def _heal_all(state: DevnetState, *, as_json: bool) -> int:
-    """Heal every link that is cut."""
+def end_lasting(state: DevnetState, *, as_json: bool, **chosen: Any) -> int:
+    """End everything that lasts, or the one of an `id`, and tell what that was."""
     from devnet.control import ask_supervisor
+    from opkit.views.deeds import deed_sentence
 
-    async def heal_each() -> list[dict[str, Any]]:
-        links = (await ask_supervisor(state.socket, "status", look=False))["links"]
-        ends = [{"a": link["a"], "b": link["b"]} for link in links if link["cut"]]
-        return [await ask_supervisor(state.socket, "heal", **pair) for pair in ends]
-
-    healed = asyncio.run(heal_each())
-    words = [f"healed {each['a']} – {each['b']}" for each in healed] or ["no link is cut"]
+    said = asyncio.run(ask_supervisor(state.socket, "heal", **chosen))
+    titles = {node.org: node.title for node in state.nodes}
+    words = [deed_sentence(each, titles=titles) for each in said["healed"]]
     out.show(
-        {"healed": healed},
+        said,
         as_json=as_json,
-        human=lambda on: on.print("\n".join(words), markup=False),
+        human=lambda on: on.print("\n".join(words or ["nothing is disturbed"]), markup=False),
     )
     return exits.DONE

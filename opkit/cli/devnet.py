@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opkit import home
-from opkit.cli import chaos, exits, out
+from opkit.cli import chaos, disturb, exits, out
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import check_database, check_name, check_profile
 
@@ -31,6 +31,8 @@ app = out.group(
       opkit devnet kill harbor                  do it harm: kill, cut, hostile …
 
       opkit devnet restart harbor               … and undo it: restart, heal
+
+      opkit devnet chaos --help                 loss, delay, partition, skew …
 
       opkit devnet down                         stop it; `up` starts it again
 
@@ -202,6 +204,8 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
     cut = [f"{link['a']} – {link['b']}" for link in said.get("links", []) if link["cut"]]
     if cut:
         on.print(f"cut links: {', '.join(cut)}", markup=False)
+    if said.get("chaos"):
+        on.print(f"{len(said['chaos'])} disturbances last: opkit devnet chaos list", markup=False)
     for peer in said.get("hostile", []):
         on.print(f"hostile peer {peer['number']}: {peer['kind']}", markup=False)
     if said.get("stage"):
@@ -309,3 +313,9 @@ def _stop(name: str, *, quiet: bool) -> str:
 
 
 chaos.add_to(app)
+app.add_typer(
+    disturb.app,
+    name="chaos",
+    help=disturb.app.info.help,
+    short_help="Harm that lasts a while: loss, delay, rate, partition, pause, skew …",
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 _HOSTILE: Final[dict[str, str]] = {
@@ -22,6 +22,14 @@ _HOSTILE: Final[dict[str, str]] = {
     "flood-puts": "A stranger flooded {against} with forged records to keep",
     "half-frames": "A stranger began many questions to {against} and ended none",
     "unread": "A stranger asked {against} a lot and read no answer",
+    "dht-empty": "A node beside {against} says that it knows nobody and has nothing",
+    "dht-wrong": "A node beside {against} names neighbours that do not exist",
+    "dht-old": "A node beside {against} hands out old records",
+    "dht-unasked": "A node beside {against} hands out records that nobody asked for",
+    "dht-forging": "A node beside {against} hands out forged records",
+    "reconcile-endless": "A node beside {against} never agrees about what both keep",
+    "reconcile-empty-handed": "A node beside {against} lists records that it never gives",
+    "eclipse": "Many keys of one stranger surrounded the place of {against}",
     "half-open": "A stranger kept many connections to {against} and never said who it is",
 }
 
@@ -29,10 +37,35 @@ _DEEDS: Final[dict[str, str]] = {
     "stop-hostile": "The stranger left again",
     "kill": "The node of {org} was killed",
     "restart": "The node of {org} was started again",
-    "cut": "The link between {a} and {b} was cut",
-    "heal": "The link between {a} and {b} was mended",
+    "old-state": "The node of {org} was started with an older state, {state}",
+    "save": "The state of {org} was copied",
+    "pause": "The node of {org} was paused",
+    "skew": "The node of {org} got a clock that is {off}",
+    "cut": "{links} {were} cut",
+    "loss": "{links} {lose} {share} of what passes",
+    "delay": "{links} {hold} what passes for {delay}",
+    "rate": "{links} {carry} {rate} and no more",
+    "partition": "The network was parted: {groups}",
     "pass-time": "World time was moved ahead by {days}",
 }
+
+_HEALED: Final[dict[str, str]] = {
+    "kill": "The node of {org} was started again",
+    "old-state": "The node of {org} got its newest state back",
+    "pause": "The node of {org} goes on",
+    "skew": "The clock of {org} was set right",
+    "loss": "{links} {lose} nothing on purpose any more",
+    "delay": "{links} {hold} nothing back any more",
+    "rate": "{links} {carry} as much as they can again",
+    "partition": "The parts of the network were joined again: {groups}",
+}
+
+_FAILED: Final = "What was done to {org} could not be undone; look at its log"
+
+
+def lasting_sentence(lasting: Mapping[str, Any], *, titles: Mapping[str, str]) -> str:
+    """Return what lasts now as a sentence, as `deed_sentence` tells it when it begins."""
+    return deed_sentence(lasting, titles=titles)
 
 
 def deed_sentence(deed: Mapping[str, Any], *, titles: Mapping[str, str]) -> str:
@@ -42,20 +75,72 @@ def deed_sentence(deed: Mapping[str, Any], *, titles: Mapping[str, str]) -> str:
         deed: the line as it was journalled: `what`, and what belongs to it.
         titles: the organisations' names for people, by their ids; an unknown id is shown as it is.
     """
-    what = str(deed.get("what", "something was done")).replace("_", "-")
-    sentence = _HOSTILE.get(str(deed.get("kind", ""))) if what == "hostile" else _DEEDS.get(what)
+    sentence = _sentence(deed)
     if sentence is None:
-        return what
+        return str(deed.get("what", "something was done")).replace("_", "-")
 
     def title(org: Any) -> str:
         return titles.get(str(org), str(org))
 
+    def listed(orgs: Any) -> str:
+        return " and ".join(map(title, orgs)) if isinstance(orgs, list) else title(orgs)
+
+    groups = deed.get("groups")
     days = deed.get("days", 0)
-    against = deed.get("against", [])
     return sentence.format(
-        against=" and ".join(map(title, against)) if isinstance(against, list) else title(against),
+        against=listed(deed.get("against", [])),
         org=title(deed.get("org", "")),
-        a=title(deed.get("a", "")),
-        b=title(deed.get("b", "")),
+        state=deed.get("state", ""),
         days="one day" if days == 1 else f"{days} days",
+        groups=" | ".join(map(listed, groups)) if isinstance(groups, list) else "",
+        share=_percent(deed.get("share_permille", 0)),
+        delay=_delay(deed),
+        rate=f"{deed.get('rate_kbit_s', 0)} kbit/s",
+        off=_off(deed.get("by_ms", 0)),
+        **_on_links(deed, title),
     )
+
+
+def _sentence(deed: Mapping[str, Any]) -> str | None:
+    """Return the sentence with its gaps; None for what is not known here."""
+    what = str(deed.get("what", "")).replace("_", "-")
+    if what == "hostile":
+        return _HOSTILE.get(str(deed.get("kind", "")))
+    if what == "heal":
+        return _HEALED.get(str(deed.get("of", "")), "{links} {were} mended")
+    if what == "heal-failed":
+        return _FAILED
+    return _DEEDS.get(what)
+
+
+def _on_links(deed: Mapping[str, Any], title: Callable[[Any], str]) -> dict[str, str]:
+    """Return which links are meant, and the verbs in their number."""
+    orgs = deed.get("orgs")
+    if "a" in deed or not isinstance(orgs, list):
+        links = f"The link between {title(deed.get('a', ''))} and {title(deed.get('b', ''))}"
+        return {"links": links, "were": "was", "lose": "loses", "hold": "holds", "carry": "carries"}
+    links = "All links"
+    if len(orgs) == 1:
+        links = f"All links of {title(orgs[0])}"
+    elif orgs:
+        links = f"The links among {', '.join(map(title, orgs))}"
+    return {"links": links, "were": "were", "lose": "lose", "hold": "hold", "carry": "carry"}
+
+
+def _percent(permille: Any) -> str:
+    return f"{permille / 10:g} %" if isinstance(permille, int) else "some"
+
+
+def _delay(deed: Mapping[str, Any]) -> str:
+    jitter_ms = deed.get("jitter_ms", 0)
+    return f"{deed.get('delay_ms', 0)} ms" + (f" ± {jitter_ms} ms" if jitter_ms else "")
+
+
+def _off(by_ms: Any) -> str:
+    """Return by how much a clock is wrong, in the largest whole unit."""
+    if not isinstance(by_ms, int):
+        return "wrong"
+    size = abs(by_ms)
+    units = ((3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms"))
+    unit_ms, unit = next(each for each in units if size % each[0] == 0)
+    return f"{size // unit_ms} {unit} {'ahead' if by_ms > 0 else 'behind'}"

@@ -29,6 +29,10 @@ COMMANDS = {
         *("up", "status", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
     ),
+    "devnet chaos": (
+        *("loss", "delay", "rate", "cut", "partition"),
+        *("pause", "kill", "skew", "save", "restart", "list", "heal"),
+    ),
     "net": ("sim",),
     "peers": (),
     "dht": ("get", "put", "provide", "providers", "route"),
@@ -50,11 +54,16 @@ COMMANDS = {
 def commands() -> Iterator[tuple[str, Any]]:
     """Return every command by its path, such as `devnet up`."""
     for name in GROUPS:
-        group = typer_main.get_command(import_module(f"opkit.cli.{name}").app)
-        if isinstance(group, core.TyperGroup):
-            yield from ((f"{name} {sub}", command) for sub, command in group.commands.items())
-        else:
-            yield name, group
+        yield from below(name, typer_main.get_command(import_module(f"opkit.cli.{name}").app))
+
+
+def below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Return a command, or those of a group, and of the groups in it."""
+    if not isinstance(command, core.TyperGroup):
+        yield path, command
+        return
+    for name, each in command.commands.items():
+        yield from below(f"{path} {name}", each)
 
 
 ALL = dict(commands())
@@ -166,6 +175,12 @@ def test_no_command_is_wrong_usage(run: Run) -> None:
         (["devnet", "heal", "harbor"], "two ends"),
         (["devnet", "hostile", "friendly", "harbor"], "of kind 'friendly'"),
         (["devnet", "stop-hostile", "0"], "greater than or equal to 1"),
+        (["devnet", "chaos", "loss", "20"], "0.001 to 1"),
+        (["devnet", "chaos", "loss", "0.2", "--for", "soon"], "no time"),
+        (["devnet", "chaos", "delay", "5", "--jitter", "6"], "at most the delay"),
+        (["devnet", "chaos", "rate", "1"], "greater than or equal to 8"),
+        (["devnet", "chaos", "skew", "harbor"], "either ahead or behind"),
+        (["devnet", "chaos", "heal", "a", "b", "c"], "an id, two nodes, or nothing"),
         (["demo", "--profile", "seven"], "no profile"),
         (["demo", "--pace", "2"], "--pace is for presenting"),
         (["demo", "--junit", "/no/such/folder/run.xml"], "no folder /no/such/folder"),

@@ -133,6 +133,29 @@ opkit devnet heal bright harbor
 opkit devnet heal
 opkit devnet kill harbor
 opkit devnet restart harbor
+opkit devnet chaos --help
+opkit devnet chaos loss 0.2
+opkit devnet chaos loss 0.05 bright harbor --for 90s --seed 7
+opkit devnet chaos list
+opkit devnet chaos heal
+opkit devnet chaos delay 50
+opkit devnet chaos delay 50 --jitter 10 bright harbor
+opkit devnet chaos rate 256 harbor --for 90s
+opkit devnet chaos cut bright harbor --for 2m
+opkit devnet chaos heal bright harbor
+opkit devnet chaos partition river bright,harbor
+opkit devnet chaos heal
+opkit devnet chaos partition harbor --for 1m
+opkit devnet chaos heal
+opkit devnet chaos kill harbor --for 1m
+opkit devnet chaos restart harbor
+opkit devnet chaos save harbor monday
+opkit devnet chaos restart harbor --state monday --for 5m
+opkit devnet chaos heal
+opkit devnet chaos skew harbor --ahead 1h
+opkit devnet chaos heal
+opkit devnet chaos pause harbor --for 30s
+opkit devnet chaos heal 3
 opkit devnet down
 opkit devnet reset default
 opkit devnet up --profile three
@@ -162,10 +185,17 @@ def examples() -> Iterator[str]:
     commands = [typer_main.get_command(app)]
     commands += [typer_main.get_command(import_module(f"opkit.cli.{name}").app) for name in GROUPS]
     for command in commands:
-        for each in (command, *getattr(command, "commands", {}).values()):
+        for each in whole(command):
             text = flowing(f"{each.help or ''}\n\n{each.epilog or ''}")
             for line in re.findall(r"^  (opkit .*)$", text, re.MULTILINE):
                 yield re.split(r"\s{2,}", line)[0]
+
+
+def whole(command: Any) -> Iterator[Any]:
+    """Return a command with all that are below it; those of `opkit` itself have their modules."""
+    yield command
+    for each in getattr(command, "commands", {}).values():
+        yield from whole(each)
 
 
 def test_every_example_is_run_here_or_named_with_what_runs_it() -> None:
@@ -300,6 +330,8 @@ def remember(desk: Desk, example: str, said: str) -> None:
     elif example.endswith("--executor any"):
         task = re.findall(r"\b[0-9a-f]{32}\b", said)[0]
         desk.stands_for |= {"TASK_ID": task, "0123…": task}
+    elif example.startswith("opkit devnet chaos pause"):
+        desk.stands_for["chaos heal 3"] = re.findall(r"chaos heal \d+", said)[-1]
     elif example == "opkit events tail":
         desk.stands_for["1.42.6f1e…"] = re.findall(r"cursor (\S+)", said)[0]
 
