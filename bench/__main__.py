@@ -1,7 +1,8 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
-Names: help, devnet, demo, notebook, tasks, idle, blobs, reconcile, and those of the console, which
-need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1
+Names: help, devnet, demo, notebook, tasks, idle, blobs, reconcile, those of networks of real nodes
+(gossip, burst, lookups, twelve, first-byte, emptied), and those of the console, which need
+Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1
 only if something could not be measured: a missed target is a figure, not a failure.
 """
 
@@ -36,6 +37,10 @@ MEASUREMENTS = {
     "reconcile": ("bench.reconcile", "reconcile"),
     "gossip": ("bench.gossip", "gossip"),
     "burst": ("bench.gossip", "burst"),
+    "lookups": ("bench.lookups", "lookups"),
+    "twelve": ("bench.lookups", "lookups_of_twelve"),
+    "first-byte": ("bench.first_byte", "first_byte"),
+    "emptied": ("bench.emptied", "emptied"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),
     "plots": ("bench.dashboards", "plots"),

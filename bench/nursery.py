@@ -36,10 +36,10 @@ class Born:
         """Return whether it has not ended."""
         return not select.select([self._held], [], [], 0)[0]
 
-    def kill(self) -> None:
-        """End it as a power switch would, and return once it is gone; then it is held no more."""
+    def end(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """End it, as a power switch would unless told otherwise; it is held no more once it did."""
         if self.lives():
-            signal.pidfd_send_signal(self._held, signal.SIGKILL)
+            signal.pidfd_send_signal(self._held, how)
         select.select([self._held], [], [], END_S_MAX)
         os.close(self._held)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -70,6 +71,11 @@ class SwarmNode:
         return self.identity.did
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
+
+    @property
     def log(self) -> Path:
         """Where it logs."""
         return self.folder / "node.log"
@@ -128,10 +134,17 @@ class SwarmNode:
             raise RuntimeError(f"node {self.number} ended: {self.log.read_text()[-4_000:]}")
         return json.loads(line)
 
+    def leave(self) -> None:
+        """End the process in order, with a goodbye to its peers."""
+        self._end(signal.SIGTERM)
+
     def kill(self) -> None:
         """End the process as a power switch would; once it has ended this does nothing."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
-            self._process.kill()
+            self._process.end(how)
             self._process = None
         if self._writer is not None:
             self._writer.close()

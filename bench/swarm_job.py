@@ -50,7 +50,7 @@ class ToldNode(Node):
 
     def __init__(self, **parts: Any) -> None:
         """Join the parts, and begin to note when records come."""
-        given, driver, blobs = parts["given"], parts["driver"], parts["blobs"]
+        given, driver, blobs = parts["given"], parts["outside"].driver, parts["blobs"]
         self._orders = Orders(
             identity=given.identity,
             network=given.genesis.network,
