@@ -117,7 +117,7 @@ class Orders:
         for did in links:
             await self._node.peers.wait_connected(did, within_ms)
         async with asyncio.timeout(within_ms / 1_000):
-            while len(self._overlay.dht.table) < contacts:  # noqa: ASYNC110 - the table tells nobody
+            while len(self._overlay.dht.table) < contacts:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(LOOK_S)
 
     async def used(self) -> int:
