@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from devnet import hostile_messages, hostile_providers, hostile_streams
+from devnet import hostile_messages, hostile_nodes, hostile_providers, hostile_streams
 from devnet.hostile_base import Conduct, HostilePeer, Scene, strangers
 from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
@@ -22,6 +22,7 @@ KINDS: Mapping[str, Conduct] = {
     **{kind: hostile_providers.provider(kind) for kind in hostile_providers.PIECES},
     **{kind: strangers(hostile_messages.telling(kind)) for kind in hostile_messages.MAKES},
     **hostile_streams.CONDUCTS,
+    **hostile_nodes.CONDUCTS,
 }
 """What each kind does."""
 assert tuple(KINDS) == tuple(HOSTILE_KINDS), "the kinds that can be asked for are those there are"

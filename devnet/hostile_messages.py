@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from devnet.hostile_base import Attack, Line, Scene, asking, framed
 from nodeimpl.kernel.clock import Clock
 from opkit.proof import jws
 from opkit.proof.keys import Identity
-from opkit.wire.base import Did, NetworkId
+from opkit.wire.base import Cid, Did, NetworkId
 from opkit.wire.dht import PUT
 from opkit.wire.gossip import ENVELOPES_MAX
 from opkit.wire.peer import FRAME_BYTES_MAX, HELLO, METHODS, OPEN_CASTS
@@ -55,18 +56,36 @@ class Scribe:
             text: what it says, beside a number.
         """
         self._count += 1
+        body = self._body(ahead_ms=ahead_ms, sequence=sequence)
+        told = {
+            "aud": "note",
+            "name": name or self.name,
+            "value": {"text": f"{text} {self._count}"},
+        }
+        return self._sign(body | told)
+
+    def blob(self, cid: Cid, *, sequence: int = 0) -> str:
+        """Return a signed word that its key keeps a blob.
+
+        Args:
+            cid: the blob's name.
+            sequence: the time of issue unless it is said.
+        """
+        body = self._body(ahead_ms=0, sequence=sequence)
+        return self._sign(body | {"aud": "blob", "name": cid, "value": {"size_bytes": 1}})
+
+    def _body(self, *, ahead_ms: int, sequence: int) -> dict[str, Any]:
         issued_ms = self._clock.now_ms() + ahead_ms
-        body = RecordBody(
-            network=self._network,
-            aud="note",
-            name=name or self.name,
-            owner=self.identity.did,
-            sequence=sequence or issued_ms,
-            issued_at_ms=issued_ms,
-            lapses_at_ms=issued_ms + HOUR_MS,
-            value={"text": f"{text} {self._count}"},
-        )
-        return jws.sign(body, typ=RECORD_TYP, identity=self.identity)
+        return {
+            "network": self._network,
+            "owner": self.identity.did,
+            "sequence": sequence or issued_ms,
+            "issued_at_ms": issued_ms,
+            "lapses_at_ms": issued_ms + HOUR_MS,
+        }
+
+    def _sign(self, body: dict[str, Any]) -> str:
+        return jws.sign(RecordBody(**body), typ=RECORD_TYP, identity=self.identity)
 
 
 Make = Callable[[Scribe], bytes]

@@ -176,9 +176,11 @@ HOSTILE_KINDS = (
     *("tampering-provider", "short-provider", "endless-provider", "silent"),
     *("unsigned", "forged", "stale", "replayed", "future", "oversized", "nested", "undecodable"),
     *("flood", "flood-puts", "half-frames", "unread", "half-open"),
+    *("dht-empty", "dht-wrong", "dht-old", "dht-unasked", "dht-forging"),
+    *("reconcile-endless", "reconcile-empty-handed", "eclipse"),
 )
 """How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none; it
-sends bad messages of a kind, or too many; it stalls."""
+sends bad messages of a kind, or too many; it stalls; it lies about what the network keeps."""
 
 PROFILES: tuple[ProfileName, ...] = ("three", "federation")
 """The networks a devnet can be, smallest first."""

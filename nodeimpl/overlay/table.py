@@ -221,9 +221,14 @@ class Table:
             yield from self._buckets[index].spare.values()
 
     def prefixes(self, contact: ContactText) -> frozenset[str]:
-        """Return the prefixes of a contact's addresses, as far as they are bounded."""
+        """Return the prefixes of a contact's addresses, as far as they are bounded.
+
+        All that do not say where they are share one: they may as easily be one person's.
+        """
         if self._prefix is None:
             return _NONE
+        if not contact.addresses:
+            return _NOWHERE
         return frozenset(p for p in map(self._prefix, contact.addresses) if p is not None)
 
     def _index(self, place: int) -> int:
@@ -282,6 +287,7 @@ class Table:
 
 
 _NONE: frozenset[str] = frozenset()
+_NOWHERE = frozenset({""})
 
 
 def _has_room(prefixes: frozenset[str], others: Iterable[frozenset[str]], count_max: int) -> bool:

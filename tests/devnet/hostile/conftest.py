@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +31,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier
 from opkit.wire.events import Event
 from opkit.wire.genesis import Genesis, GenesisNode
-from opkit.wire.records import Carried
+from opkit.wire.records import Carried, Namespace
 
 CLOCK = RealClock()
 PATIENCE_S = 30.0
@@ -70,9 +70,9 @@ class Node:
     async def publish(self, carried: Carried) -> Outcome:
         return await self.driver.search(lambda done, now: self.overlay.publish(carried, done, now))
 
-    async def get(self, name: str) -> Outcome:
+    async def get(self, name: str, *, namespace: Namespace = "note") -> Outcome:
         return await self.driver.search(
-            lambda done, now: self.overlay.dht.get("note", name, done, now)
+            lambda done, now: self.overlay.dht.get(namespace, name, done, now)
         )
 
     def keeps(self, name: str) -> tuple[str, ...]:
@@ -86,10 +86,40 @@ class Net:
     nodes: list[Node]
     genesis: GenesisView
     patience_s: float
+    options: dict[str, Any]
 
     @property
     def victim(self) -> Node:
         return self.nodes[0]
+
+    def all_attacked(self, kind: str) -> AbstractAsyncContextManager[HostilePeer]:
+        """Have a hostile peer of this kind take part, connected with everybody."""
+        targets = [node.address for node in self.nodes]
+        return hostile_peer(kind, make=iroh, genesis=self.genesis, targets=targets, clock=CLOCK)
+
+    def address_of(self, stranger: HostilePeer) -> PeerAddress:
+        """Return where a hostile peer can be dialled, as a node knows it."""
+        contact = self.victim.overlay.dht.table.get(stranger.did)
+        assert contact is not None, "it is known here"
+        return PeerAddress(did=contact.did, addresses=contact.addresses)
+
+    @asynccontextmanager
+    async def newcomer(
+        self, *knows: PeerAddress, end: Transport | None = None
+    ) -> AsyncIterator[Node]:
+        """Have one more node, no member, that comes in by those it knows."""
+        who = Identity.generate()
+        end = end or iroh(who)
+        await end.start()
+        node = _node(who, end, knows, genesis=self.genesis, options=self.options)
+        running = [asyncio.create_task(each.run()) for each in (node.peers, node.driver)]
+        try:
+            yield node
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await end.close()
 
     async def eventually(self, holds: Callable[[], object]) -> None:
         await eventually(holds, within_s=self.patience_s)
@@ -150,7 +180,12 @@ def genesis_of(identities: list[Identity]) -> GenesisView:
 
 
 def _node(
-    who: Identity, end: Transport, first: PeerAddress, *, genesis: GenesisView, options: Any
+    who: Identity,
+    end: Transport,
+    knows: Sequence[PeerAddress],
+    *,
+    genesis: GenesisView,
+    options: dict[str, Any],
 ) -> Node:
     peers = Peers(
         transport=end,
@@ -159,7 +194,7 @@ def _node(
         version="test",
         clock=CLOCK,
         announce=_unheard,
-        bootstrap=[first],
+        bootstrap=knows,
         limits=options["limits"],
     )
     outbox = Outbox()
@@ -172,8 +207,9 @@ def _node(
         limits=options["overlay"],
     )
     driver = Driver(overlay, outbox=outbox, peers=peers, clock=CLOCK, told=lambda _: None)
-    if end.did != first.did:
-        overlay.join([Contact(did=first.did, addresses=first.addresses)], CLOCK.now_ms())
+    known = [Contact(did=one.did, addresses=one.addresses) for one in knows if one.did != end.did]
+    if known:
+        overlay.join(known, CLOCK.now_ms())
     node = Node(who, peers, driver, PeerAddress(did=end.did, addresses=end.addresses()))
     overlay.shelf.on_kept.append(lambda kept: node.delivered.update([kept.carried.jws]))
     return node
@@ -205,7 +241,7 @@ def net() -> Opened:
                 await end.start()
             first = PeerAddress(did=ends[0].did, addresses=ends[0].addresses())
             nodes = [
-                _node(who, end, first, genesis=genesis, options=options)
+                _node(who, end, [first], genesis=genesis, options=options)
                 for who, end in zip(identities, ends, strict=True)
             ]
             running = [asyncio.create_task(each.peers.run()) for each in nodes]
@@ -214,7 +250,7 @@ def net() -> Opened:
                 for each in nodes[1:]:
                     await each.peers.wait_connected(first.did, 30_000)
                 await eventually(lambda: all(len(it.overlay.dht.table) > count - 2 for it in nodes))
-                yield Net(nodes, genesis, patience_s)
+                yield Net(nodes, genesis, patience_s, options)
             finally:
                 for task in running:
                     task.cancel()

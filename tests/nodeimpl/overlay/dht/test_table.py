@@ -31,7 +31,7 @@ def prefix(address: str) -> str | None:
 
 
 def contact(number: int, *addresses: str) -> ContactText:
-    return ContactText(did=did_of(number), addresses=addresses)
+    return ContactText(did=did_of(number), addresses=addresses or (f"at-{number}",))
 
 
 def far(count: int, *addresses: str) -> list[ContactText]:
@@ -112,6 +112,14 @@ def test_one_address_prefix_has_few_places_in_a_range() -> None:
     moved = ContactText(did=elsewhere.did, addresses=("6.6.6:1",))
     seen.heard(moved, 1)
     assert seen.get(elsewhere.did) == elsewhere, "it cannot move to where there are too many"
+
+
+def test_who_does_not_say_where_they_are_is_bounded_as_one_place() -> None:
+    """A link alone brings in contacts without addresses: else it would lead past the bound."""
+    seen = table()
+    for number in range(1, 9):
+        seen.heard(ContactText(did=did_of(number)), 0)
+    assert max(places for places, _ in seen.ranges().values()) == 2
 
 
 def test_who_waits_aside_is_bounded_by_prefix_and_passed_over_if_it_does_not_fit() -> None:
