@@ -115,6 +115,10 @@ class Liar:
             self._lie_due_ms = now_ms + every_ms
             self._announce(FLOOD_ENVELOPES if self._lie == "flood" else 1)
 
+    def flush(self) -> None:
+        """Have what is to be sent put into the outbox."""
+        self.honest.flush()
+
     def due_ms(self) -> int | None:
         """Return when something will be due."""
         due_ms = self.honest.due_ms()

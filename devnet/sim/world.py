@@ -70,6 +70,9 @@ class Machine(Protocol):
     def due_ms(self) -> int | None:
         """Return when something will be due."""
 
+    def flush(self) -> None:
+        """Put into the outbox what is to be sent."""
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Peer:
@@ -192,9 +195,11 @@ class World:
 
     def settle(self, peer: Peer) -> None:
         """Carry what a peer wants sent, plan when it is looked at next, have the rules checked."""
+        machine = peer.machine
+        if machine is not None:
+            machine.flush()
         for effect in peer.outbox.take():
             self._carry(peer, effect)
-        machine = peer.machine
         if machine is None:
             return
         self._plan(peer, machine.due_ms())

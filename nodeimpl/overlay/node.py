@@ -63,8 +63,7 @@ class OverlayNode:
     """One node's part in the overlay, driven as `nodeimpl.overlay.port` says.
 
     Attributes:
-        shelf, dht, gossip, reconciler: the machines, to look at and to ask; whoever calls a method
-            of theirs that wants something sent calls `flush` before it takes from the outbox.
+        shelf, dht, gossip, reconciler: the machines, to look at and to ask.
         limits: all bounds.
     """
 
@@ -121,7 +120,7 @@ class OverlayNode:
         self._news = Allowance(per_s=COMPARED_NEWS_PER_S, burst=COMPARED_NEWS_BURST)
         self.shelf.on_kept.append(self._kept)
 
-    # What the driver tells.
+    # What the driver tells. What gossip then wants sent is gathered until `flush`.
 
     def joined(self, peer: Did, now_ms: int, *, dialled: bool = False) -> None:
         """Learn that a link stands; `dialled`: this node made it."""
@@ -129,14 +128,12 @@ class OverlayNode:
         self.gossip.joined(peer, now_ms, dialled=dialled)
         self.dht.joined(peer, now_ms)
         self.reconciler.joined(peer, now_ms)
-        self.flush()
 
     def left(self, peer: Did, now_ms: int) -> None:
         """Learn that it is gone."""
         self._now_ms = now_ms
         self.gossip.left(peer, now_ms)
         self.reconciler.left(peer, now_ms)
-        self.flush()
 
     def answer(self, peer: Did, question: Wire, now_ms: int) -> Wire:
         """Answer a question of any machine.
@@ -151,7 +148,6 @@ class OverlayNode:
             return self.dht.answer(peer, question, now_ms)
         finally:
             self._comparing = False
-            self.flush()
 
     def answered(self, token: int, answer: Wire, now_ms: int) -> None:
         """Take an answer to a question of this node."""
@@ -164,7 +160,6 @@ class OverlayNode:
                 self.reconciler.answered(token, answer, now_ms)
             finally:
                 self._comparing = False
-        self.flush()
 
     def failed(self, token: int, why: str, now_ms: int) -> None:
         """Take the code with which a question was refused, or why nothing came."""
@@ -173,14 +168,12 @@ class OverlayNode:
             self.dht.failed(token, why, now_ms)
         elif self.reconciler.owns(token):
             self.reconciler.failed(token, why, now_ms)
-        self.flush()
 
     def heard(self, peer: Did, cast: Wire, now_ms: int) -> None:
         """Take a one-way message; one of a kind that is unknown here is nothing."""
         self._now_ms = now_ms
         if isinstance(cast, Gossip):
             self.gossip.heard(peer, cast, now_ms)
-            self.flush()
 
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
@@ -189,7 +182,6 @@ class OverlayNode:
             due_ms = machine.due_ms()
             if due_ms is not None and due_ms <= now_ms:
                 machine.tick(now_ms)
-        self.flush()
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next."""
@@ -200,7 +192,10 @@ class OverlayNode:
         return least
 
     def flush(self) -> None:
-        """Put into the outbox what gossip has gathered."""
+        """Put into the outbox what gossip has gathered; the driver does so before it takes from it.
+
+        What arrived in one turn of the driver's is so told each peer in one frame.
+        """
         self.gossip.flush()
 
     # What the node wants.
@@ -216,10 +211,7 @@ class OverlayNode:
         Refuses: as `Dht.put`.
         """
         self._now_ms = now_ms
-        try:
-            self.dht.put(carried, on_done, now_ms)
-        finally:
-            self.flush()
+        self.dht.put(carried, on_done, now_ms)
 
     def restore(self, records: Iterable[Carried], now_ms: int) -> int:
         """Keep again what was kept before a restart, and tell nobody; return how many were."""

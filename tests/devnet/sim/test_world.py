@@ -52,6 +52,9 @@ class Memory:
     def due_ms(self):
         return self.due
 
+    def flush(self):
+        return
+
 
 def world_of(count=2, *, skew_ms=0, **faults):
     """Return a world of so many machines, one way 10 ms apart, and its clock."""

@@ -88,6 +88,7 @@ def node():
 
 
 def take(node):
+    node.flush()
     return node.dht.asking._outbox.take()
 
 
@@ -114,6 +115,7 @@ def test_a_link_is_told_to_gossip_the_table_and_reconciliation() -> None:
         chance=random.Random(1),
     )
     node.joined(NODES[1].did, NOW_MS)
+    node.flush()
     effects = outbox.take()
     assert Cast(to=NODES[1].did, message=Gossip(subscribe=(TOPIC,))) in effects
     assert [type(each.question) for each in effects if isinstance(each, Ask)] == [Ping]
@@ -122,6 +124,15 @@ def test_a_link_is_told_to_gossip_the_table_and_reconciliation() -> None:
     node.left(NODES[1].did, NOW_MS)
     held = node.held()
     assert (held["gossip: peers"], held["reconcile: peers"]) == (0, 0)
+
+
+def test_what_arrives_in_one_turn_is_told_each_peer_in_one_frame(node) -> None:
+    first, second = note(owner=NODES[1]), note(owner=NODES[0])
+    for carried in (first, second):
+        said = Gossip(publish=(Envelope(topic=TOPIC, carried=carried),))
+        node.heard(NODES[1].did, said, NOW_MS)
+    told = [each.message.publish for each in take(node) if isinstance(each, Cast)]
+    assert [[each.carried for each in frame] for frame in told] == [[first, second]]
 
 
 def test_what_is_published_is_kept_gossiped_and_put(node) -> None:
