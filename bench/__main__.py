@@ -41,6 +41,8 @@ MEASUREMENTS = {
     "twelve": ("bench.lookups", "lookups_of_twelve"),
     "first-byte": ("bench.first_byte", "first_byte"),
     "emptied": ("bench.emptied", "emptied"),
+    "flood": ("bench.hostile", "flood"),
+    "fresh-keys": ("bench.hostile", "fresh_keys"),
     "opening": ("bench.dashboards", "opening"),
     "screen": ("bench.dashboards", "screen"),
     "plots": ("bench.dashboards", "plots"),

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.swarm import LINE_BYTES_MAX
 from nodeimpl import __main__ as process
 from nodeimpl.config import load_config
@@ -234,10 +236,20 @@ class Orders:
         linked_ms = min(link.since_ms for link in self._node.peers.links())
         return float(sorted(ms for _, ms in self._came.values())[count - 1] - linked_ms)
 
+    # What is held.
+
+    async def held(self) -> dict[str, int]:
+        """Return how many of each there are in the overlay, and `rss`: bytes of the process."""
+        return {**self._overlay.held(), "rss": psutil.Process().memory_info().rss}
+
+    async def stands(self, *, names: list[str]) -> int:
+        """Return how many of these notes are kept here."""
+        return sum(bool(self._overlay.shelf.get("note", name)) for name in names)
+
     # Parts of these.
 
     def _kept(self, kept: Kept) -> None:
-        if kept.namespace == "note":
+        if kept.namespace == "note" and kept.sponsor is not None:
             self._came[kept.name] = time.monotonic_ns(), _now_ms()
             self._more.set()
 

@@ -196,11 +196,15 @@ class Stranger:
 
     async def go_on(self, line: Line, target: PeerAddress, attack: Attack) -> None:
         """Attack, and come again whenever it was sent away."""
+        clock = self._scene.clock
         while True:
+            began_s = clock.monotonic()
             try:
                 await attack(line)
             except (TransportError, TimeoutError):
                 self.tally["cut off"] += 1
+                lasted_ms = round(1_000 * (clock.monotonic() - began_s))
+                self.tally.setdefault("cut off after ms", lasted_ms)
             await line.connection.close("again")
             line = await self._again(target)
 

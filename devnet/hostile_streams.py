@@ -23,12 +23,16 @@ from devnet.hostile_messages import Scribe, carried, gossiped
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Connection, Stream, StreamEnded, TransportError
+from opkit.proof.keys import Identity
 from opkit.wire.dht import FIND, PUT
 from opkit.wire.peer import CastsTaken
 
 FLOOD_PER_SECOND = 2_000
 FLOOD_EVERY_MS = 10
 EACH_TIME = FLOOD_PER_SECOND * FLOOD_EVERY_MS // 1_000
+FRESH_KEYS = 10_000
+FRESH_PER_SECOND = 500
+FRESH_EACH_TIME = FRESH_PER_SECOND * FLOOD_EVERY_MS // 1_000
 HALVES = 500
 """How many streams a stranger keeps half a frame on."""
 
@@ -74,6 +78,30 @@ def flood(scene: Scene, tally: Counter[str]) -> Attack:
         await _paced(scene, send)
 
     return attack
+
+
+def fresh_keys(scene: Scene, tally: Counter[str]) -> Attack:
+    """Gossip 500 valid records a second, each by a key of its own, up to 10,000."""
+    made = [_note_of_fresh_key(scene) for _ in range(FRESH_KEYS)]
+
+    async def attack(line: Line) -> None:
+        stream = await line.casts()
+
+        async def send() -> None:
+            for _ in range(FRESH_EACH_TIME):
+                if made:
+                    await stream.send(gossiped([made.pop()]))
+                    tally["sent"] += 1
+
+        await _paced(scene, send)
+
+    return attack
+
+
+def _note_of_fresh_key(scene: Scene) -> bytes:
+    network = scene.genesis.network
+    scribe = Scribe(Identity.generate(), network=network, clock=scene.clock)
+    return carried(scribe.note())
 
 
 def flood_puts(scene: Scene, tally: Counter[str]) -> Attack:
@@ -173,6 +201,7 @@ async def half_open(scene: Scene) -> AsyncIterator[HostilePeer]:
 CONDUCTS: Mapping[str, Conduct] = {
     "flood": strangers(flood),
     "flood-puts": strangers(flood_puts),
+    "fresh-keys": strangers(fresh_keys),
     "half-frames": strangers(half_frames),
     "unread": strangers(unread),
     "half-open": half_open,

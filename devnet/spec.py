@@ -175,7 +175,7 @@ class DevnetSpec(_Data):
 HOSTILE_KINDS = (
     *("tampering-provider", "short-provider", "endless-provider", "silent"),
     *("unsigned", "forged", "stale", "replayed", "future", "oversized", "nested", "undecodable"),
-    *("flood", "flood-puts", "half-frames", "unread", "half-open"),
+    *("flood", "flood-puts", "fresh-keys", "half-frames", "unread", "half-open"),
     *("dht-empty", "dht-wrong", "dht-old", "dht-unasked", "dht-forging"),
     *("reconcile-endless", "reconcile-empty-handed", "eclipse"),
 )

@@ -20,6 +20,7 @@ _HOSTILE: Final[dict[str, str]] = {
     "undecodable": "A stranger sent {against} bytes that are no text",
     "flood": "A stranger flooded {against} with forged announcements",
     "flood-puts": "A stranger flooded {against} with forged records to keep",
+    "fresh-keys": "A stranger gave {against} a valid record of each of 10,000 new keys",
     "half-frames": "A stranger began many questions to {against} and ended none",
     "unread": "A stranger asked {against} a lot and read no answer",
     "dht-empty": "A node beside {against} says that it knows nobody and has nothing",

@@ -6,15 +6,20 @@ Each test has its sabotage: with the rule broken, the same story notices.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from devnet import hostile_streams
 from devnet.hostile import KINDS
 from devnet.hostile_messages import Scribe
 from devnet.hostile_streams import CONDUCTS, HALVES
 from nodeimpl.kernel.clock import RealClock
+from nodeimpl.overlay.budgets import Budgets
+from nodeimpl.overlay.budgets import Limits as ShelfLimits
 from nodeimpl.overlay.gossip import Gossiper
+from nodeimpl.overlay.node import OverlayLimits
 from nodeimpl.p2p import session
 from nodeimpl.p2p.company import Company
 from nodeimpl.p2p.limits import Guard, PeersLimits
@@ -25,6 +30,12 @@ pytestmark = pytest.mark.slow
 SHORT_S = 2.0
 """How long a sabotaged node is waited for."""
 LIMITS = PeersLimits(request_ms_max=500, hello_ms_max=1_000, strangers_max=32)
+
+
+@pytest.fixture(autouse=True)
+def fewer_fresh_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulations and `bench/hostile.py` have ten thousand."""
+    monkeypatch.setattr(hostile_streams, "FRESH_KEYS", 600)
 
 
 def guard_of(network: Any, did: str) -> Guard:
@@ -52,6 +63,23 @@ async def a_flood(net: Any, kind: str, **options: Any) -> None:
         judged = victim.overlay.gossip.counts.judged
         assert judged <= 20, "few are looked at before it is cut off"
         await network.works()
+
+
+async def fresh_keys(net: Any, kind: str, **options: Any) -> None:
+    room = replace(ShelfLimits(), unsponsored_records_max=50)
+    options = {"overlay": OverlayLimits(shelf=room)} | options
+    async with net(3, **options) as network:
+        await network.works()
+        honest = [set(node.delivered) for node in network.nodes]
+        async with network.attacked(kind) as liar:
+            await network.eventually(lambda: liar.stats().get("sent", 0) >= 400)
+            for node, before in zip(network.nodes, honest, strict=True):
+                held = node.overlay.shelf.held()
+                assert held["unsponsored"] <= room.unsponsored_records_max
+                kept = {each.carried.jws for each in node.overlay.shelf._by_id.values()}
+                assert before <= kept, "no member's is lost"
+            await network.works()
+            assert liar.did not in network.victim.peers.banned(), "it does nothing wrong"
 
 
 async def half_frames(net: Any, kind: str, **options: Any) -> None:
@@ -104,6 +132,7 @@ async def half_open(net: Any, kind: str, **options: Any) -> None:
 STORIES = {
     "flood": a_flood,
     "flood-puts": a_flood,
+    "fresh-keys": fresh_keys,
     "half-frames": half_frames,
     "unread": unread,
     "half-open": half_open,
@@ -135,6 +164,7 @@ def never(*_: Any, **__: Any) -> bool:
 BROKEN = {
     "flood": (Company, "ban", never),
     "flood-puts": (Guard, "blame", never),
+    "fresh-keys": (Budgets, "_from_the_bucket", lambda *_: []),
     "half-frames": (session, "deadline", NoDeadline),
     "unread": (Gossiper, "congested", never),
     "half-open": (Company, "_full", never),
