@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from opkit.live.live import Live
+from opkit.live.outlook import Outlook
 from opkit.live.ports import Draw, PageRefused
 from opkit.views import network
-from opkit.views.figures import NetworkFigures
+from opkit.views.figures import NetworkFigures, OverlayFigures
 
 
 class NetworkPage:
@@ -20,6 +21,7 @@ class NetworkPage:
     def __init__(self, live: Live) -> None:
         """Begin with nothing selected."""
         self._live = live
+        self._outlook = live.shared(Outlook, Outlook)
         self._selected = ""
         self._opened = ""
 
@@ -32,13 +34,15 @@ class NetworkPage:
 
         What a card shows has often not changed, or was drawn for another viewer before.
         """
-        now = self._live.network_figures()
-        draws = network.cards(lambda: now, selected=self._selected, opened=self._opened)
-        return {name: partial(self._drawn, name, now, draw) for name, draw in draws.items()}
+        now, told = self._live.network_figures(), self._outlook.want()
+        draws = network.cards(lambda: now, told=told, selected=self._selected, opened=self._opened)
+        return {name: partial(self._drawn, name, (now, told), draw) for name, draw in draws.items()}
 
-    def _drawn(self, name: str, now: NetworkFigures, draw: Draw) -> str:
+    def _drawn(
+        self, name: str, now: tuple[NetworkFigures, OverlayFigures | None], draw: Draw
+    ) -> str:
         key = (self.name, name, self._selected, self._opened)
-        return self._live.kept.made(key, network.made_of(name, now), draw)
+        return self._live.kept.made(key, network.made_of(name, *now), draw)
 
     async def act(self, act: str, arguments: Mapping[str, str]) -> None:
         """Select a node, or open and close a happening.

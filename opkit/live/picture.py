@@ -198,6 +198,12 @@ def _link(a: Followed, b: Followed, *, cut: int | None) -> LinkFigure:
         received_bytes=said.received_bytes if said else 0,
         bytes_per_s=_rate(looks) if state == "up" else 0,
         recent=tuple(link.round_trip_us for _, link in looks),
+        lost_permille=max((link.lost_permille for link in (there, back) if link), default=0)
+        if state == "up"
+        else 0,
+        amiss=next((link.amiss for link in (there, back) if link and link.amiss), None)
+        if state == "up"
+        else None,
     )
 
 

@@ -58,6 +58,12 @@ def round_trip_text(round_trip_us: int | None) -> str:
     return f"{_three(round_trip_us / 1_000)} ms"
 
 
+def lost_text(permille: int) -> str:
+    """Return which share was lost: `0 %`, `0.4 %`, `12 %`."""
+    percent = permille / 10
+    return f"{percent:.0f} %" if percent == 0 or percent >= 10 else f"{percent:.1f} %"
+
+
 def clock_text(at_ms: int) -> str:
     """Return the time of day, UTC: `14:32:07`."""
     return _utc(at_ms).strftime("%H:%M:%S")

@@ -7,11 +7,12 @@ from html import escape
 from typing import Final
 
 from opkit.story.states import State
-from opkit.views import header
+from opkit.views import header, overlay
 from opkit.views.amounts import (
     DAY_MS,
     count_text,
     counted,
+    lost_text,
     moment_html,
     rate_text,
     round_trip_text,
@@ -31,7 +32,13 @@ from opkit.views.cards import (
     sparkline_svg,
     table,
 )
-from opkit.views.figures import Happening, LinkFigure, NetworkFigures, NodeFigure
+from opkit.views.figures import (
+    Happening,
+    LinkFigure,
+    NetworkFigures,
+    NodeFigure,
+    OverlayFigures,
+)
 from opkit.views.page import icon
 from opkit.views.topology import (
     HEALTH_STATES,
@@ -47,6 +54,7 @@ HAPPENINGS_SHOWN: Final = 30
 
 _LINK_STATES: Final = {"up": State.DONE, "cut": State.RUNNING, "lost": State.FAILED}
 _LINK_WORDS: Final = {"up": "up", "cut": "cut on purpose", "lost": "lost"}
+_AMISS_WORDS: Final = {"loss": "loses much", "delay": "slow"}
 
 
 def frame() -> str:
@@ -55,16 +63,22 @@ def frame() -> str:
         f'<div class="board network-board"><h1 class="unseen">Network</h1>'
         f"{_at('nodes-up', 'links-up', 'round-trip', 'traffic')}"
         f'{_at("map", "links")}<div class="network-aside">{_at("node", "happenings")}</div></div>'
+        f'<div class="board overlay-board">{_at(*overlay.CARDS)}</div>'
     )
 
 
 def cards(
-    figures: Callable[[], NetworkFigures], *, selected: str = "", opened: str = ""
+    figures: Callable[[], NetworkFigures],
+    *,
+    told: OverlayFigures | None = None,
+    selected: str = "",
+    opened: str = "",
 ) -> dict[str, Callable[[], str]]:
     """Return what draws each card of the page, by the card's id.
 
     Args:
         figures: returns the network as it is when a card is drawn.
+        told: what nodes tell of the overlay; None before they were asked.
         selected: the organisation whose node's page is open, or empty.
         opened: the key of the happening whose evidence is open, or empty.
     """
@@ -78,11 +92,14 @@ def cards(
         "node": lambda: node(figures(), selected),
         "links": lambda: links(figures(), selected=selected),
         "happenings": lambda: happenings(figures(), opened=opened),
+        **overlay.cards(figures, lambda: told),
     }
 
 
-def made_of(name: str, figures: NetworkFigures) -> object:
+def made_of(name: str, figures: NetworkFigures, told: OverlayFigures | None = None) -> object:
     """Return what of the figures a card of the page shows: while it is the same, so is the card."""
+    if name in overlay.CARDS:
+        return overlay.shown(figures, told), figures.now_ms // DAY_MS
     match name:
         case "map":
             return shown_on_map(figures)
@@ -110,13 +127,15 @@ def nodes_up(figures: NetworkFigures) -> str:
 def links_up(figures: NetworkFigures) -> str:
     """Return how many links are up."""
     out = [each for each in figures.links if each.state != "up"]
+    bad = [each for each in figures.links if each.state == "up" and each.amiss]
     titles = _titles(figures)
     lost = any(each.state == "lost" for each in out)
-    tone = State.FAILED if lost else State.RUNNING if out else None
+    tone = State.FAILED if lost else State.RUNNING if out or bad else None
+    badly = f", {len(bad):,} badly" if bad else ""
     return figure(
         "Is everybody linked?",
         f"{len(figures.links) - len(out)}",
-        f"of {counted(len(figures.links), 'link')} up",
+        f"of {counted(len(figures.links), 'link')} up{badly}",
         tone=tone,
         opened=listed([(_pair(each, titles), _link_state(each)) for each in figures.links]),
     )
@@ -174,13 +193,14 @@ def links(figures: NetworkFigures, *, selected: str = "") -> str:
         Column(title="State"),
         Column(title="Round trip", number=True),
         Column(title="Lately"),
+        Column(title="Lost", number=True),
         Column(title="Now", number=True),
-        Column(title="Sent", number=True),
-        Column(title="Received", number=True),
+        Column(title="Carried", number=True),
         Column(title="Since", number=True),
     )
     ordered = sorted(
-        figures.links, key=lambda each: (each.state == "up", selected not in _ends(each))
+        figures.links,
+        key=lambda each: (each.state == "up", not each.amiss, selected not in _ends(each)),
     )
     titles = _titles(figures)
     rows = [_link_row(each, titles, now_ms=figures.now_ms, selected=selected) for each in ordered]
@@ -282,6 +302,7 @@ def _its_links(node: NodeFigure, figures: NetworkFigures) -> str:
     columns = (
         Column(title="Peer", grows=True),
         Column(title="Round trip", number=True),
+        Column(title="Lost", number=True),
         Column(title="Sent", number=True),
         Column(title="Received", number=True),
         Column(title="Since", number=True),
@@ -292,6 +313,7 @@ def _its_links(node: NodeFigure, figures: NetworkFigures) -> str:
             cells=(
                 escape(titles.get(link.org, link.org)) if link.org else text_html(link.did),
                 round_trip_text(link.round_trip_us),
+                lost_text(link.lost_permille),
                 size_text(link.sent_bytes),
                 size_text(link.received_bytes),
                 moment_html(link.since_ms, now_ms=figures.now_ms),
@@ -314,9 +336,9 @@ def _link_row(link: LinkFigure, titles: Mapping[str, str], *, now_ms: int, selec
             _link_state(link),
             round_trip_text(link.round_trip_us) if up else none,
             sparkline_svg(link.recent, words=words) if up else none,
+            lost_text(link.lost_permille) if up else none,
             rate_text(link.bytes_per_s) if up else none,
-            size_text(link.sent_bytes),
-            size_text(link.received_bytes),
+            size_text(link.sent_bytes + link.received_bytes),
             moment_html(link.since_ms, now_ms=now_ms),
         ),
     )
@@ -327,6 +349,8 @@ def _health(node: NodeFigure) -> str:
 
 
 def _link_state(link: LinkFigure) -> str:
+    if link.state == "up" and link.amiss:
+        return said_state(State.RUNNING, _AMISS_WORDS[link.amiss])
     return said_state(_LINK_STATES[link.state], _LINK_WORDS[link.state])
 
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import Final
 
 from opkit.story.states import State
-from opkit.views.amounts import clock_text, rate_text, round_trip_text
+from opkit.views.amounts import clock_text, lost_text, rate_text, round_trip_text
 from opkit.views.cards import card, empty
 from opkit.views.figures import Health, LinkFigure, NetworkFigures, NodeFigure, Traffic
 from opkit.views.ground import Pair, ground_of
@@ -152,7 +152,8 @@ class _Map:
     def _line(self, link: LinkFigure) -> str:
         a, b = self._ground.places[link.a], self._ground.places[link.b]
         moved = self._on(link)
-        kind = f"moves s-{moved.tone.value}" if moved else link.state
+        standing = "bad" if link.state == "up" and link.amiss else link.state
+        kind = f"moves s-{moved.tone.value}" if moved else standing
         return (
             f'<line id="line-{escape(link.a)}-{escape(link.b)}" class="{kind}" '
             f'x1="{a.x}" y1="{a.y}" x2="{b.x}" y2="{b.y}" vector-effect="non-scaling-stroke"/>'
@@ -168,7 +169,7 @@ class _Map:
         """Tell whether a line is labelled: that a dead node's links are lost, the node says."""
         if link.state == "lost":
             return all(self._nodes[org].health == "up" for org in (link.a, link.b))
-        if not self._ground.crowded or link.state == "cut" or self._on(link):
+        if not self._ground.crowded or link.state == "cut" or link.amiss or self._on(link):
             return True
         return self._selected in (link.a, link.b)
 
@@ -182,8 +183,15 @@ class _Map:
             return "✂ cut on purpose" if link.state == "cut" else "✂ lost"
         moved = self._on(link)
         if moved is None:
-            return ""
+            return self._amiss_words(link) if link.amiss else ""
         return moved.words if self._ground.crowded else f"{moved.words} XX → XX"
+
+    def _amiss_words(self, link: LinkFigure) -> str:
+        """Return what is wrong with a link that is up."""
+        if link.amiss == "loss":
+            return f"{lost_text(link.lost_permille)} lost"
+        slow = round_trip_text(link.round_trip_us)
+        return "slow" if self._ground.crowded else f"slow: {slow}"
 
     def _figures(self, link: LinkFigure) -> str:
         """Return the words of the figures on a line."""
@@ -206,6 +214,8 @@ class _Map:
                 f'<span class="flag s-{moved.tone.value}">{escape(moved.words)}'
                 f"<small>{escape(way)}</small></span>"
             )
+        if link.amiss:
+            return f'<span class="flag s-running">{escape(self._amiss_words(link))}</span>'
         rate = "" if self._is_brief(link) else f" <i>{rate_text(link.bytes_per_s)}</i>"
         return f'<span class="plain"><b>{round_trip_text(link.round_trip_us)}</b>{rate}</span>'
 

@@ -14,17 +14,22 @@ from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, SetupRecor
 from opkit.story.states import State
 from opkit.views.figures import (
     ComputeFigures,
+    Coverage,
     Happening,
     LinkFigure,
     ModuleFigure,
     NetworkFigures,
     NodeFigure,
+    NodeOverlay,
+    OverlayFigures,
     TaskFigure,
     Traffic,
     Verification,
 )
 from opkit.wire.compute import ReceiptBundle, TaskState
 from opkit.wire.network import EngineId, PeerLink
+from opkit.wire.overlay import Counted, MeshLink, Overlay, Room
+from opkit.wire.witness import WitnessedNode, Witnesses
 
 DID = "did:key:z6Mk" + "a" * 44
 FLOUR = cid_of(b"flour")
@@ -237,6 +242,92 @@ def broken_network() -> NetworkFigures:
     return replace(sound, nodes=tuple(nodes), links=tuple(links), tasks_failed=2)
 
 
+STRANGER = "did:key:z6Mk" + "S" * 44
+
+
+def _overlay(place: int, figures: NetworkFigures) -> NodeOverlay:
+    """Return what one node tells: the last of twelve lacks some, one peer of each is slow."""
+    node = figures.nodes[place]
+    others = [other for other in figures.nodes if other is not node]
+    return NodeOverlay(
+        org=node.org,
+        told=Overlay(
+            contacts=len(others),
+            records=(
+                Counted(name="blob", count=3),
+                Counted(name="node", count=len(figures.nodes)),
+                Counted(name="note", count=1_204),
+            ),
+            rooms=(
+                Room(sponsor=None, records=2, bytes=1_204),
+                *(
+                    Room(sponsor=other.org, records=7, bytes=20_480 * (1 + each))
+                    for each, other in enumerate(figures.nodes)
+                ),
+            ),
+            mesh=tuple(
+                MeshLink(
+                    topic="records",
+                    did=other.did,
+                    in_mesh=each < 6,
+                    score_milli=1_500 - 700 * each,
+                    slow=each == 7,
+                )
+                for each, other in enumerate(others)
+            ),
+            banned=(STRANGER,) if place == 2 else (),
+            counts=(
+                Counted(name="reconcile: sessions begun", count=41 + place),
+                Counted(name="reconcile: records kept", count=1_204),
+                Counted(name="reconcile: records given", count=37),
+                Counted(name="reconcile: lies", count=2 if place == 2 else 0),
+            ),
+            repaired_ms=NOW - 61_000 if place else None,
+        ),
+    )
+
+
+def overlay_of(figures: NetworkFigures) -> OverlayFigures:
+    """Return what the nodes of a network that are up tell of records, gossip and journals."""
+    up = [place for place, node in enumerate(figures.nodes) if node.health == "up"]
+    orgs = [figures.nodes[place].org for place in up]
+    count = len(figures.nodes)
+    lacking = {orgs[-1]: 3} if count > 4 else {}
+    return OverlayFigures(
+        nodes=tuple(_overlay(place, figures) for place in up),
+        coverage=(
+            Coverage(namespace="node", total=count, held=tuple((org, count) for org in orgs)),
+            Coverage(
+                namespace="note",
+                total=1_204,
+                held=tuple((org, 1_204 - lacking.get(org, 0)) for org in orgs),
+            ),
+            Coverage(namespace="fork", total=0, held=tuple((org, 0) for org in orgs)),
+        ),
+        witnesses=tuple(
+            (
+                org,
+                Witnesses(
+                    nodes=tuple(
+                        WitnessedNode(
+                            node=node.did,
+                            head=None,
+                            generation=1,
+                            size=node.journal_sequence - 3,
+                            asked_at_ms=NOW - 20_000,
+                            witnesses=max(0, count - 1),
+                            forks=int(count > 4 and place == 1),
+                            unproven="it is shorter" if count > 4 and place == 3 else None,
+                        )
+                        for place, node in enumerate(figures.nodes)
+                    )
+                ),
+            )
+            for org in orgs
+        ),
+    )
+
+
 TASK_ENDS = (
     (TaskState.RUNNING, "", ""),
     (TaskState.DONE, "ok", ""),
@@ -323,6 +414,12 @@ def verification_of(task_id: str, *, ok: bool) -> Verification:
 def networks() -> Callable[[int], NetworkFigures]:
     """Makes a sound network of so many nodes."""
     return network_of
+
+
+@pytest.fixture
+def overlays() -> Callable[[NetworkFigures], OverlayFigures]:
+    """Makes what the nodes of a network tell of the overlay."""
+    return overlay_of
 
 
 @pytest.fixture

@@ -292,3 +292,22 @@ def test_what_only_dates_a_look_draws_no_table_anew(networks):
 
     for name in ("map", "links", "happenings"):
         assert network.made_of(name, figures) == network.made_of(name, later)
+
+
+def test_a_link_that_does_badly_says_so_on_the_map_in_the_table_and_above(networks):
+    figures = replace(networks(3), traffic=())
+    first, second, third = figures.links
+    losing = replace(first, amiss="loss", lost_permille=204)
+    slow = replace(third, amiss="delay", round_trip_us=240_000)
+    bad = replace(figures, links=(second, losing, slow))
+
+    assert "20 % lost</span>" in topology(bad)
+    assert "slow: 240 ms</span>" in topology(bad)
+    assert topology(bad).count('class="bad"') == 2
+    assert "loses much" in network.links(bad)
+    rows = re.findall(r'<tr id="row-([^"]+)"', network.links(bad))
+    assert rows[0] == f"{losing.a}-{losing.b}"
+    assert "of 3 links up, 2 badly" in network.links_up(bad)
+    crowd = networks(12)
+    one = replace(crowd.links[40], amiss="delay", round_trip_us=240_000)
+    assert ">slow</span>" in topology(replace(crowd, links=(*crowd.links[:40], one)))
