@@ -39,7 +39,8 @@ class Rogue:
 FUEL, TIME, MEMORY = (frozenset({each}) for each in (Outcome.FUEL, Outcome.TIME, Outcome.MEMORY))
 TRAP, STACK, REFUSED = frozenset({Outcome.TRAP}), frozenset({Outcome.STACK}), frozenset[Outcome]()
 ENDLESS = {"fuel": 100_000_000_000, "time_ms": 300}
-FEW = {"fuel": 20_000_000}
+FEW = {"fuel": 20_000_000, "time_ms": 30_000}
+"""Fuel ends it long before its time, also on a machine with much else to do."""
 
 _WASI = '(import "wasi_snapshot_preview1" '
 _WRITE = _WASI + '"fd_write" (func $write (param i32 i32 i32 i32) (result i32)))'
