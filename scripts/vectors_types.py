@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
@@ -14,7 +15,7 @@ from opkit.proof import backup, report
 from opkit.wire import compute, genesis, journal, membership, network, records
 from opkit.wire.base import B64, Wire
 from opkit.wire.casts import CASTS
-from opkit.wire.peer import METHODS, AnswerFrame, RequestFrame
+from opkit.wire.peer import COMMON_REFUSALS, METHODS, AnswerFrame, RequestFrame
 
 SIGNED: dict[str, type[Wire]] = {
     genesis.GENESIS_TYP: genesis.Genesis,
@@ -145,6 +146,23 @@ def table() -> str:
     for name, schema in schemas().items():
         if "enum" not in schema:
             lines.append(f"| `{name}` | {_fields(schema)} |")
+    return "\n".join(lines) + "\n"
+
+
+def refusals() -> str:
+    """Return the table of refusals between peers: what stands in the details of each."""
+    leaves = dict.fromkeys(COMMON_REFUSALS)
+    for method in METHODS.values():
+        leaves |= dict.fromkeys(method.refuses)
+    lines = ["| refusal | status | details | meaning |", "|---|---|---|---|"]
+    for leaf in sorted(leaves, key=lambda each: each.code):
+        hints = get_type_hints(leaf)
+        details = ", ".join(
+            f"`{field.name}`{' (integer)' if hints[field.name] is int else ''}"
+            for field in fields(leaf)
+        )
+        meaning = (leaf.__doc__ or "").split("\n", 1)[0]
+        lines.append(f"| `{leaf.code}` | {leaf.status} | {details} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

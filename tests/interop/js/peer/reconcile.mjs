@@ -127,7 +127,9 @@ async function fetchAll(session, shelf, namespace, ids) {
     const { records, upto } = await session.ask('reconcile.fetch', { namespace, ids: pack(asked) })
     demand(upto >= 1 && upto <= asked.length && records.length <= upto, 'it gives other records')
     for (const carried of records) if (shelf.take(carried).fresh) came += 1
-    for (const carried of records) demand(isAsked(shelf, namespace, carried, asked), 'not asked for')
+    for (const carried of records) {
+      demand(isAsked(shelf, namespace, carried, asked), 'not asked for')
+    }
     waiting = waiting.slice(upto)
   }
   return came

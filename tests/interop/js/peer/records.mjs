@@ -130,17 +130,19 @@ export function sponsorOf(owner, proof, genesis) {
 }
 
 function memberSponsor(owner, proof, genesis) {
-  let standing
+  const of = proof.length ? peek(proof[0]).payload.member_id : undefined
+  const founder = genesis.founders.find((one) => one.member_id === of)
+  let standing = founder && { ...founder, action: 'add' }
   let sequence = 0
   for (const token of proof) {
     const by = { typ: 'opkit-member+jws', by: genesis.operator, network: genesis.network }
     const record = read(token, by)
     const coop = record.member_id.split('/')[0]
-    const founder = genesis.founders.find((one) => one.member_id === record.member_id)
-    const follows = record.sequence === sequence + 1 && !founder
+    const follows = record.sequence === sequence + 1 && record.member_id === of
     const known = coop === '-' || genesis.coops.has(coop)
-    const same = !standing || standing.member_id === record.member_id
-    if (!follows || !known || !same || record.aud !== coop) return null
+    const active = standing?.action === 'add' && standing.did === record.did
+    if (!follows || !known || record.aud !== coop) return null
+    if (record.action === 'revoke' && !active) return null
     sequence = record.sequence
     standing = record
   }

@@ -22,8 +22,9 @@ export class Session {
   #casting
   #hears = new Set()
 
-  // `around` has: hello, the question that names the network; greet(body, session), which answers it;
-  // answer(did, method, body), which gives {ok, after}; heard(did, kind, value); left(session).
+  // `around` has: hello, the question that names the network; greet(body, session), which answers
+  // it; answer(did, method, body), which gives {ok, after}; heard(did, value); left(session); and
+  // broke(did, error), told of what should not happen.
   constructor(connection, { dialled, around }) {
     this.#connection = connection
     this.#around = around

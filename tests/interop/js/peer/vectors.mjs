@@ -80,7 +80,8 @@ for (const one of signed) {
     const payload = read(one.jws, { typ: one.typ, by: signer.did, network })
     const again = sign(one.value, { typ: one.typ, key: keyPair(hex(signer.seed)) })
     const all = [payload, JSON.parse(one.payload)].every((it) => same(it, one.value) === true)
-    return all && canonical(payload) === one.payload && again === one.jws && recordId(again) === one.id
+    const spelled = canonical(payload) === one.payload && again === one.jws
+    return all && spelled && recordId(again) === one.id
   })
 }
 
@@ -100,10 +101,10 @@ for (const one of derived.records) {
     const signer = derived.keys.find((key) => key.did === owner)
     const found = judge(one.jws, { network, now })
     const sponsor = sponsorOf(owner, one.proof, genesis)
-    return same(
-      [found.id, sponsor, itemOf(found.id, sponsor), namePlace(aud, name), roomOf(aud, name, owner)],
-      [one.id, one.sponsor, one.item, one.place, one.room],
-    ) && sign(one.value, { key: keyPair(hex(signer.seed)) }) === one.jws
+    const item = itemOf(found.id, sponsor)
+    const made = [found.id, sponsor, item, namePlace(aud, name), roomOf(aud, name, owner)]
+    const wanted = [one.id, one.sponsor, one.item, one.place, one.room]
+    return same(made, wanted) && sign(one.value, { key: keyPair(hex(signer.seed)) }) === one.jws
   })
 }
 
