@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from devnet import chaos_picks, chaos_states
 from devnet.chaos_freezing import freeze, send_all, thaw
 from devnet.chaos_lane import Hindrance
-from devnet.chaos_ledger import Disturbance, Ledger, Pair
+from devnet.chaos_ledger import Disturbance, Ledger, Pair, ends_of
 from devnet.disturbances import Disturbances
 from devnet.forks import ForkFailed
 from devnet.links import Link
@@ -284,7 +284,7 @@ class Chaos:
             await asyncio.to_thread(chaos_states.put_in_place, state, org, name)
             try:
                 await self._again(node, keep=begun.id)
-            except DevnetError as unready:
+            except (DevnetError, CoopError) as unready:
                 return {**note, "unready": str(unready)}
             return note
 
@@ -421,8 +421,9 @@ class Chaos:
             hindrance=hindrance or Hindrance(),
             seed=seed,
         )
+        where = {"links": ends_of(pairs)} if pairs else {}
         note = self._ground.disturbances.note(
-            kind, **told, id=begun.id, for_ms=for_ms, ends_ms=begun.ends_ms
+            kind, **told, **where, id=begun.id, for_ms=for_ms, ends_ms=begun.ends_ms
         )
         self._changed.set()
         return begun, note

@@ -38,7 +38,7 @@ class Disturbance:
         org: whose node it is done to; empty for what is done to links.
         hindrance: of its links.
         seed: fixes what its links lose.
-        ends: when, as monotonic seconds.
+        ends: when, as monotonic seconds; `began_ms` and `ends_ms` are times for people.
         failed: how often it was tried to end it in vain.
     """
 
@@ -50,6 +50,7 @@ class Disturbance:
     hindrance: Hindrance
     seed: int
     ends: float
+    began_ms: int
     ends_ms: int
     failed: int = 0
 
@@ -94,6 +95,7 @@ class Ledger:
         seed: int = 0,
     ) -> Disturbance:
         """Keep a disturbance that begins now; `check` has let it pass."""
+        now_ms = time.time_ns() // 1_000_000
         begun = Disturbance(
             id=next(self._ids),
             kind=kind,
@@ -103,7 +105,8 @@ class Ledger:
             hindrance=hindrance,
             seed=seed,
             ends=self.now() + for_ms / 1000,
-            ends_ms=time.time_ns() // 1_000_000 + for_ms,
+            began_ms=now_ms,
+            ends_ms=now_ms + for_ms,
         )
         self._active[begun.id] = begun
         return begun
@@ -164,9 +167,15 @@ class Ledger:
                 **one.told,
                 "id": one.id,
                 "what": one.kind,
-                "links": sorted(sorted(pair) for pair in one.pairs),
+                "at_ms": one.began_ms,
+                "links": ends_of(one.pairs),
                 "ends_ms": one.ends_ms,
                 "left_ms": max(0, round((one.ends - now) * 1000)),
             }
             for one in self.all()
         ]
+
+
+def ends_of(pairs: Iterable[Pair]) -> list[list[str]]:
+    """Return links as values: the ends of each, in order."""
+    return sorted(sorted(pair) for pair in pairs)

@@ -25,6 +25,8 @@ from opkit.views.topology import shown_on_map, topology
 SEED: Final = 7
 """Fixes the figures of a telling, as `opkit demo` does by default; never keys."""
 
+NUMBER_CHARS_MAX: Final = 9
+
 _LEADS = frozenset(Action) - {Action.SKIP_TO, Action.STOP}
 """What a control asks of the stage by the action's own name."""
 
@@ -57,7 +59,10 @@ class ConsolePage:
             "skip-to": self._skip_to,
             "deeds": self._list_deeds,
             "cut": self._do_to_link,
-            "heal": self._do_to_link,
+            "loss": self._hinder,
+            "delay": self._hinder,
+            "partition": self._part,
+            "heal": self._heal,
             "kill": self._do_to_node,
             "restart": self._do_to_node,
         }
@@ -177,6 +182,25 @@ class ConsolePage:
         await self._ask(arguments["act"], a=a, b=b)
         self._deeds = ""
 
+    async def _hinder(self, arguments: Mapping[str, str]) -> None:
+        if arguments["act"] == "loss":
+            await self._ask("loss", share_permille=_number(arguments, "permille"))
+        else:
+            await self._ask("delay", delay_ms=_number(arguments, "ms"))
+        self._deeds = ""
+
+    async def _part(self, arguments: Mapping[str, str]) -> None:
+        await self._ask("partition", groups=[[_argument(arguments, "org")]])
+        self._deeds = ""
+
+    async def _heal(self, arguments: Mapping[str, str]) -> None:
+        if "a" in arguments:
+            await self._do_to_link(arguments)
+            return
+        chosen = {"id": _number(arguments, "number")} if "number" in arguments else {}
+        await self._ask("heal", **chosen)
+        self._deeds = ""
+
     async def _do_to_node(self, arguments: Mapping[str, str]) -> None:
         await self._ask(arguments["act"], org=_argument(arguments, "org"))
         self._deeds = ""
@@ -187,3 +211,10 @@ def _argument(arguments: Mapping[str, str], name: str) -> str:
     if not value:
         raise PageRefused(f"that control lacks its {name}")
     return value
+
+
+def _number(arguments: Mapping[str, str], name: str) -> int:
+    value = _argument(arguments, name)
+    if not value.isascii() or not value.isdecimal() or len(value) > NUMBER_CHARS_MAX:
+        raise PageRefused(f"that control's {name} is no number")
+    return int(value)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from opkit.live.book import Book
@@ -189,7 +190,7 @@ class Live:
         return self.kept.made("compute", said, self._compute_figures)
 
     def _network_figures(self) -> NetworkFigures:
-        return network_figures(
+        now = network_figures(
             name=self.source.name,
             trouble=self._trouble or self.disturbed.why,
             now_ms=self.now_ms(),
@@ -198,6 +199,7 @@ class Live:
             book=self.book,
             kept=self.kept,
         )
+        return replace(now, lasting=self.disturbed.figures(self._titles()))
 
     def _compute_figures(self) -> ComputeFigures:
         return compute_figures(book=self.book, titles=self._titles(), now_ms=self.now_ms())

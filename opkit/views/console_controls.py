@@ -11,6 +11,7 @@ from typing import Final
 
 from opkit.story.stage import Mode, StageView
 from opkit.story.states import State
+from opkit.views.amounts import clock_text
 from opkit.views.cards import control
 from opkit.views.figures import ConsoleFigures, LinkFigure, NetworkFigures
 
@@ -20,6 +21,11 @@ _SHAPES: Final[dict[str, str]] = {
     "next": '<path d="M7 4.5L14 10l-7 5.5z"/>',
 }
 """Drawings in a square of 20 units."""
+
+
+LOSSES_PERMILLE: Final = (50, 200)
+DELAYS_MS: Final = (50, 200)
+"""What a presenter can choose from: enough to be seen, and little enough that stories go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,8 @@ def deeds(figures: ConsoleFigures, *, chosen: str = "") -> str:
     buttons = "".join(
         _opener(name, count=len(each), is_open=name == chosen) for name, each in listed.items()
     )
-    panel = _panel(_KINDS[chosen], listed[chosen]) if chosen in _KINDS else ""
+    whole = _whole(figures.network) if chosen == "heal" else ""
+    panel = _panel(_KINDS[chosen], listed[chosen], whole) if chosen in _KINDS else ""
     return f"{panel}{buttons}"
 
 
@@ -73,13 +80,20 @@ def _opener(name: str, *, count: int, is_open: bool) -> str:
     )
 
 
-def _panel(kind: _Kind, listed: list[str]) -> str:
+def _whole(network: NetworkFigures) -> str:
+    """Return the button that ends all that lasts, if that is more than one thing."""
+    if len(network.lasting) < 2:
+        return ""
+    return f"<li>{control('Heal everything', 'heal', kind='main')}</li>"
+
+
+def _panel(kind: _Kind, listed: list[str], first: str) -> str:
     said = kind.effect if listed else kind.nothing
     rows = "".join(f"<li>{each}</li>" for each in listed)
     leave = control("Leave it as it is", "deeds", key="Escape", open="")
     return (
         f'<section class="card tell-panel" aria-label="{kind.question}"><h2>{kind.question}</h2>'
-        f'<p class="soft">{said}</p><ul>{rows}</ul>{leave}</section>'
+        f'<p class="soft">{said}</p><ul>{first}{rows}</ul>{leave}</section>'
     )
 
 
@@ -102,18 +116,49 @@ def _kills(network: NetworkFigures) -> list[str]:
     ]
 
 
+def _weather(_: NetworkFigures) -> list[str]:
+    return [
+        *(
+            control(f"Lose {permille // 10} % on every link", "loss", permille=f"{permille}")
+            for permille in LOSSES_PERMILLE
+        ),
+        *(
+            control(f"Delay every link by {ms} ms each way", "delay", ms=f"{ms}")
+            for ms in DELAYS_MS
+        ),
+    ]
+
+
+def _parts(network: NetworkFigures) -> list[str]:
+    return [
+        control(f"{node.title} on one side, all others on the other", "partition", org=node.org)
+        for node in network.nodes
+    ]
+
+
 def _heals(network: NetworkFigures) -> list[str]:
+    lasting = [
+        control(
+            f"End: {each.sentence}",
+            "heal",
+            about=f"It ends by itself at {clock_text(each.ends_ms)} UTC",
+            number=f"{each.number}",
+        )
+        for each in network.lasting
+    ]
+    parted = {pair for each in network.lasting for pair in each.links}
     links = [
         control(f"Mend {_between(network, link)}", "heal", a=link.a, b=link.b)
         for link in network.links
-        if link.state == "cut"
+        if link.state == "cut" and frozenset((link.a, link.b)) not in parted
     ]
+    harmed = {each.org for each in network.lasting}
     nodes = [
         control(f"Start {node.title} again", "restart", org=node.org)
         for node in network.nodes
-        if node.health == "down"
+        if node.health == "down" and node.org not in harmed
     ]
-    return [*links, *nodes]
+    return [*lasting, *links, *nodes]
 
 
 _KINDS: Final[dict[str, _Kind]] = {
@@ -131,11 +176,25 @@ _KINDS: Final[dict[str, _Kind]] = {
         nothing="No node is up that could be killed.",
         controls_of=_kills,
     ),
+    "weather": _Kind(
+        opener="Bad links…",
+        question="How shall every link be?",
+        effect="What is lost or late is so for ten minutes, or until you heal it.",
+        nothing="There is no link.",
+        controls_of=_weather,
+    ),
+    "part": _Kind(
+        opener="Part…",
+        question="Where shall the network be parted?",
+        effect="No byte passes between the two sides for ten minutes, or until you heal it.",
+        nothing="There is no node.",
+        controls_of=_parts,
+    ),
     "heal": _Kind(
         opener="Heal…",
         question="What shall be mended?",
         effect="Links carry again; nodes start again with the data they had.",
-        nothing="Nothing is broken: every node is up and no link is cut.",
+        nothing="Nothing is broken: every node is up and nothing hinders a link.",
         controls_of=_heals,
     ),
 }

@@ -113,10 +113,27 @@ class Traffic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastingFigure:
+    """Something that is done to the network on purpose and lasts; `number` is what ends it.
+
+    Attributes:
+        org: whose node it is done to; empty for what is done to links.
+        links: the ends of the links that are cut by it.
+    """
+
+    number: int
+    sentence: str
+    ends_ms: int
+    org: str = ""
+    links: tuple[frozenset[str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkFigures:
     """The network now. Happenings are newest first.
 
     Attributes:
+        lasting: what is done to it on purpose now, oldest first.
         trouble: why the supervisor's word is missing or old; empty if it is not.
     """
 
@@ -126,6 +143,7 @@ class NetworkFigures:
     links: tuple[LinkFigure, ...]
     happenings: tuple[Happening, ...] = ()
     traffic: tuple[Traffic, ...] = ()
+    lasting: tuple[LastingFigure, ...] = ()
     tasks: int = 0
     tasks_failed: int = 0
     trouble: str = ""

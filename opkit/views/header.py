@@ -55,9 +55,22 @@ def health(figures: NetworkFigures) -> str:
         else ""
     )
     return (
-        f"{nodes}{trouble}<span>{tasks}</span>"
+        f"{nodes}{_lasting(figures)}{trouble}<span>{tasks}</span>"
         f'<time title="{clock_text(figures.now_ms)} UTC">{clock_text(figures.now_ms)[:5]}'
         "<small> UTC</small></time>"
+    )
+
+
+def _lasting(figures: NetworkFigures) -> str:
+    """Return how much is done to the network on purpose; its title says what, and until when."""
+    if not figures.lasting:
+        return ""
+    told = "; ".join(
+        f"{each.sentence}, until {clock_text(each.ends_ms)} UTC" for each in figures.lasting
+    )
+    words = counted(len(figures.lasting), "disturbance")
+    return (
+        f'<span class="pill t-running" title="{escape(told)}">{icon(State.RUNNING)}{words}</span>'
     )
 
 

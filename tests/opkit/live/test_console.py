@@ -222,6 +222,11 @@ def test_run_opens_a_stage_and_plays_it():
         ("skip-to", {"marker": "BREAD"}, ("stage-do", {"action": "skip-to", "marker": "BREAD"})),
         ("cut", {"a": "x", "b": "y"}, ("cut", {"a": "x", "b": "y"})),
         ("heal", {"a": "x", "b": "y"}, ("heal", {"a": "x", "b": "y"})),
+        ("heal", {"number": "3"}, ("heal", {"id": 3})),
+        ("heal", {}, ("heal", {})),
+        ("loss", {"permille": "200"}, ("loss", {"share_permille": 200})),
+        ("delay", {"ms": "50"}, ("delay", {"delay_ms": 50})),
+        ("partition", {"org": "x"}, ("partition", {"groups": [["x"]]})),
         ("kill", {"org": "x"}, ("kill", {"org": "x"})),
         ("restart", {"org": "x"}, ("restart", {"org": "x"})),
     ],
@@ -257,6 +262,19 @@ def test_what_the_page_has_no_control_for_is_refused(act):
 def test_a_control_without_its_argument_is_refused(act, arguments):
     async def scenario(opened):
         with pytest.raises(PageRefused, match="lacks its"):
+            await opened.page.act(act, arguments)
+        assert opened.desk.asked == []
+
+    with_page(scenario, Desk())
+
+
+@pytest.mark.parametrize(
+    ("act", "arguments"),
+    [("loss", {"permille": "many"}), ("delay", {"ms": "-5"}), ("heal", {"number": "1" * 10})],
+)
+def test_what_is_no_number_is_refused_here(act, arguments):
+    async def scenario(opened):
+        with pytest.raises(PageRefused, match="is no number"):
             await opened.page.act(act, arguments)
         assert opened.desk.asked == []
 

@@ -15,10 +15,11 @@ from opkit.proof.cid import cid_of
 from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, SetupRecord, Stop
 from opkit.story.stage import Mode, StageStep, StageView
 from opkit.story.states import State
-from opkit.views import console, console_controls, console_evidence
+from opkit.views import console, console_controls, console_evidence, header
 from opkit.views.figures import (
     ConsoleFigures,
     FlowChoice,
+    LastingFigure,
     LinkFigure,
     NetworkFigures,
     NodeFigure,
@@ -402,3 +403,50 @@ def test_what_was_done_can_be_undone_and_only_that():
     assert "Heal (2)" in heal
     assert "Nothing is broken" in console_controls.deeds(figures(None), chosen="heal")
     assert "cut" not in acts(console_controls.deeds(broken, chosen="cut"))
+
+
+def test_bad_links_and_partitions_can_be_chosen():
+    weather = console_controls.deeds(figures(None), chosen="weather")
+    assert [c["data-permille"] for c in Controls(weather).found if c["data-act"] == "loss"] == [
+        "50",
+        "200",
+    ]
+    assert [c["data-ms"] for c in Controls(weather).found if c["data-act"] == "delay"] == [
+        "50",
+        "200",
+    ]
+    parts = console_controls.deeds(figures(None), chosen="part")
+    assert [c["data-org"] for c in Controls(parts).found if c["data-act"] == "partition"] == [
+        "mill",
+        "bakery",
+    ]
+
+
+def lasting(**more):
+    """Return two disturbances: a partition of the only link, and a killed node."""
+    pair = (frozenset(("mill", "bakery")),)
+    parted = LastingFigure(
+        number=3, sentence="The network was parted", ends_ms=1_763_735_526_420, links=pair
+    )
+    killed = LastingFigure(
+        number=4, sentence="It was killed", ends_ms=1_763_735_526_420, org="bakery"
+    )
+    return replace(network(**more), lasting=(parted, killed))
+
+
+def test_what_lasts_is_ended_by_its_number_each_or_all_and_is_listed_once():
+    heal = console_controls.deeds(
+        figures(None, network=lasting(cut=True, down=True)), chosen="heal"
+    )
+    ends = [c.get("data-number") for c in Controls(heal).found if c["data-act"] == "heal"]
+    assert ends == [None, "3", "4"]
+    assert "Heal everything" in heal
+    assert "restart" not in acts(heal)
+    assert "Heal (2)" in heal
+
+
+def test_every_page_says_on_top_how_much_is_done_to_the_network():
+    assert "disturbance" not in header.health(network())
+    told = header.health(lasting())
+    assert "2 disturbances" in told
+    assert "The network was parted, until" in told

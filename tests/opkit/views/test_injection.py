@@ -24,8 +24,8 @@ from opkit.live.session import broken_card
 from opkit.story.lead import Mode
 from opkit.story.report import MarkerRecord, Stop
 from opkit.story.stage import StageStep, StageView
-from opkit.views import compute, console, console_controls, console_evidence, network
-from opkit.views.figures import ConsoleFigures, FlowChoice
+from opkit.views import compute, console, console_controls, console_evidence, header, network
+from opkit.views.figures import ConsoleFigures, FlowChoice, LastingFigure
 from opkit.views.replay import Change, Moment, Patch, Recording, ReplayPage, replay_html
 from opkit.views.report import report_html
 from opkit.views.topology import topology
@@ -203,8 +203,11 @@ def test_no_text_on_the_consoles_page_becomes_markup(run, stopped, broken, verif
         Drawn(console_evidence.evidence(evil))
         Drawn(console_controls.transport(evil))
         Drawn(topology(evil.network))
-        for chosen in ("", "cut", "kill", "heal", text):
-            Drawn(console_controls.deeds(evil, chosen=chosen))
+        bad = LastingFigure(number=1, sentence=text, ends_ms=1)
+        disturbed = replace(evil, network=replace(evil.network, lasting=(bad, bad)))
+        Drawn(header.health(disturbed.network))
+        for chosen in ("", "cut", "kill", "weather", "part", "heal", text):
+            Drawn(console_controls.deeds(disturbed, chosen=chosen))
 
 
 @SETTINGS
