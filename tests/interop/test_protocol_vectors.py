@@ -52,6 +52,34 @@ def test_the_vectors_and_the_table_of_values_are_what_the_contract_says() -> Non
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+FORGOTTEN = """
+import sys
+sys.path[:0] = ["scripts", "."]
+import vectors_types
+vectors_types.load_contract()
+from opkit.wire.base import Wire
+from opkit.wire.peer import PeerMethod
+PeerMethod(name="weather.ask", ask=Wire, answer=Wire)
+import vectors_frames
+list(vectors_frames.all_frames())
+"""
+
+
+def test_whoever_adds_a_method_is_told_where_its_vector_goes() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FORGOTTEN],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "method without vector" in ran.stderr
+    assert "weather.ask" in ran.stderr
+    assert "scripts/vectors_frames.py" in ran.stderr
+
+
 @pytest.mark.parametrize("kind", ["ask", "answer"])
 def test_every_method_has_a_question_and_an_answer(kind: str) -> None:
     missing = set(METHODS) - {one["on"] for one in of_kind(kind)}

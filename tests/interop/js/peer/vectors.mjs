@@ -104,7 +104,8 @@ for (const one of derived.records) {
     const item = itemOf(found.id, sponsor)
     const made = [found.id, sponsor, item, namePlace(aud, name), roomOf(aud, name, owner)]
     const wanted = [one.id, one.sponsor, one.item, one.place, one.room]
-    return same(made, wanted) && sign(one.value, { key: keyPair(hex(signer.seed)) }) === one.jws
+    const again = sign(one.value, { key: keyPair(hex(signer.seed)) })
+    return same(made, wanted) === true && again === one.jws
   })
 }
 
