@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -16,21 +16,25 @@ from nodeimpl.config import PeerSection
 from nodeimpl.kernel.blobs import BlobStore
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.metrics import Figure, Metrics
-from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.overlay.coverage import kept_below, kept_sets
 from nodeimpl.overlay.gossip_state import MeshJoined, MeshLeft
 from nodeimpl.overlay.namespaces import RULES
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Contact, Outbox, key_id
+from nodeimpl.overlay.search import unheard
 from nodeimpl.overlay.shelf import Shelf
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.records.keeping import ShelfKeeper
 from nodeimpl.records.service import Records
+from nodeimpl.records.telling import Telling
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.record import Record, Verifier, make_record
 from opkit.wire.base import Did
+from opkit.wire.errors import Refusal
+from opkit.wire.events import Event
 from opkit.wire.overlay import Counted, MeshLink, Overlay, Room
 from opkit.wire.records import Carried, Namespace, RecordName
 
@@ -53,15 +57,16 @@ _log = structlog.get_logger("overlay")
 class Outside:
     """A node's part in the overlay, and what keeps it: attributes to look at and to ask."""
 
-    def __init__(self, own: Did, *, driver: Driver, keeper: ShelfKeeper) -> None:
+    def __init__(self, own: Did, *, driver: Driver, keeper: ShelfKeeper, telling: Telling) -> None:
         """Join them; `own` is the node's key."""
         self.own = own
+        self._telling = telling
         self.driver = driver
         self.overlay = driver.overlay
         self.keeper = keeper
 
     async def run(self) -> None:
-        """Drive, and keep what changes, until cancelled.
+        """Drive, keep what changes and journal what is noticed, until cancelled.
 
         Raises:
             StoreFailed: the store broke.
@@ -69,6 +74,7 @@ class Outside:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.driver.run())
             tasks.create_task(self.keeper.run())
+            tasks.create_task(self._telling.run())
 
     async def finish(self) -> None:
         """Keep what is left, once nothing runs any more."""
@@ -106,7 +112,13 @@ async def join_overlay(
         sign=signing.sign,
     )
     signing.shelf = overlay.shelf
-    driver = Driver(overlay, outbox=outbox, peers=peers, clock=clock, told=_note)
+    telling = Telling(clock=clock, announce=_announcing(store))
+
+    def told(note: OverlayNote) -> None:
+        _log_note(note)
+        telling.note(note)
+
+    driver = Driver(overlay, outbox=outbox, peers=peers, clock=clock, told=told)
     peers.find_blobs_by(driver.providers, provide=driver.provide)
 
     def again(record: Record) -> dict[str, Any] | None:
@@ -121,8 +133,12 @@ async def join_overlay(
     now_ms = clock.now_ms()
     overlay.join([Contact(did=peer.did, addresses=peer.addresses) for peer in known], now_ms)
     about = {"addresses": list(contact.addresses)}
-    overlay.dht.keep("node", contact.did, about, lambda _: None, now_ms)
-    return Outside(identity.did, driver=driver, keeper=keeper)
+    try:
+        overlay.dht.keep("node", contact.did, about, unheard, now_ms)
+    except Refusal as no:
+        # The clock went back by more than anybody takes: the peers dial where they were told to.
+        _log.warning("it is told to nobody where this node is", why=str(no))
+    return Outside(identity.did, driver=driver, keeper=keeper, telling=telling)
 
 
 class _Signing:
@@ -159,7 +175,20 @@ class _Signing:
         return Carried(jws=token)
 
 
-def _note(note: OverlayNote) -> None:
+def _announcing(store: Store) -> Callable[[Sequence[Event]], Awaitable[None]]:
+    """Return what journals events, all in one transaction."""
+
+    async def announce(events: Sequence[Event]) -> None:
+        def record(tx: Tx) -> None:
+            for event in events:
+                tx.announce(event)
+
+        await store.write(record)
+
+    return announce
+
+
+def _log_note(note: OverlayNote) -> None:
     """Log what the overlay noticed: who joined or left a mesh only for whoever looks closely."""
     what, said = type(note).__name__, str(note)[:1_024]
     if isinstance(note, MeshJoined | MeshLeft):

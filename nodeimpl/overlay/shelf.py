@@ -68,9 +68,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquivocationSeen:
-    """An owner signed two records of one sequence; the node keeps both."""
+    """An owner signed two records of one sequence; the node keeps both.
+
+    Attributes:
+        sponsored: somebody vouches for the owner, so there are not any number of such.
+    """
 
     evidence: Equivocation
+    sponsored: bool
 
 
 class Shelf:
@@ -335,7 +340,8 @@ class Shelf:
         if len(self.notes) >= NOTES_MAX:
             self.counts["notes dropped"] += 1
         else:
-            self.notes.append(EquivocationSeen(evidence=evidence))
+            sponsored = of_whom is self._evidence
+            self.notes.append(EquivocationSeen(evidence=evidence, sponsored=sponsored))
 
     def _vouch(self, known: Entry, carried: Carried, now_ms: int) -> None:
         """Move a record that is here to the room of whoever the new proof shows to vouch for it.

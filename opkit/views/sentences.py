@@ -244,6 +244,34 @@ def _record_published(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} published {what} for its owner", State.DONE)
 
 
+def _owner_equivocated(body: Body, org: str, names: Names) -> Told:
+    what = f"two {body.get('namespace', '')} records “{body.get('name', '')}” of one number"
+    return Told(f"{names.org(org)} has proof that one owner signed {what}", State.FAILED)
+
+
+def _peer_banned(body: Body, org: str, names: Names) -> Told:
+    return Told(
+        f"{names.org(org)} takes nothing of {_peer(body, names)} for a while", State.REFUSED
+    )
+
+
+def _peer_lied(body: Body, org: str, names: Names) -> Told:
+    sentence = f"{names.org(org)} caught {_peer(body, names)} lying about its records"
+    return Told(sentence, State.REFUSED)
+
+
+def _records_repaired(body: Body, org: str, names: Names) -> Told:
+    kept, pushed = int(body.get("kept", 0)), int(body.get("pushed", 0))
+    what = f"{counted(kept, 'missing record')} and gave {pushed:,}"
+    return Told(f"{names.org(org)} got {what}, comparing with {_peer(body, names)}", State.DONE)
+
+
+def _events_left_out(body: Body, org: str, names: Names) -> Told:
+    many = sum(int(one.get("count", 0)) for one in body.get("counts", ()))
+    left_out = counted(many, "event")
+    return Told(f"{names.org(org)} left {left_out} out of its journal: too many", State.WAITING)
+
+
 def _peer(body: Body, names: Names) -> str:
     org = body.get("org")
     return names.org(org) if isinstance(org, str) else names.node(body.get("peer"))
@@ -291,4 +319,9 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "membership.member-revoked": _member_revoked,
     "membership.token-issued": _token_issued,
     "overlay.record-published": _record_published,
+    "overlay.owner-equivocated": _owner_equivocated,
+    "overlay.peer-banned": _peer_banned,
+    "overlay.peer-lied": _peer_lied,
+    "overlay.records-repaired": _records_repaired,
+    "overlay.events-left-out": _events_left_out,
 }

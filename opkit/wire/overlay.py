@@ -16,6 +16,7 @@ from opkit.wire.base import (
     CidText,
     Count,
     Did,
+    Jws,
     RecordId,
     Slug,
     Text,
@@ -28,6 +29,7 @@ from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.events import Event
 from opkit.wire.reconcile import ID_BYTES, Prefix, ReconciledNamespace
 from opkit.wire.records import (
+    RECORD_CHARACTERS_MAX,
     Carried,
     Namespace,
     RecordLapsed,
@@ -35,6 +37,7 @@ from opkit.wire.records import (
     RecordNotOwners,
     RecordOutdated,
     RecordsExhausted,
+    Sequence,
     SignedRecordRejected,
 )
 
@@ -43,6 +46,9 @@ FOUND_MAX = 20
 
 LINKS_MAX = 1_024
 """The most peers that one answer lists."""
+
+LEFT_OUT_MAX = 16
+"""Of how many types of events one says how many were left out."""
 
 BELOW_IDS_MAX = 1_024
 """The most ids that one answer lists."""
@@ -216,6 +222,64 @@ class RecordPublished(Event):
     namespace: Namespace
     name: Text
     owner: Did
+
+
+class OwnerEquivocated(Event):
+    """An owner signed two records of one sequence: both are here, so that anybody can verify it.
+
+    Attributes:
+        first: the one that stands.
+    """
+
+    type = "overlay.owner-equivocated"
+    scope = Scope.NODE_READ
+    owner: Did
+    namespace: Namespace
+    name: RecordName
+    sequence: Sequence
+    first: Annotated[Jws, Field(max_length=RECORD_CHARACTERS_MAX)]
+    second: Annotated[Jws, Field(max_length=RECORD_CHARACTERS_MAX)]
+
+
+class PeerBanned(Event):
+    """Announcements of a peer were such that nothing is taken of it for a while."""
+
+    type = "overlay.peer-banned"
+    scope = Scope.NODE_READ
+    peer: Did
+    why: Text
+
+
+class PeerLied(Event):
+    """A peer said what no honest one says when records were compared; it is left alone a while.
+
+    Attributes:
+        strikes: how often it did so of late.
+    """
+
+    type = "overlay.peer-lied"
+    scope = Scope.NODE_READ
+    peer: Did
+    why: Text
+    strikes: Count
+
+
+class RecordsRepaired(Event):
+    """Comparing with a peer brought records here (`kept`) or there (`pushed`) that were missing."""
+
+    type = "overlay.records-repaired"
+    scope = Scope.NODE_READ
+    peer: Did
+    kept: Count
+    pushed: Count
+
+
+class EventsLeftOut(Event):
+    """So many events of these types were more than the journal is given; they are in no entry."""
+
+    type = "overlay.events-left-out"
+    scope = Scope.NODE_READ
+    counts: Annotated[tuple[Counted, ...], Field(max_length=LEFT_OUT_MAX)]
 
 
 RECORDS = Endpoint(

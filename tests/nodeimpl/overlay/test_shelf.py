@@ -307,6 +307,9 @@ def test_evidence_is_bounded_and_strangers_drive_out_none_of_members(
         owner.did for owner in (*owners[1:3], *owners[4:6])
     ]
     assert shelf.counts["notes dropped"] == 3
+    assert [note.sponsored for note in shelf.take_notes()] == [True, True, True]
+    offered(shelf, land.note(owners[3]), land.note(owners[3], text="b"), now_ms=land.now_ms)
+    assert [note.sponsored for note in shelf.take_notes()] == [False]
 
 
 def test_what_stands_does_not_depend_on_the_order_in_which_it_came(land: Any) -> None:

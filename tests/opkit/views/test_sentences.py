@@ -138,6 +138,31 @@ BODIES = {
         "Bakery published the blob record “flour” for its owner",
         State.DONE,
     ),
+    "overlay.owner-equivocated": (
+        {"owner": DID, "namespace": "note", "name": "hours", "sequence": 1},
+        "Bakery has proof that one owner signed two note records “hours” of one number",
+        State.FAILED,
+    ),
+    "overlay.peer-banned": (
+        {"peer": DID, "why": "its messages do not verify"},
+        "Bakery takes nothing of Harbor Homes for a while",
+        State.REFUSED,
+    ),
+    "overlay.peer-lied": (
+        {"peer": DID, "why": "the ids are not in order", "strikes": 1},
+        "Bakery caught Harbor Homes lying about its records",
+        State.REFUSED,
+    ),
+    "overlay.records-repaired": (
+        {"peer": DID, "kept": 3, "pushed": 1_000},
+        "Bakery got 3 missing records and gave 1,000, comparing with Harbor Homes",
+        State.DONE,
+    ),
+    "overlay.events-left-out": (
+        {"counts": [{"name": "a", "count": 3}, {"name": "b", "count": 4}]},
+        "Bakery left 7 events out of its journal: too many",
+        State.WAITING,
+    ),
 }
 
 
