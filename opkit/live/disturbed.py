@@ -65,6 +65,7 @@ class Disturbed:
         return tuple(
             LastingFigure(
                 number=number,
+                kind=str(line.get("what", "")),
                 sentence=lasting_sentence(line, titles=titles),
                 ends_ms=int(line.get("ends_ms", 0)),
                 org=str(line.get("org", "")),

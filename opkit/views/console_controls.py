@@ -145,6 +145,7 @@ def _heals(network: NetworkFigures) -> list[str]:
             number=f"{each.number}",
         )
         for each in network.lasting
+        if each.kind != "kill"
     ]
     parted = {pair for each in network.lasting for pair in each.links}
     links = [
@@ -152,7 +153,7 @@ def _heals(network: NetworkFigures) -> list[str]:
         for link in network.links
         if link.state == "cut" and frozenset((link.a, link.b)) not in parted
     ]
-    harmed = {each.org for each in network.lasting}
+    harmed = {each.org for each in network.lasting if each.kind != "kill"}
     nodes = [
         control(f"Start {node.title} again", "restart", org=node.org)
         for node in network.nodes

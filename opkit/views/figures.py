@@ -122,6 +122,7 @@ class LastingFigure:
     """
 
     number: int
+    kind: str
     sentence: str
     ends_ms: int
     org: str = ""

@@ -423,15 +423,21 @@ def test_bad_links_and_partitions_can_be_chosen():
 
 
 def lasting(**more):
-    """Return two disturbances: a partition of the only link, and a killed node."""
-    pair = (frozenset(("mill", "bakery")),)
-    parted = LastingFigure(
-        number=3, sentence="The network was parted", ends_ms=1_763_735_526_420, links=pair
+    """Return a partition of the only link, a killed node and a paused one."""
+    what = {3: "partition", 4: "kill", 5: "pause"}
+    sentences = {3: "The network was parted", 4: "It was killed", 5: "It was paused"}
+    each = tuple(
+        LastingFigure(
+            number=number,
+            kind=kind,
+            sentence=sentences[number],
+            ends_ms=1_763_735_526_420,
+            org="" if number == 3 else "bakery" if number == 4 else "mill",
+            links=(frozenset(("mill", "bakery")),) if number == 3 else (),
+        )
+        for number, kind in what.items()
     )
-    killed = LastingFigure(
-        number=4, sentence="It was killed", ends_ms=1_763_735_526_420, org="bakery"
-    )
-    return replace(network(**more), lasting=(parted, killed))
+    return replace(network(**more), lasting=each)
 
 
 def test_what_lasts_is_ended_by_its_number_each_or_all_and_is_listed_once():
@@ -439,14 +445,14 @@ def test_what_lasts_is_ended_by_its_number_each_or_all_and_is_listed_once():
         figures(None, network=lasting(cut=True, down=True)), chosen="heal"
     )
     ends = [c.get("data-number") for c in Controls(heal).found if c["data-act"] == "heal"]
-    assert ends == [None, "3", "4"]
+    assert ends == [None, "3", "5"]
     assert "Heal everything" in heal
-    assert "restart" not in acts(heal)
-    assert "Heal (2)" in heal
+    assert control(heal, "restart")["data-org"] == "bakery"
+    assert "Heal (3)" in heal
 
 
 def test_every_page_says_on_top_how_much_is_done_to_the_network():
     assert "disturbance" not in header.health(network())
     told = header.health(lasting())
-    assert "2 disturbances" in told
+    assert "3 disturbances" in told
     assert "The network was parted, until" in told

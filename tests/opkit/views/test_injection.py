@@ -203,7 +203,7 @@ def test_no_text_on_the_consoles_page_becomes_markup(run, stopped, broken, verif
         Drawn(console_evidence.evidence(evil))
         Drawn(console_controls.transport(evil))
         Drawn(topology(evil.network))
-        bad = LastingFigure(number=1, sentence=text, ends_ms=1)
+        bad = LastingFigure(number=1, kind=text, sentence=text, ends_ms=1)
         disturbed = replace(evil, network=replace(evil.network, lasting=(bad, bad)))
         Drawn(header.health(disturbed.network))
         for chosen in ("", "cut", "kill", "weather", "part", "heal", text):
