@@ -6,7 +6,6 @@ about in the end is for `devnet.sim.ending`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 
 from devnet.sim.truth import Key, Truth
@@ -36,7 +35,7 @@ class Watch:
         self._truth = truth
         self._bounds: dict[int, tuple[Callable[[], Mapping[str, int]], Mapping[str, int]]] = {}
         self._read: dict[int, dict[Key, int]] = {}
-        self._events: Counter[int] = Counter()
+        self._events: dict[int, int] = {}
 
     def begin(
         self, peer: Peer, held: Callable[[], Mapping[str, int]], bounds: Mapping[str, int]
@@ -72,8 +71,9 @@ class Watch:
 
     def touched(self, peer: Peer) -> None:
         """Check what a node holds, every so many events of it."""
-        self._events[peer.index] += 1
-        if self._events[peer.index] % HELD_EVERY == 0:
+        index = peer.index
+        events = self._events[index] = self._events.get(index, 0) + 1
+        if events % HELD_EVERY == 0:
             self.holds(peer)
 
     def holds(self, peer: Peer) -> None:

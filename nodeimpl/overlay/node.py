@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nodeimpl.overlay.budgets import Limits as ShelfLimits
 from nodeimpl.overlay.dht import Dht, DhtLimits
@@ -44,6 +45,8 @@ gets what it missed by comparing, and its peers have it."""
 COMPARED_NEWS_PER_S, COMPARED_NEWS_BURST = 2, 128
 """How much of what comparing brought is gossiped: whoever had it knows it, and others may. A node
 that lost everything would else be taken for one that repeats what is known."""
+
+HELD_NAMES_MAX = 256
 
 OverlayNote = EquivocationSeen | Note | Repaired | PeerLied
 """What operators may hear of."""
@@ -234,16 +237,14 @@ class OverlayNode:
 
     def held(self) -> dict[str, int]:
         """Return how many of each there are in any machine: what the limits bound."""
-        machines = {
-            "shelf": self.shelf.held(),
-            "dht": self.dht.held(),
-            "gossip": self.gossip.held(),
-            "reconcile": self.reconciler.held(),
-        }
+        machines = (
+            ("shelf", self.shelf.held()),
+            ("dht", self.dht.held()),
+            ("gossip", self.gossip.held()),
+            ("reconcile", self.reconciler.held()),
+        )
         return {
-            f"{name}: {what}": count
-            for name, held in machines.items()
-            for what, count in held.items()
+            _named(name, what): count for name, held in machines for what, count in held.items()
         }
 
     # How the machines are joined.
@@ -284,3 +285,8 @@ class OverlayNode:
     def _suspect(self, peer: Did) -> None:
         """Compare with a peer that gossip may have missed something of."""
         self.reconciler.suspect(peer, self._now_ms)
+
+
+@lru_cache(maxsize=HELD_NAMES_MAX)
+def _named(machine: str, what: str) -> str:
+    return f"{machine}: {what}"

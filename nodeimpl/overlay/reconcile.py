@@ -224,15 +224,20 @@ class Reconciler:
 
     def tick(self, now_ms: int) -> None:
         """Begin the sessions that are due, as far as there are places."""
+        due: list[tuple[int, Did]] = []
+        next_ms: int | None = None
+        for peer, here in self._peers.items():
+            if here.session is not None:
+                continue
+            if here.next_ms <= now_ms:
+                due.append((here.next_ms, peer))
+            elif next_ms is None or here.next_ms < next_ms:
+                next_ms = here.next_ms
         free = self._limits.sessions_max - len(self._running)
-        due = [
-            (here.next_ms, peer)
-            for peer, here in self._peers.items()
-            if here.session is None and here.next_ms <= now_ms
-        ]
+        self._due_ms, self._due_known = (next_ms if len(due) < free else None), True
+        # A session that ends as soon as it begins has what is due reckoned anew.
         for _, peer in sorted(due)[: max(free, 0)]:
             self._begin(peer, now_ms)
-        self._due_known = False
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next; None while nobody waits or all places are taken."""
