@@ -103,6 +103,10 @@ class Outbox:
         self._waiting: list[Effect] = []
         self._token = 0
 
+    def __len__(self) -> int:
+        """Return how much waits to be taken."""
+        return len(self._waiting)
+
     def put(self, effect: Effect) -> None:
         """Want something done."""
         self._waiting.append(effect)

@@ -34,3 +34,24 @@ async def deadline(clock: Clock, ms: int) -> AsyncIterator[None]:
         finally:
             sleeper.remove_done_callback(pass_deadline)
             sleeper.cancel()
+
+
+async def set_or_passed(event: asyncio.Event, *, clock: Clock, ms: int) -> None:
+    """Return once `event` is set, or `ms` of `clock`'s time have passed, which sets it.
+
+    For whoever waits many times a second: on the machine's clock it costs one timer, no more.
+    """
+    loop = asyncio.get_running_loop()
+    if isinstance(clock, RealClock):
+        timer = loop.call_later(ms / 1_000, event.set)
+        try:
+            await event.wait()
+        finally:
+            timer.cancel()
+        return
+    sleeper = loop.create_task(clock.sleep(ms))
+    sleeper.add_done_callback(lambda slept: None if slept.cancelled() else event.set())
+    try:
+        await event.wait()
+    finally:
+        sleeper.cancel()

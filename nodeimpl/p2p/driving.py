@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -20,7 +19,7 @@ from nodeimpl.overlay.port import Ask, Ban, Cast, Contact, Outbox
 from nodeimpl.overlay.search import OnDone, Outcome
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.company import Watcher
-from nodeimpl.p2p.deadline import deadline
+from nodeimpl.p2p.deadline import set_or_passed
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from opkit.wire import dht, reconcile
@@ -75,6 +74,8 @@ class Driver(Watcher):
         self._methods = {method.ask: method for method in METHODS}
         self._tasks: asyncio.TaskGroup | None = None
         self._wanted = asyncio.Event()
+        self._planned_ms = 0
+        self._pressed: set[Did] = set()
         for method in METHODS:
             peers.serve(method, self._answer)
         peers.hear(GOSSIP.name, GOSSIP.message, self._heard)
@@ -145,15 +146,19 @@ class Driver(Watcher):
 
     def left(self, peer: Did) -> None:
         """Tell of a link's end."""
+        self._pressed.discard(peer)
         self._told_of("a link's end", lambda: self.overlay.left(peer, self._clock.now_ms()))
         self.touch()
 
     def relieved(self, peer: Did, kind: str, unsent_bytes: int) -> None:
-        """Tell how much waits for a link."""
-        if kind == GOSSIP.name:
-            now_ms, gossip = self._clock.now_ms(), self.overlay.gossip
-            self._told_of("relief", lambda: gossip.congested(peer, unsent_bytes, now_ms))
-            self.touch()
+        """Tell how much waits for a link of which too much waited."""
+        if kind != GOSSIP.name or peer not in self._pressed:
+            return
+        if unsent_bytes <= self.overlay.gossip.limits.quick_bytes:
+            self._pressed.discard(peer)
+        now_ms, gossip = self._clock.now_ms(), self.overlay.gossip
+        self._told_of("relief", lambda: gossip.congested(peer, unsent_bytes, now_ms))
+        self.touch()
 
     async def _answer(self, peer: Did, question: Any) -> Wire:
         try:
@@ -163,18 +168,20 @@ class Driver(Watcher):
 
     def _heard(self, peer: Did, message: Any) -> None:
         self.overlay.heard(peer, message, self._clock.now_ms())
-        self.touch()
+        # Half of what comes is known: then nothing is wanted that was not before.
+        due_ms = self.overlay.due_ms()
+        if len(self._outbox) or (due_ms is not None and due_ms < self._planned_ms):
+            self.touch()
 
     # What is wanted.
 
     async def _until_due(self) -> None:
         """Return when something is wanted, or time has passed."""
-        due_ms = self.overlay.due_ms()
-        left_ms = IDLE_MS_MAX if due_ms is None else due_ms - self._clock.now_ms()
+        due_ms, now_ms = self.overlay.due_ms(), self._clock.now_ms()
+        left_ms = IDLE_MS_MAX if due_ms is None else min(due_ms - now_ms, IDLE_MS_MAX)
         if left_ms > 0:
-            with suppress(TimeoutError):
-                async with deadline(self._clock, min(left_ms, IDLE_MS_MAX)):
-                    await self._wanted.wait()
+            self._planned_ms = now_ms + left_ms
+            await set_or_passed(self._wanted, clock=self._clock, ms=left_ms)
         self._wanted.clear()
 
     def _do_all(self) -> None:
@@ -199,6 +206,8 @@ class Driver(Watcher):
             frame = written[id(wanted.message)] = frames.cast(wanted.message)
         unsent = self._peers.cast(wanted.to, GOSSIP.name, frame)
         if unsent is not None:
+            if unsent > self.overlay.gossip.limits.quick_bytes:
+                self._pressed.add(wanted.to)
             self.overlay.gossip.congested(wanted.to, unsent, self._clock.now_ms())
 
     async def _ask(self, wanted: Ask) -> None:

@@ -44,6 +44,10 @@ class FrameReader:
         del self._held[:LENGTH_BYTES]
         return size
 
+    def holds(self, size: int) -> bool:
+        """Return whether the next `size` bytes have arrived already."""
+        return len(self._held) >= size
+
     async def body(self, size: int) -> bytes:
         """Return the next `size` bytes.
 

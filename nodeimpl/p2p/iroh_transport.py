@@ -26,6 +26,7 @@ from iroh import (
 )
 from iroh import Connection as QuicConnection
 
+from nodeimpl.p2p import iroh_calls
 from nodeimpl.p2p.iroh_buffers import adapt
 from nodeimpl.p2p.transport import (
     ConnectionEnded,
@@ -218,6 +219,7 @@ class IrohTransport:
         assert self._endpoint is None, "a transport starts once"
         _spare_backtraces()
         adapt()
+        iroh_calls.adapt()
         builder = EndpointBuilder()  # type: ignore[no-untyped-call]  # generated without types
         builder.apply_minimal()
         builder.relay_mode(RelayMode.disabled())

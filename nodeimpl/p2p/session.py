@@ -329,8 +329,11 @@ class Session:
 
     async def _hear_one(self, hearing: Hearing[Any], reader: FrameReader) -> None:
         size = await reader.length()
-        async with deadline(self._around.clock, self._around.limits.request_ms_max):
+        if reader.holds(size):
             body = await reader.body(size)
+        else:
+            async with deadline(self._around.clock, self._around.limits.request_ms_max):
+                body = await reader.body(size)
         hearing.heard(self.peer, frames.read_cast(hearing.of, body))
         if (wait_s := self._guard.hear(size + CAST_COST_BYTES)) > 0:
             await self._around.clock.sleep(round(1_000 * wait_s))

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from nodeimpl.kernel.clock import RealClock
+from nodeimpl.kernel.clock import RealClock, VirtualClock
 from nodeimpl.overlay.node import OverlayNode
 from nodeimpl.overlay.port import Contact, Outbox
 from nodeimpl.overlay.search import Outcome
 from nodeimpl.p2p import driving
+from nodeimpl.p2p.deadline import set_or_passed
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
@@ -340,3 +341,53 @@ def test_time_that_breaks_the_overlay_is_told_again_later(
             await eventually(lambda: one.keeps(f"{other.identity.did}/hours"))
 
     asyncio.run(story())
+
+
+def test_a_link_is_told_to_be_relieved_only_after_too_much_waited_for_it(
+    spots: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with spots(2) as (one, other):
+            peer, gossip = other.identity.did, one.overlay.gossip
+            told: list[int] = []
+            monkeypatch.setattr(gossip, "congested", lambda _, unsent, __: told.append(unsent))
+            one.driver.relieved(peer, GOSSIP.name, 5)
+            assert told == []
+            much = 2 * gossip.limits.quick_bytes
+            monkeypatch.setattr(one.peers, "cast", lambda *_: much)
+            await one.publish(one.note("Mon 9-12"))
+            await eventually(lambda: much in told)
+            monkeypatch.setattr(one.peers, "cast", lambda *_: 0)
+            told.clear()
+            for unsent in (much - 1, 5, 4):
+                one.driver.relieved(peer, GOSSIP.name, unsent)
+            one.driver.relieved(peer, "another", 3)
+            assert [unsent for unsent in told if unsent] == [much - 1, 5]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_wait_for_an_event_ends_when_it_is_set_or_time_has_passed(passes: bool) -> None:
+    async def story(clock: RealClock | VirtualClock) -> bool:
+        event = asyncio.Event()
+        waiting = asyncio.create_task(
+            set_or_passed(event, clock=clock, ms=5 if passes else 3_600_000)
+        )
+        await asyncio.sleep(0)
+        if not passes:
+            event.set()
+        elif isinstance(clock, VirtualClock):
+            await asyncio.sleep(0)
+            clock.advance(5)
+        async with asyncio.timeout(30):
+            await waiting
+        if passes:
+            assert event.is_set()
+        event.clear()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return event.is_set()
+
+    for clock in (RealClock(), VirtualClock()):
+        assert not asyncio.run(story(clock)), "what is over sets nothing"
