@@ -21,6 +21,7 @@ export class Gossip {
   #hearers = new Set()
   #messages = new Map()
   #given = new Map()
+  #brought = new Set()
   counts = { pushed: 0, announced: 0, wanted: 0, given: 0, delivered: 0, stale: 0, bad: 0 }
 
   // `say(did, frame)` casts to a peer.
@@ -36,6 +37,11 @@ export class Gossip {
   left(did) {
     this.#mesh.delete(did)
     this.#hearers.delete(did)
+  }
+
+  // Whether gossip brought a message, which may have come by another way as well.
+  brought(id) {
+    return this.#brought.has(id)
   }
 
   mesh() {
@@ -59,6 +65,7 @@ export class Gossip {
   #take(did, carried) {
     this.counts.pushed += 1
     const id = recordId(carried.jws)
+    this.#brought.add(id)
     if (this.#messages.has(id)) return
     try {
       if (this.#shelf.take(carried).fresh) this.counts.delivered += 1

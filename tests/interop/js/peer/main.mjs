@@ -43,11 +43,9 @@ const deeds = {
     const { bytes, from } = await peer.fetch(cid, known)
     return { bytes: bytes.toString('base64url'), from }
   },
-  publish: async ({ carried }) => {
-    peer.shelf.take(carried)
-    peer.gossip.publish(carried)
-    return null
-  },
+  brought: async ({ id }) => peer.gossip.brought(id),
+  // The record is not kept here: by gossip alone others get it.
+  publish: async ({ carried }) => peer.gossip.publish(carried) ?? null,
   reconcile: async ({ with: contact, namespace }) => peer.reconcile(contact, namespace),
 }
 
