@@ -16,6 +16,7 @@ from nodeimpl.p2p.company import Watcher
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.witness.board import Board
 from nodeimpl.witness.own import Own
+from nodeimpl.witness.rules import Limits
 from nodeimpl.witness.service import Witness
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
@@ -37,6 +38,7 @@ async def join_witness(
     outside: Outside,
     peers: Peers,
     clock: Clock,
+    limits: Limits | None = None,
 ) -> Witness:
     """Return what watches the journals of others, and answers them for this node's own.
 
@@ -58,7 +60,15 @@ async def join_witness(
         standing=outside.overlay.shelf.get,
         publish=_Publishing(identity, genesis=genesis, outside=outside, clock=clock).publish,
     )
-    witness = Witness(own=own, board=board, links=peers, genesis=genesis, store=store, clock=clock)
+    witness = Witness(
+        own=own,
+        board=board,
+        links=peers,
+        genesis=genesis,
+        store=store,
+        clock=clock,
+        limits=limits,
+    )
     await witness.restore()
     peers.serve(GROW, own.grow)
     peers.watch(_Joining(witness))

@@ -13,7 +13,7 @@ from nodeimpl.kernel.errors import HistoryLost
 from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.witness.rules import find_own_fault
 from opkit.proof.checks import ProofError
-from opkit.proof.forks import Seen, place_of, read_seen
+from opkit.proof.forks import Seen, examine_growth, place_of, read_seen
 from opkit.wire import witness as wire
 from opkit.wire.base import Did, Jws, NetworkId, RecordId
 from opkit.wire.events import Cursor
@@ -49,7 +49,7 @@ class Own:
         self._store = store
         self._sign = sign
         self._mark = mark
-        self._lost_at: HistoryPlace | None = None
+        self._behind: tuple[Seen, ...] = ()
         self._signed: tuple[Cursor, Seen] | None = None
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -85,17 +85,32 @@ class Own:
         faults = await self._store.read(lambda tx: [_fault(tx, each.head) for each in every])
         behind = [(each, why) for each, why in zip(every, faults, strict=True) if why is not None]
         if behind and self.lost is None:
-            worst, why = max(behind, key=lambda it: (it[0].head.generation, it[0].head.size))
+            behind.sort(key=lambda it: (it[0].head.generation, it[0].head.size))
+            why = behind[-1][1]
             # Before anybody is answered, and before anything else is written.
             self._store.bar(why)
-            self.lost, self._lost_at = HistoryLost(why), place_of(worst.head)
+            self.lost, self._behind = HistoryLost(why), tuple(each for each, _ in behind)
             self.on_lost()
         return [each for each, _ in behind]
 
+    async def confess(self) -> wire.ForkValue | None:
+        """Return the proof of this node's two histories, if it has signed enough of this one.
+
+        Nothing is signed for it: it needs a head that was signed before.
+        """
+        if self._signed is None:
+            return None
+        late = self._signed[1]
+        shown = await self._store.read(lambda tx: _grown(tx, self._behind, late))
+        for lost in self._behind:
+            found = examine_growth(lost, late, shown)
+            if isinstance(found, wire.ForkValue):
+                return found
+        return None
+
     async def mark_lost(self) -> None:
         """Mark what this node has signed for and does not have: its next start is refused."""
-        assert self._lost_at is not None, "only if something is lost"
-        await self._mark(self._lost_at)
+        await self._mark(place_of(self._behind[-1].head))
 
     def _head(self) -> Seen:
         """Return a head over all that is committed; one that was signed is good until it grows."""

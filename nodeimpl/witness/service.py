@@ -122,6 +122,10 @@ class Witness:
     async def _give_up(self, lost: HistoryLost) -> None:
         await self._own.mark_lost()
         _log.error("this node signs nothing any more", why=str(lost))
+        confession = await self._own.confess()
+        if confession is not None:
+            # Who is stopped here may be the only one who can prove it.
+            self._board.expose(self._own.did, confession)
         await self._clock.sleep(self._limits.grace_ms)
         raise lost
 
