@@ -110,8 +110,8 @@ def figures_page(
     return page(title=escape(title), body=body)
 
 
-def figure_card(figure: Figure) -> str:
-    """Return one figure as a card."""
+def figure_card(figure: Figure, *, heading: str = "h1") -> str:
+    """Return one figure as a card; `heading` is the element of its question."""
     x, y = figure.x, figure.y
     levels = "".join(
         f'<path class="grid" d="M0 {100 - y.share(value)}H100"/>' for value, _ in y.ticks
@@ -125,7 +125,8 @@ def figure_card(figure: Figure) -> str:
         f'<span style="left:{x.share(value)}%">{escape(text)}</span>' for value, text in x.ticks
     )
     return (
-        f'<section class="card"><h1>{escape(figure.question)}</h1><p>{escape(figure.said)}</p>'
+        f'<section class="card"><{heading}>{escape(figure.question)}</{heading}>'
+        f"<p>{escape(figure.said)}</p>"
         f'<span class="soft">{escape(y.label)}</span>'
         f'<div class="plot" role="img" aria-label="{escape(figure.said)}">'
         f'<div class="ys">{ys}</div><div class="field">'

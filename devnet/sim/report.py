@@ -36,7 +36,7 @@ def report_page(result: Result, others: Sequence[Result]) -> str:
         title=f"{spec.nodes} nodes, seed {spec.seed}",
         said=f"{spec.nodes} nodes in {_weather(result)}: {verdict}",
         numbers=numbers,
-        figures=[_hops([*others, result]), _coverage(result), _lookups(result)],
+        figures=[hops_figure([*others, result]), coverage_figure(result), _lookups(result)],
     )
 
 
@@ -58,7 +58,8 @@ def _weather(result: Result) -> str:
     return ", ".join(parts) or "good weather"
 
 
-def _hops(results: Sequence[Result]) -> Figure:
+def hops_figure(results: Sequence[Result]) -> Figure:
+    """Return how many hops a lookup takes in networks of several sizes."""
     points = sorted({each.spec.nodes: each.hops for each in results}.items())
     low, high = points[0][0], points[-1][0]
     slope, start = fitted([(math.log2(nodes), hops) for nodes, hops in points])
@@ -93,7 +94,8 @@ def fitted(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return slope, mean_y - slope * mean_x
 
 
-def _coverage(result: Result) -> Figure:
+def coverage_figure(result: Result) -> Figure:
+    """Return how fast gossip reached everybody in a run."""
     points = tuple((at_ms, 100 * share) for at_ms, share in result.coverage)
     half = next((at_ms for at_ms, share in points if share >= 50), 0)
     high = next((at_ms for at_ms, share in points if share >= 99), points[-1][0] if points else 1)

@@ -11,7 +11,7 @@ await net.close()
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from opkit.client import TaskResult
 from opkit.lab.bars import progress, together
@@ -21,13 +21,16 @@ from opkit.lab.listing import Journal, Listing
 from opkit.lab.nodes import TASKS_MAX, NodeDesk, modules_of, tasks_of
 from opkit.lab.people import MemberDesk
 from opkit.lab.shelf import Shelf
+from opkit.lab.spreading import watch_spread
 from opkit.proof.checks import Verdict
 from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import verify_receipt
+from opkit.story.chaos import Chaos, Disturbable
 from opkit.story.flow import Flow
 from opkit.story.hold import Held, opened
 from opkit.story.world import World
 from opkit.views.reprdesk import NodeNow, desk_html
+from opkit.views.reproverlay import Reached
 from opkit.wire.compute import ModuleInfo, ReceiptBundle, TaskView
 from opkit.wire.network import Peers
 
@@ -57,6 +60,17 @@ class Desk:
     def genesis(self) -> GenesisView:
         """Where trust in this network starts, as this machine keeps it."""
         return self.world.genesis
+
+    @property
+    def chaos(self) -> Chaos:
+        """Harm on purpose, nodes named as on the shelf: `await net.chaos.loss(0.2, "harbor")`.
+
+        Raises:
+            ValueError: the nodes of this network are no processes.
+        """
+        if "chaos" not in self.world.capabilities:
+            raise ValueError("this network's nodes are no processes: start a devnet for chaos")
+        return Chaos(cast("Disturbable", self.world), org=lambda begins: self.nodes[begins].org)
 
     async def status(self) -> tuple[NodeNow, ...]:
         """Return how each node is now, those that do not answer included."""
@@ -117,6 +131,16 @@ class Desk:
         """
         async with progress("Asking both nodes"):
             return await compare(self.nodes[one], self.nodes[other])
+
+    async def spread(self, member: MemberDesk, label: str, text: str) -> Listing[Reached]:
+        """Publish a note of a member's, and return when each node was seen to have it.
+
+        Raises:
+            CoopError, TooManyRecords: as `watch_spread`.
+        """
+        home = self.nodes[member.coop]
+        others = [node for node in self.nodes.values() if node is not home]
+        return await watch_spread([home, *others], member.note(label, text))
 
     async def close(self) -> None:
         """Let go of the network: clients are closed, nodes stay."""

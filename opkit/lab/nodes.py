@@ -17,6 +17,18 @@ from opkit.wire.errors import CoopError
 from opkit.wire.events import JournalEntry
 from opkit.wire.membership import LIST_MEMBERS, ListMembers, Member
 from opkit.wire.network import NODE, PEERS, AskNode, AskPeers, NodeInfo, Peers
+from opkit.wire.overlay import (
+    OVERLAY,
+    RECORDS,
+    ROUTE,
+    AskOverlay,
+    AskRecords,
+    AskRoute,
+    FoundRecords,
+    Overlay,
+    Route,
+)
+from opkit.wire.records import Namespace, RecordName
 
 TASKS_MAX: Final = 100
 """How many tasks are asked for one by one unless told otherwise."""
@@ -62,6 +74,18 @@ class NodeDesk:
     async def peers(self) -> Peers:
         """Return whom it is connected to, and what it keeps."""
         return await self.client.call(PEERS, AskPeers())
+
+    async def overlay(self) -> Overlay:
+        """Return what it knows of the network around it."""
+        return await self.client.call(OVERLAY, AskOverlay())
+
+    async def route(self, namespace: Namespace, name: RecordName) -> Route:
+        """Return which nodes are nearest to a name, as it finds them. Refuses: LookupsFull."""
+        return await self.client.call(ROUTE, AskRoute(namespace=namespace, name=name))
+
+    async def records(self, namespace: Namespace, name: RecordName) -> FoundRecords:
+        """Return what stands under a name, wherever it is kept. Refuses: LookupsFull."""
+        return await self.client.call(RECORDS, AskRecords(namespace=namespace, name=name))
 
     async def status(self) -> NodeNow:
         """Return how it is now; a node that does not answer is down, and `why` says how that is."""

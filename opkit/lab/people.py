@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opkit.client import NodeClient, TaskResult
 from opkit.lab.bars import progress
+from opkit.proof.record import make_record
+from opkit.views.amounts import DAY_MS
 from opkit.views.reprdesk import member_html
 from opkit.wire.compute import ModuleInfo, TaskLimits
 from opkit.wire.genesis import Founder
+from opkit.wire.overlay import PUBLISH, Published, PublishRecord
+from opkit.wire.records import Carried, RecordName
 
 if TYPE_CHECKING:
     from opkit.lab.desk import Desk
@@ -87,6 +92,32 @@ class MemberDesk:
             )
             bar.say("accepted, waiting for its receipt")
             return await handle.result()
+
+    async def note(self, label: str, text: str, *, days: int = 1) -> Published:
+        """Have the network keep a note of theirs; a later one under the label replaces it.
+
+        Args:
+            label: what it is called among their notes; without a slash.
+            text: what it says.
+            days: for how long it stands.
+
+        Raises:
+            Refusal: as `PUBLISH` of `opkit.wire.overlay` says.
+        """
+        token = make_record(
+            self._desk.world.member(self.member_id),
+            network=self._desk.genesis.network,
+            namespace="note",
+            name=self.note_name(label),
+            value={"text": text},
+            at_ms=time.time_ns() // 1_000_000,
+            term_ms=days * DAY_MS,
+        )
+        return await self.client().call(PUBLISH, PublishRecord(carried=Carried(jws=token)))
+
+    def note_name(self, label: str) -> RecordName:
+        """Return under which name the network keeps a note of theirs."""
+        return f"{self.did}/{label}"
 
     def _repr_html_(self) -> str:
         return member_html(name=self.name, title=self.title, member_id=self.member_id, did=self.did)

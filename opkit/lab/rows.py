@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from opkit.client import TaskResult
+from opkit.proof import jws
 from opkit.proof.checks import Verdict
 from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import claimed_receipt
@@ -21,9 +22,12 @@ from opkit.story.flow import Flow
 from opkit.story.record import RunRecord
 from opkit.story.report import Report
 from opkit.wire.compute import ModulePage, Receipt, ReceiptBundle, TaskView
+from opkit.wire.dht import ContactText
 from opkit.wire.events import JournalEntry, JournalPage
 from opkit.wire.membership import MemberPage
 from opkit.wire.network import Peers
+from opkit.wire.overlay import FoundRecords, Overlay, Route
+from opkit.wire.records import Carried
 
 Row = dict[str, Any]
 
@@ -168,6 +172,16 @@ def _steps(flow: Flow[Any]) -> list[Row]:
     ]
 
 
+def _placed(contacts: Iterable[ContactText]) -> list[Row]:
+    """Return contacts with their place, from the nearest on."""
+    return [{"place": place, **_row(each)} for place, each in enumerate(contacts, start=1)]
+
+
+def _record(carried: Carried) -> Row:
+    """Return what a record claims; its signature is judged by whoever reads it."""
+    return _flat(jws.peek(carried.jws).payload)
+
+
 _TASK_COLUMNS: Final = (
     "task_id", "state", "member_id", "executor", "accepted_at_ms", "fetched_from", "fetched_bytes",
     "problem",
@@ -175,6 +189,10 @@ _TASK_COLUMNS: Final = (
 
 _PARTS: Final[dict[type, Callable[[Any], list[Row]]]] = {
     Peers: lambda peers: rows_of(peers.links),
+    Route: lambda route: _placed(route.contacts),
+    FoundRecords: lambda found: [_record(each) for each in found.records],
+    Carried: lambda carried: [_record(carried)],
+    Overlay: lambda overlay: rows_of(overlay.mesh),
     ModulePage: lambda page: rows_of(page.modules),
     MemberPage: lambda page: rows_of(page.members),
     JournalPage: lambda page: rows_of(page.entries),

@@ -17,14 +17,18 @@ from opkit.story.flow import Flow
 from opkit.story.report import MarkerRecord, Report
 from opkit.views import reprcompute as compute
 from opkit.views import reprnetwork as network
+from opkit.views import reproverlay as overlay
 from opkit.views import reprstory as story
 from opkit.views.reprdesk import NOW_TITLES, NodeNow, now_row
 from opkit.views.reprstyle import markup, rows_table
 from opkit.views.sentences import Names
 from opkit.wire.compute import Manifest, ModuleInfo, ModulePage, Receipt, ReceiptBundle, TaskView
+from opkit.wire.dht import ContactText
 from opkit.wire.events import Event, JournalEntry, JournalPage
 from opkit.wire.membership import Member, MemberPage
 from opkit.wire.network import NodeInfo, PeerLink, Peers
+from opkit.wire.overlay import FoundRecords, MeshLink, Overlay, Route
+from opkit.wire.records import Carried
 
 ROWS_MAX: Final = 100
 """How many rows of a table are drawn; the rest is counted below it."""
@@ -37,6 +41,9 @@ _CARDS: Final[dict[type, Callable[[Any], str]]] = {
     GenesisView: network.genesis,
     JournalEntry: network.entry,
     Event: network.event,
+    Route: overlay.route,
+    FoundRecords: overlay.found_records,
+    Overlay: overlay.overlay,
     ModuleInfo: compute.module,
     TaskHandle: compute.handle,
     TaskView: compute.task,
@@ -55,6 +62,10 @@ _ROWS: Final[dict[type, tuple[Sequence[str], Callable[[Any], Sequence[str]]]]] =
     PeerLink: (network.PEER_TITLES, network.peer_row),
     Member: (network.MEMBER_TITLES, network.member_row),
     JournalEntry: (network.ENTRY_TITLES, network.entry_row),
+    ContactText: (overlay.CONTACT_TITLES, overlay.contact_row),
+    Carried: (overlay.RECORD_TITLES, overlay.record_row),
+    MeshLink: (overlay.MESH_TITLES, overlay.mesh_row),
+    overlay.Reached: (overlay.REACHED_TITLES, overlay.reached_row),
     ModuleInfo: (compute.MODULE_TITLES, compute.module_row),
     TaskView: (compute.TASK_TITLES, compute.task_row),
     ReceiptBundle: (compute.RECEIPT_TITLES, compute.bundle_row),

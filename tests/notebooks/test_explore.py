@@ -20,7 +20,7 @@ from opkit import home
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-EXPLORE = sorted(FOLDER.glob("explore/*.ipynb"))
+EXPLORE = [FOLDER / "explore_network.ipynb", *sorted(FOLDER.glob("explore/*.ipynb"))]
 CELL_S_MAX = 120
 HTML = "text/html"
 
@@ -88,6 +88,21 @@ def test_two_nodes_are_compared(started):
     shown = run(FOLDER / "explore" / "compare_two_nodes.ipynb")
     assert "River City Tool Library and Harbor Homes Cooperative" in shown["compare"][-1][HTML]
     assert "<table" in shown["members"][0][HTML]
+
+
+def test_it_is_shown_how_the_network_finds_and_spreads(started):
+    shown = run(FOLDER / "explore_network.ipynb")
+    assert "What it knows of the network" in shown["overlay"][0][HTML]
+    assert "1 record under this name" in shown["provide"][0][HTML]
+    assert "nearest to the name" in shown["route"][0][HTML]
+    assert "<th>place</th>" in shown["frames"][0][HTML]
+    assert shown["spread"][-1][HTML].count(" ms</td>") == 3
+    assert "3 of 3 nodes were seen to have it" in shown["spread-plot"][0][HTML]
+    assert "Open on Saturday" in shown["found"][0][HTML]
+    assert "score_milli" in shown["mesh"][0][HTML]
+    assert "found_percent" in shown["simulate"][0][HTML]
+    assert "How do hops grow with the network?" in shown["hops"][0][HTML]
+    assert "How fast does gossip reach everybody?" in shown["coverage"][0][HTML]
 
 
 def test_every_operators_notebook_is_run_here():

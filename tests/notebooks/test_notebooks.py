@@ -17,8 +17,9 @@ FOLDER = ROOT / "notebooks"
 START = FOLDER / "start.ipynb"
 # JupyterLab keeps its own copies in hidden folders.
 NOTEBOOKS = sorted(path for path in FOLDER.glob("**/*.ipynb") if path.parent.name[0] != ".")
-STORIES = sorted(path for path in FOLDER.glob("*.ipynb") if path != START)
-TOOLS = [START, *sorted(FOLDER.glob("explore/*.ipynb"))]
+FINDS = FOLDER / "explore_network.ipynb"
+STORIES = sorted(path for path in FOLDER.glob("*.ipynb") if path not in (START, FINDS))
+TOOLS = [START, FINDS, *sorted(FOLDER.glob("explore/*.ipynb"))]
 DOCUMENTATION = sorted(FOLDER.glob("docs/*.ipynb"))
 DASHBOARDS = sorted(FOLDER.glob("dashboards/*.ipynb"))
 CELLS_MAX = 20

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 import opkit
+from devnet import drawn
 from devnet.inprocess import open_inprocess
 from devnet.lab import run_again
 from flows import FLOWS
 from flows.modules import module
 from opkit.lab import Desk, open_desk
 from opkit.lab.desk import bundle_of
+from opkit.views.reproverlay import Reached
 from opkit.wire.compute import BlobUnknown, Outcome, ReceiptBundle, TaskLimits, TaskUnknown
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -54,6 +56,8 @@ def test_everything_is_found_by_name():
             assert typed in drawn
         assert "Hugo, secretary" in net.members.hugo._repr_html_()
         assert net.nodes.harbor.url in net.nodes.harbor._repr_html_()
+        with pytest.raises(ValueError, match="are no processes"):
+            _ = net.chaos
 
     on_a_desk(work)
 
@@ -174,3 +178,29 @@ def test_what_cannot_be_opened_says_why():
 
     with pytest.raises(LookupError, match="closed"):
         asyncio.run(open_desk(closed()))
+
+
+def test_a_note_is_published_seen_to_spread_and_found_from_elsewhere():
+    async def work(net: Desk) -> None:
+        mara = net.members.mara
+        reached = await net.spread(mara, "hours", "Mon 9-12")
+        assert sorted(one.org for one in reached) == sorted([RIVER, BRIGHT, HARBOR])
+        assert all(one.after_us is not None for one in reached)
+        assert "River City Tool Library" in reached._repr_html_()
+        assert "3 of 3 nodes" in repr(drawn.spread(reached))
+        assert "<svg" in drawn.spread(reached)._repr_html_()
+        found = await net.nodes.harbor.records("note", mara.note_name("hours"))
+        assert opkit.frame(found)["value_text"].tolist() == ["Mon 9-12"]
+        route = await net.nodes.harbor.route("note", mara.note_name("hours"))
+        assert {one.did for one in route.contacts} <= {node.did for node in net.nodes.values()}
+        told = await net.nodes.river.overlay()
+        assert next(one.records for one in told.sets if one.namespace == "note") == 1
+        later = await net.spread(mara, "hours", "Mon 9-13")
+        assert len(later) == 3
+
+    on_a_desk(work)
+
+
+def test_a_record_that_reached_nobody_is_drawn_without_a_time():
+    nobody = [Reached(org="x", title="X", after_us=None)]
+    assert "0 of 1 nodes were seen to have it after no time" in repr(drawn.spread(nobody))

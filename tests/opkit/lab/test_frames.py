@@ -13,9 +13,14 @@ from flows import FLOWS
 from opkit.lab import frames
 from opkit.lab.listing import Listing
 from opkit.proof.checks import Check, Verdict
+from opkit.proof.keys import Identity
+from opkit.proof.record import make_record
 from opkit.wire.compute import ModuleInfo, Receipt, ReceiptBundle, TaskView
+from opkit.wire.dht import ContactText
 from opkit.wire.events import Cursor, JournalEntry, JournalPage
 from opkit.wire.network import PeerLink, Peers
+from opkit.wire.overlay import FoundRecords, MeshLink, Overlay, Route
+from opkit.wire.records import Carried
 
 DID = "did:key:z6Mk" + "a" * 44
 HASH = "0" * 64
@@ -52,10 +57,44 @@ def test_frame_is_at_hand_and_nothing_else_is_made_up():
         _ = opkit.nonsense
 
 
+def contact(number: int) -> ContactText:
+    """Return somebody who is near a name."""
+    return ContactText(did=Identity.generate().did, addresses=(f"127.0.0.1:{number}",))
+
+
+def mesh(number: int) -> MeshLink:
+    """Return a peer in gossip."""
+    did = Identity.generate().did
+    return MeshLink(topic="records", did=did, in_mesh=True, score_milli=number, slow=False)
+
+
+OWNER = Identity.generate()
+NOTE = Carried(
+    jws=make_record(
+        OWNER,
+        network="a" * 26,
+        namespace="note",
+        name=f"{OWNER.did}/hours",
+        value={"text": "Mon 9-12"},
+        at_ms=1_763_735_526_420,
+        term_ms=86_400_000,
+    )
+)
+
+
+def test_a_route_has_places_and_a_record_says_what_its_owner_did():
+    route = Route(contacts=(contact(1), contact(2)), hops=1, asked=2, silent=0, took_ms=3)
+    assert opkit.frame(route)["place"].tolist() == [1, 2]
+    table = opkit.frame(NOTE)
+    assert table["value_text"].tolist() == ["Mon 9-12"]
+    assert str(table["issued_at"].dtype).startswith("datetime64")
+
+
 def test_a_list_has_a_row_for_each_thing():
     table = opkit.frame([link(1), link(2)])
     assert list(table.columns) == [
         "did", "org", "round_trip_us", "sent_bytes", "received_bytes", "since",
+        "sent_packets", "lost_packets", "lost_permille", "amiss",
     ]  # fmt: skip
     assert table["round_trip_us"].tolist() == [1, 2]
 
@@ -83,8 +122,11 @@ def test_one_thing_is_one_row():
             checks=tuple(Check(name, ok=True, expected="1", actual="1") for name in "ab"),
             anchored=True,
         ),
+        Route(contacts=(contact(1), contact(2)), hops=1, asked=2, silent=0, took_ms=3),
+        FoundRecords(records=(NOTE, NOTE), hops=1, asked=2, silent=0, took_ms=3),
+        Overlay(contacts=2, records=(), rooms=(), mesh=(mesh(1), mesh(2)), banned=(), counts=()),
     ],
-    ids=["links", "entries", "checks"],
+    ids=["links", "entries", "checks", "route", "records", "overlay"],
 )
 def test_what_is_a_list_by_nature_has_its_rows(thing):
     assert len(opkit.frame(thing)) == 2

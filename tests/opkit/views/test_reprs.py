@@ -15,7 +15,9 @@ from opkit.proof.checks import Check, Verdict
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import read_genesis, sign_genesis
 from opkit.proof.keys import Identity
+from opkit.proof.record import make_record
 from opkit.story.report import CheckRecord, MarkerRecord, Report, Stop
+from opkit.views.reproverlay import Reached
 from opkit.views.reprs import ROWS_MAX, html_of
 from opkit.views.reprstyle import TEXT_CHARS_MAX, bytes_html, lab_css, name_html
 from opkit.views.tokens import DARK, LIGHT
@@ -33,10 +35,13 @@ from opkit.wire.compute import (
     TaskState,
     TaskView,
 )
+from opkit.wire.dht import ContactText
 from opkit.wire.events import Cursor, JournalEntry, JournalPage
 from opkit.wire.genesis import Genesis, GenesisNode
 from opkit.wire.membership import Member, MemberPage
 from opkit.wire.network import EngineId, NodeInfo, NodeStarted, PeerLink, Peers
+from opkit.wire.overlay import Counted, FoundRecords, MeshLink, Overlay, Room, Route
+from opkit.wire.records import Carried
 
 MEMBER, NODE, OPERATOR = Identity.generate(), Identity.generate(), Identity.generate()
 NETWORK = "a" * 26
@@ -60,6 +65,23 @@ INFO = NodeInfo(
     now_ms=MARCH_MS,
     world_ms=MARCH_MS + 86_400_000,
 )
+
+
+def note(value: dict[str, str] | None) -> Carried:
+    """Return a note of the member's."""
+    token = make_record(
+        MEMBER,
+        network=NETWORK,
+        namespace="note",
+        name=f"{MEMBER.did}/hours",
+        value=value,
+        at_ms=MARCH_MS,
+        term_ms=86_400_000,
+    )
+    return Carried(jws=token)
+
+
+NOTE, GONE = note({"text": EVIL}), note(None)
 WHO = Member(
     member_id="bakery/ana",
     coop="bakery",
@@ -227,6 +249,40 @@ DRAWN: dict[str, tuple[Any, str]] = {
     "journal": (JournalPage(entries=(entry(),), passed_through=0, cursor=JOURNAL), "put a program"),
     "event": (NodeStarted(version=EVIL, generation=1), "node.started"),
     "genesis": (GENESIS, "signatures verified"),
+    "route": (
+        Route(contacts=(ContactText(did=NODE.did),), hops=1, asked=2, silent=1, took_ms=9),
+        "1 node nearest to the name",
+    ),
+    "records": (
+        FoundRecords(records=(NOTE, GONE), hops=1, asked=2, silent=0, took_ms=9),
+        "taken back",
+    ),
+    "no records": (
+        FoundRecords(records=(), hops=1, asked=2, silent=0, took_ms=9),
+        "Nothing stands under this name",
+    ),
+    "overlay": (
+        Overlay(
+            contacts=2,
+            records=(Counted(name=EVIL, count=3),),
+            rooms=(Room(sponsor=None, records=1, bytes=2), Room(sponsor="x", records=0, bytes=0)),
+            mesh=(MeshLink(topic="t", did=NODE.did, in_mesh=True, score_milli=7, slow=True),),
+            banned=(MEMBER.did,),
+            counts=(),
+        ),
+        "nobody vouches",
+    ),
+    "meshes": (
+        [MeshLink(topic="t", did=NODE.did, in_mesh=False, score_milli=7, slow=False)],
+        "told by name",
+    ),
+    "reached": (
+        [
+            Reached(org="x", title=EVIL, after_us=12_345),
+            Reached(org="y", title="y", after_us=None),
+        ],
+        "not yet",
+    ),
     "verdict": (
         Verdict(subject=EVIL, checks=(Check("a", True, EVIL, "b"),), anchored=True),
         "verified",
