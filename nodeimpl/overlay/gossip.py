@@ -264,6 +264,10 @@ class Gossiper:
         """Put what is to be sent into the outbox; the driver calls this before it takes from it."""
         self._spread.flush()
 
+    def gathers(self) -> bool:
+        """Return whether there is anything to flush."""
+        return bool(self._state.dirty)
+
     def mesh(self) -> dict[str, tuple[MeshPeer, ...]]:
         """Return who subscribes to each topic of this node, and who of them is in its mesh."""
         state = self._state

@@ -201,6 +201,10 @@ class OverlayNode:
         """
         self.gossip.flush()
 
+    def gathers(self) -> bool:
+        """Return whether something is gathered that `flush` would put into the outbox."""
+        return self.gossip.gathers()
+
     # What the node wants.
 
     def join(self, contacts: Iterable[Contact], now_ms: int) -> None:

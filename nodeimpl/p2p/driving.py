@@ -170,7 +170,8 @@ class Driver(Watcher):
         self.overlay.heard(peer, message, self._clock.now_ms())
         # Half of what comes is known: then nothing is wanted that was not before.
         due_ms = self.overlay.due_ms()
-        if len(self._outbox) or (due_ms is not None and due_ms < self._planned_ms):
+        sooner = due_ms is not None and due_ms < self._planned_ms
+        if sooner or len(self._outbox) or self.overlay.gathers():
             self.touch()
 
     # What is wanted.

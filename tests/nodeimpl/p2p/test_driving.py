@@ -242,6 +242,19 @@ def test_who_keeps_a_blob_is_found_by_its_name(spots: Any) -> None:
     asyncio.run(story())
 
 
+def test_what_is_heard_and_handed_on_is_sent_at_once_and_not_at_the_next_beat(spots: Any) -> None:
+    async def story() -> None:
+        async with spots(3) as nodes:
+            middle, author = nodes[0], nodes[1]
+            message = Gossip(publish=(Envelope(topic="records", carried=author.note("news")),))
+            await eventually(lambda: len(middle.overlay.gossip.mesh()["records"]) == 2)
+            middle.driver._wanted.clear()
+            middle.driver._heard(author.contact.did, message)
+            assert middle.driver._wanted.is_set()
+
+    asyncio.run(story())
+
+
 def test_a_forged_record_is_believed_by_nobody_and_its_sender_is_cut_off(spots: Any) -> None:
     async def story() -> None:
         async with spots(3) as nodes:
