@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devnet.company import CAPABILITIES, Company
+from devnet.company import PROCESSES, Company
 from devnet.control import ask_supervisor
 from devnet.state import (
     DevnetState,
@@ -24,6 +24,23 @@ from opkit.client import NodeClient
 from opkit.proof.genesis import GenesisView, read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
+
+DISTURBS = frozenset(
+    {
+        "loss",
+        "delay",
+        "rate",
+        "cut",
+        "partition",
+        "pause",
+        "kill",
+        "skew",
+        "save",
+        "restart",
+        "heal",
+    }
+)
+"""What can be done to the network, beyond what a world has methods for (ADR 0033)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +78,7 @@ class AttachedWorld(Company):
         self.genesis: GenesisView = read_genesis(
             home.genesis_file(state.network).read_text("ascii")
         )
-        self.capabilities = CAPABILITIES
+        self.capabilities = PROCESSES
         self._state = state
         self._token = token
         self._hostile: set[int] = set()
@@ -129,6 +146,20 @@ class AttachedWorld(Company):
     async def pass_time(self, *, days: int) -> None:
         """Move the network's world time ahead."""
         await self._disturb("pass-time", days=days)
+
+    async def disturb(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Have the supervisor do one of `DISTURBS` and return what it journalled.
+
+        Raises:
+            DevnetError: it said no, or does not answer.
+        """
+        assert do in DISTURBS, do
+        return await self._disturb(do, **arguments)
+
+    async def lasting(self) -> list[dict[str, Any]]:
+        """Return what is done to the network now."""
+        lasting: list[dict[str, Any]] = (await self.ask("chaos"))["lasting"]
+        return lasting
 
     async def close(self) -> None:
         """Let go of the network: clients and hostile peers of this telling end, nodes stay."""

@@ -307,13 +307,17 @@ class Chaos:
     # What ends.
 
     async def heal(self, number: int | None = None) -> dict[str, Any]:
-        """End one disturbance, or all; return what was journalled for each.
+        """End one disturbance, or all; return what was journalled for each, nothing if it is over.
 
         Raises:
-            DevnetError: none of this number lasts, or a node did not get ready again.
+            DevnetError: none of this number was ever begun, or a node did not get ready again.
         """
         async with self._ground.turn:
-            chosen = self._ledger.all() if number is None else (self._ledger.get(number),)
+            chosen = self._ledger.all()
+            if number is not None:
+                over = 0 < number <= self._ground.disturbances.last_id
+                chosen = tuple(one for one in chosen if one.id == number)
+                chosen = chosen if chosen or over else (self._ledger.get(number),)
             return {"healed": await self._end(chosen, why=ASKED)}
 
     async def heal_link(self, a: str, b: str) -> dict[str, Any]:

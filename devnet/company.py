@@ -15,6 +15,9 @@ from opkit.wire.endpoint import Scope
 CAPABILITIES = frozenset({"kill", "cut", "hostile", "pass_time"})
 """What stories may ask of every devnet, wherever its nodes run."""
 
+PROCESSES = CAPABILITIES | {"chaos"}
+"""What they may ask of one whose nodes are processes: `opkit.story.chaos` too."""
+
 
 class Company(ABC):
     """The half of a world that does not depend on where its nodes run."""

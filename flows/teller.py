@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Any
 
 from devnet.attach import open_world
-from devnet.company import CAPABILITIES
+from devnet.company import PROCESSES
 from flows import FLOWS
 from opkit.story import NotApplicable, World
 from opkit.story.flow import Flow
@@ -112,7 +112,7 @@ class _Teller:
     def _lacking(self, flow: Flow[Any]) -> str:
         """Return why a flow cannot be told on this devnet; empty if it can."""
         try:
-            flow.check_applies(profile=self._profile, capabilities=CAPABILITIES)
+            flow.check_applies(profile=self._profile, capabilities=PROCESSES)
         except NotApplicable as lacking:
             return str(lacking)
         return ""

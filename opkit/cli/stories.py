@@ -59,7 +59,7 @@ def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     Raises:
         Mistake: there is no such flow, or it does not apply to this network (exit code 3).
     """
-    from devnet.company import CAPABILITIES
+    from devnet.company import PROCESSES
     from flows import FLOWS
     from opkit.story import NotApplicable
 
@@ -69,7 +69,7 @@ def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     chosen = []
     for name in dict.fromkeys(names or FLOWS):
         try:
-            FLOWS[name].check_applies(profile=profile, capabilities=CAPABILITIES)
+            FLOWS[name].check_applies(profile=profile, capabilities=PROCESSES)
         except NotApplicable as lacking:
             if names:
                 raise Mistake(str(lacking), code=exits.NOT_APPLICABLE) from lacking

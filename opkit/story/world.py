@@ -54,7 +54,8 @@ class World(Protocol):
     """A running network, with what a story may do to it.
 
     `capabilities` names what this world can do beyond calling nodes: `kill`, `cut`, `hostile`,
-    `pass_time`. A flow that needs more is not applicable here, which is never reported as success.
+    `pass_time`, and where nodes are processes `chaos` (`opkit.story.chaos`). A flow that needs more
+    is not applicable here, which is never reported as success.
     """
 
     @property

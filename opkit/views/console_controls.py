@@ -185,7 +185,7 @@ _KINDS: Final[dict[str, _Kind]] = {
         controls_of=_weather,
     ),
     "part": _Kind(
-        opener="Part…",
+        opener="Partition…",
         question="Where shall the network be parted?",
         effect="No byte passes between the two sides for ten minutes, or until you heal it.",
         nothing="There is no node.",

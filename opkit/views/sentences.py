@@ -100,7 +100,7 @@ def deed_told(deed: Body, *, titles: Mapping[str, str]) -> Told:
         titles: organisations' names by their ids.
     """
     what = str(deed.get("what", "")).replace("_", "-")
-    mended = what in {"restart", "heal", "stop-hostile", "pass-time"}
+    mended = what in {"restart", "heal", "stop-hostile", "pass-time", "save"}
     return Told(
         deed_sentence(deed, titles=titles), State.DONE if mended else State.RUNNING, not mended
     )

@@ -18,6 +18,7 @@ import pytest
 
 from devnet.attach import AttachedWorld, open_world
 from devnet.control import ask_supervisor
+from devnet.lab import open_devnet
 from devnet.launch import Launched, launch
 from devnet.state import DevnetError, load_state
 from opkit.proof.record import sign_record
@@ -131,6 +132,7 @@ def test_a_network_that_is_disturbed_and_healed() -> None:
         told(check_a_wrong_clock)
         told(check_an_older_state_is_started_and_taken_back)
         told(check_all_is_healed_at_once)
+        told(check_stories_and_notebooks)
     kinds = [line["what"] for line in journalled(load_state("c").folder)]
     assert set(kinds) >= {"loss", "delay", "partition", "pause", "kill", "skew", "old-state"}
 
@@ -262,11 +264,7 @@ async def check_an_end_comes_by_itself(world: AttachedWorld) -> None:
     await world.ask("loss", share_permille=1_000, orgs=[RIVER, BRIGHT], for_ms=300)
     await world.ask("pause", org=BRIGHT, for_ms=300)
     await world.ask("kill", org=HARBOR, for_ms=300)
-
-    async def over() -> bool:
-        return await lasting(world) == []
-
-    await until(over)
+    await until(partial(nothing_lasts, world))
 
     async def ready() -> bool:
         nodes = (await world.ask("status"))["nodes"]
@@ -347,14 +345,33 @@ async def check_all_is_healed_at_once(world: AttachedWorld) -> None:
     assert not any(link["cut"] for link in links)
 
 
+async def check_stories_and_notebooks(world: AttachedWorld) -> None:
+    """A block heals where it ends, and what is over by then is no error."""
+    assert "chaos" in world.capabilities
+    desk = await open_devnet("c")
+    try:
+        async with await desk.chaos.loss(0.5, "bright", "harbor"):
+            (found,) = await desk.chaos.lasting()
+            assert (found.told["a"], found.told["b"]) == (BRIGHT, HARBOR)
+        assert await lasting(world) == []
+        async with await desk.chaos.delay(5, for_ms=100):
+            await until(partial(nothing_lasts, world))
+    finally:
+        await desk.close()
+
+
+async def nothing_lasts(world: AttachedWorld) -> bool:
+    """Return whether nothing is done to the network."""
+    return await lasting(world) == []
+
+
 def test_what_a_killed_supervisor_left_is_over_and_written_down() -> None:
     """Its nodes die with it, a paused one too; the next one begins with nothing disturbed."""
     with running() as launched:
 
         async def disturb(world: AttachedWorld) -> None:
-            await world.ask("save", org=HARBOR, state="before")
-            await world.ask("restart", org=HARBOR, state="empty")
             await world.ask("skew", org=BRIGHT, behind_ms=60_000)
+            await world.ask("restart", org=HARBOR, state="empty")
             await world.ask("pause", org=RIVER)
             await world.ask("loss", share_permille=100)
 
@@ -367,7 +384,7 @@ def test_what_a_killed_supervisor_left_is_over_and_written_down() -> None:
     with running():
         assert asyncio.run(status())["chaos"] == []
         ends = [line for line in lines() if "started again" in line.get("why", "")]
-        assert [line["of"] for line in ends] == ["old-state", "skew", "pause", "loss"]
+        assert [line["of"] for line in ends] == ["skew", "old-state", "pause", "loss"]
         assert not (load_state("c").folder / "nodes" / HARBOR / "data.newest").exists()
         told(nothing_is_wrong)
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
-from devnet.attach import open_world
+from devnet.attach import AttachedWorld, open_world
 from devnet.inprocess import inprocess_world
 from devnet.launch import launch, temporary_name
 from devnet.state import DevnetError
@@ -78,7 +78,8 @@ def test_a_world_keeps_its_promises(open_one: Open) -> None:
 def check_names(world: World) -> None:
     assert (world.profile, world.seed) == ("three", 11)
     assert world.run_id
-    assert world.capabilities == {"kill", "cut", "hostile", "pass_time"}
+    chaos = {"chaos"} if isinstance(world, AttachedWorld) else set()
+    assert world.capabilities == {"kill", "cut", "hostile", "pass_time"} | chaos
     for org in (RIVER, BRIGHT, HARBOR):
         node = world.node(org)
         known = world.genesis.node_of(org)
