@@ -9,6 +9,7 @@ import pytest
 from devnet.sim.run import run
 from devnet.sim.simulation import honest_node
 from devnet.sim.spec import Latency, Spec
+from nodeimpl.overlay.fingerprints import Fingerprints
 from nodeimpl.overlay.gossip import GossipLimits
 from nodeimpl.overlay.node import OverlayNode
 from opkit.proof import jws
@@ -103,14 +104,39 @@ def smuggling(parts):
     return node
 
 
-def made_as(kind):
+def mute(parts):
+    """Return a node that hands on nothing that it hears."""
+    node = honest_node(parts)
+    spread = node.gossip._spread
+    spread.push = spread.announce = spread.remind = spread._ride_along = lambda *_: None
+    return node
+
+
+def blind(parts):
+    """Return a node that pushes what is new, and sees no difference from what others have."""
+    node = honest_node(parts)
+    node.shelf.ids = lambda _: Fingerprints()
+    node.gossip._spread.catch_up = node.gossip._spread.announce = lambda *_: None
+    return node
+
+
+def gullible(parts):
+    """Return a node that looks up over one path, and ends with the first two that answer."""
+    limits = honest_node(parts).limits
+    searches = limits.dht.searches
+    lookup = replace(searches.lookup, paths=1, at_once=1, width=2)
+    dht = replace(limits.dht, searches=replace(searches, lookup=lookup))
+    return made_as(OverlayNode, limits=replace(limits, dht=dht))(parts)
+
+
+def made_as(kind, *, limits=None):
     def node_of(parts):
         return kind(
             contact=parts.contact,
             verifier=parts.verifier,
             outbox=parts.outbox,
             chance=parts.chance,
-            limits=honest_node(parts).limits,
+            limits=limits or honest_node(parts).limits,
         )
 
     return node_of
@@ -141,6 +167,13 @@ SABOTAGES = {
         "a sequence never goes back at a reader",
     ),
     "deaf": (made_as(Deaf), SMALL, "did not reach"),
+    "mute": (mute, replace(SMALL, nodes=30), "did not reach"),
+    "blind": (blind, replace(SMALL, nodes=30, churn=0.5), "did not reach"),
+    "gullible": (
+        gullible,
+        replace(SMALL, nodes=40, seconds=6, liars=(("empty", 0.45),)),
+        "of the last 100 lookups found nothing",
+    ),
     "secretive": (made_as(Secretive), SMALL, "of the last 100 lookups found nothing"),
 }
 """Every sabotage: how the nodes are made, in which run, and what is said of it."""
