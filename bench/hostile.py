@@ -121,7 +121,9 @@ async def _fresh_keys() -> list[Row]:
         ]
         kept = [await node.tell("stands", names=names) for node in nodes.nodes]
     name = f"{peer.told['sent']:,} fresh keys at 500/s"
-    times = percentile(beside.late_ms, 0.95) / percentile(alone.late_ms, 0.95)
+    low = percentile(alone.late_ms, 0.95)
+    times = percentile(beside.late_ms, 0.95) / low
+    middle = percentile(beside.late_ms, 0.5) / percentile(alone.late_ms, 0.5)
     strangers = [held["shelf: unsponsored"] for held in after]
     share = 100 * used.more_s(spent) / used.took_s
     grown = [(now["rss"] - then["rss"]) / 2**20 for then, now in zip(before, after, strict=True)]
@@ -129,6 +131,8 @@ async def _fresh_keys() -> list[Row]:
     most = ROOM.unsponsored_records_max
     return [
         row(f"{name}, gossip P95", times, "x", target="<= 2", of=beside.late_ms),
+        row(f"{name}, gossip P50", middle, "x", target="", of=beside.late_ms),
+        row(f"{name}, gossip P95 without", low, "ms", target="", of=alone.late_ms),
         row(f"{name}, kept of them", max(strangers), "", target=f"<= {most}", of=strangers),
         row(f"{name}, members' records lost", max(lost), "", target="<= 0", of=lost),
         row(f"{name}, node memory", max(grown), "MB more", target="", of=grown),

@@ -31,8 +31,7 @@ FLOOD_PER_SECOND = 2_000
 FLOOD_EVERY_MS = 10
 EACH_TIME = FLOOD_PER_SECOND * FLOOD_EVERY_MS // 1_000
 FRESH_KEYS = 10_000
-FRESH_PER_SECOND = 500
-FRESH_EACH_TIME = FRESH_PER_SECOND * FLOOD_EVERY_MS // 1_000
+FRESH_EVERY_MS = 2
 HALVES = 500
 """How many streams a stranger keeps half a frame on."""
 
@@ -55,12 +54,14 @@ def forger(scribe: Scribe) -> Callable[[], bytes]:
     return lambda: carried(f"{scribe.note().rpartition('.')[0]}.{signature}")
 
 
-async def _paced(scene: Scene, send: Callable[[], Awaitable[None]]) -> None:
-    """Send for ever, as often as a flood does; what was late is caught up."""
+async def _paced(
+    scene: Scene, send: Callable[[], Awaitable[None]], *, every_ms: int = FLOOD_EVERY_MS
+) -> None:
+    """Send for ever, at even distances; what was late is caught up."""
     due_s = scene.clock.monotonic()
     while True:
         await send()
-        due_s += FLOOD_EVERY_MS / 1_000
+        due_s += every_ms / 1_000
         await scene.clock.sleep(max(0, round(1_000 * (due_s - scene.clock.monotonic()))))
 
 
@@ -88,12 +89,11 @@ def fresh_keys(scene: Scene, tally: Counter[str]) -> Attack:
         stream = await line.casts()
 
         async def send() -> None:
-            for _ in range(FRESH_EACH_TIME):
-                if made:
-                    await stream.send(gossiped([made.pop()]))
-                    tally["sent"] += 1
+            if made:
+                await stream.send(gossiped([made.pop()]))
+                tally["sent"] += 1
 
-        await _paced(scene, send)
+        await _paced(scene, send, every_ms=FRESH_EVERY_MS)
 
     return attack
 
