@@ -27,8 +27,9 @@ from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.proof.record import sign_record
 from opkit.proof.wasm import add_custom_section
-from opkit.wire.base import b64decode, b64encode
+from opkit.wire.base import Jws, b64decode, b64encode
 from opkit.wire.compute import PUT_BLOB, PutBlob
+from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.network import PEERS, AskPeers
 from opkit.wire.overlay import (
     OVERLAY,
@@ -89,7 +90,9 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer_of(world: AttachedWorld, identity: Identity, *, serves: bool) -> AsyncIterator[Peer]:
+async def peer_of(
+    world: AttachedWorld, identity: Identity, *, serves: bool = False, proof: tuple[Jws, ...] = ()
+) -> AsyncIterator[Peer]:
     """Run a peer with this key until the context ends; it must end by itself then."""
     node = shutil.which("node")
     assert node is not None
@@ -102,8 +105,8 @@ async def peer_of(world: AttachedWorld, identity: Identity, *, serves: bool) -> 
     )
     peer = Peer(process)
     try:
-        ask = {"seed": identity.seed.hex(), "genesis": world.genesis.token, "serves": serves}
-        peer.did = (await peer.do("open", **ask))["did"]
+        ask = {"seed": identity.seed.hex(), "genesis": world.genesis.token, "proof": proof}
+        peer.did = (await peer.do("open", serves=serves, **ask))["did"]
         assert peer.did == identity.did
         yield peer
         assert process.stdin
@@ -171,6 +174,25 @@ class Stage:
             value={"text": f"what {label} says: größer"},
         )
         return Carried(jws=sign_record(body, identity))
+
+
+def joined(world: AttachedWorld, member: Identity) -> Jws:
+    """Return the operator's word that somebody new is of the coop, which no node has heard."""
+    operator = world.operator(RIVER).identity
+    assert operator is not None
+    record = MemberRecord(
+        network=world.genesis.network,
+        aud=RIVER,
+        action="add",
+        member_id=f"{RIVER}/{secrets.token_hex(4)}",
+        name="Zoë",
+        title="",
+        did=member.did,
+        roles=("member",),
+        sequence=1,
+        issued_at_ms=time.time_ns() // 1_000_000,
+    )
+    return jws.sign(record, typ=MEMBER_TYP, identity=operator)
 
 
 def name_of(jws_text: str) -> str:
@@ -380,6 +402,27 @@ def test_a_member_as_peer_writes_into_the_room_of_its_coop(tell: Callable[..., N
         assert await stage.found(HARBOR, name_of(mine["jws"])) == [mine["jws"]]
 
     tell(story, as_member=MARA)
+
+
+def test_who_is_no_founder_shows_by_a_proof_who_vouches_for_its_records(
+    tell: Callable[..., None],
+) -> None:
+    async def story(stage: Stage) -> None:
+        world, member = stage.world, Identity.generate()
+
+        async def room() -> int:
+            rooms = (await stage.overlay(BRIGHT)).rooms
+            return sum(one.records for one in rooms if one.sponsor == RIVER)
+
+        before = await room()
+        async with peer_of(world, member, proof=(joined(world, member),)) as peer:
+            mine = await peer.do("note", label="proven", text="sponsored by a proof")
+            await peer.do("put", carried=mine, known=[stage.contact(BRIGHT)])
+        assert await room() > before
+        found = await stage.ask(HARBOR, "dht.get", namespace="note", name=name_of(mine["jws"]))
+        assert [one["proof"] for one in found["records"]] == [mine["proof"]]
+
+    tell(story)
 
 
 def test_what_it_does_wrong_is_refused_as_the_page_says(tell: Callable[..., None]) -> None:

@@ -10,8 +10,8 @@ let peer
 const show = (carried) => ({ ...carried, id: recordId(carried.jws), ...peek(carried.jws).payload })
 
 const deeds = {
-  open: async ({ seed, genesis, serves }) => {
-    peer = new Peer({ seed, genesis, serves })
+  open: async (ask) => {
+    peer = new Peer(ask)
     return peer.open()
   },
   state: async () => ({

@@ -23,6 +23,7 @@ export class Peer {
   #endpoint
   #seed
   #serves
+  #proof
   #sessions = new Map()
   #dialling = new Map()
   #contacts = new Map()
@@ -34,8 +35,9 @@ export class Peer {
 
   // One that does not serve the hash table only asks: it tells nobody where it is, answers no ping,
   // and so stands in nobody's table.
-  constructor({ seed, genesis: token, org = null, serves = false }) {
+  constructor({ seed, genesis: token, org = null, serves = false, proof = [] }) {
     this.#serves = serves
+    this.#proof = proof
     this.#seed = Buffer.from(seed, 'hex')
     this.key = keyPair(this.#seed)
     this.did = this.key.did
@@ -206,7 +208,7 @@ export class Peer {
       ...{ network: this.genesis.network, aud: namespace, name, owner: this.did, value },
       ...{ sequence: now, issued_at_ms: now, lapses_at_ms: now + RULES[namespace].term },
     }
-    return { jws: sign(payload, { key: this.key }), proof: [] }
+    return { jws: sign(payload, { key: this.key }), proof: this.#proof }
   }
 
   // Asks ever nearer nodes, three at a time, and returns the nearest of them with what each said.
