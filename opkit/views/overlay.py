@@ -6,6 +6,7 @@ Everything here is what nodes tell of themselves; a node that is silent is said 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from html import escape
 from typing import Final
 
@@ -35,6 +36,7 @@ _NAMESPACES: Final = {
 _NONE: Final = '<span class="soft">–</span>'
 
 Overlays = Callable[[], OverlayFigures | None]
+Draw = Callable[[NetworkFigures, OverlayFigures | None], str]
 
 
 def cards(figures: Callable[[], NetworkFigures], told: Overlays) -> dict[str, Callable[[], str]]:
@@ -51,10 +53,11 @@ def cards(figures: Callable[[], NetworkFigures], told: Overlays) -> dict[str, Ca
         "tables": tables,
         "witnesses": witnesses,
     }
-    return {
-        name: lambda draw=draw: draw(figures(), told())  # type: ignore[misc]
-        for name, draw in drawing.items()
-    }
+    return {name: partial(_drawn, draw, figures, told) for name, draw in drawing.items()}
+
+
+def _drawn(draw: Draw, figures: Callable[[], NetworkFigures], told: Overlays) -> str:
+    return draw(figures(), told())
 
 
 def coverage(figures: NetworkFigures, told: OverlayFigures | None) -> str:
