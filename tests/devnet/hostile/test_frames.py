@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devnet.hostile_frames import UnrulyTransport, split
+from devnet.hostile_frames import UnrulyStream, UnrulyTransport, split
 from devnet.hostile_messages import Scribe
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.overlay.seen import Seen
@@ -49,8 +49,7 @@ async def story(net: Any, kind: str, **options: Any) -> None:
             assert not node.peers.banned()
             judged = node.overlay.gossip.counts.judged
             assert judged <= len(node.delivered), "what comes again is not judged again"
-        assert all(end.counts["doubled"] > 10 for end in unruly)
-        assert sum(end.counts["overtaken"] for end in unruly) > 0
+        assert sum(end.counts["doubled"] for end in unruly) > 0
 
 
 def iroh(who: Identity) -> IrohTransport:
@@ -70,6 +69,20 @@ def test_without_a_memory_of_what_was_seen_it_is_noticed(
     monkeypatch.setattr(Seen, "__contains__", lambda *_: False)
     with pytest.raises((AssertionError, TimeoutError)):
         asyncio.run(story(net, "memory", patience_s=3.0))
+
+
+def test_casts_are_doubled_and_overtaken_and_none_is_left_out_but_those_kept_back() -> None:
+    memory = MemoryNetwork()
+    end = UnrulyTransport(
+        memory.transport(Identity.generate()), chance=random.Random(1), doubled=0.3, overtaken=0.3
+    )
+    stream: Any = UnrulyStream(None, None, end)  # type: ignore[arg-type]  # nothing is sent
+    frames = [b"%d" % number for number in range(200)]
+    sent = [each for frame in frames for each in stream._shuffled([frame])]
+    assert set(frames) - set(sent) == set(stream._held)
+    assert len(sent) == len(set(sent)) + end.counts["doubled"]
+    assert end.counts["overtaken"] > 20 and end.counts["doubled"] > 20
+    assert sorted(set(sent), key=sent.index) != sorted(set(sent), key=int), "out of order"
 
 
 def test_frames_are_told_apart_by_their_lengths() -> None:
