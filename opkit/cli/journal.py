@@ -1,4 +1,4 @@
-"""`opkit journal`: check a node's whole journal; keep proofs of it that hold without the node."""
+"""`opkit journal`: check a node's whole journal, keep proofs of it, and see who witnesses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         JournalHead,
         JournalOrigin,
     )
+    from opkit.wire.witness import WitnessedNode
 
 W = TypeVar("W", bound="Wire")
 
@@ -46,6 +47,8 @@ app = out.group(
       opkit journal prove 42 --out entry.json
 
       opkit journal verify entry.json --genesis network.jws
+
+      opkit journal witnesses
     """
 )
 
@@ -111,6 +114,82 @@ def prove(
         to.write_text(proof.model_dump_json() + "\n", "utf-8")
     about = {"entry": proof.entry.type, "written to": str(to)} if verdict.ok else {}
     return anchors.answer(verdict, as_json=as_json, about=dict(about))
+
+
+@app.command()
+@addressed
+def witnesses(
+    address: Address,
+    of: Annotated[str | None, typer.Argument(help="Whose journal: a DID; else all.")] = None,
+    as_json: out.Json = False,
+) -> int:
+    """Show who has seen whose journal, as a node knows it; everything is verified here.
+
+    A node that witnesses cannot show its other history to anybody unseen. Exit code 1 if a node
+    is proven to have two histories, or if what is shown does not verify.
+
+    Examples:
+      opkit journal witnesses
+
+      opkit journal witnesses --node harbor-homes-cooperative --json
+    """
+    target = address.resolve(default_speaker="operator")
+    view = anchors.anchor(address.genesis, network=target.network)
+    if view is None:
+        raise Mistake("whose words count is not known", hint="--genesis FILE names the network")
+    shown = asyncio.run(_witnesses(target, of))
+    rows = [_witnessed(each, view) for each in shown]
+    said = {"nodes": [row for row, _ in rows]}
+    out.show(said, as_json=as_json, human=lambda on: _show_witnessed(on, rows))
+    bad = any(not check.ok for _, checks in rows for check in checks)
+    return exits.FAILED if bad else exits.DONE
+
+
+async def _witnesses(target: Target, of: str | None) -> list[WitnessedNode]:
+    """Ask a node for all that proves what it knows of one journal, or of each."""
+    from opkit.wire.witness import WITNESSES, AskWitnesses
+
+    async with target.client() as client:
+        nodes = [of]
+        if of is None:
+            nodes = [each.node for each in (await client.call(WITNESSES, AskWitnesses())).nodes]
+        asks = [AskWitnesses(node=node) for node in nodes]
+        return [(await client.call(WITNESSES, ask)).nodes[0] for ask in asks]
+
+
+def _witnessed(shown: WitnessedNode, view: GenesisView) -> tuple[dict[str, Any], list[Check]]:
+    """Return what is known of a journal, and what of it does not hold."""
+    from opkit.proof.witness import check_shown
+
+    found, checks = check_shown(shown, genesis=view)
+    node = view.node(shown.node)
+    said = shown.model_dump(mode="json") | {
+        "org": node.org if node else None,
+        "witnesses": len(found),
+        "seen_by_all": min((head.size for head in found.values()), default=0),
+        "wrong": [check.actual for check in checks if not check.ok],
+    }
+    return said, checks
+
+
+def _show_witnessed(on: Any, rows: list[tuple[dict[str, Any], list[Check]]]) -> None:
+    headings = ("node", "org", "entries seen", "witnesses", "by all of them", "growth")
+    table = [
+        (
+            said["node"],
+            said["org"] or "",
+            f"{said['size']:,}",
+            str(said["witnesses"]),
+            f"{said['seen_by_all']:,}",
+            "forked" if said["forks"] else out.plain(said["unproven"] or "shown"),
+        )
+        for said, _ in rows
+    ]
+    out.table(on, headings, table)
+    for said, checks in rows:
+        for check in checks:
+            if not check.ok:
+                on.print(f"{said['org'] or said['node']}: {out.plain(check.actual)}", markup=False)
 
 
 def _verify_file(file: Path, genesis: Path | None, *, verbose: bool, as_json: bool) -> int:

@@ -47,7 +47,7 @@ COMMANDS = {
     "record": (),
     "report": ("verify",),
     "events": ("tail",),
-    "journal": ("verify", "prove"),
+    "journal": ("verify", "prove", "witnesses"),
 }
 
 

@@ -120,6 +120,8 @@ opkit journal verify --earlier head.json
 opkit journal verify --earlier head.json --keep head.json
 opkit journal prove 42 --out entry.json
 opkit journal verify entry.json --genesis network.jws
+opkit journal witnesses
+opkit journal witnesses --node harbor-homes-cooperative --json
 opkit devnet hostile tampering-provider harbor
 opkit devnet stop-hostile 1
 opkit demo a --devnet default

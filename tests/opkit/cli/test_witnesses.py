@@ -1,0 +1,80 @@
+"""Witnesses as an operator sees them: who has seen whose journal, and whom that stops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opkit import home
+
+Run = Callable[..., Any]
+RIVER = "river-city-tool-library"
+WAIT_S = 100
+
+
+def say(opkit: Run, *words: object) -> Any:
+    """Run a command that must succeed."""
+    ran = opkit(*words)
+    assert ran.code == 0, (words, ran.out, ran.err)
+    return ran
+
+
+def until(told: Callable[[], Any]) -> Any:
+    """Return what `told` returns, once that is true."""
+    end = time.monotonic() + WAIT_S
+    while not (said := told()):
+        assert time.monotonic() < end, "it did not come to be in time"
+        time.sleep(0.2)
+    return said
+
+
+def river(opkit: Run) -> dict[str, Any]:
+    """Return what another node knows of the journal of one."""
+    said = say(opkit, "journal", "witnesses", "--node", "harbor-homes-cooperative", "--json")
+    (found,) = [node for node in said.json["nodes"] if node["org"] == RIVER]
+    return dict(found)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_whole_folder_of_yesterday_is_stopped_by_who_saw_more(opkit: Run, tmp_path: Path) -> None:
+    """Mark and all were put back: the node itself cannot tell. Its peers hold its own head."""
+    say(opkit, "devnet", "up", "--json")
+    try:
+        until(lambda: river(opkit)["witnesses"] == 2)
+        table = say(opkit, "journal", "witnesses").out
+        assert "witnesses" in table
+        assert RIVER in table
+        say(opkit, "devnet", "down")
+        (folder,) = (home.state_home() / "devnets").glob(f"*/nodes/{RIVER}")
+        shutil.copytree(folder / "data", tmp_path / "yesterday")
+        say(opkit, "devnet", "up", "--json")
+        kept = json.loads((tmp_path / "yesterday" / "history-mark.json").read_text())["size"]
+        until(lambda: river(opkit)["size"] > kept)
+        say(opkit, "devnet", "down")
+        shutil.rmtree(folder / "data")
+        shutil.copytree(tmp_path / "yesterday", folder / "data")
+
+        opkit("devnet", "up")  # Whether it is ready for a moment, or not at all, is of no matter.
+        logs = "this node signs nothing any more"
+        until(lambda: logs in (folder / "node.log").read_text("utf-8"))
+        opkit("devnet", "down")
+        refused = opkit("devnet", "up")
+        assert refused.code == 1
+        # It may have written as much again before it was told, so it is short or another one.
+        assert "the database has" in refused.err
+        assert "opkit node new-generation" in refused.err
+        opened = say(opkit, "node", "new-generation", folder / "config.toml", "--json")
+        assert opened.json["lost"]["size"] > kept
+        say(opkit, "devnet", "up", "--json")
+        generation = opened.json["generation"]
+        until(lambda: river(opkit)["generation"] == generation)
+        assert river(opkit)["unproven"] is None
+    finally:
+        assert opkit("devnet", "down").code == 0
