@@ -176,14 +176,18 @@ class Network:
             say("node-crashed", org=node.org, how=child.how(), last=last_line(node.log))
 
     async def _connected(self, node: Node) -> None:
-        """Wait until the node is ready and connected to all it can reach now."""
-        peers = [
-            other.did
-            for other in self._nodes.values()
-            if other is not node and other.running and not self.chaos.parts(node.org, other.org)
-        ]
+        """Wait until the node is ready and connected to all it can reach meanwhile."""
+
+        def within_reach() -> list[str]:
+            others = (other for other in self._nodes.values() if other is not node)
+            return [
+                other.did
+                for other in others
+                if other.running and not self.chaos.parts(node.org, other.org)
+            ]
+
         await self._watch.wait_ready(
-            self.state.node(node.org), peers=peers, deadline_ms=CONNECT_DEADLINE_MS
+            self.state.node(node.org), peers=within_reach, deadline_ms=CONNECT_DEADLINE_MS
         )
         node.state = "ready"
         node.marks["connected"] = self._elapsed_ms()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 
 import httpx
@@ -90,19 +90,22 @@ class Watch:
             return None
         return info.world_ms - info.now_ms
 
-    async def wait_ready(self, node: NodeState, *, peers: Iterable[str], deadline_ms: int) -> None:
+    async def wait_ready(
+        self, node: NodeState, *, peers: Callable[[], Iterable[str]], deadline_ms: int
+    ) -> None:
         """Return once the node says it is ready and is connected to all of `peers` (DIDs).
+
+        These are asked for with each look: one of them may end meanwhile.
 
         Raises:
             DevnetError: it did not get there in time; the text says what was missing.
         """
-        expected = frozenset(peers)
         missing = "the node's answer"
         try:
             async with asyncio.timeout(deadline_ms / 1000):
                 for look in (self._unready, self._unconnected):
                     while True:
-                        missing = await look(node, expected)
+                        missing = await look(node, frozenset(peers()))
                         if not missing:
                             break
                         await asyncio.sleep(LOOK_EVERY_MS / 1000)
