@@ -218,6 +218,18 @@ class Lookup:
         near = nsmallest(count, self.answered_by.values(), key=_distance)
         return [candidate.contact for candidate in near]
 
+    def unasked(self, count: int, besides: Iterable[ContactText]) -> list[ContactText]:
+        """Return who was named and not asked, suspects left out, the nearest first.
+
+        Args:
+            besides: others who may be such, from elsewhere.
+        """
+        named = {contact.did: contact for contact in besides}
+        named |= {one.contact.did: one.contact for path in self._paths for _, one in path.heap}
+        left = (one for did, one in named.items() if did not in self._owner and did != self._own)
+        sound = (one for one in left if not self._doubts(one))
+        return nsmallest(count, sound, key=lambda one: node_id(one.did) ^ self.target)
+
     def contact_of(self, did: Did) -> ContactText | None:
         """Return where somebody is, as others said."""
         if did in self._owner:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from nodeimpl.overlay.copies import Copies
@@ -172,14 +172,24 @@ class Placing:
 
     Attributes:
         left: what is to be put to whom yet, the last first.
-        under_way: by token, when it is late.
+        spare: who is given each record instead of somebody that does not answer, the nearest last.
+        under_way: by token, when it is late, and what was put.
         kept: who keeps what they were given.
     """
 
     left: list[tuple[ContactText, Carried]]
-    under_way: dict[int, int]
-    kept: set[Did]
-    refused: Counter[str]
+    spare: dict[str, list[ContactText]]
+    under_way: dict[int, tuple[int, Carried]] = field(default_factory=dict)
+    kept: set[Did] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def instead(self, carried: Carried) -> bool:
+        """Put a record to the next nearest too; return whether there is anybody left."""
+        spare = self.spare[carried.jws]
+        if not spare:
+            return False
+        self.left.append((spare.pop(), carried))
+        return True
 
 
 class Get(Search):

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 
-from nodeimpl.overlay.asking import Asking, Moment
+from nodeimpl.overlay.asking import USELESS, Asking, Moment
 from nodeimpl.overlay.lookup import Lookup, LookupLimits
 from nodeimpl.overlay.search import Placing, Search
 from nodeimpl.overlay.table import Table
@@ -31,6 +31,8 @@ class SearchesLimits:
         background_max: those of them that nobody waits for.
         waiting_max: searches that wait for their turn.
         puts_at_once: how many nodes one search gives records to at once.
+        spares_max: how many more than the nearest are given a record, each in the place of one that
+            did not answer.
     """
 
     lookup: LookupLimits = field(default_factory=LookupLimits)
@@ -38,6 +40,7 @@ class SearchesLimits:
     background_max: int = 2
     waiting_max: int = 256
     puts_at_once: int = 8
+    spares_max: int = 8
 
 
 class Searches:
@@ -120,9 +123,7 @@ class Searches:
             if search.placing is None:
                 lookup.overdue(at_ms)
             else:
-                late = [t for t, late_ms in search.placing.under_way.items() if late_ms <= at_ms]
-                for token in late:
-                    del search.placing.under_way[token]
+                self._overdue(search.placing, at_ms)
             self._go_on(search)
 
     def due_ms(self) -> int | None:
@@ -135,7 +136,8 @@ class Searches:
         if search.placing is None:
             due_ms = search.path_of().due_ms(self._moment.at_ms)
         else:
-            due_ms = min(search.placing.under_way.values(), default=NEVER_MS)
+            lates = (late_ms for late_ms, _ in search.placing.under_way.values())
+            due_ms = min(lates, default=NEVER_MS)
         search.due_ms = due_ms
         return due_ms
 
@@ -183,11 +185,16 @@ class Searches:
     def _found(self, search: Search) -> None:
         """Put what is to be put to the nearest, or end."""
         lookup = search.path_of()
-        nearest = lookup.closest(CONTACTS_MAX)
+        near = lookup.closest(CONTACTS_MAX + self._limits.spares_max)
+        nearest, spare = near[:CONTACTS_MAX], near[CONTACTS_MAX:]
         if search.puts and nearest:
+            # Who answered a moment ago comes before whoever was only heard of.
+            known = self._table.nearest(search.target, CONTACTS_MAX + self._limits.spares_max)
+            spare += lookup.unasked(self._limits.spares_max - len(spare), known)
             left = [(contact, carried) for carried in search.puts for contact in nearest]
             left.reverse()
-            search.placing = Placing(left, {}, set(), Counter())
+            spares = {carried.jws: spare[::-1] for carried in search.puts}
+            search.placing = Placing(left, spares)
             self._place(search, search.placing)
             return
         self._end(search)
@@ -201,9 +208,16 @@ class Searches:
                 break
             contact, carried = placing.left.pop()
             token = self.put(contact, carried, search)
-            placing.under_way[token] = self._moment.at_ms + asking.pace.late_ms
+            placing.under_way[token] = (self._moment.at_ms + asking.pace.late_ms, carried)
         if not placing.left and not placing.under_way:
             self._end(search)
+
+    def _overdue(self, placing: Placing, at_ms: int) -> None:
+        """Wait no longer for whoever is late; the next nearest is given the record, too."""
+        late = [token for token, (late_ms, _) in placing.under_way.items() if late_ms <= at_ms]
+        for token in late:
+            _, carried = placing.under_way.pop(token)
+            self.counts["put instead"] += placing.instead(carried)
 
     def put(self, contact: ContactText, carried: Carried, search: Search | None) -> int:
         """Give a contact a record; return the token of the question."""
@@ -229,8 +243,12 @@ class Searches:
             placing.kept.add(contact.did)
         elif why in REFUSALS:
             placing.refused[why] += 1
-        if placing.under_way.pop(tokens[0], None) is not None:
-            self._place(search, placing)
+        given = placing.under_way.pop(tokens[0], None)
+        if given is None:
+            return
+        if not isinstance(answer, RecordTaken) and (why not in REFUSALS or why in USELESS):
+            self.counts["put instead"] += placing.instead(given[1])
+        self._place(search, placing)
 
     def _end(self, search: Search) -> None:
         self._active.remove(search)
