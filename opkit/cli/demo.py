@@ -288,12 +288,14 @@ class _Network:
 
     async def facts(self) -> NetworkFacts:
         """Ask the nodes who they are; one that does not answer is left out."""
-        from devnet.facts import network_facts, node_records
+        from devnet.facts import network_facts, node_records, witnessed_heads
         from devnet.state import load_state_of
         from opkit.runner.network import NetworkFacts
 
-        infos, moved_ms = await network_facts(load_state_of(self._folder))
-        return NetworkFacts(nodes=node_records(infos), clock_moved_ms=moved_ms)
+        state = load_state_of(self._folder)
+        infos, moved_ms = await network_facts(state)
+        seen = await witnessed_heads(state, operator=self.operator, genesis=self.genesis)
+        return NetworkFacts(nodes=node_records(infos, seen), clock_moved_ms=moved_ms)
 
 
 def _conclude(result: RunResult, *, as_json: bool) -> None:

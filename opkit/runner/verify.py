@@ -17,6 +17,7 @@ from opkit.proof.cid import cid_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import verify_receipt
 from opkit.proof.report import verify_report
+from opkit.proof.witness import witnesses_of
 from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
 from opkit.story.record import FlowRecord, RunRecord
 from opkit.story.report import BlobRecord, ReceiptRecord
@@ -99,6 +100,10 @@ def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> I
         known = {node.did for node in genesis.genesis.nodes}
         strangers = sorted({node.did for node in run.nodes} - known)
         yield _that("nodes are of the network", not strangers, "all", ", ".join(strangers))
+        for node in run.nodes:
+            found = witnesses_of(node.did, node.witnessed, genesis=genesis)
+            name = f"{node.org}: witnesses of its journal"
+            yield equal(name, expected=len(node.witnessed), actual=len(found))
     shown = embedded_evidence(files.get(INDEX, b""))
     yield _that(f"{INDEX} shows this evidence", shown == run, f"the same run in {EVIDENCE_ID}")
     for flow in run.flows:

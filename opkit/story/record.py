@@ -8,9 +8,10 @@ from pydantic import Field, StringConstraints
 
 from opkit.story.report import Report
 from opkit.story.states import State
-from opkit.wire.base import Count, Did, NetworkId, Slug, Text, TimeMs, Wire
+from opkit.wire.base import Count, Did, Jws, NetworkId, Slug, Text, TimeMs, Wire
 from opkit.wire.kept import Kept
 from opkit.wire.network import EngineId
+from opkit.wire.witness import WITNESSES_MAX
 
 FLOWS_MAX = 32
 NODES_MAX = 1_000
@@ -20,13 +21,18 @@ RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z-]{1,64}$")]
 
 
 class NodeRecord(Wire):
-    """A node that took part, with what it said it was."""
+    """A node that took part, with what it said it was.
+
+    `witnessed` are the heads of its journal that other nodes of the network countersigned, one
+    record each, as they stood at the end (`opkit.proof.witness`).
+    """
 
     org: Slug
     title: Text
     did: Did
     version: Text
     engine: EngineId
+    witnessed: Annotated[tuple[Jws, ...], Field(max_length=WITNESSES_MAX)] = ()
 
 
 class CellFailure(Wire):

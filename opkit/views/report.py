@@ -267,9 +267,11 @@ def _node(node: NodeRecord) -> str:
         "engine": f"{node.engine.name} {node.engine.version}",
         "settings": node.engine.settings,
     }
+    count = len(node.witnessed)
+    seen = f"{count} {'witness' if count == 1 else 'witnesses'} of its journal"
     return (
         f"<li><details><summary><span>{escape(node.title)}</span>"
-        f'<span class="took soft"></span></summary>{values_table(facts)}</details></li>'
+        f'<span class="took soft">{seen}</span></summary>{values_table(facts)}</details></li>'
     )
 
 

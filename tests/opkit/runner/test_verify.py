@@ -11,12 +11,16 @@ import time
 import pytest
 
 from devnet.genesis import make_world
+from opkit.proof import jws
 from opkit.proof.cid import cid_of
+from opkit.proof.keys import Identity
+from opkit.proof.record import make_record
 from opkit.runner import verify
 from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, SIGNATURE, sign_folder
 from opkit.runner.secrets import secrets_in
 from opkit.runner.verify import SIGNATURE_BYTES_MAX, verify_folder
 from opkit.story.record import RunRecord
+from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.membership import TOKEN_TYP, TokenClaims
 
 FLOUR = b"flour"
@@ -234,3 +238,50 @@ def test_the_search_for_secrets_finds_them_in_every_spelling(tmp_path, made_worl
     assert [each.split(":")[0] for each in found] == ["hex", "raw", "token"]
     assert seed.hex() not in "".join(found)
     assert secrets_in(tmp_path, tokens=["nothing"]) == (f"token: an object of type {TOKEN_TYP}",)
+
+
+def test_a_report_counts_the_witnesses_of_each_journal_and_none_that_is_none(
+    tmp_path, made_world, make_receipt, make_run, write
+):
+    bundle = make_receipt(made_world)
+    (node,) = make_run(made_world, bundle).nodes
+    others = {org: who for org, who in made_world.nodes.items() if org != node.org}
+    one, other = others.values()
+    words = (witness_of(made_world, one, node.did), witness_of(made_world, other, node.did))
+    seen = node.model_copy(update={"witnessed": words})
+    honest = write(tmp_path / "honest", made_world, bundle, nodes=(seen,))
+
+    assert verify_folder(honest, genesis=made_world.view).ok
+    assert "2 witnesses of its journal" in (honest / INDEX).read_text("utf-8")
+
+    strangers = (witness_of(made_world, Identity.generate(), node.did), words[0], words[0])
+    for number, claimed in enumerate((strangers[:2], strangers[1:])):
+        update = {"witnessed": claimed}
+        nodes = (node.model_copy(update=update),)
+        forged = write(tmp_path / f"forged{number}", made_world, bundle, nodes=nodes)
+        verdict = verify_folder(forged, genesis=made_world.view)
+        assert failures(verdict) == f"{node.org}: witnesses of its journal"
+
+
+def witness_of(world, owner, node):
+    """Return a record by which somebody countersigns a head of a node's journal."""
+    (signer,) = [who for who in world.nodes.values() if who.did == node]
+    head = JournalHead(
+        network=world.view.network,
+        aud="journal",
+        node=node,
+        generation=1,
+        size=3,
+        root="1" * 64,
+        hash="2" * 64,
+        issued_at_ms=5,
+    )
+    return make_record(
+        owner,
+        network=world.view.network,
+        namespace="head",
+        name=node,
+        value={"head": jws.sign(head, typ=JOURNAL_HEAD_TYP, identity=signer)},
+        at_ms=9,
+        term_ms=1_000,
+    )
