@@ -19,12 +19,16 @@ from opkit.wire.records import RecordBody
 NODES = 500
 SIZES = (10, 100)
 CHECKS = 200
+LOOKUPS_PER_S = 50.0
+"""So many that one that fails is not a percent of them."""
 
 
 def sim() -> list[Row]:
     """Messages a second, lookups that succeed, who gossip reaches, and how hops grow."""
     nodes = 40 if quick() else NODES
-    spec = Spec(nodes=nodes, seconds=10, settle_s=15, loss=0.1, churn=0.2)
+    spec = Spec(
+        nodes=nodes, seconds=10, settle_s=15, loss=0.1, churn=0.2, lookups_per_s=LOOKUPS_PER_S
+    )
     result = run(spec)
     assert result.ok, result.as_json()
     smaller = [run(replace(spec, nodes=min(size, nodes))).hops for size in SIZES]

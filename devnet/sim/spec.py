@@ -23,6 +23,9 @@ LIES: dict[Lie, str] = {
 """Every way of lying, and what who lies so does."""
 
 NODES_MAX = 5_000
+SIZES_MAX = 12
+"""How many sizes of network are compared at once."""
+
 LIES_SHARE_MAX = 0.5
 
 _LATENCY = re.compile(r"(constant|uniform|lognormal):(\d{1,5})")
@@ -177,6 +180,20 @@ def partition_of(text: str) -> Partition:
     if found is None:
         raise ValueError(f"{text!r} is no partition: write share@from-until, such as 0.3@10-20")
     return Partition(share=float(found[1]), from_s=int(found[2]), until_s=int(found[3]))
+
+
+def sizes_of(text: str) -> tuple[int, ...]:
+    """Return sizes of networks written `10,100,1000`.
+
+    Raises:
+        ValueError: they are not written so, or one is out of bounds.
+    """
+    found = text.split(",")
+    if len(found) > SIZES_MAX or not all(each.isdecimal() for each in found):
+        raise ValueError(f"{text!r} are no sizes of networks: write 10,100,1000")
+    for each in found:
+        _within("nodes", int(each), 2, NODES_MAX)
+    return tuple(map(int, found))
 
 
 def liars_of(text: str) -> tuple[tuple[Lie, float], ...]:

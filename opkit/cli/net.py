@@ -34,7 +34,7 @@ app = out.group(
 
 SEEDS_MAX = 10_000
 PLOTTED = (10, 32, 100, 316, 1_000)
-"""The sizes of network that `--plot` compares."""
+"""The sizes of network that `--plot` compares, if `--sizes` names no others."""
 
 SHOWN = {
     "shelf: records": "records",
@@ -77,6 +77,9 @@ def sim(
     plot: Annotated[
         Path | None, typer.Option(help="Write one page with figures, of networks up to 1,000 too.")
     ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Sizes of network that the page compares: 10,100,1000.")
+    ] = "",
     as_json: out.Json = False,
 ) -> int:
     """Simulate a network: the nodes' own overlay code, with made-up time, links and faults.
@@ -91,9 +94,10 @@ def sim(
 
       opkit net sim --nodes 500 --seed 7 --loss 0.1 --plot out.html
     """
-    from devnet.sim.spec import Spec, latency_of, liars_of, partition_of
+    from devnet.sim.spec import Spec, latency_of, liars_of, partition_of, sizes_of
 
     try:
+        compared = sizes_of(sizes) if sizes else PLOTTED
         spec = Spec(
             nodes=nodes,
             seed=seed,
@@ -116,7 +120,7 @@ def sim(
     _check_folder(plot)
     results = _run_all([replace(spec, seed=seed + more) for more in range(seeds)], quiet=as_json)
     if plot is not None:
-        _write_plot(plot, results[0], quiet=as_json)
+        _write_plot(plot, results[0], compared, quiet=as_json)
     said: Any = [_json_of(each) for each in results]
     said = said[0] if seeds == 1 else said
     out.show(said, as_json=as_json, human=lambda on: _show(on, results, plot=plot))
@@ -139,12 +143,12 @@ def _run_all(specs: Sequence[Spec], *, quiet: bool) -> list[Result]:
         return [run(spec, progress=partial(progress, number)) for number, spec in enumerate(specs)]
 
 
-def _write_plot(path: Path, result: Result, *, quiet: bool) -> None:
+def _write_plot(path: Path, result: Result, compared: Sequence[int], *, quiet: bool) -> None:
     """Run networks of other sizes too, and write the page."""
     from devnet.sim.report import report_page
 
-    sizes = [replace(result.spec, nodes=nodes, seconds=10) for nodes in PLOTTED]
-    others = _run_all(sizes, quiet=quiet)
+    specs = [replace(result.spec, nodes=nodes, seconds=10) for nodes in compared]
+    others = _run_all(specs, quiet=quiet)
     path.write_text(report_page(result, others), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from devnet.sim.report import fitted, report_page
-from devnet.sim.spec import Partition
+from devnet.sim.spec import Partition, Spec
 from devnet.sim.varied import varied
 
 
@@ -126,6 +126,9 @@ def test_a_line_is_fitted_by_least_squares() -> None:
 SEEDS = int(os.environ.get("OPKIT_SIM_SEEDS", "200"))
 """How many seeds are run; `make soak` runs more."""
 
+NODES = int(os.environ.get("OPKIT_SIM_NODES", "60"))
+"""How many nodes the large network has; `make soak` has one of 500."""
+
 SHARES = 8
 
 
@@ -139,3 +142,12 @@ def test_many_seeds_hold_each_in_weather_of_its_own(share, run_of) -> None:
         if not result.ok:
             failed.append((seed, result.violation, result.missing, result.spec.command()))
     assert not failed, "\n".join(map(str, failed))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_a_large_network_in_bad_weather_holds(run_of) -> None:
+    spec = Spec(nodes=NODES, seconds=10, settle_s=15, loss=0.1, churn=0.2, lookups_per_s=40.0)
+    result = run_of(spec)
+    assert result.ok, result.as_json()
+    assert result.found >= 99.5 and result.covered == 100

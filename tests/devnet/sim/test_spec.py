@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from devnet.sim.spec import LIES, Latency, Partition, Spec, latency_of, liars_of, partition_of
+from devnet.sim.spec import (
+    LIES,
+    Latency,
+    Partition,
+    Spec,
+    latency_of,
+    liars_of,
+    partition_of,
+    sizes_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,7 @@ def test_what_a_command_line_says_is_read_and_spelled_the_same() -> None:
     assert str(partition_of(".25@1-2")) == "0.25@1-2"
     assert liars_of("wrong:0.05,forged:0.02") == (("forged", 0.02), ("wrong", 0.05))
     assert liars_of("") == ()
+    assert sizes_of("10,100,1000") == (10, 100, 1_000)
 
 
 @pytest.mark.parametrize("text", ["40", "normal:40", "constant:-1", "uniform:1.5"])
@@ -52,6 +62,18 @@ def test_what_is_no_partition_is_refused_with_what_is(text) -> None:
 def test_what_is_no_lie_is_refused_with_all_that_are(text) -> None:
     with pytest.raises(ValueError, match=", ".join(LIES)):
         liars_of(text)
+
+
+@pytest.mark.parametrize("text", ["", "ten", "10,", "10;20", ",".join(["9"] * 13)])
+def test_what_are_no_sizes_is_refused_with_what_are(text) -> None:
+    with pytest.raises(ValueError, match="write 10,100,1000"):
+        sizes_of(text)
+
+
+def test_a_network_of_one_or_of_too_many_is_no_size() -> None:
+    for text in ("1", "10,5001"):
+        with pytest.raises(ValueError, match="it may be 2 to 5000"):
+            sizes_of(text)
 
 
 def test_a_run_is_told_as_json() -> None:

@@ -84,6 +84,13 @@ def test_a_page_with_figures_is_written(run, tmp_path, monkeypatch) -> None:
     assert "How do hops grow with the network?" in path.read_text("utf-8")
 
 
+def test_a_page_compares_the_sizes_that_are_named(run, tmp_path) -> None:
+    path = tmp_path / "out.html"
+    said = run(*SHORT, "--plot", str(path), "--sizes", "4,9")
+    assert said.code == 0, said.err
+    assert path.read_text(encoding="utf-8").count('class="dot') == 3
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -92,6 +99,7 @@ def test_a_page_with_figures_is_written(run, tmp_path, monkeypatch) -> None:
         (("--latency", "fast"), "'fast' is no latency"),
         (("--partition", "0.5"), "'0.5' is no partition"),
         (("--liars", "bad:0.1"), "'bad:0.1' is no kind of liars"),
+        (("--sizes", "10-20"), "'10-20' are no sizes of networks"),
         (("--plot", "/nowhere/at/all.html"), "there is no folder /nowhere/at"),
     ],
 )
