@@ -371,6 +371,9 @@ def test_what_a_killed_supervisor_left_is_over_and_written_down() -> None:
 
         async def disturb(world: AttachedWorld) -> None:
             await world.ask("skew", org=BRIGHT, behind_ms=60_000)
+            # Who has seen what the empty node does not know keeps it from signing another history.
+            for org in (RIVER, BRIGHT):
+                await until(partial(has_seen, world, org, 0))
             await world.ask("restart", org=HARBOR, state="empty")
             await world.ask("pause", org=RIVER)
             await world.ask("loss", share_permille=100)

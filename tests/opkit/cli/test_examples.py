@@ -31,6 +31,7 @@ BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A block of command lines in a document."""
 
 ELSEWHERE = {
+    "opkit devnet chaos restart harbor --state monday --for 5m": "tests/devnet/test_chaos.py",
     "opkit demo a --database postgresql:///opkit": "tests/flows/test_on_postgres.py",
     "opkit devnet up big --database postgresql:///opkit": "tests/devnet/test_databases.py",
     "opkit net sim --nodes 500 --loss 0.1 --churn 0.2": "bench/sim.py",
@@ -152,8 +153,6 @@ opkit devnet chaos heal
 opkit devnet chaos kill harbor --for 1m
 opkit devnet chaos restart harbor
 opkit devnet chaos save harbor monday
-opkit devnet chaos restart harbor --state monday --for 5m
-opkit devnet chaos heal
 opkit devnet chaos skew harbor --ahead 1h
 opkit devnet chaos heal
 opkit devnet chaos pause harbor --for 30s
