@@ -1,9 +1,9 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
 Names: help, devnet, demo, notebook, tasks, idle, blobs, reconcile, those of networks of real nodes
-(gossip, burst, lookups, twelve, first-byte, emptied), and those of the console, which need
-Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1
-only if something could not be measured: a missed target is a figure, not a failure.
+(gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys), and those of the console,
+which need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code
+is 1 only if something could not be measured: a missed target is a figure, not a failure.
 """
 
 from __future__ import annotations

@@ -120,14 +120,14 @@ def at(who: Identity, last: int) -> IrohTransport:
     return IrohTransport(identity=who, fixed_paths=True, bind=bind)
 
 
-async def about_a_place(net: Any, _kind: str, **options: Any) -> None:
+async def about_a_place(net: Any, kind: str, **options: Any) -> None:
     """Have many keys from one address surround the name of a blob, before it is provided."""
     options = {"prefix": place_in} | options
     async with net(4, make=lambda who, number: at(who, 10 + number), **options) as network:
         author, cid = network.nodes[1], cid_of(b"what is to be hidden")
         identity = Identity.generate()
         scene = Scene(
-            kind="eclipse",
+            kind=kind,
             identity=identity,
             transport=at(identity, 66),
             make=lambda who: at(who, 66),

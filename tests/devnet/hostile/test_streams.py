@@ -118,7 +118,7 @@ async def half_open(net: Any, kind: str, **options: Any) -> None:
         most = LIMITS.strangers_max + 2 * len(network.nodes)
         async with network.attacked(kind) as liar:
             await network.eventually(lambda: len(company.all) >= LIMITS.strangers_max)
-            await network.eventually(lambda: liar.stats().get("cut off", 0) >= 150)
+            await network.eventually(lambda: liar.stats().get("cut off", 0) >= 60)
             assert len(company.all) <= most
             assert liar.did not in victim.peers.connected()
             # A member that lost its connection has another one all the same.
