@@ -155,7 +155,7 @@ def test_what_is_left_out_is_said_once_a_minute() -> None:
         await until(lambda: len(journal) == 17)
         for _ in range(5):
             made.note(PeerBanned(peer=PEER, why="it floods"))
-        await asyncio.sleep(0.05)
+        await until(lambda: not made._wanted.is_set())
         assert len(journal) == 17
         clock.advance(telling.LEFT_OUT_MS)
         await until(lambda: len(journal) == 18)
