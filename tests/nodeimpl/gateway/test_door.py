@@ -252,7 +252,7 @@ def test_a_body_in_chunks_is_counted_and_told_first(
             bearer = await token_of(node) if token else None
             async with httpx.AsyncClient(base_url=node.url, trust_env=False) as raw:
                 ask = posted({}, token=bearer)
-                ask["content"] = chunks(3_000_000)
+                ask["content"] = chunks(3_000_000, of=30_000)
                 response = await raw.post("/v1/test", **ask)
                 assert refused(response) is not None
                 assert isinstance(refused(response), BodyOversize)
