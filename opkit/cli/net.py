@@ -36,6 +36,14 @@ SEEDS_MAX = 10_000
 PLOTTED = (10, 32, 100, 316, 1_000)
 """The sizes of network that `--plot` compares, if `--sizes` names no others."""
 
+Seeds = Annotated[
+    int, typer.Option(min=1, max=SEEDS_MAX, help="Run so many seeds, one after another.")
+]
+Plot = Annotated[
+    Path | None, typer.Option(help="Write one page with figures, of networks up to 1,000 too.")
+]
+Sizes = Annotated[str, typer.Option(help="Sizes of network that the page compares: 10,100,1000.")]
+
 SHOWN = {
     "shelf: records": "records",
     "dht: contacts": "contacts",
@@ -71,15 +79,9 @@ def sim(
     skew_ms: Annotated[int, typer.Option(help="How far clocks differ from true time.")] = 0,
     publish_per_s: Annotated[float, typer.Option(help="Records published in a second.")] = 2.0,
     lookups_per_s: Annotated[float, typer.Option(help="Lookups begun in a second.")] = 10.0,
-    seeds: Annotated[
-        int, typer.Option(min=1, max=SEEDS_MAX, help="Run so many seeds, one after another.")
-    ] = 1,
-    plot: Annotated[
-        Path | None, typer.Option(help="Write one page with figures, of networks up to 1,000 too.")
-    ] = None,
-    sizes: Annotated[
-        str, typer.Option(help="Sizes of network that the page compares: 10,100,1000.")
-    ] = "",
+    seeds: Seeds = 1,
+    plot: Plot = None,
+    sizes: Sizes = "",
     as_json: out.Json = False,
 ) -> int:
     """Simulate a network: the nodes' own overlay code, with made-up time, links and faults.
