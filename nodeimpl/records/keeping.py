@@ -32,7 +32,7 @@ BATCH_MAX = 256
 BATCH_CHARACTERS_MAX = 1_000_000
 """The most text in one, but for its last record."""
 
-PAUSE_S = 0.1
+PAUSE_S = 0.5
 """How long at least between two batches for which nobody waits."""
 
 BUSY_S = 1.0
