@@ -23,16 +23,18 @@ async def deadline(clock: Clock, ms: int) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as scope:
         sleeper = loop.create_task(clock.sleep(ms))
+        over = False
 
         def pass_deadline(slept: asyncio.Task[None]) -> None:
-            if not slept.cancelled() and not scope.expired():
+            # It may be called after the body ended, if both happened in one turn of the loop.
+            if not over and not slept.cancelled():
                 scope.reschedule(loop.time())
 
         sleeper.add_done_callback(pass_deadline)
         try:
             yield
         finally:
-            sleeper.remove_done_callback(pass_deadline)
+            over = True
             sleeper.cancel()
 
 
