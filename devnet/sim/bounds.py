@@ -25,7 +25,7 @@ from opkit.wire.records import NAMESPACES
 SMALL = OverlayLimits(
     shelf=ShelfLimits(unsponsored_records_max=64, unsponsored_bytes_max=2**18),
     dht=DhtLimits(
-        table=TableLimits(suspects=SuspectsLimits(count_max=256)),
+        table=TableLimits(suspects=SuspectsLimits(count_max=256, lapse_ms=15_000)),
         copies=CopiesLimits(names_max=64),
     ),
     gossip=GossipLimits(
