@@ -59,7 +59,7 @@ class Deaf(Secretive):
             raise MethodUnknown(method="reconcile.compare")
         return super().answer(peer, question, now_ms)
 
-    def joined(self, peer, now_ms, *, dialled):
+    def joined(self, peer, now_ms, *, dialled=False):
         self.dht.joined(peer, now_ms)
 
 
@@ -73,6 +73,9 @@ class Doubting(OverlayNode):
         for search in self.dht.searches._active:
             search.due_ms = None
         anew = super().due_ms()
+        if remembered is None or anew is None:
+            assert remembered == anew
+            return remembered
         # What is overdue is looked at at once, whatever the next look would find.
         assert remembered == anew or remembered <= min(anew, self._now_ms), (remembered, anew)
         return remembered
