@@ -25,7 +25,7 @@ from opkit.wire.records import NAMESPACES
 SMALL = OverlayLimits(
     shelf=ShelfLimits(unsponsored_records_max=64, unsponsored_bytes_max=2**18),
     dht=DhtLimits(
-        table=TableLimits(suspects=SuspectsLimits(count_max=256, lapse_ms=15_000)),
+        table=TableLimits(suspects=SuspectsLimits(count_max=256)),
         copies=CopiesLimits(names_max=64),
     ),
     gossip=GossipLimits(
@@ -73,6 +73,7 @@ def _of_dht(limits: DhtLimits) -> dict[str, int]:
         "own": limits.upkeep.own_max,
         "to put again": limits.upkeep.held_max,
         "pings": limits.presence.pings_max,
+        "missed": limits.presence.missed_max,
         "searches": searches.active_max,
         "searches waiting": searches.waiting_max,
         "candidates": searches.active_max * named,

@@ -86,6 +86,7 @@ class Asking:
     Attributes:
         counts: questions by their end.
         on_doubt: called with a contact for whose place another one waits.
+        on_dropped: called with a contact that the table has no more, for it did not answer.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Asking:
         """Ask nothing yet."""
         self.counts: Counter[str] = Counter()
         self.on_doubt: Callable[[ContactText], None] = lambda _: None
+        self.on_dropped: Callable[[ContactText], None] = lambda _: None
         self._outbox = outbox
         self._table = table
         self._moment = moment
@@ -198,6 +200,7 @@ class Asking:
     def _suspect(self, contact: ContactText) -> None:
         if self._table.failed(contact, self._moment.at_ms):
             self.counts["dropped"] += 1
+            self.on_dropped(contact)
 
     def _measure(self, took_ms: int) -> None:
         """Learn from an answer how long they take."""

@@ -211,7 +211,7 @@ class Dht:
             "suspects": len(self.table.suspects),
             "questions": len(self.asking),
             "copies": self.copies.held(),
-            "pings": self.presence.held(),
+            **self.presence.held(),
             **self.upkeep.held(),
             **self.searches.held(),
         }

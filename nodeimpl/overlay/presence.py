@@ -30,6 +30,9 @@ class PresenceLimits:
         refresh_ms: after how long without a lookup into a range one is made.
         refreshes_max: ranges into which one is made each time.
         far_ranges: into how many of the farthest a node looks when it has come in.
+        missed_max: how many are remembered that were dropped; beyond it the first is forgotten.
+        look_back_ms: after how long the next of them is looked for; each time twice as long.
+        look_back_ms_max: how long at most.
         retry_ms: when it is tried again to come in; each time twice as late.
         retry_ms_max: how late at most.
     """
@@ -40,6 +43,9 @@ class PresenceLimits:
     refresh_ms: int = 3_600_000
     refreshes_max: int = 4
     far_ranges: int = 4
+    missed_max: int = 64
+    look_back_ms: int = 30_000
+    look_back_ms_max: int = 300_000
     retry_ms: int = 1_000
     retry_ms_max: int = 60_000
 
@@ -74,15 +80,19 @@ class Presence:
         self._ping = Ping(sender=sender)
         self._pinging: set[Did] = set()
         self._first: dict[Did, ContactText] = {}
+        self._missed: dict[Did, ContactText] = {}
+        self._back_ms = 0
+        self._back_wait_ms = limits.look_back_ms
         self._again_ms = 0
         self._wait_ms = limits.retry_ms
         self._came_in = False
         self._refresh_ms = limits.refresh_ms
         asking.on_doubt = self.look_at
+        asking.on_dropped = self._miss
 
-    def held(self) -> int:
-        """Return how many contacts are looked at now."""
-        return len(self._pinging)
+    def held(self) -> dict[str, int]:
+        """Return how many contacts are looked at now, and how many are missed."""
+        return {"pings": len(self._pinging), "missed": len(self._missed)}
 
     def bootstrap(self, contacts: Iterable[ContactText]) -> None:
         """Come in by these contacts; it is tried again until one of them answers."""
@@ -109,6 +119,7 @@ class Presence:
         """Do a little of what is due."""
         at_ms, table = self._moment.at_ms, self._table
         self._look_at_suspects()
+        self._look_back()
         if self._first and not len(table) and at_ms >= self._again_ms:
             self._ask_in()
         if at_ms > self._refresh_ms:
@@ -122,6 +133,8 @@ class Presence:
         due_ms = self._refresh_ms + 1
         if self._first and not len(self._table):
             due_ms = min(due_ms, self._again_ms)
+        if self._missed:
+            due_ms = min(due_ms, self._back_ms)
         suspects_ms = self._table.suspects.next_ms
         return due_ms if suspects_ms is None else min(due_ms, suspects_ms)
 
@@ -139,11 +152,42 @@ class Presence:
                 self.look_at(contact)
             suspects.put_off(did, at_ms)
 
+    def _miss(self, contact: ContactText) -> None:
+        """Remember who was dropped.
+
+        Two halves of a network that was parted for long have dropped each other, and nobody on one
+        side names anybody of the other any more. Somebody has to look back.
+        """
+        self._back_wait_ms = self._limits.look_back_ms
+        next_ms = self._moment.at_ms + self._back_wait_ms
+        self._back_ms = min(self._back_ms, next_ms) if self._missed else next_ms
+        self._missed.pop(contact.did, None)
+        self._missed[contact.did] = contact
+        if len(self._missed) > self._limits.missed_max:
+            del self._missed[next(iter(self._missed))]
+
+    def _look_back(self) -> None:
+        """Look for one of those that were dropped: whoever was not looked for the longest."""
+        at_ms = self._moment.at_ms
+        if not self._missed or at_ms < self._back_ms:
+            return
+        self._back_ms = at_ms + self._back_wait_ms
+        self._back_wait_ms = min(2 * self._back_wait_ms, self._limits.look_back_ms_max)
+        did = next(iter(self._missed))
+        contact = self._missed.pop(did)
+        if self._table.get(did) is None:
+            self._missed[did] = contact
+            self.counts["looked back"] += 1
+            self.look_at(contact)
+
     def _looked_at(self, did: Did, answer: Wire | None, why: str) -> None:
         del why  # The asking itself has drawn what follows from silence.
         self._pinging.discard(did)
         if isinstance(answer, Pong) and answer.contact.did == did:
             self._table.heard(answer.contact, self._moment.at_ms)
+            if self._missed.pop(did, None):
+                # Where one is back, the next one may be, too.
+                self._back_ms, self._back_wait_ms = self._moment.at_ms, self._limits.look_back_ms
             if self._first and not self._came_in and self._searches.room():
                 self._came_in = True
                 self._search(self._table.place, background=False)

@@ -45,13 +45,14 @@ class Web:
     """All machines of a test."""
 
     def __init__(self, land: Any, seed: int = 1) -> None:
-        """Begin without nodes."""
+        """Begin without nodes; those in `apart` reach nobody else, and nobody else them."""
         self.land = land
         self.chance = Random(seed)
         self.now_ms = START_MS
         self.places: list[Place] = []
         self.by_did: dict[Did, Place] = {}
         self.loss = 0.0
+        self.apart: frozenset[Did] = frozenset()
         self.latency_ms = (5, 30)
         self.messages = 0
         self.timeouts: Counter[tuple[Did, Did, str]] = Counter()
@@ -170,6 +171,7 @@ class Web:
         self.messages += 1
         other = self.by_did.get(ask.to.did)
         there = other is not None and (not ask.to.addresses or ask.to == other.contact)
+        there &= (place.identity.did in self.apart) == (ask.to.did in self.apart)
         if other is None or not there or self.chance.random() < self.loss:
             self._at(self.now_ms + ask.timeout_ms, self._silence, place, ask)
         else:

@@ -102,6 +102,25 @@ def test_a_node_that_all_others_seemed_dead_to_finds_them_again(web: Any) -> Non
     assert len(web.wait(a, a.dht.locate, 1).contacts) == 5
 
 
+def test_two_halves_that_dropped_each_other_find_each_other_again(web: Any) -> None:
+    """Nobody on one side names anybody of the other any more: somebody has to look back."""
+    web.grow(8)
+    places = web.places
+    web.apart = frozenset(place.identity.did for place in places[:4])
+    for target in range(40):
+        for place in places:
+            web.wait(place, place.dht.locate, target << 250)
+        web.run(15_000)
+    for place in places:
+        here = place.identity.did in web.apart
+        known = {other.identity.did for other in places if other.identity.did in place.dht.table}
+        assert all((did in web.apart) == here for did in known)
+    web.apart = frozenset()
+    web.run(330_000)
+    for place in places:
+        assert len(place.dht.table) == 7
+
+
 def test_with_one_message_in_ten_lost_all_is_found(web_of: Callable[[int], Any]) -> None:
     web = web_of(3)
     web.grow(50)
