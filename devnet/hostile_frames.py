@@ -56,6 +56,10 @@ class UnrulyTransport:
         """Return where others can dial it."""
         return self._transport.addresses()
 
+    def place_of(self, address: str) -> str | None:
+        """Return at what place an address is."""
+        return self._transport.place_of(address)
+
     async def dial(self, did: Did, *, addresses: tuple[str, ...], deadline_ms: int) -> Connection:
         """Connect to the holder of `did`. Raises `DialFailed`."""
         made = await self._transport.dial(did, addresses=addresses, deadline_ms=deadline_ms)

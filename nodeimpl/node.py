@@ -324,6 +324,7 @@ async def _join_overlay(given: _Given, *, peers: Peers, blobs: BlobStore, store:
         genesis=given.genesis,
         known=given.config.p2p.peers,
         addresses=addresses_of(given.config.p2p, given.transport),
+        prefix=given.transport.place_of,
         peers=peers,
         blobs=blobs,
         store=store,

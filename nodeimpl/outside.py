@@ -24,6 +24,7 @@ from nodeimpl.overlay.node import OverlayNode, OverlayNote
 from nodeimpl.overlay.port import Contact, Outbox, key_id
 from nodeimpl.overlay.search import unheard
 from nodeimpl.overlay.shelf import Shelf
+from nodeimpl.overlay.table import Prefix
 from nodeimpl.p2p.driving import Driver
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.records.keeping import ShelfKeeper
@@ -91,12 +92,14 @@ async def join_overlay(
     blobs: BlobStore,
     store: Store,
     clock: Clock,
+    prefix: Prefix | None = None,
 ) -> Outside:
     """Return a node's part in the overlay, which has what it kept, says who it is, finds its way.
 
     Args:
         known: whom the operator named, by whom it comes in.
         addresses: where the node itself can be dialled.
+        prefix: at what place an address is, of which few contacts are taken; None: any number.
 
     Raises:
         StoreBusy, StoreFailed: what was kept cannot be read.
@@ -110,6 +113,7 @@ async def join_overlay(
         outbox=outbox,
         chance=random.Random(),  # noqa: S311 - spreads load and choices, hides nothing
         sign=signing.sign,
+        prefix=prefix,
     )
     signing.shelf = overlay.shelf
     telling = Telling(clock=clock, announce=_announcing(store))

@@ -28,6 +28,7 @@ from iroh import Connection as QuicConnection
 
 from nodeimpl.p2p import iroh_calls
 from nodeimpl.p2p.iroh_buffers import adapt
+from nodeimpl.p2p.prefixes import prefix_of
 from nodeimpl.p2p.transport import (
     ConnectionEnded,
     DialFailed,
@@ -235,6 +236,10 @@ class IrohTransport:
     def addresses(self) -> tuple[str, ...]:
         """Return the bound socket addresses."""
         return tuple(self._endpoint.bound_sockets()) if self._endpoint else ()
+
+    def place_of(self, address: str) -> str | None:
+        """Return the public network or the private host; None on loopback."""
+        return prefix_of(address)
 
     async def dial(
         self, did: Did, *, addresses: tuple[str, ...], deadline_ms: int

@@ -167,6 +167,11 @@ class MemoryTransport:
         """Return the one address; empty before `start`."""
         return (self._address,) if self._started else ()
 
+    def place_of(self, address: str) -> str | None:
+        """Bound nobody by place: there is none."""
+        del address
+        return None
+
     async def dial(
         self, did: Did, *, addresses: tuple[str, ...], deadline_ms: int
     ) -> MemoryConnection:

@@ -154,6 +154,9 @@ class Transport(Protocol):
     def addresses(self) -> tuple[str, ...]:
         """Return where others can dial this transport; empty before `start`."""
 
+    def place_of(self, address: str) -> str | None:
+        """Return at what place an address is, of which few are one person's; None: nobody knows."""
+
     async def dial(self, did: Did, *, addresses: tuple[str, ...], deadline_ms: int) -> Connection:
         """Connect to the holder of `did` at one of `addresses`.
 

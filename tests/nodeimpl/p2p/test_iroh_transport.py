@@ -193,3 +193,9 @@ def test_a_failed_handshake_reads_no_debug_symbols():
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "0"
+
+
+def test_an_endpoint_says_at_what_place_an_address_is():
+    ana = IrohTransport(identity=Identity.generate())
+    assert ana.place_of("127.0.0.1:7001") is None
+    assert ana.place_of("8.8.8.8:7001") == ana.place_of("8.8.8.9:1") == "8.8.8.0/24"
