@@ -299,11 +299,13 @@ async def _rebuild(
             after = Cursor(generation=generation, sequence=cut.size, hash=cut.hash)
         async with aclosing(client.journal(after)) as pages:
             async for page in pages:
-                hidden += page.passed_through
+                hidden = page.passed_through
+                if hidden:
+                    break
                 for entry in page.entries:
                     if rebuilt.tree.size < head.size:
                         rebuilt.add(entry)
-                if hidden or rebuilt.tree.size >= head.size:
+                if rebuilt.tree.size >= head.size:
                     break
     except ProofError as bad:
         broken = Check(name="entries", ok=False, expected="linked by hash", actual=bad.why)

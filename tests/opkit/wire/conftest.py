@@ -71,7 +71,9 @@ def plain(annotation: Any, constraints: tuple[Any, ...]) -> st.SearchStrategy[An
         return text(constraints)
     if annotation is bytes:
         assert any(isinstance(said, PlainValidator) for said in constraints), "bytes are B64"
-        return st.binary(max_size=40)
+        return st.binary(
+            min_size=bound(constraints, MinLen, 0), max_size=min(bound(constraints, MaxLen, 40), 40)
+        )
     if issubclass(annotation, Enum):
         return st.sampled_from(list(annotation))
     assert issubclass(annotation, Wire), annotation
