@@ -75,7 +75,7 @@ class Network:
 
     async def node(self, ask: wire.AskNode, caller: Caller | None) -> wire.NodeInfo:
         """Say who the node is."""
-        about = self._about
+        about, now_ms = self._about, self._clock.now_ms()
         return wire.NodeInfo(
             did=about.did,
             org=about.org,
@@ -84,8 +84,8 @@ class Network:
             engine=about.engine,
             generation=self._store.generation,
             started_ms=about.started_ms,
-            now_ms=self._clock.now_ms(),
-            world_ms=self._clock.world_ms(),
+            now_ms=now_ms,
+            world_ms=now_ms + self._clock.offset_ms,
         )
 
     async def peers(self, ask: wire.AskPeers, caller: Caller | None) -> wire.Peers:

@@ -118,6 +118,28 @@ def test_world_time_moves_is_journalled_and_survives_a_restart(store_url: str) -
     asyncio.run(asyncio.wait_for(tell(), 20))
 
 
+def test_a_node_tells_both_times_of_one_instant(store_url: str) -> None:
+    """Whoever looks whether clocks agree takes one from the other."""
+
+    class Hasty(VirtualClock):
+        def now_ms(self) -> int:
+            self.advance(1)
+            return super().now_ms()
+
+        def world_ms(self) -> int:
+            return self.now_ms() + self.offset_ms
+
+    async def tell() -> None:
+        clock = Hasty()
+        store = await Store.open(url=store_url, clock=clock)
+        clock.move_world(5_000)
+        said = await network_on(store, clock).node(wire.AskNode(), None)
+        assert said.world_ms - said.now_ms == 5_000
+        await store.close()
+
+    asyncio.run(asyncio.wait_for(tell(), 20))
+
+
 def test_a_record_by_another_key_or_on_an_ordinary_network_moves_nothing(store_url: str) -> None:
     async def tell() -> None:
         clock = VirtualClock()

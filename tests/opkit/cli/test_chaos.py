@@ -67,10 +67,11 @@ def check_cut_and_heal(run: Run) -> None:
     for other in (BRIGHT, HARBOR):
         assert run("devnet", "cut", "river", other).code == 0
     healed = run("devnet", "heal")
-    assert f"healed {RIVER} – {BRIGHT}" in healed.out
-    assert f"healed {RIVER} – {HARBOR}" in healed.out
+    river = "The link between River City Tool Library and"
+    assert f"{river} BrightWorks Cooperative was mended" in healed.out
+    assert f"{river} Harbor Homes Cooperative was mended" in healed.out
     assert cut_links(run) == []
-    assert "no link is cut" in run("devnet", "heal").out
+    assert "nothing is disturbed" in run("devnet", "heal").out
 
 
 def check_hostile(run: Run) -> None:
