@@ -19,6 +19,9 @@ from opkit.wire.base import Did, Jws, NetworkId, RecordId
 from opkit.wire.events import Cursor
 from opkit.wire.journal import HistoryPlace, JournalHead
 
+BEHIND_MAX = 32
+"""How many heads are remembered that this journal does not have: the longest."""
+
 
 class Own:
     """The journal of this node, as others may ask for it.
@@ -85,12 +88,15 @@ class Own:
         faults = await self._store.read(lambda tx: [_fault(tx, each.head) for each in every])
         behind = [(each, why) for each, why in zip(every, faults, strict=True) if why is not None]
         if behind and self.lost is None:
-            behind.sort(key=lambda it: (it[0].head.generation, it[0].head.size))
-            why = behind[-1][1]
+            why = max(behind, key=lambda it: _length(it[0]))[1]
             # Before anybody is answered, and before anything else is written.
             self._store.bar(why)
-            self.lost, self._behind = HistoryLost(why), tuple(each for each, _ in behind)
+            self.lost = HistoryLost(why)
             self.on_lost()
+        if behind:
+            told = {each.token: each for each in (*self._behind, *(it[0] for it in behind))}
+            # Others may tell of more until the node has ended; the longest is what counts.
+            self._behind = tuple(sorted(told.values(), key=_length)[-BEHIND_MAX:])
         return [each for each, _ in behind]
 
     async def confess(self) -> wire.ForkValue | None:
@@ -120,6 +126,11 @@ class Own:
             seen = read_seen(token, node=self.did, network=self._network)
             self._signed = (cursor, seen)
         return self._signed[1]
+
+
+def _length(seen: Seen) -> tuple[int, int]:
+    """Return how far a history goes that a head stands for."""
+    return seen.head.generation, seen.head.size
 
 
 def _fault(tx: Tx, head: JournalHead) -> str | None:

@@ -26,7 +26,7 @@ class Limits:
         publish_ms_a_node: the same for each node of the genesis; the longer one counts.
         renew_ms: after how long one is published again that says nothing new.
         silences_max: after how many questions without any answer that is noted.
-        grace_ms: how long the node lets answers leave before it ends.
+        grace_ms: how long the node lets answers leave, and hears of more, before it ends.
         checked_max: how many heads of one node are remembered as checked.
     """
 
@@ -37,7 +37,7 @@ class Limits:
     publish_ms_a_node: int = 6_000
     renew_ms: int = 3 * DAY_MS
     silences_max: int = 3
-    grace_ms: int = 1_000
+    grace_ms: int = 3_000
     checked_max: int = 256
 
 

@@ -126,7 +126,14 @@ class Witness:
         if confession is not None:
             # Who is stopped here may be the only one who can prove it.
             self._board.expose(self._own.did, confession)
-        await self._clock.sleep(self._limits.grace_ms)
+        with suppress(TimeoutError):
+            async with deadline(self._clock, self._limits.grace_ms):
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    await self._look()
+        # Others may have told of more meanwhile: the next generation has to cite the longest.
+        await self._own.mark_lost()
         raise lost
 
     async def _until_due(self) -> None:

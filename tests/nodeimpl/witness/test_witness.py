@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from nodeimpl.history.renewal import open_generation
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import HistoryLost
 from nodeimpl.p2p.reaching import PeerAddress
-from opkit.proof.forks import read_fork
+from opkit.proof.forks import read_fork, read_seen
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.witness import (
     GROW,
@@ -312,6 +313,26 @@ def test_one_key_run_twice_is_stopped_and_leaves_the_proof_with_the_witnesses(
         await close(twin, first, second)
 
     play(3, main)
+
+
+def test_the_longest_that_others_hold_is_marked_whoever_told_first(play: Any) -> None:
+    """A generation cites one place as lost: a longer one would stop the node again."""
+
+    async def main(ground: Any) -> None:
+        node = await ground.site(0)
+        await node.grow(4)
+        twin, own = ground.told(0, "abcdefgh"), node.witness._own
+        for size in (6, 8, 7):
+            head = read_seen(twin.head(size), node=node.did, network=ground.genesis.network)
+            assert await own.hear([head]) == [head]
+        await own.mark_lost()
+        async with asyncio.timeout(WAIT_S):
+            assert isinstance(await node.ended, HistoryLost)
+        marked = json.loads((ground.data(0) / "history-mark.json").read_text())
+        assert marked["size"] == 8
+        await close(node)
+
+    play(1, main)
 
 
 def test_a_head_of_nobody_is_refused_and_one_of_before_is_enough_to_stop(play: Any) -> None:
