@@ -177,6 +177,10 @@ def pytest_command(group: Group, *, report: Path, coverage: bool) -> list[str]:
     command = [tool("python"), *runner, "-q", "-m", expression(group), f"--junitxml={report}"]
     if group.workers:
         command += ["-n", str(group.workers), "--dist", "loadfile"]
+    if group in MARKED:
+        # Else files with many tests begin, and one worker tells the long stories while the other
+        # has nothing left; see `pytest_collection_modifyitems` of the tests.
+        command += ["--no-loadscope-reorder"]
     return [*command, "--durations=8", "--durations-min=1.0"]
 
 

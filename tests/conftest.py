@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,17 @@ END $$
 """
 """Leaves a node's database as its first start does; `note` is a table of the tests' own."""
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let files with few tests begin where workers take them in order.
+
+    Among marked tests those are the long stories; at the end only one worker would tell them.
+    """
+    if not config.getoption("loadscopereorder", True):
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: tests[item.path])
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

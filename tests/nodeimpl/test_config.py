@@ -146,3 +146,21 @@ def test_an_unknown_key_is_named_with_the_one_that_was_meant(
     with pytest.raises(ConfigError) as caught:
         NodeConfig.parse(GOOD + text, where="node.toml")
     assert dict(caught.value.problems)[path].startswith(f"unknown key; {why}")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "why"),
+    [
+        ('advertise = ["0.0.0.0:7001"]', "p2p.advertise", "stands for every interface"),
+        ('advertise = ["[::]:7001"]', "p2p.advertise", "stands for every interface"),
+        ('advertise = ["127.0.0.1:0"]', "p2p.advertise", "no port that can be dialled"),
+        ('advertise = ["127.0.0.1"]', "p2p.advertise", "no port that can be dialled"),
+        ('advertise = ["example.org:7001"]', "p2p.advertise", "example.org"),
+        ('lan = ["fe80::1"]', "p2p.lan.0", "IPv4"),
+        ('lan = ["eth0"]', "p2p.lan.0", "IPv4"),
+    ],
+)
+def test_an_address_that_nobody_could_use_is_named(text: str, path: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        NodeConfig.parse(f"{GOOD}[p2p]\n{text}\n", where="node.toml")
+    assert why in dict(caught.value.problems)[path]

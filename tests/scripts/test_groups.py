@@ -36,6 +36,7 @@ def test_workers_share_a_group_by_whole_files(script: Script, tmp_path: Path) ->
         command = groups.pytest_command(group, report=report, coverage=False)
         assert ("-n" in command) == (group.workers > 0)
         assert ("loadfile" in command) == (group.workers > 0)
+        assert ("--no-loadscope-reorder" in command) == (group in groups.MARKED)
 
 
 def outcome(script: Script, **counts: object) -> object:
