@@ -19,8 +19,10 @@ def press(seen: Visit, act: str, **arguments: str) -> None:
 
 def lasting(seen: Visit) -> str:
     """Return what the page says on top of what is done to the network; empty if nothing is."""
-    pill = seen.page.locator('[data-card="health"] .pill[title*="until"]')
-    return f"{pill.first.inner_text()}: {pill.first.get_attribute('title')}" if pill.count() else ""
+    pills = seen.page.locator('[data-card="health"] .pill[title*="until"]')
+    # In one step: what is drawn may be gone by the next.
+    told = pills.evaluate_all("all => all.map(pill => `${pill.innerText}: ${pill.title}`)")
+    return str(told[0]) if told else ""
 
 
 def check_panel(seen: Visit, *, size: str, accessible, keep, name: str) -> None:
