@@ -87,7 +87,7 @@ def check_refusals(run: Run) -> None:
     for arguments, why, hint in (
         (("kill", "nobody"), "no node of 'nobody'", HARBOR),
         (("kill", ""), "no node of ''", HARBOR),
-        (("cut", "river", "river"), "two ends", "two organisations"),
+        (("cut", "river", "river"), "is named twice", "name each node once"),
         (("stop-hostile", "77"), "no hostile peer 77", "opkit devnet status"),
         (("kill", "harbor", "--devnet", "none"), "no devnet called 'none'", "opkit devnet up"),
     ):
