@@ -262,8 +262,10 @@ def _peer_lied(body: Body, org: str, names: Names) -> Told:
 
 def _records_repaired(body: Body, org: str, names: Names) -> Told:
     kept, pushed = int(body.get("kept", 0)), int(body.get("pushed", 0))
-    what = f"{counted(kept, 'missing record')} and gave {pushed:,}"
-    return Told(f"{names.org(org)} got {what}, comparing with {_peer(body, names)}", State.DONE)
+    got = [f"got {counted(kept, 'missing record')}"] if kept else []
+    gave = [f"gave {pushed:,}" if got else f"gave {counted(pushed, 'record')}"] if pushed else []
+    what = " and ".join(got + gave) or "found nothing to give"
+    return Told(f"{names.org(org)} {what}, comparing with {_peer(body, names)}", State.DONE)
 
 
 def _events_left_out(body: Body, org: str, names: Names) -> Told:

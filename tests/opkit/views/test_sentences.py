@@ -275,3 +275,18 @@ def test_a_link_that_has_become_slow_is_said_with_what_it_was():
     assert told.sentence == (
         "Bakery’s link to Harbor Homes has become slow: 240 ms a round trip, 2.0 ms at its best"
     )
+
+
+@pytest.mark.parametrize(
+    ("kept", "pushed", "what"),
+    [
+        (2, 0, "got 2 missing records"),
+        (0, 1, "gave 1 record"),
+        (0, 4, "gave 4 records"),
+        (0, 0, "found nothing to give"),
+    ],
+)
+def test_what_comparing_did_is_said_without_noughts(kept, pushed, what):
+    body = {"peer": DID, "kept": kept, "pushed": pushed}
+    told = event_told("overlay.records-repaired", body, org="bakery", names=NAMES)
+    assert told.sentence == f"Bakery {what}, comparing with Harbor Homes"
