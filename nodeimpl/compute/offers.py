@@ -22,6 +22,7 @@ from opkit.wire.compute import (
     TaskState,
 )
 from opkit.wire.errors import Busy, Fault, Refusal, Unreachable
+from opkit.wire.gateway import StoreBusy
 from opkit.wire.peer import LOAD, OFFER_TASK, AskLoad, OfferTask, PeerRateExceeded
 
 LOAD_DEADLINE_MS = 1_000
@@ -49,6 +50,7 @@ class Offers:
 
         Raises:
             OfferFailed: expired; refused by the executor that it names; or nobody took it in time.
+            StoreBusy: this node's own store is: then nothing was decided.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._parts.limits.placement_ms_max / 1000
@@ -125,20 +127,31 @@ class Offers:
         )
 
     async def _offer(self, executor: Did, row: table.Task, manifest: Manifest) -> Refusal | None:
-        """Offer a task to one executor; return why it did not take it, None if it did."""
-        try:
-            if executor == self._parts.me:
-                crowded = self._executor.is_crowded()
+        """Offer a task to one executor; return why it did not take it, None if it did.
+
+        Raises:
+            StoreBusy: this node's own store is, which nobody refused the task with.
+        """
+        if executor == self._parts.me:
+            crowded = self._executor.is_crowded()
+            try:
                 await self._parts.store.write(lambda tx: self._take_here(tx, row, crowded=crowded))
-            else:
-                await self._offer_to_peer(executor, row, manifest)
+            except StoreBusy:
+                raise
+            except Refusal as no:
+                return no
+            return None
+        offer = await self._offer_of(row, manifest)
+        try:
+            await self._parts.network.ask(executor, OFFER_TASK, offer)
         except Refusal as no:
             return no
         except (Unreachable, Fault):
             return ExecutorUnavailable(executor=executor)
         return None
 
-    async def _offer_to_peer(self, executor: Did, row: table.Task, manifest: Manifest) -> None:
+    async def _offer_of(self, row: table.Task, manifest: Manifest) -> OfferTask:
+        """Return what a peer is offered. Raises `StoreBusy`."""
         members = self._parts.members
 
         def read(tx: Tx) -> tuple[tuple[str, ...], bytes | None]:
@@ -149,8 +162,7 @@ class Offers:
         blobs = self._parts.blobs
         if inline is None and (blobs.size(manifest.input_hash) or 0) <= INLINE_BYTES_MAX:
             inline = await blobs.get(manifest.input_hash)
-        offer = OfferTask(manifest=row.manifest, records=records, input_inline=inline)
-        await self._parts.network.ask(executor, OFFER_TASK, offer)
+        return OfferTask(manifest=row.manifest, records=records, input_inline=inline)
 
     def _take_here(self, tx: Tx, row: table.Task, *, crowded: bool) -> None:
         """Take a task of this node's own member and record its placement, in one transaction."""

@@ -353,9 +353,10 @@ class Placement:
         if executor in live.avoid or manifest.aud != ANY_EXECUTOR:
             await self._refuse(row, ExecutorUnavailable(executor=executor))
             return
-        live.avoid.add(executor)
         again = replace(row, state=TaskState.ACCEPTED, executor=None)
         await self._parts.store.write(lambda tx: table.set_task(tx, again))
+        # Not before: with a busy store it still has the task, and may yet say how that ended.
+        live.avoid.add(executor)
 
     async def _refuse(self, row: table.Task, no: Refusal) -> None:
         await self._write_end(replace(row, state=TaskState.REFUSED, problem=no.problem()))

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from nodeimpl.sandbox.sandbox import Job, Sandbox
-from opkit.proof import jws
 from opkit.proof.checks import Check, ProofError, Verdict, equal
 from opkit.proof.cid import cid_of
+from opkit.proof.grants import claimed_manifest
 from opkit.proof.receipt import claimed_receipt
 from opkit.wire.compute import (
     REPRODUCIBLE,
@@ -31,7 +31,7 @@ async def replay(bundle: ReceiptBundle, *, module: bytes, input_bytes: bytes) ->
     """
     try:
         receipt = claimed_receipt(bundle.receipt)
-        manifest = Manifest.model_validate(jws.peek(bundle.manifest).payload)
+        manifest = claimed_manifest(bundle.manifest)
     except (ProofError, ValueError) as bad:
         broken = Check(name="readable", ok=False, expected="receipt and manifest", actual=str(bad))
         return Verdict(subject="replay", checks=(broken,), anchored=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nodeimpl.compute.service import Compute
 from nodeimpl.kernel.binding import Route, answer, serve
 from opkit.wire import compute as wire
+from opkit.wire import grants
 
 
 def routes(compute: Compute) -> list[Route]:
@@ -18,4 +19,7 @@ def routes(compute: Compute) -> list[Route]:
         serve(wire.SUBMIT, compute.submit, prepare=compute.admit),
         answer(wire.GET_TASK, compute.get_task),
         serve(wire.CANCEL, compute.cancel),
+        serve(grants.GIVE_GRANT, compute.granting.give),
+        serve(grants.LIST_GRANTS, compute.granting.list),
+        serve(grants.REVOKE_GRANT, compute.granting.revoke, writes=True),
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from opkit.proof.cid import is_cid
 from opkit.proof.membership import coop_of
 from opkit.proof.receipt import ANY_EXECUTOR
-from opkit.wire.base import Did, MemberId, RecordId
+from opkit.wire.base import Did, Jws, MemberId, RecordId, TimeMs
 from opkit.wire.compute import (
     BLOB_BYTES_MAX,
     MODULE_BYTES_MAX,
@@ -33,6 +33,19 @@ from opkit.wire.compute import (
     TaskLimits,
     TaskState,
 )
+from opkit.wire.grants import (
+    GRANT_TERM_MS_MAX,
+    Grant,
+    GrantLapsed,
+    GrantNeeded,
+    GrantNotYours,
+    GrantRejected,
+    GrantsFull,
+    GrantState,
+    GrantTakenBack,
+    GrantTermTooLong,
+)
+from opkit.wire.membership import Member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +72,8 @@ class Limits:
         waiters_max: asks held open until a task ends.
         member_bytes_max: how much of this node's blobs one member may fill.
         dead_letter_ms: how long after its expiry a task is still awaited from a silent executor.
+        grants_per_member_max: grants of one member that are kept, lapsed ones not counted.
+        grant_term_ms_max: the longest time that a grant may be good for.
     """
 
     module_bytes_max: int = MODULE_BYTES_MAX
@@ -85,6 +100,8 @@ class Limits:
     waiters_max: int = 2_048
     dead_letter_ms: int = 10_000
     member_bytes_max: int = 268_435_456
+    grants_per_member_max: int = 64
+    grant_term_ms_max: int = GRANT_TERM_MS_MAX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +175,40 @@ class Offer:
     ready: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptGrant:
+    """A grant as a node keeps it: what is signed, and what became of it."""
+
+    grant_id: RecordId
+    member_id: MemberId
+    token: Jws
+    tasks_used: int
+    lapses_at_ms: TimeMs
+    revoked_at_ms: TimeMs | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantCase:
+    """A grant that a member gives, and what is known of it.
+
+    Attributes:
+        grant: None if it did not verify; `why` then says why.
+        standing: this very grant, if it is kept already.
+        sender: the member whose token the ask carried.
+        me: this node's DID.
+        kept: how many grants of the sender are kept.
+    """
+
+    grant: Grant | None
+    why: str
+    grant_id: RecordId
+    standing: KeptGrant | None
+    sender: MemberId
+    me: Did
+    kept: int
+    now_ms: int
+
+
 def judge_module(*, size_bytes: int, limits: Limits) -> None:
     """Pass a module of a size that this node keeps.
 
@@ -229,6 +280,76 @@ def judge_offer(asked: Offer, limits: Limits, policy: Policy) -> Manifest:
     if not asked.ready:
         raise ExecutorUnavailable(executor=asked.me)
     return manifest
+
+
+def judge_grant(case: GrantCase, limits: Limits) -> Grant:
+    """Return a grant that this node keeps; one that it keeps already is no second one.
+
+    Raises:
+        GrantRejected: it does not verify, or is for another node.
+        GrantNotYours: another member sent it.
+        GrantTermTooLong: it is good for longer than a grant may be.
+        GrantLapsed: past its time, or issued further ahead than clocks differ.
+        GrantTakenBack: it was revoked.
+        GrantsFull: as many of this member's are kept as may be.
+    """
+    grant, now_ms = case.grant, case.now_ms
+    if grant is None:
+        raise GrantRejected(why=case.why)
+    if grant.aud != case.me:
+        raise GrantRejected(why="it is for another node")
+    if grant.member_id != case.sender:
+        raise GrantNotYours(signed_by=grant.member_id, sent_by=case.sender)
+    term_ms = grant.lapses_at_ms - grant.issued_at_ms
+    if term_ms > limits.grant_term_ms_max:
+        raise GrantTermTooLong(term_ms=term_ms, limit_ms=limits.grant_term_ms_max)
+    if now_ms >= grant.lapses_at_ms or grant.issued_at_ms > now_ms + limits.skew_ms_max:
+        raise GrantLapsed(lapses_at_ms=grant.lapses_at_ms, now_ms=now_ms)
+    if case.standing is not None and case.standing.revoked_at_ms is not None:
+        raise GrantTakenBack(grant_id=case.grant_id)
+    if case.standing is None and case.kept >= limits.grants_per_member_max:
+        raise GrantsFull(limit=limits.grants_per_member_max)
+    return grant
+
+
+def state_of_grant(kept: KeptGrant, grant: Grant, *, now_ms: int) -> GrantState:
+    """Return whether a grant may still be used, and if not, why."""
+    if kept.revoked_at_ms is not None:
+        return GrantState.REVOKED
+    if now_ms >= grant.lapses_at_ms:
+        return GrantState.LAPSED
+    return GrantState.USED_UP if kept.tasks_used >= grant.tasks_max else GrantState.STANDING
+
+
+def choose_grant(
+    standing: Iterable[tuple[KeptGrant, Grant]],
+    *,
+    member: Member | None,
+    wasm_hash: str,
+    fuel: int | None,
+) -> tuple[KeptGrant, Grant]:
+    """Return the grant to use for a task: one for its very module first, then the next to lapse.
+
+    Args:
+        standing: the member's grants that may be used now.
+        member: the member as they stand now: a grant ends with the key that signed it.
+        fuel: what the task is to have; None takes what the grant allows.
+
+    Raises:
+        GrantNeeded: none covers it.
+    """
+    fitting = [
+        (kept, grant)
+        for kept, grant in standing
+        if member is not None
+        and member.active
+        and grant.did == member.did
+        and grant.module in (None, wasm_hash)
+        and (fuel is None or fuel <= grant.fuel_max)
+    ]
+    if not fitting:
+        raise GrantNeeded(wasm_hash=wasm_hash, fuel=fuel or 0)
+    return min(fitting, key=lambda each: (each[1].module is None, each[1].lapses_at_ms))
 
 
 def _judge_room(asked: Offer, manifest: Manifest, limits: Limits) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nodeimpl.compute import store as table
 from nodeimpl.compute.executor import Executor
+from nodeimpl.compute.granting import Granting
 from nodeimpl.compute.holdings import Quotas
 from nodeimpl.compute.offers import announce_placed
 from nodeimpl.compute.parts import Members, Network, Parts
@@ -87,6 +88,9 @@ class Compute:
         self.executor = Executor(self.parts, self.supply)
         self.placement = Placement(self.parts, self.executor, self.supply)
         self.executor.end_local = self.placement.end_local
+        self.granting = Granting(
+            self.parts, self, progress=self.placement.progress, cancel=self.placement.cancel
+        )
 
     def serve_peers(self, peers: Serving) -> None:
         """Answer peers' offers, waits, drops and questions of load; call it before they run."""
@@ -132,7 +136,8 @@ class Compute:
         return task_view(tx, task, self.placement.progress, self.parts.members)
 
     def member_revoked(self, tx: Tx, member_id: MemberId) -> None:
-        """End a revoked member's tasks and jobs, in the transaction that revoked them."""
+        """End a revoked member's grants, tasks and jobs, in the transaction that revoked them."""
+        self.granting.member_revoked(tx, member_id)
         self.placement.cancel_all_of(tx, member_id)
         self.executor.cancel_all_of(tx, member_id)
 
@@ -245,7 +250,15 @@ class Compute:
         Raises:
             QueueFull: nobody but this node may run it, and its queue stands.
         """
-        if self.executor.is_crowded() and self._only_here(claimed_executor(ask.manifest)):
+        self.judge_crowd(claimed_executor(ask.manifest))
+
+    def judge_crowd(self, executor: str) -> None:
+        """Pass a task for this executor unless it would have to wait for too long.
+
+        Raises:
+            QueueFull: nobody but this node may run it, and its queue stands.
+        """
+        if self.executor.is_crowded() and self._only_here(executor):
             raise wire.QueueFull(limit=self.executor.jobs)
 
     def submit(self, tx: Tx, ask: wire.SubmitTask, caller: Caller | None, _: None) -> wire.TaskView:

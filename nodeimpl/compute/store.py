@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from nodeimpl.compute import grantbook  # noqa: F401 - its tables are this store's too
 from nodeimpl.compute.holdings import use
 from nodeimpl.kernel.references import NAMES_BLOBS, NAMES_NOTHING
 from nodeimpl.kernel.store import Tx, insert_new, metadata, sql

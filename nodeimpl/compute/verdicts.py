@@ -12,6 +12,7 @@ from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import GenesisView
+from opkit.proof.grants import claimed_manifest
 from opkit.proof.membership import fold_member
 from opkit.proof.receipt import verify_manifest, verify_receipt
 from opkit.wire.base import Did, Jws, RecordId
@@ -71,7 +72,7 @@ def _newest(
 
 def manifest_of(token: Jws) -> Manifest:
     """Return the manifest of a JWS that was verified when it was taken."""
-    return Manifest.model_validate(jws.peek(token).payload)
+    return claimed_manifest(token)
 
 
 def receipt_of(token: Jws) -> Receipt:

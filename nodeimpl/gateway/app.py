@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from nodeimpl.compute.service import Compute
+from nodeimpl.gateway.a2a_later import A2ALater, Gate
 from nodeimpl.gateway.admit import Admission
 from nodeimpl.gateway.body import Room
 from nodeimpl.gateway.door import Crowd, Door
@@ -37,6 +39,9 @@ from nodeimpl.kernel.metrics import CONTENT_TYPE, Metrics
 from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership
 from opkit.wire.gateway import RouteUnknown
+
+if TYPE_CHECKING:
+    from nodeimpl.gateway.a2a import A2A
 
 
 class Gateway(FastAPI):
@@ -72,6 +77,7 @@ def build_app(
     metrics: Metrics,
     limits: GatewayLimits | None = None,
     ending: Ending | None = None,
+    compute: Compute | None = None,
 ) -> FastAPI:
     """Return the ASGI app that answers these routes, the journal and the event stream.
 
@@ -80,39 +86,33 @@ def build_app(
         metrics: the node's metrics, served at `/metrics`.
         limits: the gateway's bounds.
         ending: the node's end, if it is to be told of one.
+        compute: what runs tasks for A2A clients, if any are to be answered.
     """
     limits = limits or GatewayLimits()
     ending = ending or Ending()
     figures = Figures(metrics)
     tail = Tail(store, entries_max=limits.tail_entries_max)
-    admission = Admission(membership=membership, clock=clock, limits=limits)
-    room = Room(bytes_max=limits.bodies_bytes_max)
-    crowd = Crowd(asks_max=limits.asks_max)
-    unread = Unread(
-        bytes_max=limits.unread_bytes_max,
-        bytes_per_reader_max=limits.unread_bytes_per_reader_max,
+    gate = Gate(
+        admission=Admission(membership=membership, clock=clock, limits=limits),
+        room=Room(bytes_max=limits.bodies_bytes_max),
+        crowd=Crowd(asks_max=limits.asks_max),
+        unread=Unread(
+            bytes_max=limits.unread_bytes_max,
+            bytes_per_reader_max=limits.unread_bytes_per_reader_max,
+        ),
+        figures=figures,
+        limits=limits,
+        clock=clock,
     )
     pages = JournalPages(store=store, tail=tail, clock=clock, ending=ending)
     every = (*routes, *pages.routes())
-    doors = [
-        Door(
-            route,
-            store=store,
-            membership=membership,
-            admission=admission,
-            room=room,
-            crowd=crowd,
-            unread=unread,
-            figures=figures,
-            limits=limits,
-            ending=ending,
-        )
-        for route in every
-    ]
+    a2a = None
+    if compute is not None:
+        a2a = _a2a_later(compute, gate, store=store, membership=membership, ending=ending)
     streams = Streams(
         store=store,
         membership=membership,
-        admission=admission,
+        admission=gate.admission,
         tail=tail,
         clock=clock,
         figures=figures,
@@ -121,13 +121,54 @@ def build_app(
     )
     app = Gateway(
         entry=lambda otherwise: Entry(
-            doors=doors, streams=streams, admission=admission, otherwise=otherwise
+            doors=_doors(every, gate, store=store, membership=membership, ending=ending),
+            streams=streams,
+            admission=gate.admission,
+            otherwise=otherwise,
+            names=limits.names,
+            a2a=a2a,
         ),
         schema=document([route.endpoint for route in every]),
         title="opkit node",
     )
     _add_beside(app, metrics)
     return app
+
+
+def _doors(
+    routes: Sequence[Route], gate: Gate, *, store: Store, membership: Membership, ending: Ending
+) -> list[Door]:
+    """Return a door for each endpoint."""
+    return [
+        Door(
+            route,
+            store=store,
+            membership=membership,
+            admission=gate.admission,
+            room=gate.room,
+            crowd=gate.crowd,
+            unread=gate.unread,
+            figures=gate.figures,
+            limits=gate.limits,
+            ending=ending,
+        )
+        for route in routes
+    ]
+
+
+def _a2a_later(
+    compute: Compute, gate: Gate, *, store: Store, membership: Membership, ending: Ending
+) -> A2ALater:
+    """Return what answers A2A, and loads what that takes when somebody asks."""
+
+    def make() -> A2A:
+        from nodeimpl.gateway.a2a import A2A
+        from nodeimpl.gateway.a2a_tasks import Tasks
+
+        tasks = Tasks(compute=compute, store=store, membership=membership, ending=ending)
+        return A2A(tasks, gate)
+
+    return A2ALater(make)
 
 
 def _add_beside(app: FastAPI, metrics: Metrics) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from nodeimpl.gateway.a2a_later import A2ALater
 from nodeimpl.gateway.admit import Admission
 from nodeimpl.gateway.door import Door
 from nodeimpl.gateway.replies import App, Receive, Scope, Send, reply_refusal
-from nodeimpl.gateway.request import Head, is_loopback_name, read_head
+from nodeimpl.gateway.request import Head, is_called, read_head
 from nodeimpl.gateway.streams import Streams
+from opkit.wire.agents import CARD_PATH
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import RateExceeded, RouteUnknown
 
 PATH_CHARACTERS_MAX = 200
 """How much of an unknown path is said back."""
 
-BESIDE = frozenset({"/metrics", "/openapi.json"})
+BESIDE = frozenset({"/metrics", "/openapi.json", CARD_PATH})
 """What is served and is no endpoint."""
 
 
@@ -28,7 +30,14 @@ class Entry:
     """The outermost part of the node's ASGI app."""
 
     def __init__(
-        self, *, doors: Sequence[Door], streams: Streams, admission: Admission, otherwise: App
+        self,
+        *,
+        doors: Sequence[Door],
+        streams: Streams,
+        admission: Admission,
+        otherwise: App,
+        names: frozenset[str] = frozenset(),
+        a2a: A2ALater | None = None,
     ) -> None:
         """Lay out the table of doors.
 
@@ -37,7 +46,11 @@ class Entry:
             streams: the event streams.
             admission: how fast what is no endpoint may be asked for.
             otherwise: what answers paths outside the contract.
+            names: by which hosts' names the node may be called, besides those of loopback.
+            a2a: what answers A2A clients, if any are to be answered.
         """
+        self._a2a = a2a
+        self._names = names
         self._static: dict[str, dict[str, Door]] = {}
         self._patterns: dict[int, list[tuple[tuple[str, ...], dict[str, Door]]]] = {}
         self._streams = streams
@@ -56,13 +69,15 @@ class Entry:
             return
         head = read_head(scope)
         path = _path(scope)
-        if not is_loopback_name(head.host):
+        if not is_called(head.host, self._names):
             await self._refuse(send, head, path=path)
             return
         methods, in_path = self._find(path)
         door = methods.get(scope["method"])
         if door is not None:
             await door.answer(scope, receive, send, head=head, in_path=in_path)
+        elif self._a2a is not None and self._a2a.is_for(path):
+            await self._a2a.serve(scope, receive, send, head=head, path=path)
         elif methods or path not in BESIDE:
             await self._refuse(send, head, path=path)
         else:

@@ -49,6 +49,7 @@ class GatewayLimits:
         stream_entries_max: events looked at for one message.
         stream_stall_ms_max: how long one message may wait for a reader who does not read.
         tail_entries_max: how many of the last events are kept in memory for all streams.
+        names: by which hosts' names the door may be called, besides those of loopback.
     """
 
     address_rate: Rate = field(default_factory=lambda: Rate(per_second=4_000, burst=16_000))
@@ -73,3 +74,4 @@ class GatewayLimits:
     stream_entries_max: int = 500
     stream_stall_ms_max: int = 30_000
     tail_entries_max: int = 2_000
+    names: frozenset[str] = frozenset()

@@ -9,8 +9,8 @@ from nodeimpl.gateway.replies import Scope
 from nodeimpl.kernel.ids import request_id
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""The names by which this door may be called: it listens on loopback, and a web page that had its
-own name point here must not get in. Source: DNS rebinding; RFC 6761, section 6.3."""
+"""The names by which any door may be called on its own machine: a web page that had its own name
+point here must not get in. Source: DNS rebinding; RFC 6761, section 6.3."""
 
 TOKEN_CHARACTERS_MAX = 4_096
 
@@ -63,7 +63,7 @@ def read_head(scope: Scope) -> Head:
     return head
 
 
-def is_loopback_name(host: bytes) -> bool:
-    """Say whether a `Host` header names this machine to itself."""
+def is_called(host: bytes, names: frozenset[str]) -> bool:
+    """Say whether a `Host` header names this machine to itself, or is one of these names."""
     name = _PORT.sub("", host.decode("latin-1").lower())
-    return name in LOOPBACK_NAMES or name.endswith(".localhost")
+    return name in LOOPBACK_NAMES or name in names or name.endswith(".localhost")

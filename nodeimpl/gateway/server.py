@@ -1,10 +1,11 @@
-"""Serving an app on loopback: a bounded server that starts when told and stops when told."""
+"""Serving an app: a bounded server that starts when told and stops when told."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -17,6 +18,8 @@ from nodeimpl.gateway.sockets import PING_S, BoundedSocket
 KEEP_ALIVE_S = 30
 BACKLOG = 512
 SHUTDOWN_S = 5
+HANDSHAKE_S = 5
+"""How long a client may take to say who it wants to speak to: nothing is kept for it longer."""
 MESSAGE_BYTES_MAX = 4_096
 """A stream's reader says nothing; what it says anyway is not kept."""
 
@@ -39,14 +42,24 @@ def bind_loopback(host: str, port: int) -> socket.socket:
         NotLoopback: `host` is another place than this machine itself.
         OSError: the port is taken.
     """
-    address = "127.0.0.1" if host == "localhost" else host.strip("[]")
     try:
-        family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
-        loopback = ip_address(address).is_loopback
+        loopback = ip_address(_address(host)).is_loopback
     except ValueError as bad:
         raise NotLoopback(host) from bad
     if not loopback:
         raise NotLoopback(host)
+    return bind(host, port)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket at an address of this machine; port 0 takes a free one.
+
+    Raises:
+        ValueError: `host` is no address.
+        OSError: the port is taken, or the machine has no such address.
+    """
+    address = _address(host)
+    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name theirs;
     # without it every answer would wait 40 ms for an acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -61,12 +74,17 @@ def bind_loopback(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _address(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" else host.strip("[]")
+
+
 async def run_server(
     app: Any,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     sock: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
     stop: asyncio.Event,
     started: asyncio.Event | None = None,
     hurry: asyncio.Event | None = None,
@@ -75,7 +93,9 @@ async def run_server(
 
     Args:
         app: the ASGI app.
-        sock: a socket from `bind_loopback`, if the caller wants to know the port first.
+        sock: a socket from `bind_loopback`, if the caller wants to know the port first; or from
+            `bind`, with `tls`.
+        tls: how TLS is spoken; None serves plain HTTP.
         stop: ends the server.
         started: is set once connections are accepted.
         hurry: set beside `stop`, lets nothing end that is in hand.
@@ -105,7 +125,7 @@ async def run_server(
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     try:
-        server = _Server(config, stop=stop, started=started, hurry=hurry)
+        server = _Server(config, tls=tls, stop=stop, started=started, hurry=hurry)
         await server.serve(sockets=[listening])
     finally:
         listening.close()
@@ -142,20 +162,45 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         *,
+        tls: ssl.SSLContext | None,
         stop: asyncio.Event,
         started: asyncio.Event | None,
         hurry: asyncio.Event | None,
     ) -> None:
         super().__init__(config)
+        self._tls = tls
         self._stop = stop
         self._told = started
         self._hurry = hurry or asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say so."""
-        await super().startup(sockets=sockets)
+        if self._tls is None:
+            await super().startup(sockets=sockets)
+        else:
+            await self._listen(sockets or [], self._tls)
         if self._told is not None:
             self._told.set()
+
+    async def _listen(self, sockets: list[socket.socket], tls: ssl.SSLContext) -> None:
+        """Accept TLS as the base class would, but wait for a handshake no longer than for an ask.
+
+        Until the handshake is done a connection has no place that others could take.
+        """
+
+        def make() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn has it
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                make, sock=sock, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=HANDSHAKE_S
+            )
+            for sock in sockets
+        ]
+        self.started = True
 
     async def main_loop(self) -> None:
         """Wait for the end; there is nothing to do in between."""

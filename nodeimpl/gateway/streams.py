@@ -29,7 +29,7 @@ from nodeimpl.gateway.replies import (
     Send,
     problem_bytes,
 )
-from nodeimpl.gateway.request import is_loopback_name, read_head
+from nodeimpl.gateway.request import is_called, read_head
 from nodeimpl.gateway.sockets import TAKES
 from nodeimpl.gateway.tail import Tail
 from nodeimpl.kernel.binding import Caller
@@ -38,7 +38,7 @@ from nodeimpl.kernel.ending import WHY, Ending
 from nodeimpl.kernel.errors import StoreClosed
 from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership, Revoked
-from opkit.wire.base import TimeMs
+from opkit.wire.base import Slug, TimeMs
 from opkit.wire.errors import Refusal
 from opkit.wire.events import (
     EVENTS_PATH,
@@ -120,6 +120,7 @@ class Streams:
         self._open: set[Stream] = set()
         self._held: Counter[str] = Counter()
         membership.on_revoked(self._revoked)
+        membership.on_doubted(self._doubted)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one WebSocket: a stream, or a problem document instead of the handshake."""
@@ -150,11 +151,16 @@ class Streams:
             if stream.caller.member_id == revoked.member_id and same_token:
                 stream.end("it was revoked")
 
+    def _doubted(self, coop: Slug) -> None:
+        for stream in self._open:
+            if stream.caller.member_id.startswith(f"{coop}/"):
+                stream.end("the home of its member's coop is not heard")
+
     async def _admitted(self, scope: Scope) -> tuple[Stream, Cursor | None]:
         """Return whose stream it is and where it begins, or refuse."""
         head = read_head(scope)
         path: str = scope["path"]
-        if path != EVENTS_PATH or not is_loopback_name(head.host):
+        if path != EVENTS_PATH or not is_called(head.host, self._limits.names):
             raise RouteUnknown(path=path[:PATH_CHARACTERS_MAX])
         admitted = await self._admission.admit(head, READ_JOURNAL.scope)
         assert admitted.caller is not None, "a scope asks for a caller"
