@@ -23,8 +23,9 @@ import structlog
 import uvloop
 
 from nodeimpl.config import ConfigError, NodeConfig, load_config
+from nodeimpl.front import Front, open_front
 from nodeimpl.gateway.places import raise_files_limit
-from nodeimpl.gateway.server import bind_loopback, run_server
+from nodeimpl.gateway.server import run_server
 from nodeimpl.kernel import log
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.errors import StoreError
@@ -79,13 +80,14 @@ def settle() -> None:
     gc.set_threshold(LOOK_EVERY, *gc.get_threshold()[1:])
 
 
-def _write_ready(folder: Path, *, url: str, node: Node) -> Path:
+def _write_ready(folder: Path, *, front: Front, node: Node) -> Path:
     """Say where the node is served, in one file that is whole whenever it is there."""
     ready = folder / "ready.json"
     beside = folder / "ready.json.new"
     said = {
         "pid": os.getpid(),
-        "url": url,
+        "url": front.url,
+        "tls_key_hash": front.tls_key_hash,
         "did": node.did,
         "peer_addresses": list(node.peer_addresses()),
     }
@@ -139,19 +141,22 @@ async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
 
 
 @asynccontextmanager
-async def _serving(node: Node, config: NodeConfig, told: Told) -> AsyncIterator[str]:
-    """Serve the node's front door and give its address; end it within the server's deadline."""
-    listening = bind_loopback(config.gateway.host, config.gateway.port)
-    host, port = listening.getsockname()[:2]
+async def _serving(node: Node, front: Front, told: Told) -> AsyncIterator[None]:
+    """Serve the node's front door; end it within the server's deadline."""
     stop, started = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         serving = run_server(
-            node.app, sock=listening, stop=stop, started=started, hurry=told.at_once
+            node.app,
+            sock=front.listening,
+            tls=front.tls,
+            stop=stop,
+            started=started,
+            hurry=told.at_once,
         )
         tasks.create_task(serving)
         await started.wait()
         try:
-            yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            yield
         finally:
             stop.set()
 
@@ -162,6 +167,8 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
     check_member_of_network(config, genesis, identity)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sandbox.close)
+        front = open_front(config.gateway)
+        stack.callback(front.listening.close)
         transport = IrohTransport(
             identity=identity, bind=config.p2p.bind, fixed_paths=config.p2p.fixed_paths
         )
@@ -174,14 +181,15 @@ async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) 
             transport=transport,
             clock=RealClock(skew_ms=config.node.clock_skew_ms),
             sandbox=sandbox,
+            endpoints=front.endpoints,
         )
         stack.push_async_callback(node.close)
         told = Told()
-        url = await stack.enter_async_context(_serving(node, config, told))
+        await stack.enter_async_context(_serving(node, front, told))
         settle()
-        ready = _write_ready(config.node.folder, url=url, node=node)
+        ready = _write_ready(config.node.folder, front=front, node=node)
         stack.callback(ready.unlink, missing_ok=True)
-        _log.info("serving", url=url, did=node.did, org=config.node.org)
+        _log.info("serving", url=front.url, did=node.did, org=config.node.org)
         return await _wait_for_end(node, config, told)
 
 

@@ -18,12 +18,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
 )
 from pydantic_core import ErrorDetails
 
+from opkit.proof.endpoints import check_endpoint
+from opkit.wire.agents import PRICES_MAX, Price
 from opkit.wire.base import Did, MemberId, Slug
+from opkit.wire.records import HttpEndpoint
 
 CONFIG_BYTES_MAX = 262_144
 
@@ -95,20 +99,53 @@ class NodeSection(Section):
 
 
 class GatewaySection(Section):
-    """The front door. Plain HTTP is bound to loopback only; port 0 takes a free one."""
+    """The front door. Plain HTTP is bound to loopback only; port 0 takes a free one.
 
+    With `tls_certificate` and `tls_key`, files in PEM, the door speaks TLS and may be bound
+    anywhere. `advertise` is where others are told that it can be called, as URLs of scheme, host
+    and port; empty: where it is bound.
+    """
+
+    tls_certificate: Path | None = None
+    tls_key: Path | None = Field(default=None, validate_default=True)
     host: str = "127.0.0.1"
+    advertise: Annotated[tuple[str, ...], Field(max_length=4)] = Field(
+        default=(), validate_default=True
+    )
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
     asks_per_second: Annotated[int, Field(ge=1, le=1_000)] = 1_000
     body_bytes_max: Annotated[int, Field(ge=1_024, le=33_554_432)] = 33_554_432
 
+    @field_validator("tls_key")
+    @classmethod
+    def _has_certificate(cls, key: Path | None, said: ValidationInfo) -> Path | None:
+        """Refuse one of the two without the other."""
+        if (key is None) != (said.data.get("tls_certificate") is None):
+            raise ValueError("TLS takes a certificate and its key")
+        return key
+
     @field_validator("host")
     @classmethod
-    def _is_loopback(cls, host: str) -> str:
+    def _is_loopback(cls, host: str, said: ValidationInfo) -> str:
         """Refuse to carry tokens over plain HTTP beyond this machine."""
-        if host != "localhost" and not ip_address(host).is_loopback:
-            raise ValueError("plain HTTP is served on loopback only")
+        loopback = host == "localhost" or ip_address(host).is_loopback
+        if not loopback and said.data.get("tls_certificate") is None:
+            raise ValueError(
+                "plain HTTP is served on loopback only; elsewhere set tls_certificate and tls_key"
+            )
         return host
+
+    @field_validator("advertise")
+    @classmethod
+    def _are_called(cls, urls: tuple[str, ...], said: ValidationInfo) -> tuple[str, ...]:
+        """Refuse what no client would call, and an address that stands for all of them."""
+        host = said.data.get("host", "localhost")
+        if not urls and host != "localhost" and ip_address(host).is_unspecified:
+            raise ValueError(f"{host} stands for every interface: say where clients call the node")
+        shown = None if said.data.get("tls_certificate") is None else "0" * 64
+        for url in urls:
+            check_endpoint(HttpEndpoint(url=url, tls_key_hash=shown))
+        return urls
 
 
 class PeerSection(Section):
@@ -196,6 +233,23 @@ class ComputeSection(Section):
     module_bytes_max: Annotated[int, Field(ge=1_024, le=4_194_304)] = 4_194_304
 
 
+class CardSection(Section):
+    """What the node's own agent card says of it that nothing else here does (ADR 0036)."""
+
+    region: Slug | None = None
+    prices: Annotated[tuple[Price, ...], Field(max_length=PRICES_MAX)] = ()
+
+
+class MembershipSection(Section):
+    """Who may log in besides the members whose coop's home is this node, or who were added here.
+
+    Visitors are members of other coops of the network: they may ask, have tasks run, and keep names
+    and cards, and nothing else (ADR 0038).
+    """
+
+    visitors: bool = True
+
+
 class LogSection(Section):
     """What is logged, as JSON lines on standard error.
 
@@ -219,6 +273,8 @@ class NodeConfig(Section):
     store: StoreSection = StoreSection()
     history: HistorySection = HistorySection()
     compute: ComputeSection = ComputeSection()
+    membership: MembershipSection = MembershipSection()
+    card: CardSection = CardSection()
     log: LogSection = LogSection()
 
     def store_url(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nodeimpl.compute import rules as compute_rules
 from nodeimpl.config import NodeConfig
+from nodeimpl.front import names_of
 from nodeimpl.gateway.limits import GatewayLimits, Rate
 from nodeimpl.history import rules as history_rules
 from opkit.proof.genesis import GenesisView
@@ -42,4 +43,5 @@ def gateway_limits(config: NodeConfig) -> GatewayLimits:
     return GatewayLimits(
         principal_rate=Rate(per_second=per_second, burst=4 * per_second),
         body_bytes_max=config.gateway.body_bytes_max,
+        names=names_of(config.gateway),
     )

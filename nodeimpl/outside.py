@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -33,11 +33,11 @@ from nodeimpl.records.telling import Telling
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.record import Record, Verifier, make_record
-from opkit.wire.base import Did
+from opkit.wire.base import Did, NetworkId
 from opkit.wire.errors import Refusal
 from opkit.wire.events import Event
 from opkit.wire.overlay import Counted, MeshLink, Overlay, Room
-from opkit.wire.records import Carried, Namespace, RecordName
+from opkit.wire.records import Carried, HttpEndpoint, Namespace, NodeValue, RecordName
 
 GOSSIP_OUTCOMES = (
     "published",
@@ -52,6 +52,9 @@ GOSSIP_OUTCOMES = (
 )
 """What may become of a message of gossip, besides that it is dropped."""
 
+VERDICTS_MAX = 1_024
+"""How many verdicts a node remembers: records come again within moments, or from the shelf."""
+
 _log = structlog.get_logger("overlay")
 
 
@@ -65,6 +68,11 @@ class Outside:
         self.driver = driver
         self.overlay = driver.overlay
         self.keeper = keeper
+        self._others: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    def run_too(self, other: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Have something run beside it that lives on the node's records; before `run`."""
+        self._others.append(other)
 
     async def run(self) -> None:
         """Drive, keep what changes and journal what is noticed, until cancelled.
@@ -76,6 +84,8 @@ class Outside:
             tasks.create_task(self.driver.run())
             tasks.create_task(self.keeper.run())
             tasks.create_task(self._telling.run())
+            for other in self._others:
+                tasks.create_task(other())
 
     async def finish(self) -> None:
         """Keep what is left, once nothing runs any more."""
@@ -88,6 +98,7 @@ async def join_overlay(
     genesis: GenesisView,
     known: Iterable[PeerSection],
     addresses: tuple[str, ...],
+    endpoints: tuple[HttpEndpoint, ...] = (),
     peers: Peers,
     blobs: BlobStore,
     store: Store,
@@ -99,6 +110,7 @@ async def join_overlay(
     Args:
         known: whom the operator named, by whom it comes in.
         addresses: where the node itself can be dialled.
+        endpoints: where its front door is.
         prefix: at what place an address is, of which few contacts are taken; None: any number.
 
     Raises:
@@ -109,7 +121,7 @@ async def join_overlay(
     signing = _Signing(identity, genesis=genesis, blobs=blobs)
     overlay = OverlayNode(
         contact=contact,
-        verifier=Verifier(genesis),
+        verifier=Verifier(genesis, verdicts_max=VERDICTS_MAX),
         outbox=outbox,
         chance=random.Random(),  # noqa: S311 - spreads load and choices, hides nothing
         sign=signing.sign,
@@ -136,7 +148,7 @@ async def join_overlay(
     await keeper.restore()
     now_ms = clock.now_ms()
     overlay.join([Contact(did=peer.did, addresses=peer.addresses) for peer in known], now_ms)
-    about = {"addresses": list(contact.addresses)}
+    about = NodeValue(addresses=contact.addresses, endpoints=endpoints).model_dump(mode="json")
     try:
         overlay.dht.keep("node", contact.did, about, unheard, now_ms)
     except Refusal as no:
@@ -165,18 +177,44 @@ class _Signing:
     ) -> Carried:
         """Return the record: after the last one, also if the clock went back a little since."""
         gone = namespace == "blob" and self._blobs.size(name) is None
-        before = self.shelf.kept(namespace, name, self._identity.did)
-        after = 0 if before is None else self.shelf.read(before[0]).body.sequence
-        token = make_record(
+        return next_record(
             self._identity,
             network=self._network,
+            shelf=self.shelf,
             namespace=namespace,
             name=name,
             value=None if gone else value,
-            at_ms=max(now_ms, after + 1),
-            term_ms=RULES[namespace].term_ms_max,
+            now_ms=now_ms,
         )
-        return Carried(jws=token)
+
+
+def next_record(
+    owner: Identity,
+    *,
+    network: NetworkId,
+    shelf: Shelf,
+    namespace: Namespace,
+    name: RecordName,
+    value: dict[str, Any] | None,
+    now_ms: int,
+) -> Carried:
+    """Return a record of an owner's: after the last one that is here, also if the clock went back.
+
+    Raises:
+        ProofError: no reader would take it.
+    """
+    before = shelf.kept(namespace, name, owner.did)
+    after = 0 if before is None else shelf.read(before[0]).body.sequence
+    token = make_record(
+        owner,
+        network=network,
+        namespace=namespace,
+        name=name,
+        value=value,
+        at_ms=max(now_ms, after + 1),
+        term_ms=RULES[namespace].term_ms_max,
+    )
+    return Carried(jws=token)
 
 
 def _announcing(store: Store) -> Callable[[Sequence[Event]], Awaitable[None]]:

@@ -9,8 +9,7 @@ import structlog
 from nodeimpl.history.keeper import Keeper
 from nodeimpl.history.service import History
 from nodeimpl.kernel.clock import Clock
-from nodeimpl.outside import Outside
-from nodeimpl.overlay.namespaces import RULES
+from nodeimpl.outside import Outside, next_record
 from nodeimpl.overlay.shelf import Kept
 from nodeimpl.p2p.company import Watcher
 from nodeimpl.p2p.peers import Peers
@@ -20,10 +19,9 @@ from nodeimpl.witness.rules import Limits
 from nodeimpl.witness.service import Witness
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
-from opkit.proof.record import make_record
 from opkit.wire.base import Did
 from opkit.wire.errors import Refusal
-from opkit.wire.records import Carried, Namespace
+from opkit.wire.records import Namespace
 from opkit.wire.witness import GROW
 
 _log = structlog.get_logger("witness")
@@ -109,19 +107,17 @@ class _Publishing:
     def publish(self, namespace: Namespace, node: Did, value: dict[str, Any]) -> None:
         """Say something under a node's name; what finds no room is said to nobody."""
         now_ms, shelf = self._clock.now_ms(), self._outside.overlay.shelf
-        standing = shelf.standing(namespace, node, self._identity.did)
-        after = 0 if standing is None else shelf.read(standing).body.sequence
-        token = make_record(
+        said = next_record(
             self._identity,
             network=self._network,
+            shelf=shelf,
             namespace=namespace,
             name=node,
             value=value,
-            at_ms=max(now_ms, after + 1),
-            term_ms=RULES[namespace].term_ms_max,
+            now_ms=now_ms,
         )
         try:
-            shelf.offer(Carried(jws=token), now_ms)
+            shelf.offer(said, now_ms)
         except Refusal as no:
             _log.info("what was witnessed finds no room", node=node, why=str(no))
         self._outside.driver.touch()

@@ -23,12 +23,7 @@ _MARKED = "marked"
 _META = sql(select(store_meta.c.value).where(store_meta.c.name == bindparam("fact")))
 _SET_META = upsert(store_meta)
 _ADD = sql(journal_generation.insert())
-_BODIES = sql(
-    select(journal_generation.c.body)
-    .order_by(journal_generation.c.generation.desc())
-    .limit(OPENINGS_MAX)
-)
-_ENTRIES = sql(
+_OPENINGS = sql(
     select(journal_generation.c.opened_at_ms, journal_generation.c.body)
     .order_by(journal_generation.c.generation.desc())
     .limit(OPENINGS_MAX)
@@ -55,8 +50,8 @@ def set_marked(tx: Tx) -> None:
 
 def openings(tx: Tx) -> tuple[GenerationOpened, ...]:
     """Return the events that opened generations, the last ones, oldest first."""
-    rows = tx.all(_BODIES)
-    return tuple(GenerationOpened.model_validate_json(body) for (body,) in reversed(rows))
+    rows = tx.all(_OPENINGS)
+    return tuple(GenerationOpened.model_validate_json(body) for _, body in reversed(rows))
 
 
 def opening_entries(tx: Tx) -> tuple[tuple[int, ProvenEntry], ...]:
@@ -65,7 +60,7 @@ def opening_entries(tx: Tx) -> tuple[tuple[int, ProvenEntry], ...]:
     They are told from their own table: the journal may have let them go.
     """
     shown = []
-    for at_ms, said in reversed(tx.all(_ENTRIES)):
+    for at_ms, said in reversed(tx.all(_OPENINGS)):
         body = json.loads(said)
         opened = GenerationOpened.model_validate(body)
         sequence = opened.after.size + 1

@@ -63,12 +63,12 @@ class Shelf:
 
     def size(self, cid: Cid) -> int | None:
         """Return how many bytes are kept under `cid`, durably, or None."""
-        if cid in self._unsettled:
-            return None
         try:
-            return (self._folder / cid).stat().st_size
+            size_bytes = (self._folder / cid).stat().st_size
         except FileNotFoundError:
             return None
+        # Looked for afterwards: whoever places it says here first that it is not durable.
+        return None if cid in self._unsettled else size_bytes
 
     def read(self, cid: Cid) -> bytes | None:
         """Return the bytes kept under `cid`, or None."""

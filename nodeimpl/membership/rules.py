@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from opkit.proof.membership import OPERATOR_ID, member_after
-from opkit.wire.base import Did, MemberId, NetworkId, TimeMs, b64decode, b64encode
+from opkit.wire.base import Did, MemberId, NetworkId, Slug, TimeMs, b64decode, b64encode
 from opkit.wire.endpoint import Scope
-from opkit.wire.gateway import TokenRejected
+from opkit.wire.gateway import StandingStale, TokenRejected
 from opkit.wire.membership import (
     CHALLENGE_TTL_MS,
     ROLES,
     TOKEN_TTL_MS_MAX,
+    VISITORS,
     ChallengeRejected,
     DidTaken,
+    HomeSilent,
     Login,
     LoginRejected,
     Member,
@@ -34,6 +36,7 @@ from opkit.wire.membership import (
     SequenceStale,
     TokenClaims,
 )
+from opkit.wire.standing import STANDING_MS_MAX
 
 NONCE_BYTES = 16
 CHALLENGE_CHARACTERS_MAX = 128
@@ -57,6 +60,7 @@ class Limits:
         tried_challenges_max: challenges whose tries are counted, in memory.
         used_challenges_max: challenges remembered as used; more in that time are turned away.
         verified_tokens_max: tokens whose verification is remembered in memory.
+        visitors: whether members of other coops may log in, for what `VISITORS` says.
     """
 
     members_max: int = 10_000
@@ -67,6 +71,7 @@ class Limits:
     tried_challenges_max: int = 10_000
     used_challenges_max: int = 100_000
     verified_tokens_max: int = 4_096
+    visitors: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +84,23 @@ class Judged(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A member as the node holds them; `local` says whether they may log in here.
+    """A member as the node holds them; `local` says whether they belong to this node.
 
-    Founders of other coops are known, for their manifests are checked here, but they log in at
-    their own coop's node unless a record adds them to this one.
+    Members of other coops are known, for their manifests are checked here. They log in as visitors,
+    if at all, unless a record adds them to this very node.
     """
 
     member: Member
     local: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """A coop whose home is another node, and until when its members' tokens are taken here."""
+
+    coop: Slug
+    home: Did
+    good_until_ms: TimeMs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +120,32 @@ def scopes_of(roles: Iterable[str]) -> frozenset[Scope]:
     for role in roles:
         granted |= ROLES.get(role, frozenset())
     return granted
+
+
+def scopes_here(standing: Standing | None, *, visitors: bool) -> frozenset[Scope] | None:
+    """Return what a member may do at this node; None if they may not log in."""
+    if standing is None or not standing.member.active:
+        return None
+    granted = scopes_of(standing.member.roles)
+    if standing.local:
+        return granted
+    return granted & VISITORS if visitors and standing.member.coop is not None else None
+
+
+def is_missed(away: Away | None, *, now_ms: TimeMs) -> bool:
+    """Return whether the home of a member's coop is elsewhere, and was not heard for too long."""
+    return away is not None and now_ms >= away.good_until_ms
+
+
+def judge_home(away: Away | None, *, now_ms: TimeMs) -> None:
+    """Return if the home of a member's coop is this node, or was heard lately.
+
+    Refuses, in this order:
+        StandingStale: it was not, so that they may have been revoked meanwhile.
+    """
+    if is_missed(away, now_ms=now_ms):
+        assert away is not None, "nobody is missed who is here"
+        raise StandingStale(coop=away.coop, home=away.home, limit_ms=STANDING_MS_MAX)
 
 
 def make_challenge(
@@ -155,6 +195,7 @@ def judge_login(
     node: Did,
     used: bool,
     standing: Standing | None,
+    away: Away | None,
     now_ms: TimeMs,
     limits: Limits,
 ) -> Grant:
@@ -168,11 +209,13 @@ def judge_login(
         signer: the key that the signature verified against.
         used: whether this node remembers the challenge as used.
         standing: the member who holds the signer's key, if any does.
+        away: the home of their coop, if it is another node.
 
     Refuses, in this order:
         ChallengeRejected: as `judge_challenge`, or it was used.
         LoginRejected: it is not for this node and this key.
         MemberUnknown: no active member who may log in here holds the key.
+        HomeSilent: the home of their coop was not heard for too long.
         RoleInsufficient: a scope is asked for that the member's roles do not grant.
 
     Source: ADR 0009, ADR 0023.
@@ -192,9 +235,12 @@ def judge_login(
         raise LoginRejected(why="it is for another node")
     if login.did != signer:
         raise LoginRejected(why="it names another key than the one that signed it")
-    if standing is None or not standing.local or not standing.member.active:
+    granted = scopes_here(standing, visitors=limits.visitors)
+    if standing is None or granted is None:
         raise MemberUnknown(did=signer)
-    granted = scopes_of(standing.member.roles)
+    if is_missed(away, now_ms=now_ms):
+        assert away is not None, "nobody is missed who is here"
+        raise HomeSilent(coop=away.coop, home=away.home, limit_ms=STANDING_MS_MAX)
     wanted = frozenset(login.scopes) or granted
     if wanted - granted:
         raise RoleInsufficient(scope=min(wanted - granted))
@@ -213,6 +259,7 @@ def judge_token(
     node: Did,
     revoked: bool,
     standing: Standing | None,
+    away: Away | None,
     since_ms: TimeMs,
     now_ms: TimeMs,
     limits: Limits,
@@ -229,6 +276,7 @@ def judge_token(
     Refuses, in this order:
         TokenRejected: for another node, past its time, from before this generation, longer than
             allowed, revoked, or the member may no longer do what it says.
+        StandingStale: as `judge_home`.
     """
     if claims.aud != node:
         raise TokenRejected(why="it is for another node")
@@ -239,26 +287,42 @@ def judge_token(
     if claims.expires_at_ms - claims.issued_at_ms > limits.token_ttl_ms_max:
         raise TokenRejected(why="it lives longer than a token may")
     judge_bearer(
-        did=claims.did, scopes=frozenset(claims.scopes), revoked=revoked, standing=standing
+        did=claims.did,
+        scopes=frozenset(claims.scopes),
+        revoked=revoked,
+        standing=standing,
+        away=away,
+        now_ms=now_ms,
+        limits=limits,
     )
 
 
 def judge_bearer(
-    *, did: Did, scopes: frozenset[Scope], revoked: bool, standing: Standing | None
+    *,
+    did: Did,
+    scopes: frozenset[Scope],
+    revoked: bool,
+    standing: Standing | None,
+    away: Away | None,
+    now_ms: TimeMs,
+    limits: Limits,
 ) -> None:
     """Accept who bears a verified token, or refuse what it was granted on no longer holding.
 
     Refuses, in this order:
         TokenRejected: revoked, or the member, their key or their roles are not what they were.
+        StandingStale: as `judge_home`.
     """
     if revoked:
         raise TokenRejected(why="it was revoked")
-    if standing is None or not standing.local or not standing.member.active:
+    granted = scopes_here(standing, visitors=limits.visitors)
+    if standing is None or granted is None:
         raise TokenRejected(why="its member may not log in here now")
     if standing.member.did != did:
         raise TokenRejected(why="its member has another key now")
-    if scopes - scopes_of(standing.member.roles):
+    if scopes - granted:
         raise TokenRejected(why="its member's roles grant less now")
+    judge_home(away, now_ms=now_ms)
 
 
 def judge_change(

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodeimpl.kernel import generations
 from nodeimpl.kernel.binding import Caller
@@ -16,7 +16,8 @@ from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.membership import rules
 from nodeimpl.membership import store as tables
-from nodeimpl.membership.rules import Grant, Judged, Limits, Standing
+from nodeimpl.membership.homes import Homes
+from nodeimpl.membership.rules import Away, Grant, Judged, Limits, Standing
 from nodeimpl.membership.tokens import Bearer, VerifiedTokens
 from nodeimpl.membership.tries import Tries
 from opkit.proof import jws
@@ -24,7 +25,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members, read_record
-from opkit.wire.base import Did, Jws, MemberId, TimeMs
+from opkit.wire.base import Did, Jws, MemberId, Slug, TimeMs
 from opkit.wire.gateway import RateExceeded, TokenRejected
 from opkit.wire.membership import (
     LOGIN_TYP,
@@ -47,6 +48,7 @@ from opkit.wire.membership import (
     TokenClaims,
     TokenIssued,
 )
+from opkit.wire.standing import LINK_CHARACTERS_MAX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,12 @@ class Proved:
 
 
 class Membership:
-    """Who may act on this node, and the tokens by which they do."""
+    """Who may act on this node, and the tokens by which they do.
+
+    Attributes:
+        identity: the node's own key.
+        genesis: its network's.
+    """
 
     def __init__(
         self,
@@ -87,10 +94,10 @@ class Membership:
     ) -> None:
         """Join the parts. The key for challenges changes with the store's generation."""
         self.limits = limits or Limits()
-        self._store = store
-        self._identity = identity
-        self._genesis = genesis
-        self._clock = clock
+        self.store = store
+        self.identity = identity
+        self.genesis = genesis
+        self.clock = clock
         said = f"opkit challenge key {store.generation}".encode()
         self._secret = hmac.new(identity.seed, said, hashlib.sha256).digest()
         self._tries = Tries(
@@ -98,21 +105,24 @@ class Membership:
             challenges_max=self.limits.tried_challenges_max,
         )
         self._verified = VerifiedTokens(tokens_max=self.limits.verified_tokens_max)
+        self._homes: Homes | None = None
         self._on_revoked: list[Callable[[Revoked], None]] = []
+        self._on_doubted: list[Callable[[Slug], None]] = []
+        self._on_changed: list[Callable[[MemberId], None]] = []
         self._while_revoking: list[Callable[[Tx, MemberId], None]] = []
 
     async def seed(self) -> None:
         """Write the members of genesis who are not known yet: founders and the operator."""
         standings = [
             Standing(member=member, local=self._is_local(member))
-            for member in founding_members(self._genesis).values()
+            for member in founding_members(self.genesis).values()
         ]
 
         def write(tx: Tx) -> None:
             for standing in standings:
                 tables.seed_member(tx, standing)
 
-        await self._store.write(write)
+        await self.store.write(write)
 
     def while_revoking(self, change: Callable[[Tx, MemberId], None]) -> None:
         """Have `change` run in the transaction that ends a membership: all of it, or none."""
@@ -121,6 +131,30 @@ class Membership:
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Have `callback` run on the event loop after a revocation and before its answer."""
         self._on_revoked.append(callback)
+
+    def on_changed(self, callback: Callable[[MemberId], None]) -> None:
+        """Have `callback` run on the event loop after a chain changed and before its answer."""
+        self._on_changed.append(callback)
+
+    def on_doubted(self, callback: Callable[[Slug], None]) -> None:
+        """Have `callback` run when tokens of a coop's members are no longer taken here."""
+        self._on_doubted.append(callback)
+
+    def believe(self, homes: Homes, *, visitors: bool) -> None:
+        """Take tokens of members of other coops as long as their homes are heard.
+
+        Args:
+            homes: what is known of them.
+            visitors: whether members who were not added at this very node may log in.
+        """
+        self._homes = homes
+        self.limits = replace(self.limits, visitors=visitors)
+
+    def doubt(self, coop: Slug) -> None:
+        """End what goes on in the name of a coop's members, whose home is not heard any more."""
+        self._verified.forget_all()
+        for callback in self._on_doubted:
+            callback(coop)
 
     def member(self, tx: Tx, member_id: MemberId) -> Member | None:
         """Return a member that this node knows, founders of other coops included."""
@@ -135,19 +169,19 @@ class Membership:
 
     async def challenge(self, ask: AskChallenge, caller: Caller | None) -> Challenge:
         """Answer a challenge for this key; the node remembers nothing of it."""
-        now_ms = self._clock.now_ms()
+        now_ms = self.clock.now_ms()
         text = rules.make_challenge(
             secret=self._secret,
-            network=self._genesis.network,
-            node=self._identity.did,
+            network=self.genesis.network,
+            node=self.identity.did,
             did=ask.did,
             issued_at_ms=now_ms,
             nonce=secrets.token_bytes(rules.NONCE_BYTES),
         )
         return Challenge(
             challenge=text,
-            node=self._identity.did,
-            network=self._genesis.network,
+            node=self.identity.did,
+            network=self.genesis.network,
             expires_at_ms=now_ms + self.limits.challenge_ttl_ms,
         )
 
@@ -170,9 +204,9 @@ class Membership:
             str(claimed.payload.get("challenge")),
             signer=claimed.kid,
             secret=self._secret,
-            network=self._genesis.network,
-            node=self._identity.did,
-            now_ms=self._clock.now_ms(),
+            network=self.genesis.network,
+            node=self.identity.did,
+            now_ms=self.clock.now_ms(),
             limits=self.limits,
         )
         self._tries.take(nonce)
@@ -181,13 +215,13 @@ class Membership:
                 ask.login,
                 typ=LOGIN_TYP,
                 issuer=claimed.kid,
-                network=self._genesis.network,
+                network=self.genesis.network,
                 of=Login,
             )
         except ProofError as bad:
             raise LoginRejected(why=str(bad)) from bad
         proved = Proved(signer=claimed.kid, nonce=nonce, login=login)
-        await self._store.read(lambda tx: self._grant(tx, proved))
+        await self.store.read(lambda tx: self._grant(tx, proved))
         return proved
 
     def token(self, tx: Tx, ask: AskToken, caller: Caller | None, proved: Proved) -> Token:
@@ -213,10 +247,11 @@ class Membership:
             proved.login,
             signer=proved.signer,
             secret=self._secret,
-            network=self._genesis.network,
-            node=self._identity.did,
+            network=self.genesis.network,
+            node=self.identity.did,
             used=tables.is_used(tx, proved.nonce),
-            standing=tables.member_by_did(tx, proved.signer),
+            standing=(standing := tables.member_by_did(tx, proved.signer)),
+            away=self._away(standing.member.member_id) if standing else None,
             now_ms=tx.now_ms,
             limits=self.limits,
         )
@@ -232,17 +267,26 @@ class Membership:
         return Done()
 
     async def prove_record(self, ask: ChangeMember, caller: Caller | None) -> Judged[MemberRecord]:
-        """Verify a membership record, beside the writer."""
+        """Verify a membership record, beside the writer; one that cannot be handed on is none."""
+        if len(ask.record) > LINK_CHARACTERS_MAX:
+            why = f"{len(ask.record)} characters are more than {LINK_CHARACTERS_MAX}"
+            return Judged(payload=None, why=why)
         try:
-            return Judged(payload=read_record(ask.record, genesis=self._genesis))
+            return Judged(payload=read_record(ask.record, genesis=self.genesis))
         except ProofError as bad:
             return Judged(payload=None, why=str(bad))
 
     def change(
         self, tx: Tx, ask: ChangeMember, caller: Caller | None, record: Judged[MemberRecord]
     ) -> Member:
-        """Add, change or revoke a member; refuses as `rules.judge_change` does."""
+        """Add, change or revoke a member; refuses as `rules.judge_change` does.
+
+        The record that stands last may have come here from another node: it is taken once more, and
+        makes the member one of this node.
+        """
         said = record.payload
+        if said is not None and self._stands_last(tx, said, ask.record):
+            return self._make_local(tx, said.member_id)
         before = tables.get_member(tx, said.member_id) if said else None
         holder = tables.member_by_did(tx, said.did) if said else None
         after = rules.judge_change(
@@ -253,15 +297,39 @@ class Membership:
             records=tables.count_records(tx, said.member_id) if said else 0,
             limits=self.limits,
         )
-        member = after.member
-        tables.put_member(tx, after)
+        self.put_link(tx, after.member.member_id, after.member.sequence, ask.record)
+        self.become(tx, before, after)
+        return after.member
+
+    def _stands_last(self, tx: Tx, said: MemberRecord, token: Jws) -> bool:
+        """Return whether a record is the last of its member's chain."""
+        standing = tables.get_member(tx, said.member_id)
+        if standing is None or standing.member.sequence != said.sequence:
+            return False
+        last = tables.record_id_of(tx, said.member_id, said.sequence)
+        return last == jws.record_id(token)
+
+    def _make_local(self, tx: Tx, member_id: MemberId) -> Member:
+        standing = tables.get_member(tx, member_id)
+        assert standing is not None, "their chain has a last record"
+        if not standing.local:
+            tables.put_member(tx, replace(standing, local=True))
+        return standing.member
+
+    def put_link(self, tx: Tx, member_id: MemberId, sequence: int, token: Jws) -> None:
+        """Keep a record as the next of its member's chain."""
         tables.put_record(
             tx,
-            member_id=member.member_id,
-            sequence=member.sequence,
-            record_id=jws.record_id(ask.record),
-            token=ask.record,
+            member_id=member_id,
+            sequence=sequence,
+            record_id=jws.record_id(token),
+            token=token,
         )
+
+    def become(self, tx: Tx, before: Standing | None, after: Standing) -> None:
+        """Write what became of a member, and end what falls with what they were."""
+        member = after.member
+        tables.put_member(tx, after)
         if member.active:
             added = MemberAdded(member_id=member.member_id, did=member.did, roles=member.roles)
             tx.announce(added)
@@ -272,7 +340,12 @@ class Membership:
         if before is not None:
             ended = not member.active
             self._end(tx, Revoked(member_id=member.member_id, token_id=None, membership=ended))
-        return member
+
+        def tell() -> None:
+            for callback in self._on_changed:
+                callback(member.member_id)
+
+        tx.after_commit(tell)
 
     def list(self, tx: Tx, ask: ListMembers, caller: Caller | None, _: None) -> MemberPage:
         """Answer a page of the members that this node knows, by id."""
@@ -292,27 +365,35 @@ class Membership:
         return self._verified.revision
 
     def recall(self, token: str, *, now_ms: TimeMs) -> Bearer | None:
-        """Return who bears a token that was verified before and has not ended since."""
-        return self._verified.get(token, now_ms=now_ms)
+        """Return who bears a token that was verified before and has not ended since.
+
+        Raises:
+            StandingStale: as `rules.judge_home`.
+        """
+        known = self._verified.get(token, now_ms=now_ms)
+        if known is not None and self._homes is not None:
+            rules.judge_home(self._homes.away(known.member_id), now_ms=now_ms)
+        return known
 
     async def verify(self, token: str, *, now_ms: TimeMs) -> Bearer:
         """Return who bears this token, verifying it afresh.
 
         Raises:
             TokenRejected: as `rules.judge_token`, or it is no token that this node signed.
+            StandingStale: as `rules.judge_home`.
         """
         try:
             claims = jws.verify(
                 token,
                 typ=TOKEN_TYP,
-                issuer=self._identity.did,
-                network=self._genesis.network,
+                issuer=self.identity.did,
+                network=self.genesis.network,
                 of=TokenClaims,
             )
         except ProofError as bad:
             raise TokenRejected(why=str(bad)) from bad
         revision = self._verified.revision
-        await self._store.read(lambda tx: self._judge(tx, claims, now_ms=now_ms))
+        await self.store.read(lambda tx: self._judge(tx, claims, now_ms=now_ms))
         bearer = Bearer.of(claims)
         self._verified.put(token, bearer, revision=revision)
         return bearer
@@ -321,21 +402,25 @@ class Membership:
         """Return if what this caller's token was granted on still holds, seen from `tx`.
 
         Raises:
-            TokenRejected: as `rules.judge_bearer`.
+            TokenRejected, StandingStale: as `rules.judge_bearer`.
         """
         rules.judge_bearer(
             did=caller.did,
             scopes=caller.scopes,
             revoked=tables.is_revoked(tx, caller.token_id),
             standing=tables.get_member(tx, caller.member_id),
+            away=self._away(caller.member_id),
+            now_ms=tx.now_ms,
+            limits=self.limits,
         )
 
     def _judge(self, tx: Tx, claims: TokenClaims, *, now_ms: TimeMs) -> None:
         rules.judge_token(
             claims,
-            node=self._identity.did,
+            node=self.identity.did,
             revoked=tables.is_revoked(tx, claims.token_id),
             standing=tables.get_member(tx, claims.member_id),
+            away=self._away(claims.member_id),
             since_ms=generations.opened_at_ms(tx),
             now_ms=now_ms,
             limits=self.limits,
@@ -344,8 +429,8 @@ class Membership:
     def _sign(self, grant: Grant) -> Token:
         """Return the signed token; it leaves only after the commit of its transaction."""
         claims = TokenClaims(
-            network=self._genesis.network,
-            aud=self._identity.did,
+            network=self.genesis.network,
+            aud=self.identity.did,
             member_id=grant.member.member_id,
             did=grant.member.did,
             scopes=grant.scopes,
@@ -354,7 +439,7 @@ class Membership:
             token_id=random_id(),
         )
         return Token(
-            token=jws.sign(claims, typ=TOKEN_TYP, identity=self._identity),
+            token=jws.sign(claims, typ=TOKEN_TYP, identity=self.identity),
             member_id=claims.member_id,
             scopes=claims.scopes,
             expires_at_ms=claims.expires_at_ms,
@@ -371,8 +456,15 @@ class Membership:
 
         tx.after_commit(tell)
 
+    def _away(self, member_id: MemberId) -> Away | None:
+        return None if self._homes is None else self._homes.away(member_id)
+
     def _is_local(self, member: Member) -> bool:
+        return member.coop is None or self.is_home(member)
+
+    def is_home(self, member: Member) -> bool:
+        """Return whether this node is the home of a member's coop; who has none has no home."""
         if member.coop is None:
-            return True
-        charter = self._genesis.charter(member.coop)
-        return charter is not None and charter.home_node == self._identity.did
+            return False
+        charter = self.genesis.charter(member.coop)
+        return charter is not None and charter.home_node == self.identity.did

@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    outerjoin,
+    select,
+)
 
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.statements import insert_new, sql, upsert
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.membership.rules import Standing
-from opkit.wire.base import Did, Jws, MemberId, RecordId, TimeMs
+from opkit.wire.base import Did, Jws, MemberId, RecordId, Slug, TimeMs
 from opkit.wire.membership import Member
 
 members = Table(
@@ -84,6 +97,46 @@ _RECORDS = sql(
     .where(member_records.c.member_id == bindparam("member_id"))
     .order_by(member_records.c.sequence)
 )
+_RECORD_ID = sql(
+    select(member_records.c.record_id).where(
+        member_records.c.member_id == bindparam("member_id"),
+        member_records.c.sequence == bindparam("sequence"),
+    )
+)
+_CUT_RECORDS = sql(
+    delete(member_records).where(
+        member_records.c.member_id == bindparam("member_id"),
+        member_records.c.sequence > bindparam("sequence"),
+    )
+)
+_OF_COOP = sql(
+    select(members.c.member_id, members.c.sequence, member_records.c.record_id)
+    .select_from(
+        outerjoin(
+            members,
+            member_records,
+            and_(
+                member_records.c.member_id == members.c.member_id,
+                member_records.c.sequence == members.c.sequence,
+            ),
+        )
+    )
+    .where(members.c.coop == bindparam("coop"))
+)
+_LINKS = sql(
+    select(member_records.c.member_id, member_records.c.sequence, member_records.c.token)
+    .where(
+        or_(
+            member_records.c.member_id > bindparam("after"),
+            and_(
+                member_records.c.member_id == bindparam("after"),
+                member_records.c.sequence > bindparam("sequence"),
+            ),
+        )
+    )
+    .order_by(member_records.c.member_id, member_records.c.sequence)
+    .limit(bindparam("count_max", type_=BigInteger))
+)
 _COUNT_RECORDS = sql(
     select(func.count())
     .select_from(member_records)
@@ -154,6 +207,30 @@ def put_record(
 def records_of(tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
     """Return the chain of a member, oldest record first."""
     return tuple(token for (token,) in tx.all(_RECORDS, member_id=member_id))
+
+
+def record_id_of(tx: Tx, member_id: MemberId, sequence: int) -> RecordId | None:
+    """Return the id of one record of a member's chain."""
+    row = tx.one(_RECORD_ID, member_id=member_id, sequence=sequence)
+    return None if row is None else str(row[0])
+
+
+def cut_records(tx: Tx, member_id: MemberId, *, after: int) -> None:
+    """Forget the records of a member's chain that come after this one."""
+    tx.run(_CUT_RECORDS, member_id=member_id, sequence=after)
+
+
+def links_after(
+    tx: Tx, *, member_id: str, sequence: int, count_max: int
+) -> list[tuple[MemberId, int, Jws]]:
+    """Return records of all chains by member and number, those after this one."""
+    rows = tx.all(_LINKS, after=member_id, sequence=sequence, count_max=count_max)
+    return [(member, number, token) for member, number, token in rows]
+
+
+def members_of(tx: Tx, coop: Slug) -> list[tuple[MemberId, int, RecordId | None]]:
+    """Return how the chain of each member of a coop stands: its number, and its last record."""
+    return [(member, sequence, last) for member, sequence, last in tx.all(_OF_COOP, coop=coop)]
 
 
 def count_records(tx: Tx, member_id: MemberId) -> int:

@@ -21,6 +21,9 @@ from opkit.wire.errors import CoopError
 from opkit.wire.events import Event
 from opkit.wire.network import LinkRecovered, LinkWorsened, PeerLink
 
+HEARD_MAX = 1_024
+"""Of how many peers whose link is gone it is remembered when it was seen last."""
+
 OTHERS = "other"
 """Whose links are counted together: peers of no organisation that the genesis names."""
 
@@ -79,6 +82,7 @@ class LinkWatch:
         self._seen: dict[tuple[Did, int], PeerLink] = {}
         self._sums: dict[str, _Sums] = {OTHERS: _Sums()}
         self._told_ms: deque[int] = deque()
+        self._heard: dict[Did, int] = {}
 
     async def run(self) -> None:
         """Look at all links once a second, until cancelled."""
@@ -101,8 +105,14 @@ class LinkWatch:
             self._sums.setdefault(self._name(link), _Sums()).add(self._seen.get(key), link)
             if before is not None and (before.amiss is None) != (now.amiss is None):
                 turned.append(_turned(link, before, now, at_ms=at_ms))
+        for did, _ in self._seen.keys() - seen.keys():
+            self._note_gone(did, at_ms)
         self._states, self._seen = states, seen
         return turned
+
+    def heard_ms(self, did: Did) -> int | None:
+        """Return when the last link to a peer went, if there was one since the node started."""
+        return self._heard.get(did)
 
     def links(self) -> tuple[PeerLink, ...]:
         """Return the connected peers with the transport's figures and how their links do."""
@@ -142,6 +152,13 @@ class LinkWatch:
             for name, family in families.items():
                 family.add_metric((org,), getattr(sums, name))
         return families.values()
+
+    def _note_gone(self, did: Did, at_ms: int) -> None:
+        """Remember that a link is gone; who went longest ago is forgotten first."""
+        self._heard.pop(did, None)
+        if len(self._heard) >= HEARD_MAX:
+            del self._heard[next(iter(self._heard))]
+        self._heard[did] = at_ms
 
     def _name(self, link: PeerLink) -> str:
         """Return under whose name a link is counted: never under one that a peer gives itself."""

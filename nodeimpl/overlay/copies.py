@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from nodeimpl.overlay.namespaces import RULES, judge
+from nodeimpl.overlay.namespaces import RULES
 from opkit.proof.record import Record, outranks
 from opkit.wire.base import Did
 from opkit.wire.dht import CONTACTS_MAX
@@ -29,6 +29,9 @@ class ShelfPort(Protocol):
 
     def read(self, carried: Carried) -> Record:
         """Return a record that verifies. Raises `SignedRecordRejected`."""
+
+    def judge(self, record: Record, now_ms: int) -> None:
+        """Return if a record is one that its namespace takes."""
 
     def offer(self, carried: Carried, now_ms: int) -> object:
         """Keep a record, or refuse it; one that stands already is refused as outdated."""
@@ -79,6 +82,10 @@ class Copies:
         """Return a record that verifies. Raises `SignedRecordRejected`."""
         return self._shelf.read(carried)
 
+    def judge(self, record: Record, now_ms: int) -> None:
+        """Return if a record is one that its namespace takes; refuses as the shelf does."""
+        self._shelf.judge(record, now_ms)
+
     def take(self, record: Record, carried: Carried, *, now_ms: int, nearer: int) -> bool:
         """Keep a record that verifies; return whether it was not here before.
 
@@ -101,7 +108,7 @@ class Copies:
         if kept is not None or nearer < CONTACTS_MAX:
             self._shelf.offer(carried, now_ms)
             return True
-        judge(record, now_ms=now_ms)
+        self.judge(record, now_ms)
         copy = self._live(body.aud, body.name, now_ms).get(body.owner)
         if copy is not None and copy.record.id == record.id:
             return False

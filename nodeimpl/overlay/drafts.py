@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -10,6 +10,8 @@ from nodeimpl.overlay.messages import Message
 from opkit.wire.gossip import ENVELOPES_MAX, IDS_MAX, TOPICS_MAX, Gossip, Have, Prune, packed
 
 LINKS_REMEMBERED = 256
+
+Endings = Callable[[int], tuple[str, ...]]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,14 +34,19 @@ class Draft:
         ids = len(self.want) + sum(map(len, self.have.values()))
         return len(self.subscriptions) + len(self.links) + len(self.publish) + ids
 
-    def frames(self, *, bytes_max: int) -> list[Gossip]:
-        """Return what it holds as frames, in the order in which they take effect."""
+    def frames(self, *, bytes_max: int, endings: Endings) -> list[Gossip]:
+        """Return what it holds as frames, in the order in which they take effect.
+
+        Args:
+            bytes_max: what messages of one frame have, unless a single one has more.
+            endings: by what a frame names the peers of these bits.
+        """
         plain = self.plain()
         found = [] if plain else list(self._speak())
-        batches = list(batched(self.publish, bytes_max=bytes_max))
+        batches = list(batched(self.publish, bytes_max=bytes_max, endings=endings))
         if len(found) == len(batches) == 1:
-            envelopes = tuple(message.envelope for message in self.publish)
-            return [found[0].model_copy(update={"publish": envelopes})]
+            told = {"publish": batches[0].publish, "also": batches[0].also}
+            return [found[0].model_copy(update=told)]
         return [*found, *batches]
 
     def _speak(self) -> Iterator[Gossip]:
@@ -77,15 +84,26 @@ def _of_links(
     )
 
 
-def batched(messages: list[Message], *, bytes_max: int) -> Iterator[Gossip]:
+def batched(messages: list[Message], *, bytes_max: int, endings: Endings) -> Iterator[Gossip]:
     """Yield frames of so many messages each as fit; a message that is larger has its own."""
     batch: list[Message] = []
     size = 0
     for message in messages:
         if batch and (size + message.bytes > bytes_max or len(batch) == ENVELOPES_MAX):
-            yield Gossip(publish=tuple(each.envelope for each in batch))
+            yield _of_messages(batch, endings)
             batch, size = [], 0
         batch.append(message)
         size += message.bytes
     if batch:
-        yield Gossip(publish=tuple(each.envelope for each in batch))
+        yield _of_messages(batch, endings)
+
+
+def _of_messages(batch: list[Message], endings: Endings) -> Gossip:
+    """Return the frame of messages, and of those who have each of them or were sent it by us."""
+    reached = -1
+    for message in batch:
+        reached &= (message.known_by | message.sent_to) & ~message.hinted
+    # If it is one peer alone, it is the receiver.
+    also = endings(reached) if reached & (reached - 1) else ()
+    # Each part was checked when it came or was made.
+    return Gossip.model_construct(publish=tuple(each.envelope for each in batch), also=also)

@@ -230,7 +230,7 @@ class Gossiper:
         for envelope in frame.publish:
             if peer.cut_off():
                 return
-            self._intake.take(peer, envelope, at_ms=at_ms, now_ms=now_ms)
+            self._intake.take(peer, envelope, also=frame.also, at_ms=at_ms, now_ms=now_ms)
         if (frame.have or frame.want) and not peer.cut_off():
             self._hear_ids(peer, frame, at_ms)
         self._wants.pursue(at_ms)
@@ -262,7 +262,8 @@ class Gossiper:
 
     def flush(self) -> None:
         """Put what is to be sent into the outbox; the driver calls this before it takes from it."""
-        self._spread.flush()
+        if self._state.dirty:
+            self._spread.flush()
 
     def gathers(self) -> bool:
         """Return whether there is anything to flush."""
@@ -313,7 +314,9 @@ class Gossiper:
             if topic not in peer.topics:
                 self._subscribed(peer, topic, at_ms)
         for topic in frame.unsubscribe:
-            peer.topics.pop(topic, None)
+            if topic in peer.topics:
+                del peer.topics[topic]
+                state.topics -= 1
             mesh = state.meshes.get(topic)
             if mesh is not None and peer.did in mesh.members:
                 mesh.gone(peer.did)
@@ -337,6 +340,7 @@ class Gossiper:
             state.counts.dropped["topics"] += 1
             return
         peer.topics[topic] = None
+        state.topics += 1
         mesh = state.meshes.get(topic)
         if mesh is not None and mesh.hungry() and self._welcome(mesh, peer, at_ms):
             self._graft(mesh, topic, peer)

@@ -15,7 +15,7 @@ from nodeimpl.overlay.port import Ban, Chance, Outbox
 from nodeimpl.overlay.scores import BANNED_MAX, Remembered, Standing, factor
 from nodeimpl.overlay.seen import Seen
 from opkit.wire.base import Did
-from opkit.wire.gossip import Envelope
+from opkit.wire.gossip import ENDING_CHARACTERS, ENDINGS_MAX, Envelope
 
 
 class Verdict(Enum):
@@ -103,11 +103,12 @@ Note = MeshJoined | MeshLeft | PeerBanned | MessageMissed
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A message that waits to be judged."""
+    """A message that waits to be judged; `also`: who was sent it too, as its bringer says."""
 
     envelope: Envelope
     id: bytes
     bytes: int
+    also: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -154,7 +155,14 @@ class Peer:
 
 
 class GossipState:
-    """Everything that gossip holds; the parts that act on it are `Spread`, `Intake`, `Wants`."""
+    """Everything that gossip holds; the parts that act on it are `Spread`, `Intake`, `Wants`.
+
+    Attributes:
+        dirty: peers with a draft.
+        owing: peers that are owed something.
+        busy: all peers of whom something waits in either direction, and perhaps others.
+        topics: how many topics are remembered of all peers together.
+    """
 
     def __init__(self, *, outbox: Outbox, chance: Chance, limits: GossipLimits) -> None:
         """Begin with nothing."""
@@ -178,11 +186,15 @@ class GossipState:
             span_ms=2**62, count_max=limits.unsent_max, bytes_max=limits.unsent_bytes_max
         )
         self.owing: dict[Did, Peer] = {}
+        self.busy: dict[Did, Peer] = {}
+        self.topics = 0
         self.queued: set[bytes] = set()
         self.serial = 0
         self.beats = 0
         self.fresh = 0.0
         self._bits = list(range(limits.peers_max))[::-1]
+        self._endings: dict[str, int] = {}
+        self._ends: dict[int, str] = {}
 
     def admit(self, did: Did, at_ms: int, *, dialled: bool) -> Peer | None:
         """Return a new peer, or None if there are too many."""
@@ -203,11 +215,17 @@ class GossipState:
             told=self.serial,
         )
         self.peers[did] = peer
+        self._ends[peer.bit] = ending = did[-ENDING_CHARACTERS:]
+        self._endings[ending] = peer.bit
         return peer
 
     def dismiss(self, peer: Peer, at_ms: int) -> None:
         """Forget a peer, but for its standing."""
         del self.peers[peer.did]
+        self.busy.pop(peer.did, None)
+        self.topics -= len(peer.topics)
+        if self._endings.get(ending := self._ends.pop(peer.bit)) == peer.bit:
+            del self._endings[ending]
         self._unqueue(peer)
         self.dirty.pop(peer.did, None)
         self.remembered.keep(peer.did, peer.standing, at_ms)
@@ -224,6 +242,24 @@ class GossipState:
         if peer.draft is None:
             peer.draft = Draft()
         return peer.draft
+
+    def endings(self, bits: int) -> tuple[str, ...]:
+        """Return by what a frame names these peers, as many as it may name."""
+        found: list[str] = []
+        while bits and len(found) < ENDINGS_MAX:
+            lowest = bits & -bits
+            bits ^= lowest
+            ending = self._ends.get(lowest)
+            if ending is not None:
+                found.append(ending)
+        return tuple(found)
+
+    def bits(self, endings: tuple[str, ...]) -> int:
+        """Return the bits of those of these peers that are linked with this node."""
+        bits = 0
+        for ending in endings:
+            bits |= self._endings.get(ending, 0)
+        return bits
 
     def score(self, did: Did) -> float:
         """Return what a linked peer is worth."""
@@ -307,18 +343,20 @@ class GossipState:
 
     def held(self) -> dict[str, int]:
         """Return how much is kept of what each peer said or is to be told, over all of them."""
-        topics = waiting = waiting_bytes = queued = drafts = 0
-        for peer in self.peers.values():
-            # Hardly any peer has more than topics, and this is asked often.
-            topics += len(peer.topics)
+        waiting = waiting_bytes = queued = drafts = 0
+        # Hardly any peer has any of this, and it is asked often.
+        for did, peer in list(self.busy.items()):
+            here = len(peer.backlog) + len(peer.owed)
+            queued += here
+            waiting += len(peer.waiting)
             waiting_bytes += peer.waiting_bytes
-            if peer.waiting or peer.backlog or peer.owed:
-                waiting += len(peer.waiting)
-                queued += len(peer.backlog) + len(peer.owed)
+            if not here and not peer.waiting:
+                del self.busy[did]
+        for peer in self.dirty.values():
             if peer.draft is not None:
                 drafts += peer.draft.held()
         return {
-            "topics": topics + len(self.meshes),
+            "topics": self.topics + len(self.meshes),
             "waiting": waiting,
             "waiting_bytes": waiting_bytes,
             "queued": queued,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from nodeimpl.overlay.gossip_state import GossipState, Peer, Verdict, Waiting
-from nodeimpl.overlay.messages import weight
+from nodeimpl.overlay.messages import Message, weight
 from nodeimpl.overlay.pace import Allowance
 from nodeimpl.overlay.scores import USELESS_FREE
 from nodeimpl.overlay.seen import Seen
@@ -68,7 +68,15 @@ class Intake:
         """Allow one more call to judge so many messages at once."""
         self._left_at_once = self._state.limits.judged_at_once
 
-    def take(self, peer: Peer, envelope: Envelope, *, at_ms: int, now_ms: int) -> None:
+    def take(
+        self,
+        peer: Peer,
+        envelope: Envelope,
+        *,
+        also: tuple[str, ...],
+        at_ms: int,
+        now_ms: int,
+    ) -> None:
         """Refuse a message by the cheapest check that does, judge it, or let it wait."""
         state = self._state
         size = weight(envelope)
@@ -86,7 +94,7 @@ class Intake:
         if each in state.seen:
             self._duplicate(peer, each)
             return
-        waiting = Waiting(envelope=envelope, id=each, bytes=size)
+        waiting = Waiting(envelope=envelope, id=each, bytes=size, also=also)
         if peer.waiting or not self._may_judge(peer, at_ms):
             self._wait(peer, waiting, at_ms)
         else:
@@ -158,6 +166,7 @@ class Intake:
             return
         if not peer.waiting:
             self._order.append(peer.did)
+        self._state.busy[peer.did] = peer
         self._state.queued.add(waiting.id)
         peer.waiting.append(waiting)
         peer.waiting_bytes += waiting.bytes
@@ -200,6 +209,7 @@ class Intake:
         state = self._state
         message = state.message(waiting.id, waiting.envelope, waiting.bytes, at_ms)
         message.known_by = peer.bit
+        self._believe(peer, message, waiting.also)
         state.cache(message)
         peer.standing.first += 1
         self._wants.given(peer, waiting.id)
@@ -207,6 +217,15 @@ class Intake:
         state.counts.delivered += 1
         self._spread.push(message, at_ms)
         self._deliver(waiting.envelope.topic, waiting.envelope.carried, now_ms)
+
+    def _believe(self, peer: Peer, message: Message, also: tuple[str, ...]) -> None:
+        """Leave it to announcements to tell those whom a peer says that it has sent a message."""
+        if not also or not peer.standing.believed():
+            return
+        hinted = self._state.bits(also) & ~peer.bit
+        peer.standing.hinted += hinted.bit_count()
+        message.sent_to |= hinted
+        message.hinted, message.hinter = hinted, peer.did
 
     def _duplicate(self, peer: Peer, each: bytes) -> None:
         """Count a copy of what is known; it is a fault only of who sends more than there is."""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from opkit.wire.base import Did
 from opkit.wire.gossip import Envelope
 
 ENVELOPE_BYTES = 64
@@ -24,7 +25,9 @@ class Message:
         serial: grows by one with each message of this node.
         at_ms: when it came, by steady time; beat: how many heartbeats there had been.
         known_by: bits of the peers that have shown that they have it.
-        sent_to: bits of those that it was pushed to; a push may be lost with its link.
+        sent_to: bits of those that it was pushed to, by whomever; a push may be lost with its link.
+        hinted: bits of those of whom only a peer says so.
+        hinter: that peer.
         given: how often each peer was given it on demand, by the peer's bit.
     """
 
@@ -36,6 +39,8 @@ class Message:
     beat: int = 0
     known_by: int = 0
     sent_to: int = 0
+    hinted: int = 0
+    hinter: Did | None = None
     given: dict[int, int] | None = None
 
     def give(self, bit: int) -> int:
@@ -119,6 +124,7 @@ class Messages:
         for message in self._kept.values():
             message.known_by &= ~bit
             message.sent_to &= ~bit
+            message.hinted &= ~bit
             if message.given is not None:
                 message.given.pop(bit, None)
 

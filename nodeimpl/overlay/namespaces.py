@@ -12,23 +12,33 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
+from opkit.proof.cards import check_value as check_card
 from opkit.proof.checks import ProofError
 from opkit.proof.cid import is_cid
 from opkit.proof.did import public_key_of
+from opkit.proof.endpoints import check_endpoint
 from opkit.proof.forks import read_fork, read_seen
+from opkit.proof.genesis import GenesisView
+from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
-from opkit.wire.base import Did, NetworkId
+from opkit.proof.standing import may_write_member, may_write_standing, read_member
+from opkit.wire.base import Did
+from opkit.wire.names import NAME_TERM_MS_MAX, NameValue
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
+    RECORD_CHARACTERS_MAX,
     VALUES,
     Namespace,
+    NodeValue,
     RecordBody,
     RecordLapsed,
     RecordName,
     RecordNotOwners,
     SignedRecordRejected,
 )
+from opkit.wire.standing import LINK_OWNERS_MAX, STANDING_MS_MAX, MemberValue
 from opkit.wire.witness import FORK_OWNERS_MAX, WITNESSES_MAX, ForkValue, HeadValue
 
 HOUR_MS = 3_600_000
@@ -46,42 +56,48 @@ class Rules:
         term_ms_max: how long after its issue a record may last; tombstones last exactly so long.
         characters_max: the longest signed record.
         owners_max: of how many owners records are kept under one name.
-        may_write: whether a name is a key's to write.
+        may_write: whether a name is a key's to write in the network of a genesis.
         gossiped: whether records are announced to everybody.
         reconciled: whether two nodes compare all that they keep of it. What is neither is found
             through the distributed hash table alone.
-        check: returns if a value of the right shape holds under its name in a network; None if it
-            needs nothing more. Raises `ProofError`.
+        check: returns if a value, as it was read by its shape, holds in what its record says, in
+            the network of a genesis; None if it needs nothing more. Raises `ProofError`.
+        tombstones: whether what was said is taken back without a word; where it is not, another
+            value does that, which says why.
     """
 
     term_ms_max: int
     characters_max: int
     owners_max: int
-    may_write: Callable[[Did, RecordName], bool]
+    may_write: Callable[[Did, RecordName, GenesisView], bool]
     gossiped: bool
     reconciled: bool
-    check: Callable[[RecordName, dict[str, Any], NetworkId], None] | None = None
+    check: Callable[[RecordBody, Any, GenesisView], None] | None = None
+    tombstones: bool = True
 
 
-def _own_name(owner: Did, name: RecordName) -> bool:
+def _own_name(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del genesis  # A key is somebody's in any network.
     return name == owner
 
 
-def _any_blob(owner: Did, name: RecordName) -> bool:
-    del owner  # Whoever keeps a blob may say so.
+def _any_blob(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del owner, genesis  # Whoever keeps a blob may say so.
     return is_cid(name)
 
 
-def _under_own_name(owner: Did, name: RecordName) -> bool:
+def _under_own_name(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del genesis  # A key is somebody's in any network.
     return name.startswith(f"{owner}/") and len(name) > len(owner) + 1
 
 
-def _any_others(owner: Did, name: RecordName) -> bool:
+def _any_others(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del genesis  # A stranger may be a witness too: readers weigh who it is.
     return name != owner and _is_did(name)  # Nobody is their own witness.
 
 
-def _any_node(owner: Did, name: RecordName) -> bool:
-    del owner  # What proves a fork proves it whoever says so.
+def _any_node(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del owner, genesis  # What proves a fork proves it whoever says so.
     return _is_did(name)
 
 
@@ -93,12 +109,35 @@ def _is_did(name: RecordName) -> bool:
     return True
 
 
-def _check_head(name: RecordName, value: dict[str, Any], network: NetworkId) -> None:
-    read_seen(HeadValue.model_validate(value, strict=False).head, node=name, network=network)
+def _any_link(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    del name  # It is read with the link, which says whose it is.
+    return may_write_member(owner, genesis)
 
 
-def _check_fork(name: RecordName, value: dict[str, Any], network: NetworkId) -> None:
-    read_fork(ForkValue.model_validate(value, strict=False), node=name, network=network)
+def _check_node(body: RecordBody, value: NodeValue, genesis: GenesisView) -> None:
+    del body, genesis  # Where a node may be called is the same for all.
+    for endpoint in value.endpoints:
+        check_endpoint(endpoint)
+
+
+def _check_member(body: RecordBody, value: MemberValue, genesis: GenesisView) -> None:
+    read_member(body, value, genesis)
+
+
+def _home_of_name(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
+    return owner == home_of(name, genesis=genesis)
+
+
+def _check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> None:
+    check_name(body, value, genesis)
+
+
+def _check_head(body: RecordBody, value: HeadValue, genesis: GenesisView) -> None:
+    read_seen(value.head, node=body.name, network=genesis.network)
+
+
+def _check_fork(body: RecordBody, value: ForkValue, genesis: GenesisView) -> None:
+    read_fork(value, node=body.name, network=genesis.network)
 
 
 RULES: Mapping[Namespace, Rules] = MappingProxyType(
@@ -110,6 +149,7 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             may_write=_own_name,
             gossiped=True,
             reconciled=True,
+            check=_check_node,
         ),
         "blob": Rules(
             term_ms_max=DAY_MS,
@@ -145,19 +185,69 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             reconciled=True,
             check=_check_fork,
         ),
+        "member": Rules(
+            term_ms_max=30 * DAY_MS,
+            characters_max=8_192,
+            owners_max=LINK_OWNERS_MAX,
+            may_write=_any_link,
+            gossiped=True,
+            reconciled=True,
+            check=_check_member,
+        ),
+        "standing": Rules(
+            # Twice as long as it counts, for what is about to lapse is offered to nobody.
+            term_ms_max=2 * STANDING_MS_MAX,
+            characters_max=2_048,
+            owners_max=1,
+            may_write=may_write_standing,
+            gossiped=True,
+            reconciled=True,
+        ),
+        "name": Rules(
+            term_ms_max=NAME_TERM_MS_MAX,
+            characters_max=8_192,
+            owners_max=1,
+            may_write=_home_of_name,
+            gossiped=True,
+            reconciled=True,
+            check=_check_name,
+            tombstones=False,
+        ),
+        "card": Rules(
+            term_ms_max=7 * DAY_MS,
+            characters_max=RECORD_CHARACTERS_MAX,
+            owners_max=1,
+            may_write=_own_name,
+            gossiped=False,
+            reconciled=False,
+            check=check_card,
+        ),
     }
 )
 """The rules of each namespace."""
 
-RECONCILED: tuple[ReconciledNamespace, ...] = ("node", "note", "head", "fork")
+RECONCILED: tuple[ReconciledNamespace, ...] = (
+    "node",
+    "note",
+    "head",
+    "fork",
+    "member",
+    "standing",
+    "name",
+)
 """The namespaces that two nodes compare: those whose rules say so."""
 
 GOSSIPED: tuple[Namespace, ...] = tuple(name for name, rules in RULES.items() if rules.gossiped)
 """The namespaces whose records are announced to everybody."""
 
 
-def judge(record: Record, *, now_ms: int) -> None:
+def judge(record: Record, *, genesis: GenesisView, now_ms: int) -> None:
     """Return if a record is one that its namespace takes now, whatever else is kept.
+
+    Args:
+        record: one that verifies.
+        genesis: its network's: who has which office there.
+        now_ms: the reader's time.
 
     Refuses, in this order:
         SignedRecordRejected: it is too long, lasts too long, is a tombstone that lasts too short,
@@ -175,22 +265,24 @@ def judge(record: Record, *, now_ms: int) -> None:
     except ProofError as bad:
         raise SignedRecordRejected(why=bad.why) from bad
     if body.value is not None:
-        _judge_value(body)
+        _judge_value(body, genesis)
+    elif not rules.tombstones:
+        raise SignedRecordRejected(why=f"the namespace {body.aud!r} has no tombstones")
     if is_ahead(body, now_ms=now_ms):
         raise SignedRecordRejected(why="it was issued in the future")
-    if not rules.may_write(body.owner, body.name):
+    if not rules.may_write(body.owner, body.name, genesis):
         raise RecordNotOwners(name=body.name)
     if is_lapsed(body, now_ms=now_ms):
         raise RecordLapsed(lapsed_at_ms=body.lapses_at_ms)
 
 
-def _judge_value(body: RecordBody) -> None:
+def _judge_value(body: RecordBody, genesis: GenesisView) -> None:
     assert body.value is not None, "a tombstone has none"
     check = RULES[body.aud].check
     try:
-        VALUES[body.aud].model_validate(body.value, strict=False)
+        value = VALUES[body.aud].model_validate_json(to_json(body.value), strict=True)
         if check is not None:
-            check(body.name, body.value, body.network)
+            check(body, value, genesis)
     except ValidationError as bad:
         first = bad.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "whole"

@@ -119,6 +119,7 @@ class OverlayNode:
         self._now_ms = 0
         self._restoring = False
         self._comparing = False
+        self._judging = b""
         self._steady = Steady()
         self._news = Allowance(per_s=COMPARED_NEWS_PER_S, burst=COMPARED_NEWS_BURST)
         self.shelf.on_kept.append(self._kept)
@@ -241,25 +242,26 @@ class OverlayNode:
 
     def held(self) -> dict[str, int]:
         """Return how many of each there are in any machine: what the limits bound."""
-        machines = (
+        found: dict[str, int] = {}
+        for name, held in (
             ("shelf", self.shelf.held()),
             ("dht", self.dht.held()),
             ("gossip", self.gossip.held()),
             ("reconcile", self.reconciler.held()),
-        )
-        return {
-            _named(name, what): count for name, held in machines for what, count in held.items()
-        }
+        ):
+            for what, count in held.items():
+                found[_named(name, what)] = count
+        return found
 
     # How the machines are joined.
 
     def _kept(self, kept: Kept) -> None:
-        """Gossip what is new here; gossip itself knows what it is judging."""
+        """Gossip what is new here, but for what gossip has brought and hands on by itself."""
         if not RULES[kept.namespace].gossiped:
             return
         if self._restoring or not self._is_news(kept.issued_at_ms):
             self.gossip.saw(kept.carried.jws, self._now_ms)
-        else:
+        elif kept.id != self._judging:
             self.gossip.publish(TOPIC, kept.carried, self._now_ms)
 
     def _is_news(self, issued_at_ms: int) -> bool:
@@ -272,11 +274,13 @@ class OverlayNode:
         """Say what a gossiped record is worth, and keep it if it is good."""
         del topic  # There is one.
         try:
-            body = self.shelf.read(carried).body
+            record = self.shelf.read(carried)
+            body = record.body
             if not RULES[body.aud].gossiped:
                 return Verdict.REJECT
             if is_ahead(body, now_ms=now_ms):
                 return Verdict.STALE
+            self._judging = record.id
             self.shelf.offer(carried, now_ms)
         except (SignedRecordRejected, RecordNotOwners):
             return Verdict.REJECT
@@ -284,6 +288,8 @@ class OverlayNode:
             return Verdict.STALE
         except (RecordOutdated, RecordsExhausted):
             return Verdict.IGNORE
+        finally:
+            self._judging = b""
         return Verdict.ACCEPT
 
     def _suspect(self, peer: Did) -> None:

@@ -93,11 +93,17 @@ class PeerLied:
 
 @dataclass(slots=True, eq=False)
 class _Peer:
-    """A peer with a link: when it is asked next, and what led to it."""
+    """A peer with a link: when it is asked next, and what led to it.
+
+    Attributes:
+        met: a session with it was done. Only then all namespaces are compared in one question:
+            while two meet, much is on its way, and a first session that takes longer sees it.
+    """
 
     next_ms: int
     begun_ms: int = 0
     yielded: bool = False
+    met: bool = False
     session: Session | None = None
     deadline_ms: int = 0
     token: int = 0
@@ -155,6 +161,7 @@ class Reconciler:
     def left(self, peer: Did, now_ms: int) -> None:
         """Give up whatever was asked of a peer: the link is gone."""
         del now_ms
+        self._declined.forget(peer)
         gone = self._peers.pop(peer, None)
         if self._running.pop(peer, None) is not None:
             self.counts["sessions cut"] += 1
@@ -269,7 +276,11 @@ class Reconciler:
     def _begin(self, peer: Did, now_ms: int) -> None:
         here = self._peers[peer]
         here.session = Session(
-            peer, shelf=self._shelf, declined=self._declined, bounds=self._limits.bounds
+            peer,
+            shelf=self._shelf,
+            declined=self._declined,
+            bounds=self._limits.bounds,
+            together=here.met,
         )
         here.begun_ms = now_ms
         here.deadline_ms = now_ms + self._limits.session_ms_max
@@ -293,6 +304,7 @@ class Reconciler:
         if not (session.spent or late):
             self._liars.pop(session.peer, None)
             self.counts["sessions done"] += 1
+            here.met = True
         elif session.kept or session.pushed:
             self.counts["sessions at their bounds"] += 1
             here.next_ms = now_ms + self._about(self._limits.interval_ms // 4)

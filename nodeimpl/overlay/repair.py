@@ -33,6 +33,7 @@ from opkit.wire.reconcile import (
     Range,
     ReconciledNamespace,
     RecordsGiven,
+    Root,
 )
 from opkit.wire.records import (
     Carried,
@@ -91,6 +92,11 @@ class Declined:
             del self._until_ms[next(iter(self._until_ms))]
         self._until_ms[whose, item] = now_ms + self._keep_ms
 
+    def forget(self, peer: Did) -> None:
+        """Forget what a peer declined: when it comes back, it may have started anew."""
+        for key in [key for key in self._until_ms if key[0] == peer]:
+            del self._until_ms[key]
+
     def has(self, whose: Did, item: bytes, now_ms: int) -> bool:
         """Return whether an id is to be left alone."""
         until_ms = self._until_ms.get((whose, item))
@@ -106,8 +112,16 @@ class Session:
         spent: whether it ended because a bound was reached.
     """
 
-    def __init__(self, peer: Did, *, shelf: Shelf, declined: Declined, bounds: Bounds) -> None:
-        """Begin with the first namespace's whole tree."""
+    def __init__(
+        self,
+        peer: Did,
+        *,
+        shelf: Shelf,
+        declined: Declined,
+        bounds: Bounds,
+        together: bool = False,
+    ) -> None:
+        """Begin with the first namespace's whole tree, or `together` with the roots of all."""
         self.peer = peer
         self.kept = 0
         self.pushed = 0
@@ -118,6 +132,7 @@ class Session:
         self._bounds = bounds
         self._left: list[ReconciledNamespace] = list(reversed(RECONCILED))
         self._namespace: ReconciledNamespace = self._left[-1]
+        self._rooted = not together
         self._few: list[str] = []
         self._many: list[str] = []
         self._wanted: list[bytes] = []
@@ -204,8 +219,26 @@ class Session:
         prefixes = tuple(waiting[-PREFIXES_MAX:])
         del waiting[-PREFIXES_MAX:]
         return Compare.model_construct(
-            namespace=self._namespace, prefixes=prefixes, ids_max=ids_max
+            namespace=self._namespace, prefixes=prefixes, ids_max=ids_max, roots=self._roots()
         )
+
+    def _roots(self) -> tuple[Root, ...]:
+        """Return, for the first question, what the other namespaces look like."""
+        if self._rooted:
+            return ()
+        self._rooted = True
+        tree = self._shelf.ids
+        return tuple(
+            Root.model_construct(namespace=name, fingerprint=tree(name).fingerprint())
+            for name in reversed(self._left)
+        )
+
+    def _leave_out(self, asked: Compare, differ: tuple[ReconciledNamespace, ...]) -> None:
+        """Look no further at namespaces that are alike on both sides."""
+        named = {root.namespace for root in asked.roots}
+        if not named or not named.issuperset(differ):
+            raise Lied("it compares namespaces that were not asked")
+        self._left = [name for name in self._left if name in differ]
 
     def _fetch(self) -> Fetch:
         self._items = self._wanted[-FETCHED_MAX:]
@@ -234,6 +267,8 @@ class Session:
         ranges = answer.ranges
         if not 1 <= len(ranges) <= len(asked.prefixes):
             raise Lied("it answers no prefix, or more than were asked")
+        if answer.differ is not None:
+            self._leave_out(asked, answer.differ)
         for prefix, said in zip(asked.prefixes, ranges, strict=False):
             if (said.children is None) == (said.ids is None):
                 raise Lied("it says both or neither of a prefix")
@@ -348,7 +383,13 @@ def answer_compare(shelf: Shelf, asked: Compare, *, ids_max: int) -> Compared:
         ids_max -= count
         ids = b"".join(item[:ID_BYTES] for item in tree.ids(prefix))
         ranges.append(Range.model_construct(children=None, ids=ids))
-    return Compared.model_construct(ranges=tuple(ranges))
+    differ = None
+    if asked.roots:
+        each = ((root, shelf.ids(root.namespace)) for root in asked.roots)
+        differ = tuple(
+            root.namespace for root, tree in each if tree.fingerprint() != root.fingerprint
+        )
+    return Compared.model_construct(ranges=tuple(ranges), differ=differ)
 
 
 def answer_fetch(shelf: Shelf, asked: Fetch) -> RecordsGiven:

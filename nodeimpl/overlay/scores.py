@@ -26,6 +26,7 @@ USELESS_PER_FRESH = 3.0
 EXCESS_COST = 0.1
 RUDE_COST, RUDE_FREE = 1.0, 3.0
 GREEDY_COST = 0.05
+MISLED_FREE, MISLED_SHARE = 5.0, 0.1
 
 TRUSTED_MIN = -20.0
 """Below this neither its announcements nor its wants are heard."""
@@ -47,6 +48,7 @@ class Standing:
         excess: what it sent beyond what may be sent.
         rude: joining a mesh although it was told to stay away.
         greedy: wants beyond what is given.
+        hinted: peers of whom it said that they were sent a message; misled: who then asked for it.
         bans: how often it was banned; does not decay.
         banned_until_ms: when the last ban is over, by steady time.
     """
@@ -60,6 +62,8 @@ class Standing:
     excess: float = 0.0
     rude: float = 0.0
     greedy: float = 0.0
+    hinted: float = 0.0
+    misled: float = 0.0
     bans: int = 0
     banned_until_ms: int = 0
 
@@ -77,6 +81,10 @@ class Standing:
         worth -= RUDE_COST * max(0.0, self.rude - RUDE_FREE) ** 2
         return worth - EXCESS_COST * self.excess - GREEDY_COST * self.greedy
 
+    def believed(self) -> bool:
+        """Return whether who it says was sent a message mostly was: a push may be lost, too."""
+        return self.misled <= MISLED_FREE + MISLED_SHARE * self.hinted
+
     def decay(self, factor: float) -> None:
         """Let everything count for less."""
         self.first *= factor
@@ -88,6 +96,8 @@ class Standing:
         self.excess *= factor
         self.rude *= factor
         self.greedy *= factor
+        self.hinted *= factor
+        self.misled *= factor
 
 
 def factor(elapsed_ms: int) -> float:

@@ -13,7 +13,6 @@ from itertools import islice
 
 from nodeimpl.overlay.copies import Copies
 from nodeimpl.overlay.lookup import Lookup
-from nodeimpl.overlay.namespaces import judge
 from nodeimpl.overlay.port import key_id
 from opkit.proof.record import Record, outranks
 from opkit.wire.base import Did, Wire
@@ -278,7 +277,7 @@ class Get(Search):
             if (record.body.aud, record.body.name) != (self.namespace, self.name):
                 self._forgers[contact.did] = None
                 return None
-            judge(record, now_ms=self._now_ms())
+            self._copies.judge(record, self._now_ms())
             self._copies.take(
                 record, carried, now_ms=self._now_ms(), nearer=self._nearer(self.target)
             )

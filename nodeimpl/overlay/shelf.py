@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +42,8 @@ STRANGERS_EQUIVOCATIONS_MAX = 32
 
 NOTES_MAX = 1_024
 """How many notes wait for the driver; more are counted and dropped."""
+
+_SET = {"jws", "proof"}
 
 SPARE = 1_024
 """How many entries of the time table may be of records that are gone, before it is made anew."""
@@ -85,6 +88,8 @@ class Shelf:
         on_kept: called with every record that is new here, in order.
         on_changed: called with namespace, name and owner whenever another record is there than was,
             or none, or with another proof.
+        on_compared: by namespace, called with a record that was offered and the one of the same
+            owner and name that stood here, whichever then stands.
         notes: what operators should hear of; whoever drives takes it (`take_notes`).
         counts: how often what happened.
     """
@@ -93,6 +98,7 @@ class Shelf:
         """Keep nothing yet; read through `verifier`, which others may share."""
         self.on_kept: list[Callable[[Kept], None]] = []
         self.on_changed: list[Callable[[Namespace, RecordName, Did], None]] = []
+        self.on_compared: dict[Namespace, Callable[[Carried, Carried], None]] = {}
         self.notes: list[EquivocationSeen] = []
         self.counts: Counter[str] = Counter()
         self._verifier = verifier
@@ -125,8 +131,12 @@ class Shelf:
             RecordLapsed: its time is over.
         """
         record = self.read(carried)
-        judge(record, now_ms=now_ms)
+        self.judge(record, now_ms)
         return record
+
+    def judge(self, record: Record, now_ms: int) -> None:
+        """Return if a record that verifies is one that its namespace takes; refuses as `check`."""
+        judge(record, genesis=self._verifier.genesis, now_ms=now_ms)
 
     def offer(self, carried: Carried, now_ms: int) -> Kept:
         """Keep a record, or refuse it.
@@ -144,7 +154,7 @@ class Shelf:
         if known is not None:
             self._vouch(known, carried, now_ms)
             raise RecordOutdated(standing_sequence=known.sequence)
-        judge(record, now_ms=now_ms)
+        self.judge(record, now_ms)
         body = record.body
         sponsor = self._verifier.sponsor(body.owner, carried.proof)
         standing = self._names.get((body.aud, body.name), {}).get(body.owner)
@@ -287,6 +297,10 @@ class Shelf:
             found[namespace] += len(owners)
         return dict(found)
 
+    def names(self, namespace: Namespace) -> tuple[RecordName, ...]:
+        """Return the names of a namespace under which something is here."""
+        return tuple(name for aud, name in self._names if aud == namespace)
+
     def _tell(self, entry: Entry, standing: Entry | None, issued_at_ms: int) -> Kept:
         """Say that a record was kept."""
         kept = Kept(
@@ -312,6 +326,9 @@ class Shelf:
             RecordOutdated: it does not.
         """
         body = record.body
+        compared = self.on_compared.get(body.aud)
+        if compared is not None:
+            compared(Carried.model_construct(jws=record.token), standing.carried)
         if body.sequence == standing.sequence:
             self._expose(record, standing, sponsor)
         if not outranks((body.sequence, record.id), (standing.sequence, standing.id)):
@@ -456,13 +473,14 @@ def _entry(
     body = record.body
     floor_until_ms = 0 if replaced is None else replaced.floor_until_ms
     return Entry(
-        carried=carried,
+        # There are many: what pydantic notes of each is the same for all.
+        carried=Carried.model_construct(_SET, jws=carried.jws, proof=carried.proof),
         id=record.id,
         item=item_of(record.id, sponsor),
         place=place_of(body.aud, body.name, body.owner),
         namespace=body.aud,
         name=body.name,
-        owner=body.owner,
+        owner=sys.intern(body.owner),  # One text for all of an owner's records.
         sequence=body.sequence,
         lapses_at_ms=body.lapses_at_ms,
         sponsor=sponsor,

@@ -56,6 +56,7 @@ class Spread:
             state.counts.dropped["wanted-again"] += 1
             peer.standing.greedy += 1
             return True
+        self._blame(peer, message)
         message.sent_to |= peer.bit
         state.draft(peer).publish.append(message)
         state.counts.forwarded += 1
@@ -69,7 +70,7 @@ class Spread:
         if len(ids) > room:
             self._state.counts.dropped["wanted-too-many"] += len(ids) - room
             peer.standing.greedy += len(ids) - room
-        self._state.owing[peer.did] = peer
+        self._state.owing[peer.did] = self._state.busy[peer.did] = peer
         self._settle(peer, at_ms)
 
     def settle(self, at_ms: int) -> None:
@@ -119,6 +120,8 @@ class Spread:
         held = [each for each in self._state.messages if each.envelope.topic == topic]
         peer.backlog.extend(each.id for each in held if not each.known_by & peer.bit)
         peer.told = self._state.serial
+        if peer.backlog:
+            self._state.busy[peer.did] = peer
 
     def trusted(self, peer: Peer) -> bool:
         """Return whether a peer takes part: it is told, asked and given messages."""
@@ -137,12 +140,20 @@ class Spread:
             key = tuple(each.serial for each in draft.publish) if draft.plain() else ()
             frames = shared.get(key) if key else None
             if frames is None:
-                frames = draft.frames(bytes_max=state.limits.frame_bytes_max)
+                frames = draft.frames(bytes_max=state.limits.frame_bytes_max, endings=state.endings)
                 shared[key] = frames
             for frame in frames:
                 state.outbox.put(Cast(to=did, message=frame))
             peer.draft = None
         state.dirty.clear()
+
+    def _blame(self, peer: Peer, message: Message) -> None:
+        """Take note who said of a peer that it was sent what it now asks for."""
+        if message.hinted & peer.bit and message.hinter is not None:
+            message.hinted &= ~peer.bit
+            hinter = self._state.peers.get(message.hinter)
+            if hinter is not None:
+                hinter.standing.misled += 1
 
     def _push_to(self, peer: Peer, message: Message, at_ms: int) -> None:
         if (message.known_by | message.sent_to) & peer.bit:

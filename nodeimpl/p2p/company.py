@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -90,6 +91,7 @@ class Company:
         )
         self._book = {peer.did: peer for peer in bootstrap if peer.did != transport.did}
         self._reaching = Reaching(connect=self._connect, clock=clock, limits=limits)
+        self._spares: dict[Did, Session] = {}
         self._watchers: list[Watcher] = []
         self._changed = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
@@ -118,6 +120,14 @@ class Company:
         if session is None:
             raise Unreachable(where=peer, why="not connected")
         return session
+
+    def beside(self, session: Session) -> Session | None:
+        """Return another connection to the same peer, if it said hello on one; best the current."""
+        standing = self.current.get(session.peer)
+        if standing is not None and standing is not session:
+            return standing
+        spare = self._spares.get(session.peer)
+        return None if spare is session else spare
 
     async def reach(self, peer: PeerAddress, *, deadline_ms: int) -> None:
         """Return once `peer` is connected, dialling it if it is not. Raises `Unreachable`."""
@@ -239,9 +249,38 @@ class Company:
         standing = self.current.get(session.peer)
         if standing is not None and not standing.over.is_set():
             if not self._replaces(session, standing):
-                self._close_later(session, "another connection stays")
+                self._spares[session.peer] = session
+                self._spawn(self._end_one(session, standing))
                 return
             self._close_later(standing, "replaced by another connection")
+        self._let_stand(session)
+
+    async def _end_one(self, spare: Session, standing: Session) -> None:
+        """End the spare one of two connections to a peer, unless the one that stays is dead.
+
+        A peer that was killed and is back dials as one does whose dial crossed this node's: only
+        that nobody acknowledges anything on the connection before tells them apart.
+        """
+        heard_bytes = standing.connection.figures().received_bytes
+        standing.connection.probe()
+        with suppress(TimeoutError):
+            async with deadline(self._clock, self._limits.retire_ms):
+                await standing.over.wait()
+        newest = self._spares.get(spare.peer) is spare
+        if newest:
+            del self._spares[spare.peer]
+        silent = standing.connection.figures().received_bytes == heard_bytes
+        dead = standing.over.is_set() or silent
+        taken = self.current.get(spare.peer) not in {None, standing}
+        if not dead or taken or not newest or spare.over.is_set():
+            await spare.connection.close("another connection stays")
+            return
+        self._let_stand(spare)
+        await standing.connection.close("silent beside another connection")
+
+    def _let_stand(self, session: Session) -> None:
+        """Make the session the one for its peer."""
+        standing = self.current.get(session.peer)
         self.current[session.peer] = session
         self._change()
         if standing is None:

@@ -2,7 +2,8 @@
 
 Whoever says they have it is asked, the least used first; bytes are hashed while they arrive. Who
 sends other bytes, fewer or more than announced, has lied: they are remembered and not asked again,
-and the next one is. A lie costs at most one blob.
+and the next one is. A lie costs at most one blob. If nobody provides and somebody could not be
+heard, all are asked once more: on a bad link that is nobody's word.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ LIARS_MAX = 1024
 
 COUNTED_MAX = 4096
 """For how many peers received bytes are counted; then all counts begin again."""
+
+AGAIN_MS = 250
+"""How long after the first time all are asked once more."""
 
 Judge = Callable[[int], None]
 """Told how many bytes a provider announces, before they come: raises `StorageQuotaExceeded`."""
@@ -82,8 +86,10 @@ class Providers:
 
     async def offers(
         self, cid: Cid, *, without: Iterable[Did], clock: Clock, limits: PeersLimits
-    ) -> list[tuple[Did, int]]:
+    ) -> tuple[list[tuple[Did, int]], bool]:
         """Return who says to have it, newest first, once all answered or time is up.
+
+        And whether somebody could not be heard.
 
         After the first offer the others have `offer_ms_max` left: one silent peer must not make
         a fetch wait.
@@ -91,6 +97,7 @@ class Providers:
         lying = frozenset(without)
         newest = [did for did in self.peers.newest_first() if did not in lying]
         found: dict[Did, int] = {}
+        unheard: set[Did] = set()
         first = asyncio.Event()
 
         async def ask(did: Did) -> None:
@@ -98,6 +105,8 @@ class Providers:
                 size = await self.peers.have_blob(did, cid)
             except CoopError as no:
                 _log.info("a peer did not say whether it has a blob", peer=did, why=str(no))
+                if isinstance(no, Unreachable):
+                    unheard.add(did)
                 return
             if size is not None:
                 found[did] = size
@@ -121,7 +130,7 @@ class Providers:
             await asyncio.gather(*asking, hurry, return_exceptions=True)
         order = {did: place for place, did in enumerate(newest)}
         by_age = sorted(found, key=lambda did: order.get(did, 0))
-        return [(did, found[did]) for did in by_age][: limits.providers_max]
+        return [(did, found[did]) for did in by_age][: limits.providers_max], bool(unheard)
 
 
 async def _hurry(first: asyncio.Event, *, clock: Clock, ms: int) -> None:
@@ -147,6 +156,10 @@ class _Want:
     size_max: int
     blobs: BlobStore
     judge: Judge
+
+
+class _Unheard(Exception):
+    """Nobody gave it, and somebody could not be heard."""
 
 
 class Fetching:
@@ -202,9 +215,25 @@ class Fetching:
                 del self._turns[cid]
 
     async def _fetch(self, want: _Want) -> Fetched:
+        """Ask all, and once more if somebody could not be heard and little time has passed."""
         began = self._clock.monotonic()
+        try:
+            try:
+                did = await self._fetch_once(want)
+            except _Unheard:
+                if self._clock.monotonic() - began > 2 * self._limits.look_up_ms_max / 1000:
+                    raise
+                await self._clock.sleep(AGAIN_MS)
+                did = await self._fetch_once(want)
+        except _Unheard as silence:
+            raise BlobUnknown(cid=want.cid) from silence
+        took_us = round((self._clock.monotonic() - began) * 1_000_000)
+        return Fetched(peer=did, size_bytes=want.blobs.size(want.cid) or 0, took_us=took_us)
+
+    async def _fetch_once(self, want: _Want) -> Did:
+        """Return who provided. Raises `_Unheard` if nobody did and somebody may have it."""
         cid, unfit = want.cid, None
-        offers = await self._providers.offers(
+        offers, unheard = await self._providers.offers(
             cid, without=self._liars, clock=self._clock, limits=self._limits
         )
         # Least used first, then newest: it spreads the load, and newcomers are tried soon.
@@ -223,10 +252,10 @@ class Fetching:
                 if not isinstance(no, Unreachable) and no.__class__ not in FETCH_BLOB.refuses:
                     raise
                 _log.info("a provider did not provide", peer=did, cid=cid, why=str(no))
+                unheard = unheard or isinstance(no, Unreachable)
             else:
-                took_us = round((self._clock.monotonic() - began) * 1_000_000)
-                return Fetched(peer=did, size_bytes=want.blobs.size(cid) or 0, took_us=took_us)
-        raise unfit or BlobUnknown(cid=cid)
+                return did
+        raise unfit or (_Unheard() if unheard else BlobUnknown(cid=cid))
 
     async def _fetch_from(self, did: Did, want: _Want) -> None:
         """Fetch from one peer; raises `Lied`, `Unreachable`, `StorageFull` or its refusal."""

@@ -1,10 +1,14 @@
-"""Frames on a stream: a four-byte length and that many bytes of JSON (`docs/protocol.md`)."""
+"""Frames on a stream: a four-byte length and that many bytes of JSON (`docs/protocol.md`).
+
+They are read strictly: what another program may read differently is refused.
+"""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from nodeimpl.kernel.once import SaidTwice, refuse_twice
 from nodeimpl.p2p.transport import Stream, StreamEnded
@@ -125,7 +129,7 @@ def fault(incident: str) -> bytes:
 def read_request(body: bytes) -> RequestFrame:
     """Return the request in a frame. Raises `FrameMalformed`."""
     try:
-        frame = RequestFrame.model_validate_json(body)
+        frame = RequestFrame.model_validate_json(body, strict=True)
         refuse_twice(body)
     except ValidationError as bad:
         raise FrameMalformed(why=_why(bad)) from bad
@@ -140,7 +144,7 @@ def read_answer(body: bytes) -> AnswerFrame:
     Raises:
         ValueError: not JSON, something said twice, not an answer, or not exactly one of its forms.
     """
-    frame = AnswerFrame.model_validate_json(body)
+    frame = AnswerFrame.model_validate_json(body, strict=True)
     refuse_twice(body)
     if (frame.ok is None) == (frame.problem is None):
         raise ValueError("an answer has exactly one of `ok` and `problem`")
@@ -150,7 +154,7 @@ def read_answer(body: bytes) -> AnswerFrame:
 def read_cast(of: type[_W], body: bytes) -> _W:
     """Return the cast in a frame. Raises `FrameMalformed`."""
     try:
-        said = of.model_validate_json(body)
+        said = of.model_validate_json(body, strict=True)
         refuse_twice(body)
     except ValidationError as bad:
         raise FrameMalformed(why=_why(bad)) from bad
@@ -162,9 +166,19 @@ def read_cast(of: type[_W], body: bytes) -> _W:
 def read_value(of: type[_W], value: dict[str, Any]) -> _W:
     """Return the value of the declared shape. Raises `FrameMalformed`."""
     try:
-        return of.model_validate(value)
+        return strictly(of, value)
     except ValidationError as bad:
         raise FrameMalformed(why=_why(bad)) from bad
+
+
+def strictly(of: type[_W], value: dict[str, Any]) -> _W:
+    """Return the value of JSON that was decoded, where "5" and true are no integers.
+
+    Raises:
+        pydantic.ValidationError: it is none of this type.
+    """
+    # From Python's values alone lists are no tuples and texts no bytes: they are read as JSON.
+    return of.model_validate_json(to_json(value, inf_nan_mode="constants"), strict=True)
 
 
 def _why(bad: ValidationError) -> str:

@@ -103,6 +103,29 @@ def complete(error_converter: Any, function: Callable[..., Any], *arguments: Any
     return result
 
 
+def plain(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of the binding gives that raises nothing; as `_uniffi_rust_call`."""
+    return complete(None, function, *arguments)
+
+
+def lift_bytes(buffer: Any) -> bytes:
+    """Return the bytes in a buffer of the binding, and free it.
+
+    Raises:
+        InternalError: it holds something else.
+    """
+    try:
+        size = buffer.len - LENGTH_BYTES
+        if size < 0:
+            raise iroh_ffi.InternalError("a buffer of bytes without their number")
+        start = ctypes.addressof(buffer.data.contents)
+        if int.from_bytes(ctypes.string_at(start, LENGTH_BYTES), "big") != size:
+            raise iroh_ffi.InternalError("a buffer of another number of bytes")
+        return ctypes.string_at(start + LENGTH_BYTES, size)
+    finally:
+        buffer.free()
+
+
 def lower_bytes(value: Any) -> Any:
     """Return bytes as the binding's buffer: their number, and they themselves."""
     size = len(value)
@@ -129,5 +152,7 @@ def adapt(installed: str | None = None) -> bool:
     binding = vars(iroh_ffi)
     binding["_uniffi_rust_call_async"] = call
     binding["_uniffi_rust_call_with_error"] = complete
+    binding["_uniffi_rust_call"] = plain
     binding["_UniffiFfiConverterBytes"].lower = lower_bytes
+    binding["_UniffiFfiConverterBytes"].lift = lift_bytes
     return True

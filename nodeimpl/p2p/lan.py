@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
+from nodeimpl.p2p.prefixes import ip_of
 from nodeimpl.p2p.reaching import PeerAddress
 from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
@@ -62,19 +63,9 @@ def told_addresses(advertise: tuple[str, ...], bound: Iterable[str]) -> tuple[st
         advertise: what the operator says; it stands for itself if there is any.
         bound: where the node listens; what stands for every interface is nowhere in particular.
     """
-    return advertise or tuple(each for each in bound if not _is_anywhere(each))
-
-
-def _is_anywhere(address: str) -> bool:
-    """Return whether an address stands for every interface; other transports have names instead."""
-    try:
-        return bool(_host_of(address).is_unspecified)
-    except ValueError:
-        return False
-
-
-def _host_of(address: str) -> Any:
-    return ip_address(address.rpartition(":")[0].strip("[]"))
+    return advertise or tuple(
+        each for each in bound if (ip := ip_of(each)) is None or not ip.is_unspecified
+    )
 
 
 class Lan:
@@ -99,7 +90,7 @@ class Lan:
         self._did = did
         self._network = network
         here = frozenset(map(ip_address, interfaces))
-        self._addresses = tuple(each for each in addresses if _host_of(each) in here)
+        self._addresses = tuple(each for each in addresses if ip_of(each) in here)
         self._interfaces = interfaces
         self._told = found
         self._found: dict[str, PeerAddress] = {}
@@ -167,7 +158,7 @@ class Lan:
             AsyncServiceInfo(
                 SERVICE,
                 f"{name}-{number}.{SERVICE}",
-                parsed_addresses=[str(_host_of(address))],
+                parsed_addresses=[str(ip_of(address))],
                 port=int(address.rpartition(":")[2]),
                 properties=said,
                 server=f"{name}-{number}.local.",

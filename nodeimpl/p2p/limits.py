@@ -43,7 +43,8 @@ class PeersLimits:
         backoff_ms_max: the longest pause between attempts.
         refused_ms: the pause after a peer refused the hello.
         crossing_ms: two connections made within this time crossed each other on the way.
-        retire_ms: how long a replaced connection may still finish its questions.
+        retire_ms: how long a replaced connection may still finish its questions, and one that stays
+            beside a newer one may be silent.
         cast_bytes_per_second_max: casts of one peer that are read, after a burst of four times as
             many bytes; each counts for a kilobyte more than it has. What is more has to wait.
         unsent_bytes_max: casts of one kind that wait for one link; more are dropped.

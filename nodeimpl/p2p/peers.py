@@ -144,6 +144,9 @@ class Peers:
     ) -> Answer:
         """Ask a connected peer one question.
 
+        If its link ends beside another to the same peer, it is asked once more over that one: it
+        may have been heard before, which changes nothing, for no question has more effect twice.
+
         Args:
             deadline_ms: the method's own unless given.
 
@@ -152,9 +155,17 @@ class Peers:
             Unreachable: not connected, no answer in time, or the connection ended meanwhile.
             Fault: the peer is broken, or answers outside the protocol.
         """
-        return await self._company.session(peer).ask(
-            method, ask, deadline_ms=method.deadline_ms if deadline_ms is None else deadline_ms
-        )
+        deadline_ms = method.deadline_ms if deadline_ms is None else deadline_ms
+        began, session = self._clock.monotonic(), self._company.session(peer)
+        try:
+            return await session.ask(method, ask, deadline_ms=deadline_ms)
+        except Unreachable as gone:
+            other = self._company.beside(session)
+            left_ms = deadline_ms - round(1_000 * (self._clock.monotonic() - began))
+            if other is None or left_ms <= 0:
+                raise
+            _log.info("a question is asked once more", peer=peer, method=method.name, why=gone.why)
+        return await other.ask(method, ask, deadline_ms=left_ms)
 
     async def reach(self, peer: PeerAddress, *, deadline_ms: int) -> None:
         """Return once `peer` is connected, dialling it if it is not.

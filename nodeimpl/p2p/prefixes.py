@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 GLOBAL_BITS = {4: 24, 6: 48}
 """How much of a public address is usually one customer's. Source: RFC 6177, section 2."""
+
+
+def ip_of(address: str) -> IPv4Address | IPv6Address | None:
+    """Return the host of `host:port`; None if it is a name, as other transports have."""
+    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 def prefix_of(address: str) -> str | None:
@@ -18,10 +27,8 @@ def prefix_of(address: str) -> str | None:
     Args:
         address: `host:port`, as contacts say it; what is none is a place of its own kind.
     """
-    host = address.rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        ip: IPv4Address | IPv6Address = IPv6Address(host) if ":" in host else IPv4Address(host)
-    except ValueError:
+    ip = ip_of(address)
+    if ip is None:
         return ""
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped

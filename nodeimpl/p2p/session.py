@@ -230,7 +230,7 @@ class Session:
         try:
             frame = frames.read_answer(body)
             if frame.ok is not None:
-                return method.answer.model_validate(frame.ok)
+                return frames.strictly(method.answer, frame.ok)
         except ValueError as bad:
             raise Fault(where=self.peer, incident="", why=f"odd answer to {method.name}") from bad
         assert frame.problem is not None, "an answer has one of two forms"

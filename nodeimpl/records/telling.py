@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -20,7 +19,7 @@ from nodeimpl.overlay.gossip_state import PeerBanned
 from nodeimpl.overlay.node import OverlayNote
 from nodeimpl.overlay.reconcile import PeerLied, Repaired
 from nodeimpl.overlay.shelf import EquivocationSeen
-from nodeimpl.p2p.deadline import deadline
+from nodeimpl.p2p.deadline import set_or_passed
 from opkit.wire import overlay as wire
 from opkit.wire.errors import CoopError
 from opkit.wire.events import Event
@@ -160,7 +159,5 @@ class Telling:
         if due_ms is None:
             await self._wanted.wait()
         elif due_ms > 0:
-            with suppress(TimeoutError):
-                async with deadline(self._clock, due_ms):
-                    await self._wanted.wait()
+            await set_or_passed(self._wanted, clock=self._clock, ms=due_ms)
         self._wanted.clear()

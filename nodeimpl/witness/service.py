@@ -17,7 +17,7 @@ import structlog
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.errors import HistoryLost
 from nodeimpl.kernel.store import Store, Tx
-from nodeimpl.p2p.deadline import deadline
+from nodeimpl.p2p.deadline import deadline, set_or_passed
 from nodeimpl.witness import rules
 from nodeimpl.witness import store as table
 from nodeimpl.witness.board import Board
@@ -143,9 +143,7 @@ class Witness:
             (self._due_at(peer, now_ms) for peer in self._watched()),
             default=now_ms + self._limits.ask_ms,
         )
-        with suppress(TimeoutError):
-            async with deadline(self._clock, max(1, due_ms - now_ms)):
-                await self._wake.wait()
+        await set_or_passed(self._wake, clock=self._clock, ms=max(1, due_ms - now_ms))
         self._wake.clear()
 
     def _watched(self) -> list[Did]:

@@ -11,28 +11,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opkit.client.asgi_events import AsgiEvents
     from opkit.client.compute import TaskHandle, TaskResult
-    from opkit.client.errors import Cancelled, WrongNode
+    from opkit.client.errors import Cancelled, DoorUnknown, ServiceLapsed, WrongNode
+    from opkit.client.member import AsMember, ServiceClient
     from opkit.client.node import NodeClient
     from opkit.client.retry import Patience
     from opkit.client.sockets import EventsPort
 
 __all__ = [
+    "AsMember",
     "AsgiEvents",
     "Cancelled",
+    "DoorUnknown",
     "EventsPort",
     "NodeClient",
     "Patience",
+    "ServiceClient",
+    "ServiceLapsed",
     "TaskHandle",
     "TaskResult",
     "WrongNode",
 ]
 
 _WHERE = {
+    "AsMember": "member",
     "AsgiEvents": "asgi_events",
     "Cancelled": "errors",
+    "DoorUnknown": "errors",
     "EventsPort": "sockets",
     "NodeClient": "node",
     "Patience": "retry",
+    "ServiceClient": "member",
+    "ServiceLapsed": "errors",
     "TaskHandle": "compute",
     "TaskResult": "compute",
     "WrongNode": "errors",

@@ -31,6 +31,25 @@ class WrongNode(CoopError):
 
 
 @dataclass(eq=False, kw_only=True)
+class WrongKey(CoopError):
+    """Whoever answered showed another key than the node's own record names: nothing was sent.
+
+    Source: ADR 0038.
+    """
+
+    url: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        """Return which key was expected and which was shown."""
+        return (
+            f"{self.url} showed the key {self.found}, the node's record names {self.expected}: "
+            "nothing was sent"
+        )
+
+
+@dataclass(eq=False, kw_only=True)
 class Cancelled(CoopError):
     """The task was cancelled before it ran: there is no receipt and no output."""
 
@@ -39,3 +58,27 @@ class Cancelled(CoopError):
     def __str__(self) -> str:
         """Return which task it was."""
         return f"task {self.task_id} was cancelled before it ran"
+
+
+@dataclass(eq=False, kw_only=True)
+class ServiceLapsed(CoopError):
+    """A service that was found has lapsed since, or where its node is: look for it again."""
+
+    service: str
+    lapsed_at_ms: int
+
+    def __str__(self) -> str:
+        """Return which service it was, and since when."""
+        return f"what proves the service {self.service} lapsed at {self.lapsed_at_ms}"
+
+
+@dataclass(eq=False, kw_only=True)
+class DoorUnknown(CoopError):
+    """The node of a service says in its own record of no front door, so there is none to dial."""
+
+    service: str
+    node: Did
+
+    def __str__(self) -> str:
+        """Return which service and node it was."""
+        return f"the node {self.node} of {self.service} says of no front door"

@@ -14,7 +14,7 @@ from opkit.client.asks import Request, decode, encode
 from opkit.client.retry import PASSING, Patience
 from opkit.client.session import Session
 from opkit.client.transport import Transport
-from opkit.wire.base import Did, MemberId, NetworkId
+from opkit.wire.base import Did, MemberId, NetworkId, Slug
 from opkit.wire.endpoint import Answer, Ask, Endpoint, Scope
 from opkit.wire.errors import CoopError, Unreachable
 from opkit.wire.events import READ_JOURNAL, Cursor, JournalPage, ReadJournal
@@ -24,16 +24,28 @@ from opkit.wire.membership import Token
 if TYPE_CHECKING:
     import httpx
 
+    from opkit.client.cards import CardCalls
     from opkit.client.compute import ComputeCalls
+    from opkit.client.member import AsMember
+    from opkit.client.names import NameCalls
+    from opkit.client.pinning import Pin
     from opkit.client.sockets import EventsPort
     from opkit.client.wasm import WasmCalls
+    from opkit.proof.genesis import GenesisView
     from opkit.proof.keys import Identity
+    from opkit.proof.services import ProvenService
 
 DEADLINE_MS = 10_000
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _pin(tls_key_hash: str) -> Pin:
+    from opkit.client.pinning import Pin
+
+    return Pin(tls_key_hash)
 
 
 class NodeClient:
@@ -51,11 +63,13 @@ class NodeClient:
         network: NetworkId,
         identity: Identity | None = None,
         scopes: tuple[Scope, ...] | None = None,
+        genesis: GenesisView | None = None,
         http: httpx.AsyncBaseTransport | None = None,
         events: EventsPort | None = None,
         deadline_ms: int = DEADLINE_MS,
         patience: Patience | None = None,
         now_ms: Callable[[], int] = _now_ms,
+        tls_key_hash: str | None = None,
     ) -> None:
         """Remember whom to call; nothing is opened yet.
 
@@ -65,22 +79,27 @@ class NodeClient:
             network: the network's id.
             identity: who logs in; None calls without a login.
             scopes: what tokens ask for; None asks for all that the member's roles grant.
+            genesis: what is found through this client is verified against, unless a call says.
             http: how requests travel, if not over TCP.
             events: how event streams travel, if not over TCP.
             deadline_ms: how long a call may take, repeats included.
             patience: how often what is safe to repeat is repeated.
             now_ms: the clock that dates what this client signs.
+            tls_key_hash: the key that the node's door has to show, as the node's own record names
+                it (`HttpEndpoint`); None for plain HTTP, or a certificate that this machine trusts.
         """
         self.url = url.rstrip("/")
         self.node = node
         self.network = network
         self.identity = identity
+        self.genesis = genesis
         self.deadline_ms = deadline_ms
         self.patience = patience or Patience()
         self.now_ms = now_ms
-        self._http = http
+        self.http = http
         self._events = events
-        self._transport = Transport(url=url, http=http)
+        self._pin = None if tls_key_hash is None else _pin(tls_key_hash)
+        self._transport = Transport(url=url, http=http, pin=self._pin)
         self._session = Session(
             url=self.url,
             node=node,
@@ -88,6 +107,7 @@ class NodeClient:
             identity=identity,
             scopes=scopes,
             patience=self.patience,
+            now_ms=now_ms,
         )
 
     async def __aenter__(self) -> Self:
@@ -118,11 +138,13 @@ class NodeClient:
             url=self.url,
             node=self.node,
             network=self.network,
-            http=self._http,
+            genesis=self.genesis,
+            http=self.http,
             events=self._events,
             deadline_ms=self.deadline_ms,
             patience=self.patience,
             now_ms=self.now_ms,
+            tls_key_hash=None if self._pin is None else self._pin.expected,
         )
         other._session.adopt(token)
         # Both share one pool of connections, so that this one needs no closing of its own.
@@ -213,12 +235,62 @@ class NodeClient:
             yield page
             position = page.cursor
 
+    async def discover(
+        self,
+        *,
+        type: Slug = "",  # noqa: A002 - the very word of the question that is asked.
+        capability: Slug = "",
+        region: Slug = "",
+        genesis: GenesisView | None = None,
+    ) -> tuple[ProvenService, ...]:
+        """Return the services that the node finds and that verify here, each with its proofs.
+
+        What does not verify is left out (`opkit.client.discovery.look_for` says what that was). The
+        one of whose node was heard last comes first. A node may hide services, never forge one.
+
+        Args:
+            type: what the service is; empty for any.
+            capability: what it can, by its name's record or its node's card.
+            region: where it is.
+            genesis: what it is verified against; the client's own unless said.
+
+        Raises:
+            Refusal, Unreachable, Fault, WrongNode: as `call`, for `services.find`.
+        """
+        from opkit.client.discovery import look_for
+        from opkit.wire.services import FindServices
+
+        anchor = genesis or self.genesis
+        assert anchor is not None, "nothing can be verified without a genesis of one's own"
+        asked = FindServices(type=type, capability=capability, region=region)
+        return (await look_for(self, asked, genesis=anchor)).proven
+
+    def as_member(self, identity: Identity) -> AsMember:
+        """Return what connects with services that were found, as the member with this key."""
+        from opkit.client.member import AsMember
+
+        return AsMember(self, identity)
+
     @cached_property
     def wasm(self) -> WasmCalls:
         """Modules: deploy, get, fetch, list."""
         from opkit.client.wasm import WasmCalls
 
         return WasmCalls(self)
+
+    @cached_property
+    def names(self) -> NameCalls:
+        """Names: register, renew, withdraw, get, list."""
+        from opkit.client.names import NameCalls
+
+        return NameCalls(self)
+
+    @cached_property
+    def cards(self) -> CardCalls:
+        """Agent cards: publish, revoke, resolve."""
+        from opkit.client.cards import CardCalls
+
+        return CardCalls(self)
 
     @cached_property
     def compute(self) -> ComputeCalls:
@@ -293,5 +365,5 @@ class NodeClient:
         if self._events is None:
             from opkit.client.ws_events import WebSocketEvents
 
-            self._events = WebSocketEvents(url=self.url)
+            self._events = WebSocketEvents(url=self.url, pin=self._pin)
         return self._events

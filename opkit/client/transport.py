@@ -10,7 +10,11 @@ from opkit.wire.compute import BLOB_BYTES_MAX
 from opkit.wire.errors import Fault, Unreachable
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
+
+    from opkit.client.pinning import Pin
 
 ANSWER_BYTES_MAX = 2 * BLOB_BYTES_MAX
 """The greatest answer that is read: no endpoint answers more, so more is a fault."""
@@ -22,10 +26,13 @@ class Transport:
     Proxies, netrc and other settings of the environment are ignored: a node is called directly.
     """
 
-    def __init__(self, *, url: str, http: httpx.AsyncBaseTransport | None) -> None:
-        """Remember where the node is; nothing is opened yet."""
+    def __init__(
+        self, *, url: str, http: httpx.AsyncBaseTransport | None, pin: Pin | None = None
+    ) -> None:
+        """Remember where the node is, and the key that it shows; nothing is opened yet."""
         self._url = url.rstrip("/")
         self._http = http
+        self._pin = pin
         self._client: httpx.AsyncClient | None = None
 
     async def exchange(
@@ -35,6 +42,7 @@ class Transport:
 
         Raises:
             Unreachable: no whole answer in time; the effect is unknown.
+            WrongKey: another key was shown than the node's; nothing was sent.
             Fault: the answer is larger than any answer may be.
         """
         import httpx
@@ -53,6 +61,8 @@ class Transport:
             why = f"nothing within {deadline_ms} ms"
             raise Unreachable(where=self._url, why=why) from silent
         except (httpx.TransportError, httpx.StreamError) as broken:
+            if self._pin is not None:
+                self._pin.complain(self._url)
             why = str(broken) or type(broken).__name__
             raise Unreachable(where=self._url, why=why) from broken
 
@@ -68,14 +78,20 @@ class Transport:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 transport=self._http,
-                # Loading the machine's certificates takes tens of milliseconds, and plain HTTP,
-                # which nodes serve on loopback only, has no use for them.
-                verify=not self._url.startswith("http://"),
+                verify=self._verify(),
                 trust_env=False,
                 headers={"Accept-Encoding": "identity", "User-Agent": "opkit"},
                 limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             )
         return self._client
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        """Return by what the other side is known."""
+        if self._pin is not None:
+            return self._pin.context
+        # Loading the machine's certificates takes tens of milliseconds, and plain HTTP, which nodes
+        # serve on loopback only, has no use for them.
+        return not self._url.startswith("http://")
 
     async def _body(self, response: httpx.Response) -> bytes:
         chunks: list[bytes] = []

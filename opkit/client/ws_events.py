@@ -18,12 +18,15 @@ from opkit.wire.errors import Unreachable
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection, connect
 
+    from opkit.client.pinning import Pin
+
 
 class WebSocketEvents:
     """Opens WebSockets to the node at one URL. Source: RFC 6455."""
 
-    def __init__(self, *, url: str) -> None:
-        """Remember where the node is."""
+    def __init__(self, *, url: str, pin: Pin | None = None) -> None:
+        """Remember where the node is, and the key that it shows."""
+        self._pin = pin
         assert url.startswith(("http://", "https://")), url
         self._url = "ws" + url.removeprefix("http").rstrip("/")
 
@@ -45,8 +48,10 @@ class WebSocketEvents:
                 max_size=MESSAGE_BYTES_MAX,
                 open_timeout=OPEN_MS_MAX / 1000,
                 close_timeout=1,
+                ssl=None if self._pin is None else self._pin.context,
             ),
             self._url,
+            self._pin,
         )
         try:
             yield _Socket(connection)
@@ -70,7 +75,7 @@ class _Socket:
             raise SocketClosed(code=code, reason=reason) from end
 
 
-async def _opened(connecting: connect, url: str) -> ClientConnection:
+async def _opened(connecting: connect, url: str, pin: Pin | None) -> ClientConnection:
     from websockets.exceptions import InvalidHandshake, InvalidStatus
 
     try:
@@ -79,4 +84,6 @@ async def _opened(connecting: connect, url: str) -> ClientConnection:
         body = bytes(no.response.body or b"")
         raise SocketRefused(status=no.response.status_code, body=body) from no
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as silent:
+        if pin is not None:
+            pin.complain(url)
         raise Unreachable(where=url, why=str(silent) or type(silent).__name__) from silent

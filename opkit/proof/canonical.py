@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import rfc8785
@@ -54,14 +55,21 @@ def parse_canonical(data: bytes) -> dict[str, Any]:
         ProofError: too large, too deep, not JSON, a float, a duplicate key, another spelling than
             the canonical one, or no object.
     """
+    value = _parse_plain(data)
+    if value is not None:
+        return value
     value = parse_object(data)
     if _encode(value) != data:
         raise ProofError("the JSON is not in its canonical spelling")
     return value
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes, *, number: Callable[[str], int] | None = None) -> dict[str, Any]:
     """Return the JSON object in `data`, whatever its spelling.
+
+    Args:
+        data: JSON.
+        number: reads a number that is not spelled as an integer; without it, there is none.
 
     Raises:
         ProofError: too large, too deep, not JSON, a float, a duplicate key, or no object.
@@ -74,7 +82,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
         value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_unique,
-            parse_float=_no_float,
+            parse_float=number or _no_float,
             parse_constant=_no_float,
         )
     except ProofError:
@@ -84,6 +92,23 @@ def parse_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ProofError("the JSON is no object")
     return value
+
+
+def _parse_plain(data: bytes) -> dict[str, Any] | None:
+    """Return the object that `data` spells canonically, or None if the quick look does not show it.
+
+    Text in ASCII that is spelt the same again by the quick encoder has no name twice and no name
+    beyond ASCII; without a float and a number of many digits nothing is left in which the two
+    encoders differ. Whatever is in doubt is looked at slowly, and refused with its reason.
+    """
+    if len(data) > SIZE_MAX or not data.isascii() or _deep(data):
+        return None
+    text = data.decode("ascii")
+    try:
+        value = _plain(text)
+    except ValueError:
+        return None
+    return value if type(value) is dict and _quick(value) == text else None
 
 
 def _encode(value: Any) -> bytes:
@@ -162,6 +187,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ProofError("the JSON has a key twice")
     return value
+
+
+def _doubtful(text: str) -> NoReturn:
+    raise ValueError(text[:32])
+
+
+def _small(text: str) -> int:
+    if len(text) >= len(str(INTEGER_MAX)):
+        raise ValueError("perhaps no integer that everybody keeps")
+    return int(text)
+
+
+_plain = json.JSONDecoder(parse_int=_small, parse_float=_doubtful, parse_constant=_doubtful).decode
 
 
 def _no_float(text: str) -> NoReturn:

@@ -13,11 +13,11 @@ from opkit.proof import jws
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.cid import sha256_of_cid
 from opkit.proof.genesis import GenesisView
+from opkit.proof.grants import ReadManifest, grant_checks, read_manifest
 from opkit.proof.membership import member_history
 from opkit.wire.base import Did, Jws
 from opkit.wire.compute import (
     RECEIPT_TYP,
-    TASK_TYP,
     Manifest,
     Outcome,
     Receipt,
@@ -33,17 +33,24 @@ CHAIN_MAX = 100_000
 
 
 def verify_manifest(token: Jws, *, genesis: GenesisView, member: Member) -> Manifest:
-    """Return a manifest that this member signed with their current key.
+    """Return a manifest by this member's current key, or by a node under their grant.
 
     Raises:
-        ProofError: the member is not active; signature, type, network or shape; it names another
-            member; it ends before it was issued.
+        ProofError: the member is not active; signature, type, network or shape, also of the grant;
+            the grant does not cover the task; it names another member; it ends before it was
+            issued.
     """
     if not member.active:
         raise ProofError(f"{member.member_id} is no active member")
-    manifest = jws.verify(
-        token, typ=TASK_TYP, issuer=member.did, network=genesis.network, of=Manifest
-    )
+    read = read_manifest(token, network=genesis.network, key=member.did)
+    for check in grant_checks(read):
+        if not check.ok:
+            raise ProofError(f"{check.name} is {check.actual}, not {check.expected}")
+    return _of_member(read, member)
+
+
+def _of_member(read: ReadManifest, member: Member) -> Manifest:
+    manifest = read.manifest
     if manifest.member_id != member.member_id:
         raise ProofError(f"{member.member_id} signed a task of {manifest.member_id}")
     if manifest.expires_at_ms <= manifest.issued_at_ms:
@@ -103,10 +110,10 @@ def examine_receipt(
     checks = [signed]
     if genesis is not None:
         checks.append(_executor_known(receipt, genesis))
-    manifest, submitted = attempt("manifest-signature", partial(_read_manifest, bundle, genesis))
+    read, submitted = attempt("manifest-signature", partial(_read_manifest, bundle, genesis))
     checks += [submitted, _cites(bundle, receipt)]
-    if manifest is not None:
-        checks += _agreement(receipt, manifest)
+    if read is not None:
+        checks += [*grant_checks(read), *_agreement(receipt, read.manifest)]
     checks += _inner(receipt)
     verdict = Verdict(subject=_subject(receipt), checks=tuple(checks), anchored=anchored)
     return verdict, receipt
@@ -144,18 +151,15 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
     return Verdict(subject="receipt chain", checks=tuple(checks), anchored=anchored)
 
 
-def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> Manifest:
+def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> ReadManifest:
     claimed = jws.peek(bundle.manifest)
-    if genesis is None:
-        network = str(claimed.payload.get("network"))
-        return jws.verify(
-            bundle.manifest, typ=TASK_TYP, issuer=claimed.kid, network=network, of=Manifest
-        )
-    member_id = str(claimed.payload.get("member_id"))
-    states = member_history(member_id, genesis=genesis, records=bundle.records)
-    return verify_manifest(
-        bundle.manifest, genesis=genesis, member=_state_with_key(states, claimed.kid, member_id)
-    )
+    network = str(claimed.payload.get("network")) if genesis is None else genesis.network
+    read = read_manifest(bundle.manifest, network=network)
+    if genesis is not None:
+        member_id = str(claimed.payload.get("member_id"))
+        states = member_history(member_id, genesis=genesis, records=bundle.records)
+        _of_member(read, _state_with_key(states, read.key, member_id))
+    return read
 
 
 def _state_with_key(states: Sequence[Member], key: Did, member_id: str) -> Member:

@@ -9,7 +9,9 @@ owner said two things. Source: ADR 0028, ADR 0029.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeVar
 
 from opkit.proof import jws
@@ -31,9 +33,13 @@ from opkit.wire.records import (
 SKEW_MS = 120_000
 """How far ahead of the reader's clock the time of issue may lie."""
 
+OWN_MAX = 64
+"""Of how many records that were signed here it is remembered that they verify."""
+
 VERDICTS_MAX = 4_096
 """How many verdicts a `Verifier` remembers of each kind, unless it is told otherwise."""
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -55,7 +61,8 @@ def sign_record(body: RecordBody, owner: Identity) -> Jws:
     if owner.did != body.owner:
         raise ProofError("a record is signed by the owner that it names")
     token = jws.sign(body, typ=RECORD_TYP, identity=owner)
-    read_record(token, network=body.network)
+    _check_length(token)
+    _OWN.keep(token, _checked(jws.read_own(token, of=RecordBody)))
     return token
 
 
@@ -107,11 +114,20 @@ def read_record(token: Jws, *, network: NetworkId) -> RecordBody:
         ProofError: length, signature, type, network or shape; a sequence beyond the time of
             issue; a lapse that is not after it.
     """
-    if len(token) > RECORD_CHARACTERS_MAX:
-        raise ProofError(f"{len(token)} characters are more than a record may have")
+    _check_length(token)
     body = jws.verify_by_author(
         token, typ=RECORD_TYP, author="owner", network=network, of=RecordBody
     )
+    return _checked(body)
+
+
+def _check_length(token: Jws) -> None:
+    if len(token) > RECORD_CHARACTERS_MAX:
+        raise ProofError(f"{len(token)} characters are more than a record may have")
+
+
+def _checked(body: RecordBody) -> RecordBody:
+    """Return a body whose times can be."""
     if body.sequence > body.issued_at_ms:
         raise ProofError("the sequence lies beyond the time of issue")
     if body.lapses_at_ms <= body.issued_at_ms:
@@ -230,6 +246,31 @@ def _member_sponsor(owner: Did, *, proof: tuple[Jws, ...], genesis: GenesisView)
     return coop_of(member_id) or NO_COOP
 
 
+class _Own:
+    """The records that this process signed last: who made a signature needs not check it."""
+
+    def __init__(self, records_max: int) -> None:
+        """Remember so many."""
+        self._kept: OrderedDict[Jws, RecordBody] = OrderedDict()
+        self._max = records_max
+        self._turn = Lock()
+
+    def keep(self, token: Jws, body: RecordBody) -> None:
+        """Remember a record; the oldest goes."""
+        with self._turn:
+            self._kept[token] = body
+            if len(self._kept) > self._max:
+                self._kept.popitem(last=False)
+
+    def get(self, token: Jws, *, network: NetworkId) -> RecordBody | None:
+        """Return the body of a record that was signed here for this network, to the letter."""
+        body = self._kept.get(token)
+        return body if body is not None and body.network == network else None
+
+
+_OWN = _Own(OWN_MAX)
+
+
 class Verifier:
     """Reads the records of one network, and remembers what it found, within bounds.
 
@@ -249,7 +290,7 @@ class Verifier:
         self.misses = 0
         self._genesis = genesis
         self._max = verdicts_max
-        self._good: dict[bytes, Record] = {}
+        self._good: dict[Jws, Record] = {}
         self._bad: dict[bytes, str] = {}
         self._sponsors: dict[bytes, Slug | None] = {}
 
@@ -268,25 +309,25 @@ class Verifier:
         Raises:
             ProofError: it does not.
         """
-        # The whole token is hashed: its owner stands in it, and another signature is another one.
-        digest = _digest(token)
-        known = self._good.get(digest)
+        # By the whole token: its owner stands in it, and another signature is another one.
+        known = self._good.get(token)
         if known is not None:
             self.hits += 1
             return known
-        why = self._bad.get(digest)
+        why = self._bad.get(_digest(token)) if self._bad else None
         if why is not None:
             self.hits += 1
             raise ProofError(why)
         self.misses += 1
         try:
-            body = read_record(token, network=self._genesis.network)
+            network = self._genesis.network
+            body = _OWN.get(token, network=network) or read_record(token, network=network)
         except ProofError as bad:
-            self._remember(self._bad, digest, bad.why)
+            self._remember(self._bad, _digest(token), bad.why)
             raise
         signing_input = token[: token.rindex(".")].encode("ascii")
         record = Record(token, body, hashlib.sha256(signing_input).digest())
-        self._remember(self._good, digest, record)
+        self._remember(self._good, token, record)
         return record
 
     def sponsor(self, owner: Did, proof: tuple[Jws, ...]) -> Slug | None:
@@ -300,10 +341,10 @@ class Verifier:
         self._remember(self._sponsors, digest, sponsor)
         return sponsor
 
-    def _remember(self, where: dict[bytes, T], digest: bytes, verdict: T) -> None:
+    def _remember(self, where: dict[K, T], key: K, verdict: T) -> None:
         if len(where) >= self._max:
             del where[next(iter(where))]
-        where[digest] = verdict
+        where[key] = verdict
 
 
 def _digest(text: str) -> bytes:

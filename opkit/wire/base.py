@@ -67,7 +67,10 @@ def b64decode(text: str) -> bytes:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as bad:
         raise ValueError("not unpadded base64url") from bad
-    if b64encode(data) != text:
+    # What else of a spelling is free: three letters of the other alphabet, and the last bits.
+    last = len(text) // 4
+    standard = "+" in text or "/" in text or "=" in text
+    if standard or b64encode(data[3 * last :]) != text[4 * last :]:
         raise ValueError("not the canonical unpadded base64url spelling")
     return data
 

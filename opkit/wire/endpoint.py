@@ -34,6 +34,10 @@ class Scope(StrEnum):
     COMPUTE_SUBMIT = "compute:submit"
     EVENTS_READ = "events:read"
     RECORDS_WRITE = "records:write"
+    CARDS_READ = "cards:read"
+    CARDS_WRITE = "cards:write"
+    NAMES_READ = "names:read"
+    NAMES_WRITE = "names:write"
     CLOCK_WRITE = "clock:write"
 
 

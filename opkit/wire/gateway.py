@@ -59,6 +59,17 @@ class TokenRejected(Unauthenticated):
 
 
 @dataclass(eq=False, kw_only=True)
+class StandingStale(Denied):
+    """The home of the caller's coop was not heard for too long: they may have been revoked."""
+
+    code = "standing-stale"
+    hint = "ask at the home node of your coop, or again once this node hears it"
+    coop: str
+    home: str
+    limit_ms: int
+
+
+@dataclass(eq=False, kw_only=True)
 class ScopeMissing(Denied):
     """The token is good, but not for this."""
 
@@ -127,6 +138,7 @@ GATE_REFUSALS: tuple[type[Refusal], ...] = (
     RateExceeded,
     TokenMissing,
     TokenRejected,
+    StandingStale,
     ScopeMissing,
     Malformed,
     IdempotencyKeyMissing,
@@ -140,7 +152,7 @@ def all_refusals(endpoint: Endpoint[Any, Any]) -> tuple[type[Refusal], ...]:
     asks_for_token = endpoint.scope is not None
     skipped: set[type[Refusal]] = set()
     if not asks_for_token:
-        skipped |= {TokenMissing, TokenRejected, ScopeMissing}
+        skipped |= {TokenMissing, TokenRejected, StandingStale, ScopeMissing}
     if not endpoint.changes:
         skipped |= {IdempotencyKeyMissing, IdempotencyConflict, IdempotencyFull}
     gate = tuple(leaf for leaf in GATE_REFUSALS if leaf not in skipped)

@@ -27,11 +27,23 @@ TOPICS_MAX = 64
 ENVELOPES_MAX = 256
 """The most messages in one frame."""
 
+ENDING_CHARACTERS = 8
+"""So much of a DID's end names a peer among those of a node: a mistake costs a second."""
+
+ENDINGS_MAX = 16
+"""Of so many peers a frame says that they are sent its messages too."""
+
 BACK_OFF_MS_MAX = 3_600_000
 """The longest time for which anybody can be told to stay away."""
 
 Topic = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
 """What messages are about. One that a node does not know is not subscribed to, and no mistake."""
+
+Ending = Annotated[
+    str,
+    StringConstraints(pattern=rf"^[1-9A-HJ-NP-Za-km-z]{{{ENDING_CHARACTERS}}}$"),
+]
+"""The last characters of a peer's DID."""
 
 Topics = Annotated[tuple[Topic, ...], Field(max_length=TOPICS_MAX)]
 PackedIds = Annotated[B64, Field(max_length=ID_BYTES * IDS_MAX)]
@@ -70,6 +82,8 @@ class Gossip(Wire):
             same.
         prune: topics of which it does so no longer.
         publish: messages.
+        also: who has each of these messages, or was sent it by the sender, the receiver perhaps
+            among them: they need not be pushed it once more. A hint, which may be wrong.
         have: ids of messages that the receiver may want.
         want: ids of messages that the sender wants, of whatever topic.
     """
@@ -79,6 +93,7 @@ class Gossip(Wire):
     graft: Topics = ()
     prune: Annotated[tuple[Prune, ...], Field(max_length=TOPICS_MAX)] = ()
     publish: Annotated[tuple[Envelope, ...], Field(max_length=ENVELOPES_MAX)] = ()
+    also: Annotated[tuple[Ending, ...], Field(max_length=ENDINGS_MAX)] = ()
     have: Annotated[tuple[Have, ...], Field(max_length=TOPICS_MAX)] = ()
     want: PackedIds = b""
 

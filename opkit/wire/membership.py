@@ -48,16 +48,41 @@ _READ = frozenset(
         Scope.WASM_READ,
         Scope.COMPUTE_READ,
         Scope.EVENTS_READ,
+        Scope.CARDS_READ,
+        Scope.NAMES_READ,
     }
 )
 
 ROLES: dict[str, frozenset[Scope]] = {
     "operator": frozenset(Scope),
-    "member": _READ | {Scope.WASM_WRITE, Scope.COMPUTE_SUBMIT, Scope.RECORDS_WRITE},
+    "member": _READ
+    | {
+        Scope.WASM_WRITE,
+        Scope.COMPUTE_SUBMIT,
+        Scope.RECORDS_WRITE,
+        Scope.CARDS_WRITE,
+        Scope.NAMES_WRITE,
+    },
     "auditor": _READ,
-    "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ}),
+    "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ, Scope.CARDS_READ}),
 }
 """Which scopes a role grants: the only such table (`docs/api.md` is made from it)."""
+
+
+VISITORS: frozenset[Scope] = frozenset(
+    {
+        Scope.NODE_READ,
+        Scope.WASM_READ,
+        Scope.COMPUTE_READ,
+        Scope.COMPUTE_SUBMIT,
+        Scope.EVENTS_READ,
+        Scope.CARDS_READ,
+        Scope.CARDS_WRITE,
+        Scope.NAMES_READ,
+        Scope.NAMES_WRITE,
+    }
+)
+"""What a member may do at most at a node that is neither their coop's home nor was told of them."""
 
 
 class Member(Wire):
@@ -230,6 +255,17 @@ class MemberUnknown(Denied):
 
 
 @dataclass(eq=False, kw_only=True)
+class HomeSilent(Denied):
+    """The home of the member's coop was not heard here for too long: they may have been revoked."""
+
+    code = "home-silent"
+    hint = "log in at the home node of your coop, or here once this node hears it"
+    coop: str
+    home: str
+    limit_ms: int
+
+
+@dataclass(eq=False, kw_only=True)
 class RoleInsufficient(Denied):
     """The member's roles do not grant a scope that was asked for."""
 
@@ -310,7 +346,7 @@ TOKEN = Endpoint(
     ask=AskToken,
     answer=Token,
     scope=None,
-    refuses=(ChallengeRejected, LoginRejected, MemberUnknown, RoleInsufficient),
+    refuses=(ChallengeRejected, LoginRejected, MemberUnknown, HomeSilent, RoleInsufficient),
     body_bytes_max=LOGIN_BODY_BYTES_MAX,
 )
 

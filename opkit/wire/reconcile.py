@@ -24,6 +24,9 @@ DEPTH_MAX = 2 * ID_BYTES
 PREFIXES_MAX = 256
 """The most prefixes in a question."""
 
+ROOTS_MAX = 16
+"""Of how many namespaces a question has the root."""
+
 RANGE_IDS_MIN = 32
 """A prefix with at most so many ids is always answered with them."""
 
@@ -42,7 +45,7 @@ PUSHED_MAX = 64
 CHARACTERS_MAX = 262_144
 """How many characters the records of a message have, unless a single one has more."""
 
-ReconciledNamespace = Literal["node", "note", "head", "fork"]
+ReconciledNamespace = Literal["node", "note", "head", "fork", "member", "standing", "name"]
 """The namespaces that two nodes compare."""
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,32}$")]
@@ -51,10 +54,18 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,32}$")]
 Place = Annotated[int, Field(ge=0, le=PUSHED_MAX - 1)]
 
 
+class Root(Wire):
+    """What all ids of a namespace look like from afar; 24 bytes."""
+
+    namespace: ReconciledNamespace
+    fingerprint: Annotated[B64, Field(max_length=24)]
+
+
 class Compare(Wire):
     """Ask what the peer has below each prefix.
 
     Attributes:
+        roots: other namespaces as they are here: the answer says which of them look different.
         ids_max: a prefix with at most so many ids is answered with them, another one with the
             fingerprints of the sixteen prefixes that are one digit longer.
     """
@@ -62,6 +73,7 @@ class Compare(Wire):
     namespace: ReconciledNamespace
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1, max_length=PREFIXES_MAX)]
     ids_max: Annotated[int, Field(ge=RANGE_IDS_MIN, le=RANGE_IDS_MAX)]
+    roots: Annotated[tuple[Root, ...], Field(max_length=ROOTS_MAX)] = ()
 
 
 class Range(Wire):
@@ -77,9 +89,14 @@ class Range(Wire):
 
 
 class Compared(Wire):
-    """Answers to the first prefixes of the question: at least to one, perhaps not to all."""
+    """Answers to the first prefixes of the question: at least to one, perhaps not to all.
+
+    Attributes:
+        differ: which of the question's `roots` are not the same here; None says nothing of them.
+    """
 
     ranges: Annotated[tuple[Range, ...], Field(max_length=PREFIXES_MAX)]
+    differ: Annotated[tuple[ReconciledNamespace, ...], Field(max_length=ROOTS_MAX)] | None = None
 
 
 class Fetch(Wire):

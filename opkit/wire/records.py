@@ -12,14 +12,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from opkit.wire.base import PLAIN, SAFE_INT_MAX, Count, Did, Jws, NetworkId, TimeMs, Wire
+from opkit.wire.agents import CardValue
+from opkit.wire.base import (
+    PLAIN,
+    SAFE_INT_MAX,
+    Count,
+    Did,
+    Jws,
+    NetworkId,
+    RecordId,
+    TimeMs,
+    Wire,
+)
 from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Lapsed
+from opkit.wire.names import NameValue
+from opkit.wire.standing import MemberValue, StandingValue
 from opkit.wire.witness import ForkValue, HeadValue
 
 RECORD_TYP = "opkit-record+jws"
 
-RECORD_CHARACTERS_MAX = 8_192
-"""The longest signed record."""
+RECORD_CHARACTERS_MAX = 12_288
+"""The longest signed record of any namespace; most allow less."""
 
 PROOF_MAX = 8
 """The most membership records that travel with a record to name its sponsor."""
@@ -30,11 +43,26 @@ PROOF_CHARACTERS_MAX = 4_096
 ADDRESSES_MAX = 8
 """The most addresses that a record names."""
 
-Namespace = Literal["node", "blob", "note", "head", "fork"]
-"""What it is about: a node and its addresses; who keeps a blob; an owner's own words; a head of a
-node's journal that the owner has seen; the proof that a node has two histories."""
+ENDPOINTS_MAX = 4
+"""The most front doors that a node names."""
 
-NAMESPACES: tuple[Namespace, ...] = ("node", "blob", "note", "head", "fork")
+Namespace = Literal["node", "blob", "note", "head", "fork", "member", "standing", "name", "card"]
+"""What it is about: a node and its addresses; who keeps a blob; an owner's own words; a head of a
+node's journal that the owner has seen; the proof that a node has two histories; a link of a
+member's chain; what a coop's home says of its members; a name under a coop, as its home
+countersigned a member's claim; an agent's card."""
+
+NAMESPACES: tuple[Namespace, ...] = (
+    "node",
+    "blob",
+    "note",
+    "head",
+    "fork",
+    "member",
+    "standing",
+    "name",
+    "card",
+)
 
 RecordName = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
 """What in the namespace a record is about."""
@@ -72,10 +100,24 @@ Addresses = Annotated[tuple[Address, ...], Field(max_length=ADDRESSES_MAX)]
 """Where somebody says that they can be dialled: hearsay until the transport found the key there."""
 
 
+class HttpEndpoint(Wire):
+    """Where a node's front door is, in the node's own words.
+
+    Attributes:
+        url: scheme, host and port, nothing else. Plain HTTP is on loopback only.
+        tls_key_hash: SHA-256 of the key that the door shows (its SubjectPublicKeyInfo in DER): who
+            dials takes no other, whatever the certificate says; None where there is no TLS.
+    """
+
+    url: Annotated[str, StringConstraints(max_length=256, pattern=r"^https?://[^/?#@\\\s\x00]+$")]
+    tls_key_hash: RecordId | None = None
+
+
 class NodeValue(Wire):
-    """What a node says of itself in the namespace `node`."""
+    """What a node says of itself in the namespace `node`: where peers and where clients dial it."""
 
     addresses: Addresses = ()
+    endpoints: Annotated[tuple[HttpEndpoint, ...], Field(max_length=ENDPOINTS_MAX)] = ()
 
 
 class BlobValue(Wire):
@@ -97,6 +139,10 @@ VALUES: dict[Namespace, type[Wire]] = {
     "note": NoteValue,
     "head": HeadValue,
     "fork": ForkValue,
+    "member": MemberValue,
+    "standing": StandingValue,
+    "name": NameValue,
+    "card": CardValue,
 }
 """What the value of a record is, if it is no tombstone, by its namespace."""
 
