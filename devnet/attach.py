@@ -93,6 +93,7 @@ class AttachedWorld(Company):
             network=self._state.network,
             identity=identity,
             scopes=scopes,
+            genesis=self.genesis,
         )
 
     def node(self, org: str) -> NodeState:
@@ -115,9 +116,12 @@ class AttachedWorld(Company):
         self._notes.append(answer)
         return answer
 
-    async def hostile(self, kind: str, *, against: Sequence[str]) -> AttachedHostile:
+    async def hostile(
+        self, kind: str, *, against: Sequence[str], about: str = ""
+    ) -> AttachedHostile:
         """Connect a hostile peer of this kind to the nodes of these organisations."""
-        said = await self._disturb("hostile", kind=kind, against=list(against))
+        after = {"about": about} if about else {}
+        said = await self._disturb("hostile", kind=kind, against=list(against), **after)
         self._hostile.add(said["number"])
         return AttachedHostile(did=said["did"], _number=said["number"], _world=self)
 

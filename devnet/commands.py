@@ -199,7 +199,8 @@ class Commands:
 
     async def _hostile(self, ask: Ask) -> Answer:
         kind, against = _text(ask, "kind"), _texts(ask, "against")
-        return await self._network.hostile(kind, against, by=ask["by"])
+        about = _text(ask, "about") if "about" in ask else ""
+        return await self._network.hostile(kind, against, by=ask["by"], about=about)
 
     async def _hostile_stats(self, ask: Ask) -> Answer:
         return await self._network.hostile_stats(_number(ask, "number"))

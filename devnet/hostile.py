@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from devnet import hostile_messages, hostile_nodes, hostile_providers, hostile_streams
+from devnet import (
+    hostile_messages,
+    hostile_names,
+    hostile_nodes,
+    hostile_providers,
+    hostile_relay,
+    hostile_streams,
+)
+from devnet.doors import Doors, LoopbackDoors
 from devnet.hostile_base import Conduct, HostilePeer, Scene, strangers
 from devnet.spec import HOSTILE_KINDS
 from nodeimpl.kernel.clock import Clock, RealClock
@@ -23,6 +31,8 @@ KINDS: Mapping[str, Conduct] = {
     **{kind: strangers(hostile_messages.telling(kind)) for kind in hostile_messages.MAKES},
     **hostile_streams.CONDUCTS,
     **hostile_nodes.CONDUCTS,
+    **hostile_names.CONDUCTS,
+    **hostile_relay.CONDUCTS,
 }
 """What each kind does."""
 assert tuple(KINDS) == tuple(HOSTILE_KINDS), "the kinds that can be asked for are those there are"
@@ -36,6 +46,8 @@ async def hostile_peer(
     genesis: GenesisView,
     targets: Sequence[PeerAddress],
     clock: Clock | None = None,
+    about: str = "",
+    doors: Doors | None = None,
 ) -> AsyncIterator[HostilePeer]:
     """Run a hostile peer, connected to every target, until the context ends.
 
@@ -44,9 +56,12 @@ async def hostile_peer(
         make: makes a transport for a key, not started yet; some kinds come with many keys.
         targets: whom it connects to.
         clock: the machine's unless given.
+        about: the name that it is after, for kinds that are after one.
+        doors: where it is called over HTTP, and calls others; this machine's unless given.
 
     Raises:
         ValueError: genesis calls the network no devnet: this is for networks made to be broken.
+            Or it should be after a name, and none is said.
         KeyError: there is no such kind.
         Unreachable: a target did not answer in time.
     """
@@ -62,6 +77,8 @@ async def hostile_peer(
         genesis=genesis,
         targets=targets,
         clock=clock or RealClock(),
+        about=about,
+        doors=doors or LoopbackDoors(),
     )
     async with conduct(scene) as peer:
         yield peer

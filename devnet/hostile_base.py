@@ -11,9 +11,10 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from devnet.doors import Doors, LoopbackDoors
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.frames import FrameReader
@@ -61,6 +62,8 @@ class Scene:
         transport: not started yet; whoever works on it starts it and closes it at the end.
         make: makes an end for a further key, not started yet.
         targets: whom it connects to.
+        about: the name that it is after, if its kind is after one.
+        doors: where it is called over HTTP, and calls others.
     """
 
     kind: str
@@ -70,6 +73,8 @@ class Scene:
     genesis: GenesisView
     targets: Sequence[PeerAddress]
     clock: Clock
+    about: str = ""
+    doors: Doors = field(default_factory=LoopbackDoors)
 
 
 Conduct = Callable[[Scene], AbstractAsyncContextManager[HostilePeer]]
@@ -217,6 +222,20 @@ class Stranger:
                 self.tally["not let in"] += 1
 
 
+@asynccontextmanager
+async def on_transport(end: Transport) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Start a transport; at the end cancel the tasks that were added, and close it."""
+    running: list[asyncio.Task[None]] = []
+    await end.start()
+    try:
+        yield running
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await end.close()
+
+
 def strangers(attack: Callable[[Scene, Counter[str]], Attack]) -> Conduct:
     """Return a conduct: a stranger that attacks each target on a line of its own.
 
@@ -227,18 +246,11 @@ def strangers(attack: Callable[[Scene, Counter[str]], Attack]) -> Conduct:
     @asynccontextmanager
     async def conduct(scene: Scene) -> AsyncIterator[Stranger]:
         stranger = Stranger(scene)
-        await scene.transport.start()
-        running: list[asyncio.Task[None]] = []
-        try:
+        async with on_transport(scene.transport) as running:
             for target in scene.targets:
                 line = await stranger.line_to(target)
                 doing = stranger.go_on(line, target, attack(scene, stranger.tally))
                 running.append(asyncio.create_task(doing))
             yield stranger
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            await scene.transport.close()
 
     return conduct

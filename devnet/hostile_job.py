@@ -17,15 +17,16 @@ from opkit.proof.keys import Identity
 LINE_BYTES_MAX = 65_536
 
 
-def run(kind: str, genesis: str, targets: list[dict[str, Any]], channel: int) -> int:
+def run(kind: str, genesis: str, targets: list[dict[str, Any]], about: str, channel: int) -> int:
     """Misbehave until the other end of `channel` closes; answer `stats` lines meanwhile."""
     with socket.socket(fileno=channel) as ours:
-        asyncio.run(_misbehave(kind, Path(genesis).read_text("ascii"), targets, ours))
+        read = Path(genesis).read_text("ascii")
+        asyncio.run(_misbehave(kind, read, targets, about, ours))
     return 0
 
 
 async def _misbehave(
-    kind: str, genesis: str, targets: list[dict[str, Any]], channel: socket.socket
+    kind: str, genesis: str, targets: list[dict[str, Any]], about: str, channel: socket.socket
 ) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=channel, limit=LINE_BYTES_MAX)
     addresses = [
@@ -36,6 +37,7 @@ async def _misbehave(
         make=_end,
         genesis=read_genesis(genesis),
         targets=addresses,
+        about=about,
     )
     async with peer_at_work as peer:
         writer.write(json.dumps({"did": peer.did}).encode("ascii") + b"\n")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from devnet.hostile_base import CONNECT_MS_MAX, Conduct, HostilePeer, Scene
+from devnet.hostile_base import CONNECT_MS_MAX, Conduct, HostilePeer, Scene, on_transport
 from devnet.hostile_providers import forget
 from nodeimpl.overlay.fingerprints import FINGERPRINT_BYTES, WAYS
 from nodeimpl.overlay.node import OverlayNode, OverlayNote
@@ -125,16 +125,11 @@ def _unheard(_note: OverlayNote) -> None:
 
 @asynccontextmanager
 async def _at_work(scene: Scene, *, who: Identity, end: Transport, lie: Lie) -> AsyncIterator[Liar]:
-    await end.start()
-    liar = Liar(scene, who=who, end=end, lie=lie)
-    running = asyncio.create_task(liar.run())
-    try:
+    async with on_transport(end) as running:
+        liar = Liar(scene, who=who, end=end, lie=lie)
+        running.append(asyncio.create_task(liar.run()))
         await liar.wait_connected(scene)
         yield liar
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await end.close()
 
 
 def lying(make: Callable[[], Lie]) -> Conduct:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-from devnet.hostile_base import CONNECT_MS_MAX, Conduct, HostilePeer, Scene
+from devnet.hostile_base import CONNECT_MS_MAX, Conduct, HostilePeer, Scene, on_transport
 from nodeimpl.p2p.handlers import Streamed
 from nodeimpl.p2p.peers import Peers
 from opkit.wire.base import Cid, Did
@@ -114,28 +114,23 @@ def provider(kind: str) -> Conduct:
 
     @asynccontextmanager
     async def conduct(scene: Scene) -> AsyncIterator[HostilePeer]:
-        await scene.transport.start()
-        peers = Peers(
-            transport=scene.transport,
-            genesis=scene.genesis,
-            org=None,
-            version="hostile",
-            clock=scene.clock,
-            announce=forget,
-            bootstrap=scene.targets,
-        )
-        hostile = Provider(kind, pieces=PIECES[kind], peers=peers)
-        peers.serve(HAVE_BLOB, hostile.claim)
-        peers.serve(FETCH_BLOB, hostile.serve)
-        running = asyncio.create_task(peers.run())
-        try:
+        async with on_transport(scene.transport) as running:
+            peers = Peers(
+                transport=scene.transport,
+                genesis=scene.genesis,
+                org=None,
+                version="hostile",
+                clock=scene.clock,
+                announce=forget,
+                bootstrap=scene.targets,
+            )
+            hostile = Provider(kind, pieces=PIECES[kind], peers=peers)
+            peers.serve(HAVE_BLOB, hostile.claim)
+            peers.serve(FETCH_BLOB, hostile.serve)
+            running.append(asyncio.create_task(peers.run()))
             for target in scene.targets:
                 await peers.wait_connected(target.did, CONNECT_MS_MAX)
             yield hostile
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            await scene.transport.close()
 
     return conduct
 

@@ -17,6 +17,7 @@ from devnet.hostile_base import (
     Stranger,
     asking,
     framed,
+    on_transport,
     strangers,
 )
 from devnet.hostile_messages import Scribe, carried, gossiped
@@ -187,15 +188,10 @@ async def half_open(scene: Scene) -> AsyncIterator[HostilePeer]:
                 tally["not let in"] += 1
             await scene.clock.sleep(LOOK_MS)
 
-    await scene.transport.start()
-    running = [asyncio.create_task(keep(target)) for target in scene.targets for _ in range(OPEN)]
-    try:
+    async with on_transport(scene.transport) as running:
+        for target in scene.targets:
+            running.extend(asyncio.create_task(keep(target)) for _ in range(OPEN))
         yield stranger
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await scene.transport.close()
 
 
 CONDUCTS: Mapping[str, Conduct] = {

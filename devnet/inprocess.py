@@ -15,13 +15,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-import httpx
 import structlog
 
 from devnet.company import CAPABILITIES, Company
+from devnet.doors import InProcessDoors
 from devnet.genesis import MadeWorld, make_world
 from devnet.hostile import hostile_peer
 from devnet.spec import DAY_MS, ProfileName
@@ -46,28 +47,28 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.endpoint import Scope
 from opkit.wire.network import MOVE_CLOCK, READY, AskHealth, MoveClock, NotReady
+from opkit.wire.records import HttpEndpoint
 
-READY_DEADLINE_MS = 10_000
+READY_DEADLINE_MS = 60_000
 TIDE_MS = 5
 """How often virtual time catches up with the machine's."""
 
 
 @dataclass(eq=False, kw_only=True)
 class InProcessNode:
-    """A node and what it is made of; `node` is None while it is killed."""
+    """A node and what it is made of; `node` is None while it is killed.
+
+    Attributes:
+        url: a loopback name, as the front door asks for, that only this world's clients reach.
+    """
 
     org: str
     title: str
     did: str
-    number: int
+    url: str
     config: NodeConfig
     transport: MemoryTransport | None = None
     node: Node | None = None
-
-    @property
-    def url(self) -> str:
-        """A loopback name, as the front door asks for, that only this world's clients reach."""
-        return f"http://localhost:{self.number}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -89,18 +90,6 @@ class InProcessHostile:
         if not self._stopped:
             self._stopped = True
             await self._stack.aclose()
-
-
-class _Reach(httpx.AsyncBaseTransport):
-    """Carries requests to a node that may be killed meanwhile."""
-
-    def __init__(self, one: InProcessNode) -> None:
-        self._one = one
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._one.node is None:
-            raise httpx.ConnectError("the node does not run", request=request)
-        return await httpx.ASGITransport(app=self._one.node.app).handle_async_request(request)
 
 
 class _Events:
@@ -141,6 +130,7 @@ class InProcessWorld(Company):
         self.capabilities = CAPABILITIES
         self.clock = VirtualClock(start_ms=time.time_ns() // 1_000_000)
         self.network = MemoryNetwork(clock=self.clock, seed=seed)
+        self.doors = InProcessDoors()
         self._made = made
         self.folder = folder
         self._sandbox = sandbox
@@ -164,13 +154,18 @@ class InProcessWorld(Company):
                 org=member.org,
                 title=member.title,
                 did=member.did,
-                number=len(self._nodes) + 1,
+                url=self.doors.open(partial(self._app_of, member.org)),
                 config=self._config(member.org),
                 transport=transport,
             )
             self._nodes[member.org] = one
         await asyncio.gather(*(self._start(one) for one in self._nodes.values()))
         await asyncio.gather(*(self._wait_ready(one) for one in self._nodes.values()))
+
+    def _app_of(self, org: str) -> Any | None:
+        """Return what answers at a node's front door; None while it is killed."""
+        node = self._nodes[org].node
+        return None if node is None else node.app
 
     def _config(self, org: str) -> NodeConfig:
         """Return a configuration by which the node dials all that were prepared before it."""
@@ -202,6 +197,7 @@ class InProcessWorld(Company):
             transport=one.transport,
             clock=self.clock,
             sandbox=self._sandbox,
+            endpoints=(HttpEndpoint(url=one.url),),
         )
 
     async def _wait_ready(self, one: InProcessNode) -> None:
@@ -244,7 +240,8 @@ class InProcessWorld(Company):
             network=self.genesis.network,
             identity=identity,
             scopes=scopes,
-            http=_Reach(one),
+            genesis=self.genesis,
+            http=self.doors.caller(),
             events=_Events(one),
             now_ms=self.clock.now_ms,
         )
@@ -253,7 +250,9 @@ class InProcessWorld(Company):
         """Return the node of an organisation; `KeyError` if the network has none."""
         return self._nodes[org]
 
-    async def hostile(self, kind: str, *, against: Sequence[str]) -> InProcessHostile:
+    async def hostile(
+        self, kind: str, *, against: Sequence[str], about: str = ""
+    ) -> InProcessHostile:
         """Connect a hostile peer of this kind to the nodes of these organisations."""
         targets = [
             PeerAddress(did=one.did, addresses=one.transport.addresses())
@@ -267,9 +266,13 @@ class InProcessWorld(Company):
                 make=self.network.transport,
                 genesis=self.genesis,
                 targets=targets,
+                clock=self.clock,
+                about=about,
+                doors=self.doors,
             )
         )
-        self._note("hostile", kind=kind, against=list(against), did=peer.did)
+        after = {"about": about} if about else {}
+        self._note("hostile", kind=kind, against=list(against), did=peer.did, **after)
         handle = InProcessHostile(did=peer.did, _peer=peer, _stack=stack)
         self._hostile.append(handle)
         return handle

@@ -48,13 +48,16 @@ class Lair:
         self._numbers = count(1)
         self._peers: dict[int, _Hostile] = {}
 
-    async def start(self, kind: str, targets: Sequence[NodeState], *, by: int) -> dict[str, Any]:
+    async def start(
+        self, kind: str, targets: Sequence[NodeState], *, by: int, about: str = ""
+    ) -> dict[str, Any]:
         """Start a peer of this kind and return its number and key once it is connected.
 
         Args:
             kind: how it misbehaves.
             targets: the nodes it connects to.
             by: the number of the grant under which it was asked for.
+            about: the name that it is after, for kinds that are after one.
 
         Raises:
             DevnetError: there are too many, it ended at once, or it took too long.
@@ -68,6 +71,7 @@ class Lair:
                 kind,
                 str(self._genesis),
                 [{"did": node.did, "addresses": node.peer_addresses} for node in targets],
+                about,
             ],
             "title": f"hostile {kind}",
         }

@@ -7,9 +7,10 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devnet.databases import node_url
 from devnet.reaper import Child
@@ -108,11 +109,7 @@ async def wait_serving(path: Path, *, child: Child, log: Path, deadline_ms: int)
                 if ready is not None and ready.pid == child.pid:
                     return ready
                 if child.ended.is_set():
-                    why, hint = last_words(log)
-                    raise DevnetError(
-                        f"the node of {log.parent.name} {child.how()} before it was ready: {why}",
-                        hint="; ".join(filter(None, (hint, _hint(log)))),
-                    )
+                    raise _ended(child, log)
                 await asyncio.sleep(LOOK_EVERY_MS / 1000)
     except TimeoutError:
         raise DevnetError(
@@ -120,6 +117,34 @@ async def wait_serving(path: Path, *, child: Child, log: Path, deadline_ms: int)
             f"{last_words(log)[0]}",
             hint=_hint(log),
         ) from None
+
+
+async def unless_it_ends(doing: Coroutine[Any, Any, None], *, child: Child, log: Path) -> None:
+    """Wait for what only a living node can do.
+
+    Raises:
+        DevnetError: the process ended before.
+        Exception: what `doing` raised.
+    """
+    task, end = asyncio.create_task(doing), asyncio.create_task(child.ended.wait())
+    try:
+        await asyncio.wait((task, end), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise _ended(child, log)
+        task.result()
+    finally:
+        task.cancel()
+        end.cancel()
+        await asyncio.gather(task, end, return_exceptions=True)
+
+
+def _ended(child: Child, log: Path) -> DevnetError:
+    """Return that a node ended too early, with what it said last."""
+    why, hint = last_words(log)
+    return DevnetError(
+        f"the node of {log.parent.name} {child.how()} before it was ready: {why}",
+        hint="; ".join(filter(None, (hint, _hint(log)))),
+    )
 
 
 def _hint(log: Path) -> str:

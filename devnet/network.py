@@ -16,11 +16,18 @@ from devnet.chaos import Chaos
 from devnet.disturbances import Disturbances
 from devnet.forks import ForkServer
 from devnet.lair import Lair
-from devnet.layout import last_line, ready_file, stop_ms, wait_serving, write_config
+from devnet.layout import (
+    last_line,
+    ready_file,
+    stop_ms,
+    unless_it_ends,
+    wait_serving,
+    write_config,
+)
 from devnet.links import Link
 from devnet.reaper import Child, Reaper
 from devnet.saying import say
-from devnet.spec import DAY_MS, HOSTILE_KINDS
+from devnet.spec import AFTER_A_NAME, DAY_MS, HOSTILE_KINDS
 from devnet.state import DevnetError, DevnetState, NodeState, node_folder, save_state
 from devnet.timekeeper import Timekeeper
 from devnet.watch import Watch
@@ -186,9 +193,11 @@ class Network:
                 if other.running and not self.chaos.parts(node.org, other.org)
             ]
 
-        await self._watch.wait_ready(
+        ready = self._watch.wait_ready(
             self.state.node(node.org), peers=within_reach, deadline_ms=CONNECT_DEADLINE_MS
         )
+        assert node.child is not None, "it was forked a moment ago"
+        await unless_it_ends(ready, child=node.child, log=node.log)
         node.state = "ready"
         node.marks["connected"] = self._elapsed_ms()
 
@@ -252,24 +261,32 @@ class Network:
         await self._connected(node)
         await self.catch_up(node)
 
-    async def hostile(self, kind: str, against: Sequence[str], *, by: int) -> dict[str, Any]:
+    async def hostile(
+        self, kind: str, against: Sequence[str], *, by: int, about: str = ""
+    ) -> dict[str, Any]:
         """Start a hostile peer that connects to the named nodes; return its number and key.
 
         Args:
             kind: how it misbehaves.
             against: whom it connects to, by organisation.
             by: the number of the grant under which it was asked for.
+            about: the name that it is after, for kinds that are after one.
 
         Raises:
-            DevnetError: there is no such kind or node, or it ended or hung before it connected.
+            DevnetError: there is no such kind or node, the kind is after a name and none is said,
+                or the other way round, or it ended or hung before it connected.
         """
         if kind not in HOSTILE_KINDS:
             kinds = ", ".join(HOSTILE_KINDS)
             raise DevnetError(f"no hostile peer is of kind {kind!r}", hint=f"kinds: {kinds}")
+        if bool(about) != (kind in AFTER_A_NAME):
+            what = "a name" if kind in AFTER_A_NAME else "no name"
+            raise DevnetError(f"a {kind} is after {what}", hint="--about NAME says which one")
         async with self.turn:
             targets = [self.state.node(org) for org in against]
-            note = self.disturbances.note("hostile", kind=kind, against=list(against))
-            return {**note, **await self._lair.start(kind, targets, by=by)}
+            after = {"about": about} if about else {}
+            note = self.disturbances.note("hostile", kind=kind, against=list(against), **after)
+            return {**note, **await self._lair.start(kind, targets, by=by, about=about)}
 
     async def hostile_stats(self, number: int) -> dict[str, Any]:
         """Return what a hostile peer was asked and served."""

@@ -19,6 +19,8 @@ SCOPES = (
     Scope.COMPUTE_READ,
     Scope.WASM_READ,
     Scope.MEMBERS_READ,
+    Scope.NAMES_READ,
+    Scope.CARDS_READ,
 )
 TTL_MS = 900_000
 RENEWED_BEFORE_MS = 120_000

@@ -178,9 +178,14 @@ HOSTILE_KINDS = (
     *("flood", "flood-puts", "fresh-keys", "half-frames", "unread", "half-open"),
     *("dht-empty", "dht-wrong", "dht-old", "dht-unasked", "dht-forging"),
     *("reconcile-endless", "reconcile-empty-handed", "eclipse"),
+    *("name-unsigned", "name-forged", "name-stale", "relay"),
 )
 """How a hostile peer can misbehave: it serves changed, too few, or too many bytes, or none; it
-sends bad messages of a kind, or too many; it stalls; it lies about what the network keeps."""
+sends bad messages of a kind, or too many; it stalls; it lies about what the network keeps; it sends
+records of a name that is not its own; it shows another node's challenge as its own."""
+
+AFTER_A_NAME = frozenset({"name-unsigned", "name-forged", "name-stale"})
+"""The kinds of hostile peers that are told which name they are after."""
 
 PROFILES: tuple[ProfileName, ...] = ("three", "federation")
 """The networks a devnet can be, smallest first."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from flows.a import flow as flow_a
+from flows.b import flow as flow_b
 from opkit.story import Flow
 
-FLOWS: dict[str, Flow[Any]] = {flow_a.name: flow_a}
+FLOWS: dict[str, Flow[Any]] = {each.name: each for each in (flow_a, flow_b)}
 """Every flow by its name on the command line."""

@@ -6,6 +6,8 @@ only the nodes near its name know.
 
 from __future__ import annotations
 
+from functools import partial
+
 from devnet.sim.result import Lookup
 from devnet.sim.simulation import Simulation
 from devnet.sim.truth import Published
@@ -22,6 +24,9 @@ SETTLED_MS = 5_000
 
 LABELS = 4
 """Under how many names each owner writes notes."""
+
+PUT_AGAIN_MS = 1_000
+"""After how long a record that nobody took is put again."""
 
 AGAIN = 0.25
 """The share of provider records that are about a blob that somebody else keeps already."""
@@ -111,7 +116,22 @@ class Load:
         )
         sim.truth.add(published)
         sim.scheduler.after(SETTLED_MS, self._settle, published)
-        sim.world.act(peer, node.publish, published.carried, _unheard, now_ms)
+        told = partial(self._told, published)
+        sim.world.act(peer, node.publish, published.carried, told, now_ms)
+
+    def _told(self, published: Published, outcome: Outcome) -> None:
+        """Have put again what nobody took, as a node does with what it keeps alive."""
+        if not outcome.kept and published.key[0] == "blob":
+            self._sim.scheduler.after(PUT_AGAIN_MS, self._put_again, published)
+
+    def _put_again(self, published: Published) -> None:
+        peer, _ = published.owner
+        if not published.owner_lives():
+            return
+        node, now_ms = self._sim.nodes[peer.index], self._sim.world.now_of(peer)
+        if node.shelf.standing(*published.key) == published.carried:
+            told = partial(self._told, published)
+            self._sim.world.act(peer, node.dht.put, published.carried, told, now_ms)
 
     def _settle(self, published: Published) -> None:
         """Expect a record to be found from now on, if its owner has lived and not been cut off."""
@@ -161,8 +181,3 @@ def _serves(found: Published, wanted: Published) -> bool:
     if wanted.key[0] == "blob":
         return found.key[:2] == wanted.key[:2]
     return found.key == wanted.key and found.sequence >= wanted.sequence
-
-
-def _unheard(outcome: Outcome) -> None:
-    """Take an outcome that is judged by what others find."""
-    del outcome
