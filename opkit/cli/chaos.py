@@ -102,6 +102,9 @@ def hostile(
         list[str], typer.Argument(help="Whose nodes it connects to: one organisation or more.")
     ],
     *,
+    about: Annotated[
+        str, typer.Option(help="The name that it is after: for the kinds that begin with name-.")
+    ] = "",
     devnet: Devnet = None,
     as_json: out.Json = False,
 ) -> int:
@@ -127,6 +130,7 @@ def hostile(
         as_json=as_json,
         kind=kind,
         against=[node.org for node in nodes],
+        **({"about": about} if about else {}),
     )
 
 

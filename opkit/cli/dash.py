@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opkit import home
-from opkit.cli import exits, out, stories
+from opkit.cli import exits, looping, out, stories
 from opkit.cli.dashing import browser_at, followed, granted, logged, run_file
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import check_name, check_profile
@@ -99,7 +99,7 @@ def dash(
             browser=not no_browser and not as_json,
             as_json=as_json,
         )
-        asyncio.run(_serve(asked, state))
+        looping.run(lambda: _serve(asked, state))
     finally:
         if launched is not None:
             launched.down()

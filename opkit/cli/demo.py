@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opkit import home
-from opkit.cli import exits, out
+from opkit.cli import exits, looping, out
 from opkit.cli.calling import as_called
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import (
@@ -197,8 +197,9 @@ def _tell(
         yield _Network(await _ready(state, launched))
 
     with Progress(screen) as progress:
-        result = asyncio.run(
-            run_flows(
+        result = looping.run(
+            partial(
+                run_flows,
                 flows=flows,
                 open_network=open_network,
                 notebooks=notebooks_folder(),
@@ -271,7 +272,7 @@ def _present(
             ready.cancel()
             await asyncio.gather(ready, return_exceptions=True)
 
-    return exits.DONE if asyncio.run(lead()).ok else exits.FAILED
+    return exits.DONE if looping.run(lead).ok else exits.FAILED
 
 
 class _Network:

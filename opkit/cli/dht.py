@@ -123,7 +123,8 @@ def providers(
     kept = [body for body in bodies if body.value is not None]
     said = {"providers": [body.owner for body in kept], "took_ms": found.took_ms}
     rows = [(body.owner, f"{(body.value or {}).get('size_bytes', '')}") for body in kept]
-    out.show(said, as_json=as_json, human=lambda on: out.table(on, ("provider", "bytes"), rows))
+    headings, none = ("provider", "bytes"), "nobody says that they have it"
+    out.show(said, as_json=as_json, human=lambda on: out.table(on, headings, rows, none=none))
     return exits.DONE if kept else exits.FAILED
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from opkit.cli import exits, out
+from opkit.cli import exits, looping, out
 from opkit.cli.address import Address, Target, addressed
 from opkit.cli.failing import Mistake
 
@@ -53,8 +52,8 @@ def tail(
 
     Example: opkit events tail --node harbor-homes-cooperative --follow
     """
-    cursor = asyncio.run(
-        _tail(address.resolve(), _cursor(after), follow, kind, lines, as_json=as_json)
+    cursor = looping.run(
+        lambda: _tail(address.resolve(), _cursor(after), follow, kind, lines, as_json=as_json)
     )
     if cursor is not None:
         typer.echo(f"cursor {cursor}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,11 +68,16 @@ def console(*, errors: bool = False) -> Console:
     return Calling(stderr=errors, highlight=False, soft_wrap=True, emoji=False, width=width)
 
 
-def table(on: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings, without lines around them."""
+def table(
+    on: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], *, none: str = ""
+) -> None:
+    """Print rows under headings, without lines around them; `none` says that there are no rows."""
     from rich import box
     from rich.table import Table
 
+    if none and not rows:
+        on.print(none, markup=False)
+        return
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         grid.add_column(column, overflow="fold")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opkit import home
-from opkit.cli import exits, out
+from opkit.cli import exits, looping, out
 from opkit.cli.failing import Mistake
 from opkit.cli.stories import ON_ITS_OWN, check_profile, choose_flows
 
@@ -68,7 +68,7 @@ def record(
     with ExitStack() as held:
         state = running or _own(held, profile, seed)
         held.enter_context(telling(state.folder, who="opkit record", hint=ON_ITS_OWN))
-        recorded = asyncio.run(_record(chosen, state, seed=seed, pace=pace, quiet=as_json))
+        recorded = looping.run(lambda: _record(chosen, state, seed=seed, pace=pace, quiet=as_json))
         html = _signed(recorded, state)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(html, encoding="utf-8")

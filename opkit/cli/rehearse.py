@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opkit.cli import exits, out
+from opkit.cli import exits, looping, out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,13 +56,13 @@ def rehearse(
     flows = choose_flows(tuple(flow or ()), state.profile)
     on = out.console(errors=as_json)
     on.print(f"looking {state.name} over; nothing on it is changed", markup=False)
-    findings = list(asyncio.run(look_over(state)))
+    findings = list(looping.run(lambda: look_over(state)))
     for each in findings:
         _show(on, each)
     if all(each.ok for each in findings if each.name in ROOM):
         on.print(f"telling on a copy of {state.name} ({state.profile})", markup=False)
         with _clone_of(state) as name:
-            for finding in asyncio.run(_tell_all(flows, live=state, clone=name)):
+            for finding in looping.run(lambda: _tell_all(flows, live=state, clone=name)):
                 _show(on, finding)
                 findings.append(finding)
     return _conclude(findings, devnet=state.name, flows=flows, as_json=as_json)

@@ -82,7 +82,8 @@ def list_modules(
     said = {"modules": [info.model_dump(mode="json") for info in modules]}
     rows = [(info.name, info.wasm_hash, info.owner, f"{info.size_bytes}") for info in modules]
     headings = ("name", "hash", "owner", "bytes")
-    out.show(said, as_json=as_json, human=lambda on: out.table(on, headings, rows))
+    none = "no module is kept here: opkit wasm deploy FILE brings one"
+    out.show(said, as_json=as_json, human=lambda on: out.table(on, headings, rows, none=none))
     return exits.DONE
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from opkit.live.live import Live
 from opkit.live.ports import ControlRefused
 from opkit.proof.checks import FAILED, Check
 from opkit.proof.cid import cid_of
 from opkit.proof.receipt import verify_receipt
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
+from opkit.story.proving import name_checks
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, NameRecord, ReceiptRecord
 from opkit.views.figures import Verification
 from opkit.wire.compute import GET_BLOB, GetBlob, ReceiptBundle
 from opkit.wire.errors import CoopError
@@ -18,8 +20,8 @@ from opkit.wire.errors import CoopError
 async def verify_again(live: Live, told: MarkerRecord) -> Verification:
     """Return what verifying a marker's proofs finds now.
 
-    Receipts are verified against the genesis that this machine keeps. Bytes are asked of the nodes,
-    one after another, until one has them, and named anew here.
+    Receipts and names are verified against the genesis that this machine keeps. Bytes are asked of
+    the nodes, one after another, until one has them, and named anew here.
     """
     checks: list[Check] = []
     bundle: ReceiptBundle | None = None
@@ -33,6 +35,9 @@ async def verify_again(live: Live, told: MarkerRecord) -> Verification:
                 Check(f"proof {number}: {each.name}", each.ok, each.expected, each.actual)
                 for each in verdict.checks
             ]
+        elif isinstance(proof, NameRecord):
+            said = await asyncio.to_thread(name_checks, proof.record, genesis=live.source.genesis)
+            checks += [replace(each, name=f"proof {number}: {each.name}") for each in said]
         else:
             checks.append(await _named_anew(live, proof, number))
     ok = bool(checks) and all(check.ok for check in checks)

@@ -7,6 +7,7 @@ whoever forged the folder could have made it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,8 +20,9 @@ from opkit.proof.receipt import verify_receipt
 from opkit.proof.report import verify_report
 from opkit.proof.witness import witnesses_of
 from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
+from opkit.story.proving import name_checks
 from opkit.story.record import FlowRecord, RunRecord
-from opkit.story.report import BlobRecord, ReceiptRecord
+from opkit.story.report import BlobRecord, NameRecord, ReceiptRecord
 from opkit.views.report import EVIDENCE_ID, embedded_evidence
 from opkit.wire.kept import why_unread
 
@@ -122,6 +124,9 @@ def _proofs(
                 data = files.get(proof.path)
                 actual = "missing" if data is None else cid_of(data)
                 yield equal(f"{where}: bytes", expected=proof.cid, actual=actual)
+            elif isinstance(proof, NameRecord):
+                for check in name_checks(proof.record, genesis=genesis):
+                    yield replace(check, name=f"{where}: {check.name}")
             else:
                 yield from _receipt(where, proof, genesis)
 

@@ -7,6 +7,7 @@ the command line; it may import this package, `opkit.proof` and `opkit.wire`, an
 from opkit.story.evidence import (
     BlobProof,
     Evidence,
+    NameProof,
     NotShown,
     Proof,
     ReceiptProof,
@@ -16,7 +17,7 @@ from opkit.story.evidence import (
 )
 from opkit.story.flow import Flow, NotApplicable, PlannedStep
 from opkit.story.hold import Held
-from opkit.story.refusing import refused
+from opkit.story.refusing import nothing_signed, refused
 from opkit.story.report import MarkerRecord, Report, SetupRecord, Stop
 from opkit.story.states import State
 from opkit.story.telling import Telling, Told
@@ -30,6 +31,7 @@ __all__ = [
     "Held",
     "HostileHandle",
     "MarkerRecord",
+    "NameProof",
     "NodeHandle",
     "NotApplicable",
     "NotShown",
@@ -45,6 +47,7 @@ __all__ = [
     "World",
     "expect",
     "journal_head",
+    "nothing_signed",
     "refused",
     "same",
     "that",

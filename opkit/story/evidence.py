@@ -14,7 +14,7 @@ from typing import Any
 
 from opkit.proof.checks import Check, Verdict
 from opkit.proof.cid import cid_of
-from opkit.wire.base import Wire
+from opkit.wire.base import Jws, Wire
 from opkit.wire.compute import ReceiptBundle
 
 FACTS_MAX = 32
@@ -47,7 +47,14 @@ class BlobProof:
         return cid_of(self.data)
 
 
-Proof = ReceiptProof | BlobProof
+@dataclass(frozen=True)
+class NameProof:
+    """A record of a name: its holder's claim, and the home node's signature over it."""
+
+    record: Jws
+
+
+Proof = ReceiptProof | BlobProof | NameProof
 
 
 @dataclass(frozen=True)

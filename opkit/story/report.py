@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from opkit.story.states import State, state_of
-from opkit.wire.base import Cid, Count, TimeMs, Wire
+from opkit.wire.base import Cid, Count, Jws, TimeMs, Wire
 from opkit.wire.compute import ReceiptBundle
 
 MarkerName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{2,63}$")]
@@ -51,7 +51,14 @@ class BlobRecord(Wire):
     path: Annotated[str, StringConstraints(pattern=r"^blobs/bafkrei[a-z2-7]{52}$")]
 
 
-ProofRecord = Annotated[ReceiptRecord | BlobRecord, Field(discriminator="kind")]
+class NameRecord(Wire):
+    """A record of a name (`opkit-record+jws`), which anybody verifies who has the genesis."""
+
+    kind: Literal["name"] = "name"
+    record: Jws
+
+
+ProofRecord = Annotated[ReceiptRecord | BlobRecord | NameRecord, Field(discriminator="kind")]
 """Something a third party can verify again."""
 
 

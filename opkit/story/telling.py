@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-from opkit.story.evidence import BlobProof, Evidence, NotShown, Proof
+from opkit.story.evidence import BlobProof, Evidence, NameProof, NotShown, Proof
 from opkit.story.flow import Flow, PlannedSetup, PlannedStep
 from opkit.story.report import (
     BlobRecord,
     CheckRecord,
     MarkerRecord,
+    NameRecord,
     ProofRecord,
     ReceiptRecord,
     Report,
@@ -244,6 +245,8 @@ def _record(
 def _proof_record(proof: Proof) -> ProofRecord:
     if isinstance(proof, BlobProof):
         return BlobRecord(cid=proof.cid, path=f"blobs/{proof.cid}")
+    if isinstance(proof, NameProof):
+        return NameRecord(record=proof.record)
     return ReceiptRecord(bundle=proof.bundle)
 
 

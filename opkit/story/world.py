@@ -96,8 +96,14 @@ class World(Protocol):
     def operator(self, org: str) -> NodeClient:
         """Return a client of the organisation's node that speaks for the network's operator."""
 
-    async def hostile(self, kind: str, *, against: Sequence[str]) -> HostileHandle:
-        """Connect a hostile peer of this kind to the nodes of these organisations."""
+    async def hostile(self, kind: str, *, against: Sequence[str], about: str = "") -> HostileHandle:
+        """Connect a hostile peer of this kind to the nodes of these organisations.
+
+        Args:
+            kind: how it misbehaves.
+            against: to whose nodes it connects.
+            about: the name that it is after; most kinds are after none.
+        """
 
     async def kill(self, org: str) -> None:
         """Kill the organisation's node, without warning."""

@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, NameRecord, ReceiptRecord
 from opkit.story.stage import Mode, StageView
 from opkit.story.states import State
 from opkit.views.amounts import clock_text
@@ -127,9 +127,9 @@ def _proofs(told: MarkerRecord) -> str:
     kept = said.replace("<", "\\u003c")
     parts = [control("Verify again", "verify", marker=told.name)] if told.proofs else []
     parts += [
-        _receipt(told, proof, number)
+        _saved(told, proof, number)
         for number, proof in enumerate(told.proofs)
-        if isinstance(proof, ReceiptRecord)
+        if not isinstance(proof, BlobRecord)
     ]
     parts += [
         f'<button type="button" class="act" data-from="{EVIDENCE_ID}">Copy evidence</button>',
@@ -138,10 +138,11 @@ def _proofs(told: MarkerRecord) -> str:
     return f'<div class="tell-acts">{"".join(parts)}</div>'
 
 
-def _receipt(told: MarkerRecord, proof: ReceiptRecord, number: int) -> str:
-    said = json.dumps(proof.bundle.model_dump(mode="json"), indent=2)
+def _saved(told: MarkerRecord, proof: ReceiptRecord | NameRecord, number: int) -> str:
+    kept = proof.bundle if isinstance(proof, ReceiptRecord) else proof
+    said = json.dumps(kept.model_dump(mode="json"), indent=2)
     return (
-        f'<a class="act" download="{escape(told.name.lower())}-{number}.receipt.json" '
+        f'<a class="act" download="{escape(told.name.lower())}-{number}.{proof.kind}.json" '
         f'href="data:application/json,{quote(said)}">Save proof</a>'
     )
 

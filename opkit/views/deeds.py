@@ -30,6 +30,10 @@ _HOSTILE: Final[dict[str, str]] = {
     "dht-forging": "A node beside {against} hands out forged records",
     "reconcile-endless": "A node beside {against} never agrees about what both keep",
     "reconcile-empty-handed": "A node beside {against} lists records that it never gives",
+    "name-unsigned": "A stranger sent {against} records of a name that nobody signed",
+    "name-forged": "A stranger sent {against} records of a name that it signed itself",
+    "name-stale": "A stranger sent {against} an old record of a name again",
+    "relay": "A node that joined {against} shows another one's challenge as its own",
     "eclipse": "Many keys of one stranger surrounded the place of {against}",
     "half-open": "A stranger kept many connections to {against} and never said who it is",
 }
@@ -84,7 +88,8 @@ def deed_sentence(deed: Mapping[str, Any], *, titles: Mapping[str, str]) -> str:
         return titles.get(str(org), str(org))
 
     def listed(orgs: Any) -> str:
-        return " and ".join(map(title, orgs)) if isinstance(orgs, list) else title(orgs)
+        titled = list(map(title, orgs)) if isinstance(orgs, list) else [title(orgs)]
+        return " and ".join((*([", ".join(titled[:-1])] if titled[:-1] else []), *titled[-1:]))
 
     groups = deed.get("groups")
     days = deed.get("days", 0)

@@ -17,6 +17,7 @@ from opkit.wire.base import Cid, Did
 from opkit.wire.compute import ReceiptBundle, TaskState
 from opkit.wire.network import LinkAmiss, PeerLink
 from opkit.wire.overlay import Overlay
+from opkit.wire.services import FindServices, ServiceHealth
 from opkit.wire.witness import Witnesses
 
 Health = Literal["up", "starting", "down"]
@@ -277,3 +278,111 @@ class ConsoleFigures:
     selected: str = ""
     may_act: bool = False
     again: Verification | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameFigure:
+    """A name that somebody holds, by its record, which was verified here.
+
+    Attributes:
+        stands_for: what it leads to, in words.
+        home: the organisation whose node countersigned it.
+        holders: organisations whose nodes have this very record, in the network's order.
+        lacking: those that are up and have another one, or none.
+        record: the record itself, to be verified again.
+        why: why it does not verify; empty if it does.
+    """
+
+    name: str
+    kind: str
+    stands_for: str
+    member_id: str
+    home: str
+    sequence: int
+    claim_sequence: int
+    issued_ms: int
+    lapses_ms: int
+    holders: tuple[str, ...]
+    lacking: tuple[str, ...]
+    record: str
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFigure:
+    """The agent card of a node, which was verified here; `why` says why there is none to show."""
+
+    org: str
+    did: Did
+    name: str = ""
+    description: str = ""
+    skills: tuple[str, ...] = ()
+    streaming: bool = False
+    prices: tuple[str, ...] = ()
+    sequence: int = 0
+    lapses_ms: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainLink:
+    """One link of a chain of proofs: what it is, what it says, and each check of it."""
+
+    name: str
+    title: str
+    says: str
+    checks: tuple[CheckRecord, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it holds."""
+        return all(check.ok for check in self.checks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFigure:
+    """A service that a node named, with the chain of its proofs as it was verified here.
+
+    Attributes:
+        chain: link by link; what follows a link that does not hold was not looked at.
+        proof: the records it rests on, as JSON, to be kept and verified elsewhere.
+    """
+
+    name: str
+    ok: bool
+    verified_ms: int
+    health: ServiceHealth
+    chain: tuple[ChainLink, ...]
+    proof: str
+    service: str = ""
+    type: str = ""
+    node: str = ""
+    urls: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    region: str = ""
+    lapses_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerFigure:
+    """What a node answered when it was asked for services; `trouble` says why it did not."""
+
+    asked: FindServices
+    at: str
+    found: tuple[FoundFigure, ...] = ()
+    more: bool = False
+    took_ms: int = 0
+    trouble: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamesFigures:
+    """Names and cards of the whole network.
+
+    Attributes:
+        more: there are further names, which are not listed.
+    """
+
+    names: tuple[NameFigure, ...] = ()
+    more: bool = False
+    cards: tuple[CardFigure, ...] = ()

@@ -23,6 +23,7 @@ class PageEntry(NamedTuple):
 PAGES: Final[tuple[PageEntry, ...]] = (
     PageEntry("console", "Console", "What can this network show me, step by step?"),
     PageEntry("network", "Network", "Who is up, who is linked to whom, and what just happened?"),
+    PageEntry("names", "Names and agents", "Which services are there, and why believe it?"),
     PageEntry("compute", "Compute", "Which programs run where, and how do I check a receipt?"),
 )
 """Every page there is. A new domain adds its line here."""

@@ -5,7 +5,7 @@ Everything here is what nodes tell of themselves; a node that is silent is said 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from html import escape
 from typing import Final
@@ -74,8 +74,7 @@ def coverage(figures: NetworkFigures, told: OverlayFigures | None) -> str:
     )
     rows = [_covered(node, sets) for node in figures.nodes]
     said = "" if all(one.is_exact for one in sets) else _INEXACT
-    shown = table(columns, rows, name="Records on each node")
-    return card(question, scroll(said + shown, name=question))
+    return _tabled(question, columns, rows, name="Records on each node", said=said)
 
 
 def repairs(figures: NetworkFigures, told: OverlayFigures | None) -> str:
@@ -94,7 +93,7 @@ def repairs(figures: NetworkFigures, told: OverlayFigures | None) -> str:
         Column(title="Last mended", number=True),
     )
     rows = [_repaired(node, by_org.get(node.org), figures.now_ms) for node in figures.nodes]
-    return card(question, scroll(table(columns, rows, name="Repairs"), name=question))
+    return _tabled(question, columns, rows, name="Repairs")
 
 
 def mesh(figures: NetworkFigures, told: OverlayFigures | None) -> str:
@@ -113,7 +112,7 @@ def mesh(figures: NetworkFigures, told: OverlayFigures | None) -> str:
     )
     names = {node.did: node for node in figures.nodes}
     rows = [_meshed(node, by_org.get(node.org), names) for node in figures.nodes]
-    return card(question, scroll(table(columns, rows, name="Gossip"), name=question))
+    return _tabled(question, columns, rows, name="Gossip")
 
 
 def tables(figures: NetworkFigures, told: OverlayFigures | None) -> str:
@@ -132,7 +131,7 @@ def tables(figures: NetworkFigures, told: OverlayFigures | None) -> str:
     )
     names = {node.did: node for node in figures.nodes}
     rows = [_kept(node, by_org.get(node.org), names) for node in figures.nodes]
-    return card(question, scroll(table(columns, rows, name="Tables"), name=question))
+    return _tabled(question, columns, rows, name="Tables")
 
 
 def witnesses(figures: NetworkFigures, told: OverlayFigures | None) -> str:
@@ -153,7 +152,7 @@ def witnesses(figures: NetworkFigures, told: OverlayFigures | None) -> str:
         Column(title="Forks"),
     )
     rows = [_witnessed(node, known.get(node.did, [])) for node in figures.nodes]
-    return card(question, scroll(table(columns, rows, name="Witnesses"), name=question))
+    return _tabled(question, columns, rows, name="Witnesses")
 
 
 def shown(figures: NetworkFigures, told: OverlayFigures | None) -> object:
@@ -163,6 +162,13 @@ def shown(figures: NetworkFigures, told: OverlayFigures | None) -> object:
         for each in figures.nodes
     )
     return nodes, told
+
+
+def _tabled(
+    question: str, columns: Sequence[Column], rows: Iterable[Row], *, name: str, said: str = ""
+) -> str:
+    """Return a card with a table that scrolls by itself, below what is said of all of it."""
+    return card(question, scroll(said + table(columns, rows, name=name), name=question))
 
 
 def _by_org(told: OverlayFigures | None) -> dict[str, NodeOverlay]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from opkit.story.record import FlowRecord, NodeRecord, RunRecord
-from opkit.story.report import MarkerRecord, ReceiptRecord
+from opkit.story.report import MarkerRecord, NameRecord, ReceiptRecord
 from opkit.story.states import State
 from opkit.views.checks import checks_table
 from opkit.views.deeds import deed_sentence
@@ -190,6 +190,13 @@ def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
             parts.append(
                 f'<a class="act" download="{file}" '
                 f'href="data:application/json,{quote(said)}">Save the receipt</a>'
+            )
+        elif isinstance(proof, NameRecord):
+            said = json.dumps(proof.model_dump(mode="json"), indent=2)
+            file = f"{flow.name}-{told.name.lower()}-{number}.name.json"
+            parts.append(
+                f'<a class="act" download="{file}" '
+                f'href="data:application/json,{quote(said)}">Save the record of the name</a>'
             )
         else:
             parts.append(

@@ -274,6 +274,59 @@ def _events_left_out(body: Body, org: str, names: Names) -> Told:
     return Told(f"{names.org(org)} left {left_out} out of its journal: too many", State.WAITING)
 
 
+def _name_held(body: Body, org: str, names: Names) -> Told:
+    member, name = names.member(body.get("member_id"), at=org), body.get("name", "")
+    return Told(f"{names.org(org)} knows “{name}” as a name of {member}", State.DONE)
+
+
+def _name_withdrawn(body: Body, org: str, names: Names) -> Told:
+    member, name = names.member(body.get("member_id"), at=org), body.get("name", "")
+    return Told(f"{names.org(org)} has forgotten “{name}”: {member} gave it back", State.DONE)
+
+
+def _name_lapsed(body: Body, org: str, names: Names) -> Told:
+    sentence = f"{names.org(org)} has forgotten “{body.get('name', '')}”: its time is over"
+    return Told(sentence, State.WAITING)
+
+
+def _home_equivocated(body: Body, org: str, names: Names) -> Told:
+    home, name = names.node(body.get("home")), body.get("name", "")
+    sentence = f"{names.org(org)} has proof that {home} gave “{name}” to two members at once"
+    return Told(sentence, State.FAILED)
+
+
+def _card_published(body: Body, org: str, names: Names) -> Told:
+    whose = _of(names.node(body.get("did")))
+    return Told(f"{names.org(org)} published {whose} agent card", State.DONE)
+
+
+def _card_revoked(body: Body, org: str, names: Names) -> Told:
+    whose = _of(names.node(body.get("did")))
+    return Told(f"{names.org(org)} took {whose} agent card back", State.DONE)
+
+
+def _grant_given(body: Body, org: str, names: Names) -> Told:
+    member = names.member(body.get("member_id"), at=org)
+    return Told(f"{member} lets {names.org(org)} ask for tasks in their name", State.DONE)
+
+
+def _grant_revoked(body: Body, org: str, names: Names) -> Told:
+    member = names.member(body.get("member_id"), at=org)
+    return Told(f"{member} no longer lets {names.org(org)} ask for tasks in their name", _DONE)
+
+
+def _home_unheard(body: Body, org: str, names: Names) -> Told:
+    coop = names.org(str(body.get("coop", "")))
+    sentence = f"{names.org(org)} takes no token of {_of(coop)} members: their home is silent"
+    return Told(sentence, State.RUNNING)
+
+
+def _home_heard(body: Body, org: str, names: Names) -> Told:
+    coop = names.org(str(body.get("coop", "")))
+    sentence = f"{names.org(org)} takes tokens of {_of(coop)} members again: their home speaks"
+    return Told(sentence, State.DONE)
+
+
 def _peer(body: Body, names: Names) -> str:
     org = body.get("org")
     return names.org(org) if isinstance(org, str) else names.node(body.get("peer"))
@@ -326,4 +379,14 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "overlay.peer-lied": _peer_lied,
     "overlay.records-repaired": _records_repaired,
     "overlay.events-left-out": _events_left_out,
+    "names.held": _name_held,
+    "names.withdrawn": _name_withdrawn,
+    "names.lapsed": _name_lapsed,
+    "names.equivocation": _home_equivocated,
+    "cards.published": _card_published,
+    "cards.revoked": _card_revoked,
+    "grants.given": _grant_given,
+    "grants.revoked": _grant_revoked,
+    "standing.home-unheard": _home_unheard,
+    "standing.home-heard": _home_heard,
 }

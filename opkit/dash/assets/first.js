@@ -16,3 +16,7 @@ function look() {
 const watching = new MutationObserver(look);
 watching.observe(board, { childList: true, subtree: true });
 look();
+
+// Where not all pages fit into the navigation, the one that is open does.
+const here = document.querySelector("nav [aria-current]");
+here?.scrollIntoView({ block: "nearest", inline: "center" });
