@@ -1,7 +1,8 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
-Names: help, devnet, demo, notebook, tasks, idle, blobs, reconcile, those of networks of real nodes
-(gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys), and those of the console,
+Names: help, devnet, demo, notebook, flow-b, tasks, idle, a2a, blobs, reconcile, those of networks
+of real nodes (gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys, cards, names,
+names-lossy, names-bulk, names-emptied), and those of the console,
 which need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code
 is 1 only if something could not be measured: a missed target is a figure, not a failure.
 """
@@ -22,8 +23,10 @@ MEASUREMENTS = {
     "devnet": ("bench.commands", "devnet_up"),
     "demo": ("bench.commands", "demo"),
     "notebook": ("bench.commands", "notebook"),
+    "flow-b": ("bench.commands", "flow_b"),
     "tasks": ("bench.tasks", "tasks"),
     "idle": ("bench.idle", "idle"),
+    "a2a": ("bench.a2a", "a2a"),
     "blobs": ("bench.blobs", "blobs"),
     "asks": ("bench.asks", "asks"),
     "kills": ("bench.kills", "kills"),
@@ -41,6 +44,11 @@ MEASUREMENTS = {
     "twelve": ("bench.lookups", "lookups_of_twelve"),
     "first-byte": ("bench.first_byte", "first_byte"),
     "emptied": ("bench.emptied", "emptied"),
+    "names": ("bench.names", "names"),
+    "names-lossy": ("bench.names", "names_lossy"),
+    "names-bulk": ("bench.names", "names_bulk"),
+    "names-emptied": ("bench.names", "names_emptied"),
+    "cards": ("bench.cards", "cards"),
     "flood": ("bench.hostile", "flood"),
     "fresh-keys": ("bench.hostile", "fresh_keys"),
     "opening": ("bench.dashboards", "opening"),

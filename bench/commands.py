@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import sys
 import tempfile
 from statistics import median
@@ -45,3 +47,26 @@ def notebook() -> list[Row]:
         told = [seconds_of_command([*telling, f"{out}/{n}"]) for n in range(3)]
     more = [each - median(plain) for each in told]
     return [row("notebook over plain story", median(more), "s more", target="<= 3", of=more)]
+
+
+def flow_b() -> list[Row]:
+    """Flow B on a running devnet, its set-up and its steps and nothing else."""
+    with state_home(), devnet() as name:
+        taken = [asyncio.run(_told(name)) for _ in range(5)]
+    return [row("story of Flow B", median(taken), "s", target="<= 8", of=taken)]
+
+
+async def _told(devnet_name: str) -> float:
+    """Tell Flow B once, whole, and return how many seconds its steps took."""
+    from devnet.attach import open_world
+    from flows import FLOWS
+
+    world = await open_world(devnet_name, run_id=secrets.token_hex(8), seed=7)
+    try:
+        report = await FLOWS["b"].tell(world).run()
+    finally:
+        await world.close()
+    if not report.ok:
+        raise RuntimeError(report.verdict)
+    took_ms = sum(each.took_ms for each in report.setup)
+    return (took_ms + sum(each.took_ms for each in report.markers)) / 1_000

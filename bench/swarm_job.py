@@ -201,6 +201,16 @@ class Orders:
         took_ms = _ms_since(began_ns)
         return {"ms": took_ms, "found": len(done.records), "silent": done.silent}
 
+    async def resolve(self, *, did: Did) -> dict[str, Any]:
+        """Find an agent's card, which is not here, and then once more."""
+        assert not self._overlay.shelf.get("card", did), "it would be answered from here"
+        began_ns = time.monotonic_ns()
+        await self._node.cards.resolve(did)
+        found_ms, again_ns = _ms_since(began_ns), time.monotonic_ns()
+        again = await self._node.cards.resolve(did)
+        assert again.cached, "it is remembered"
+        return {"found_ms": found_ms, "again_ms": _ms_since(again_ns)}
+
     # Blobs.
 
     async def offer_blob(self, *, size_bytes: int) -> tuple[Cid, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,11 +42,14 @@ class Group:
         name: what people read; for a marked group also the marker.
         workers: how many processes share the tests (0: none but this one).
         probe: finds what the group needs beside Python.
+        measured: whether it is told what lines the tests reach: not where others reach the same,
+            since being measured takes half as long again.
     """
 
     name: str
     workers: int = 0
     probe: Callable[[], Found | Absent] = Found
+    measured: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +113,13 @@ def find_prometheus() -> Found | Absent:
 
 
 MARKED = (
-    Group(name="slow", workers=2),
-    Group(name="disk", probe=find_compiler),
+    Group(name="slow", workers=3),  # On two cores: its tests wait for processes half of the time.
+    Group(name="disk", probe=find_compiler, measured=False),
     Group(name="postgres", workers=2, probe=find_postgres),
     Group(name="interop", probe=find_node),
     Group(name="prometheus", probe=find_prometheus),
     Group(name="browser", probe=find_chromium),
-    Group(name="package", probe=find_wheelhouse),
+    Group(name="package", probe=find_wheelhouse, measured=False),
 )
 """The groups beyond the unit tests, in the order in which they run.
 
@@ -139,12 +143,14 @@ def expression(group: Group) -> str:
     return " and ".join([group.name, *(f"not {name}" for name in later)])
 
 
-def run_group(group: Group, *, coverage: bool = False) -> Outcome:
+def run_group(group: Group, *, coverage: bool = False, noted: Path | None = None) -> Outcome:
     """Run a group's tests, or say why they could not be run.
 
     Args:
         group: which tests.
         coverage: whether to measure which lines and branches they reach.
+        noted: where the unit tests, which see all tests, note which files have those of the other
+            groups, and these read it: to collect ten thousand tests takes each of them 15 s.
     """
     found = group.probe()
     if isinstance(found, Absent):
@@ -153,6 +159,7 @@ def run_group(group: Group, *, coverage: bool = False) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="opkit-test-") as folder:
         report = Path(folder) / "junit.xml"
         command = pytest_command(group, report=report, coverage=coverage)
+        command += which_files(group, noted) if noted else []
         search_path = os.pathsep.join([*map(str, found.folders), os.environ["PATH"]])
         step = run_step(
             f"tests: {group.name}",
@@ -161,6 +168,17 @@ def run_group(group: Group, *, coverage: bool = False) -> Outcome:
             also_good=(PYTEST_NOTHING_COLLECTED,),
         )
         return read_outcome(step, report)
+
+
+def which_files(group: Group, noted: Path) -> list[str]:
+    """Return pytest's arguments by which the unit tests note the others' files, or these use them.
+
+    Where nothing was noted, pytest looks into all files.
+    """
+    if group not in MARKED:
+        return [f"--note-marked={noted}"]
+    files: dict[str, list[str]] = json.loads(noted.read_text("utf-8")) if noted.exists() else {}
+    return files.get(group.name, [])
 
 
 def compiler() -> dict[str, str]:
@@ -172,7 +190,7 @@ def compiler() -> dict[str, str]:
 def pytest_command(group: Group, *, report: Path, coverage: bool) -> list[str]:
     """Return the command that runs a group and writes `report` (JUnit XML)."""
     runner = ["-m", "pytest"]
-    if coverage:
+    if coverage and group.measured:
         runner = ["-m", "coverage", "run", "-m", "pytest"]
     command = [tool("python"), *runner, "-q", "-m", expression(group), f"--junitxml={report}"]
     if group.workers:

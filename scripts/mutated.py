@@ -18,7 +18,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -226,7 +226,7 @@ def thoroughly(target: Target, tree: ast.Module, mutant: Mutant) -> int:
 
 
 def outcomes(
-    tries: dict[int, Callable[[], int]], *, at_once: int, cpu_s: int
+    tries: Mapping[int, Callable[[], int]], *, at_once: int, cpu_s: int
 ) -> Iterator[tuple[int, int]]:
     """Run each in a process of its own, so many at a time; yield its number and its outcome."""
     waiting = iter(tries.items())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import vectors_journal as journal
+import vectors_names as names
 import vectors_people as people
 from vectors_frames import BLOB, notes
 from vectors_signed import record_vector
@@ -69,6 +70,11 @@ def _records() -> Iterator[dict[str, Any]]:
     for number, fork in enumerate(journal.forks()):
         yield record_vector(f"a fork {number}", people.witnessed("fork", fork))
     yield record_vector("a node", people.node_record())
+    yield record_vector("a link of a member's chain", people.member_link())
+    yield record_vector("the same from a node elsewhere", people.member_link(of="node-3"))
+    yield record_vector("what a home says of its members", people.standing())
+    for name, token in names.taken():
+        yield record_vector(name, Carried(jws=token))
     yield record_vector("a provider", people.blob_record(cid_of(BLOB), len(BLOB)))
 
 

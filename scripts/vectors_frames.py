@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import vectors_journal as journal
+import vectors_names as names
 import vectors_people as people
 from vectors_signed import manifest_token, receipt_token
 
@@ -102,6 +103,18 @@ def _reconciled() -> dict[str, tuple[Exchange, ...]]:
                 reconcile.Compared(ranges=(reconcile.Range(ids=cut),)),
             ),
             Exchange(reconcile.Compare(namespace="node", prefixes=("", "7"), ids_max=32), both),
+            Exchange(
+                reconcile.Compare(
+                    namespace="node",
+                    prefixes=("",),
+                    ids_max=32,
+                    roots=(
+                        reconcile.Root(namespace="note", fingerprint=made_up.fingerprint()),
+                        reconcile.Root(namespace="head", fingerprint=made_up.fingerprint("7")),
+                    ),
+                ),
+                reconcile.Compared(ranges=(reconcile.Range(ids=b""),), differ=("head",)),
+            ),
         ),
         "reconcile.fetch": (
             Exchange(
@@ -199,6 +212,7 @@ def exchanges() -> dict[str, tuple[Exchange, ...]]:
                 after=BLOB,
             ),
         ),
+        "names.claim": (Exchange(*names.passed()),),
         **_computed(),
         **_found(),
         **_reconciled(),
@@ -215,6 +229,10 @@ def casts() -> dict[str, tuple[Wire, ...]]:
             gossip.Gossip(),
             gossip.Gossip(subscribe=("records",), graft=("records",)),
             gossip.Gossip(publish=(gossip.Envelope(topic="records", carried=member),)),
+            gossip.Gossip(
+                publish=(gossip.Envelope(topic="records", carried=member),),
+                also=tuple(people.did(who)[-8:] for who in ("node-1", "node-2")),
+            ),
             gossip.Gossip(
                 unsubscribe=("other",),
                 prune=(gossip.Prune(topic="records", back_off_ms=60_000),),

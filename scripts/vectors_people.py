@@ -13,10 +13,12 @@ from opkit.proof import jws
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
 from opkit.proof.record import sign_record
+from opkit.proof.standing import link_name, standing_of
 from opkit.wire.base import Did, Jws, Wire
 from opkit.wire.genesis import Charter, Founder, Genesis, GenesisNode
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.records import Carried, Namespace, RecordBody
+from opkit.wire.standing import MemberValue
 
 NETWORK = "vectors" + "a" * 19
 """The network of the vectors."""
@@ -32,6 +34,8 @@ TERMS_MS: dict[str, int] = {
     "note": 30 * DAY_MS,
     "head": 7 * DAY_MS,
     "fork": 30 * DAY_MS,
+    "member": 30 * DAY_MS,
+    "standing": 600_000,
 }
 """How long a record is made to last, by its namespace; a day where none stands here."""
 
@@ -149,9 +153,29 @@ def note(owner: str, label: str, text: str | None, **changes: Any) -> Carried:
     return Carried(jws=sign_record(said, identity(owner)), proof=proof)
 
 
+def member_link(*, of: str = "node-1", sequence: int = 1) -> Carried:
+    """Return a node's word that it recorded the first link of the coop's one later member."""
+    value = MemberValue(record=membership()[0]).model_dump(mode="json")
+    said = body(of, "member", link_name(f"{COOP}/zoe", sequence), value)
+    return Carried(jws=sign_record(said, identity(of)))
+
+
+def standing() -> Carried:
+    """Return what the coop's home says of its members: a founder, and one who came later."""
+    said = standing_of(
+        COOP, ((f"{COOP}/ada", 0, None), (f"{COOP}/zoe", 1, jws.record_id(membership()[0])))
+    )
+    value = said.model_dump(mode="json")
+    return Carried(jws=sign_record(body("node-1", "standing", COOP, value), identity("node-1")))
+
+
 def node_record() -> Carried:
     """Return what the first node says of itself."""
-    value = {"addresses": ["127.0.0.1:4433"]}
+    endpoints = [
+        {"url": "http://127.0.0.1:8080", "tls_key_hash": None},
+        {"url": "https://tools.example:8443", "tls_key_hash": "5" * 64},
+    ]
+    value = {"addresses": ["127.0.0.1:4433"], "endpoints": endpoints}
     said = body("node-1", "node", did("node-1"), value)
     return Carried(jws=sign_record(said, identity("node-1")))
 

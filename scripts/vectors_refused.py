@@ -6,16 +6,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import vectors_names as names
 import vectors_people as people
 
 from nodeimpl.overlay.namespaces import judge
 from nodeimpl.p2p import frames
+from opkit.proof import jws
 from opkit.proof.canonical import canonical
 from opkit.proof.checks import ProofError
+from opkit.proof.cid import cid_of
 from opkit.proof.record import Verifier
 from opkit.wire.base import Jws, b64decode, b64encode
 from opkit.wire.casts import CASTS
 from opkit.wire.errors import Refusal
+from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.peer import FRAME_BYTES_MAX, METHODS, MethodUnknown
 from opkit.wire.records import RECORD_TYP, Namespace, RecordBody, SignedRecordRejected
 
@@ -75,6 +79,8 @@ def _asks() -> list[tuple[str, str, str, str]]:
     return [
         ("no JSON", "ask", "{", MALFORMED),
         ("no object", "ask", "[]", MALFORMED),
+        ("yes as version", "ask", '{"v":true,"method":"dht.ping","body":{}}', MALFORMED),
+        ("the version as text", "ask", '{"v":"1","method":"dht.ping","body":{}}', MALFORMED),
         ("another version", "ask", '{"v":2,"method":"dht.ping","body":{}}', MALFORMED),
         ("an unknown member", "ask", ping + ',"hops":1}', MALFORMED),
         ("a member twice", "ask", ping + ',"body":{}}', MALFORMED),
@@ -105,6 +111,10 @@ def _bodies() -> Iterator[tuple[str, str, str, str]]:
         ("beyond 2^53 - 1", "blob.fetch", {"cid": "a", "size_bytes_max": 2**53}),
         ("less than nothing", "blob.fetch", {"cid": "a", "size_bytes_max": -1}),
         ("half", "blob.fetch", {"cid": "a", "size_bytes_max": 0.5}),
+        ("a number as text", "blob.fetch", {"cid": "a", "size_bytes_max": "5"}),
+        ("yes as a number", "blob.fetch", {"cid": "a", "size_bytes_max": True}),
+        ("a number as text", "dht.get", {"namespace": "note", "name": 5}),
+        ("a text as list", "reconcile.compare", compare | {"prefixes": "0"}),
     ):
         text = json.dumps({"v": 1, "method": method, "body": body}, separators=(",", ":"))
         yield f"{method}: {name}", "ask", text, MALFORMED
@@ -117,6 +127,8 @@ def _casts() -> Iterator[tuple[str, str, str, str]]:
         ("65 topics", {"subscribe": ["a"] * 65}),
         ("away too long", {"prune": [{"topic": "a", "back_off_ms": 3_600_001}]}),
         ("no bytes", {"want": "YR"}),
+        ("a number as text", {"prune": [{"topic": "a", "back_off_ms": "5"}]}),
+        ("yes as a number", {"prune": [{"topic": "a", "back_off_ms": True}]}),
         ("as if it were asked", {"v": 1, "method": "gossip", "body": {}}),
     ):
         yield f"gossip: {name}", "cast", json.dumps(said, separators=(",", ":")), MALFORMED
@@ -141,9 +153,15 @@ def _said(namespace: Namespace = "note", **changes: Any) -> dict[str, Any]:
 
 
 def _records() -> Iterator[dict[str, Any]]:
-    for name, token, code in (*_forged(), *_misplaced(), *_mistimed()):
+    for name, token, code in (*_forged(), *_misplaced(), *_mistimed(), *_named()):
         assert _code_of_record(token) == code, f"{name}: {_code_of_record(token)}"
         yield {"name": name, "jws": token, "code": code}
+
+
+def _named() -> Iterator[tuple[str, Jws, str]]:
+    for name, token in names.refused():
+        yield name, token, REJECTED
+    yield *names.foreign(), "record-not-owners"
 
 
 def _taken() -> Iterator[dict[str, Any]]:
@@ -166,7 +184,7 @@ def _code_of_record(token: Jws) -> str:
     """Return the code with which a reader refuses a record; nothing if it takes it."""
     try:
         record = Verifier(people.genesis()).read(token)
-        judge(record, now_ms=people.CLOCK_MS)
+        judge(record, genesis=people.genesis(), now_ms=people.CLOCK_MS)
     except ProofError:
         return SignedRecordRejected.code
     except Refusal as no:
@@ -198,6 +216,11 @@ def _forged() -> Iterator[tuple[str, Jws, str]]:
         yield name, token, REJECTED
 
 
+def _size(size_bytes: Any) -> dict[str, Any]:
+    """Return the word of somebody who keeps a blob of this size."""
+    return _said("blob", name=cid_of(b""), value={"size_bytes": size_bytes, "addresses": []})
+
+
 def _misplaced() -> Iterator[tuple[str, Jws, str]]:
     stranger = people.did("stranger")
     node = _said("node", name=people.did("founder"), value={"addresses": ["a" * 256] * 8})
@@ -206,15 +229,42 @@ def _misplaced() -> Iterator[tuple[str, Jws, str]]:
         ("no such namespace", _said(aud="none")),
         ("a number as text", _said(sequence="1")),
         ("no value of the namespace", _said(value={"text": "open", "also": 1})),
+        ("a number as text in a value", _size("5") | _day()),
+        ("yes as a number in a value", _size(True) | _day()),
         ("more characters than the namespace allows", node | _day()),
+        ("plain HTTP beyond the machine", _door("http://192.0.2.1:80") | _day()),
+        ("TLS without a key", _door("https://192.0.2.1") | _day()),
+        ("a key that plain HTTP does not show", _door("http://[::1]:80", "5" * 64) | _day()),
+        ("another one's link", _link(f"{people.COOP}/ada/1")),
+        ("a link that the operator did not sign", _link(f"{people.COOP}/zoe/1", by="stranger")),
     ):
         yield name, _signed(said), REJECTED
     for name, said in (
         ("a name of somebody else", _said(name=f"{stranger}/hours")),
         ("no label", _said(name=f"{people.did('founder')}/")),
         ("a provider of no CID", _said("blob", name="a", value={}) | _day()),
+        ("a link from no node", _link(f"{people.COOP}/zoe/1")),
+        ("a coop's standing, not from its home", _standing()),
     ):
         yield name, _signed(said), "record-not-owners"
+
+
+def _door(url: str, key: str | None = None) -> dict[str, Any]:
+    value = {"endpoints": [{"url": url, "tls_key_hash": key}]}
+    return _said("node", name=people.did("founder"), value=value)
+
+
+def _link(name: str, by: str = "operator") -> dict[str, Any]:
+    said = jws.peek(people.membership()[0]).payload
+    record = MemberRecord.model_validate(said, strict=False)
+    token = jws.sign(record, typ=MEMBER_TYP, identity=people.identity(by))
+    return _said("member", name=name, value={"record": token})
+
+
+def _standing() -> dict[str, Any]:
+    value = {"members": 1, "digest": "0" * 64}
+    issued = people.CLOCK_MS - 60_000
+    return _said("standing", name=people.COOP, value=value, lapses_at_ms=issued + 600_000)
 
 
 def _day() -> dict[str, int]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import vectors_grants
+import vectors_names as names
 import vectors_people as people
 from vectors_journal import head_token
 
@@ -127,11 +129,14 @@ def tokens() -> dict[Jws, str]:
         people.genesis_token(): "operator",
         people.membership()[0]: "operator",
         manifest_token(): "founder",
+        vectors_grants.grant_token(): "founder",
+        vectors_grants.task_token(): "node-1",
         receipt_token(): "node-2",
         head_token(5): "node-1",
     }
     signature = people.genesis().genesis.charters[0].signatures[0]
     made[signature] = "founder"
+    made |= dict([names.signed()])
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name
     return made

@@ -12,7 +12,7 @@ from annotated_types import MaxLen
 
 from opkit import wire
 from opkit.proof import backup, report
-from opkit.wire import compute, genesis, journal, membership, network, records
+from opkit.wire import compute, genesis, grants, journal, membership, names, network, records
 from opkit.wire.base import B64, Wire
 from opkit.wire.casts import CASTS
 from opkit.wire.peer import COMMON_REFUSALS, METHODS, AnswerFrame, RequestFrame
@@ -25,11 +25,14 @@ SIGNED: dict[str, type[Wire]] = {
     membership.TOKEN_TYP: membership.TokenClaims,
     network.CLOCK_TYP: network.ClockRecord,
     compute.TASK_TYP: compute.Manifest,
+    grants.GRANT_TYP: grants.Grant,
+    grants.GRANTED_TASK_TYP: grants.GrantedManifest,
     compute.RECEIPT_TYP: compute.Receipt,
     report.REPORT_TYP: report.ReportStatement,
     journal.JOURNAL_HEAD_TYP: journal.JournalHead,
     backup.BACKUP_TYP: backup.BackupStatement,
     records.RECORD_TYP: records.RecordBody,
+    names.NAME_TYP: names.NameClaim,
 }
 """What is signed, by its type in the JWS."""
 
@@ -47,6 +50,10 @@ NAMES = {
     r"^[a-z2-7]{26}$": "network id",
     r"^[A-Za-z0-9_.-]+$": "JWS",
     r"^[!#-\[\]-~]{1,64}$": "address",
+    r"^[1-9A-HJ-NP-Za-km-z]{8}$": "a DID's end",
+    r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$": (
+        "name under a coop"
+    ),
 }
 """How the page calls texts of a pattern."""
 
@@ -127,13 +134,17 @@ def _mark(schema: dict[str, Any], bytes_max: int) -> None:
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema without titles and words for people."""
+    """Return a schema without words for people and hints; one of several is any of them."""
     if isinstance(schema, list):
         return [_plain(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    words = {"title", "description"}
-    kept = {key: value for key, value in schema.items() if key not in words}
+    left_out = {"title", "description", "discriminator"}
+    kept = {
+        "anyOf" if key == "oneOf" else key: value
+        for key, value in schema.items()
+        if key not in left_out
+    }
     if isinstance(schema.get("properties"), dict):
         kept["properties"] = {key: _plain(one) for key, one in schema["properties"].items()}
         return {key: one if key == "properties" else _plain(one) for key, one in kept.items()}
