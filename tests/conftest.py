@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -18,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from devnet.cluster import Cluster
+    from opkit.proof.genesis import GenesisView
 
 settings.register_profile(
     "local",
@@ -52,18 +55,48 @@ BEGIN
 END $$
 """
 """Leaves a node's database as its first start does; `note` is a table of the tests' own."""
+MEASURES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+"""What has a process measure which lines it reaches. Source: coverage's documentation."""
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take where to note which files the groups of marked tests are in."""
+    parser.addoption("--note-marked", metavar="PATH", help="note in PATH the files of each marker")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
     """Let files with few tests begin where workers take them in order.
 
     Among marked tests those are the long stories; at the end only one worker would tell them.
     """
+    if config.getoption("note_marked") and worker(config) in ("", "gw0"):
+        note_marked(Path(config.getoption("note_marked")), config.rootpath, items)
+    yield
     if not config.getoption("loadscopereorder", True):
         tests = Counter(item.path for item in items)
         items.sort(key=lambda item: tests[item.path])
+
+
+def worker(config: pytest.Config) -> str:
+    """Return which of several processes that share the tests this is; empty if it is alone."""
+    shared: dict[str, str] = getattr(config, "workerinput", {})
+    return shared.get("workerid", "")
+
+
+def note_marked(path: Path, root: Path, items: list[pytest.Item]) -> None:
+    """Write which files have tests with which markers, as JSON.
+
+    Who runs one group after another need not have each collect all tests again.
+    """
+    files: dict[str, set[str]] = {}
+    for item in items:
+        for marker in item.iter_markers():
+            files.setdefault(marker.name, set()).add(item.path.relative_to(root).as_posix())
+    path.write_text(json.dumps({name: sorted(found) for name, found in files.items()}), "utf-8")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -100,6 +133,8 @@ def leftovers() -> set[tuple[object, str]]:
 def processes() -> set[tuple[object, str]]:
     """Return the living child processes, each with a name for people."""
     found: set[tuple[object, str]] = set()
+    if not has_children():
+        return found
     for child in psutil.Process().children(recursive=True):
         try:
             line = " ".join(child.cmdline())
@@ -109,6 +144,22 @@ def processes() -> set[tuple[object, str]]:
             continue
         found.add((child.pid, f"process {child.pid} ({line[:80]})"))
     return found
+
+
+def has_children() -> bool:
+    """Return whether this process has any child: most tests start none.
+
+    The kernel says so at once. To find whose children there are, psutil reads what each process of
+    the machine is: milliseconds, twice for each of ten thousand tests.
+    """
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            if (task / "children").read_bytes():
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            # The thread has ended, or this kernel does not tell: then psutil looks.
+            return True
+    return False
 
 
 def threads() -> set[tuple[object, str]]:
@@ -128,6 +179,55 @@ def ports() -> set[tuple[object, str]]:
         for connection in listening
         if connection.status == psutil.CONN_LISTEN
     }
+
+
+@pytest.fixture
+def unmeasured() -> Iterator[None]:
+    """Keep the measuring of coverage away from a test that does for long what others do briefly.
+
+    Measured, a simulation takes five times as long, and reaches not one line more.
+    """
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)  # type: ignore[arg-type]  # It takes what `gettrace` returns.
+    yield
+    sys.settrace(tracer)
+    threading.settrace(of_threads)
+
+
+@pytest.fixture(scope="module")
+def unmeasured_processes() -> Iterator[None]:
+    """Keep the measuring of coverage away from the processes that a file's tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in MEASURES:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def genesis_for() -> Callable[..., GenesisView]:
+    """Make a network of the nodes whose identities are given, called n0, n1, … in it."""
+    # Deferred: most tests need no network.
+    from opkit.proof.genesis import read_genesis, sign_genesis
+    from opkit.proof.keys import Identity
+    from opkit.wire.genesis import Genesis, GenesisNode
+
+    def make(*nodes: Identity) -> GenesisView:
+        operator = Identity.generate()
+        genesis = Genesis(
+            network="a" * 26,
+            devnet=True,
+            operator=operator.did,
+            created_ms=1,
+            nodes=tuple(
+                GenesisNode(org=f"n{number}", title="A node", did=who.did, coop=None)
+                for number, who in enumerate(nodes)
+            ),
+            charters=(),
+        )
+        return read_genesis(sign_genesis(genesis, operator))
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -237,6 +337,7 @@ def store_urls(
     """Give databases of nodes by name: the same name is the same database, to be opened again."""
     if store_engine == "sqlite":
         return lambda name: f"sqlite:///{tmp_path / name}.db"
+    request.getfixturevalue("unmeasured")  # The same test on SQLite reaches the same lines.
     make: Callable[[], str] = request.getfixturevalue("postgres_node")
     known: dict[str, str] = {}
 

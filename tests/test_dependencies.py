@@ -80,6 +80,7 @@ UNCHANGED_AND_OPTIONAL = {
 """Linked at run time, unchanged, and only by who asks for it: `opkit[postgres]`, `opkit[lan]`."""
 
 WORDS = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",

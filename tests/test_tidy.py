@@ -11,7 +11,6 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,8 @@ import pytest
 import opkit.wire
 from opkit.wire.endpoint import ENDPOINTS
 from opkit.wire.errors import REFUSALS
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -92,8 +93,10 @@ def nodes(path: str, kind: type[Node]) -> Iterator[Node]:
     return (node for node in ast.walk(tree_of(path)) if isinstance(node, kind))
 
 
-def functions(path: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return chain(nodes(path, ast.FunctionDef), nodes(path, ast.AsyncFunctionDef))
+@cache
+def functions(path: str) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, ...]:
+    walked = ast.walk(tree_of(path))
+    return tuple(n for n in walked if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -188,8 +191,9 @@ def sleeps(node: ast.AST, *, in_loop: bool = False) -> Iterator[ast.Call]:
 
 def looks_again(node: ast.AST) -> bool:
     """Return whether a node is a loop that ends when something has come true."""
-    leaves = any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node))
-    return isinstance(node, ast.While) or (isinstance(node, ast.For) and leaves)
+    if isinstance(node, ast.For):
+        return any(isinstance(inner, ast.Break | ast.Return) for inner in ast.walk(node))
+    return isinstance(node, ast.While)
 
 
 def test_no_test_or_flow_sleeps_in_place_of_a_condition() -> None:

@@ -40,6 +40,7 @@ def test_a_job_in_the_executor_is_held_against_the_engine_alone() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(150)
 def test_each_way_to_end_a_run_is_held_against_none() -> None:
     found = names("interruption", "interruption")

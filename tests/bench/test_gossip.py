@@ -49,6 +49,7 @@ def test_what_idle_nodes_take_is_taken_off_at_its_rate():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_three_real_nodes_are_given_every_message_of_the_others():
     async def scenario() -> Delivered:
         async with swarm(*THREE) as nodes:

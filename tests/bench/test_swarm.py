@@ -46,6 +46,7 @@ def test_a_get_that_finds_nothing_is_counted_and_a_put_that_nobody_takes_is_an_e
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_what_would_be_answered_from_the_own_shelf_is_not_measured():
     async def scenario() -> None:
         async with swarm(*THREE) as nodes:
@@ -62,6 +63,7 @@ def test_what_would_be_answered_from_the_own_shelf_is_not_measured():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_what_a_node_did_not_survive_is_told_with_the_end_of_its_log():
     async def scenario(nodes: Swarm) -> None:
         await nodes.start(0)
@@ -78,6 +80,7 @@ def test_what_a_node_did_not_survive_is_told_with_the_end_of_its_log():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("measured", [lookups, first_byte, emptied])
 def test_a_quick_measurement_has_a_figure_in_every_row(monkeypatch, measured):
     monkeypatch.setenv(QUICK, "1")

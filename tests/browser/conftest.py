@@ -22,6 +22,7 @@ from bench import browser as bench_browser
 from bench.browser import PATIENCE_MS, Picture, Size, Theme, Visit, picture
 from bench.console import Console, console
 from bench.network import ROOT, opkit
+from bench.pages import layout
 from devnet.attach import open_world
 from opkit.story import World
 
@@ -173,6 +174,28 @@ def accessible() -> Callable[[Visit], None]:
         found = Axe().run(seen.page)
         grave = [each for each in found.response["violations"] if each["impact"] in GRAVE]
         assert not grave, "\n".join(found.generate_report(each["id"]) for each in grave)
+
+    return check
+
+
+@pytest.fixture
+def readable(
+    keep: Callable[[Visit, str], Picture], accessible: Callable[[Visit], None]
+) -> Callable[..., dict[str, Any]]:
+    """Demand that what is shown fits and can be read in both themes; give how it is laid out."""
+
+    def check(seen: Visit, *, size: str, name: str) -> dict[str, Any]:
+        for theme in ("light", "dark"):
+            seen.page.emulate_media(color_scheme=theme)
+            keep(seen, f"{name}-{theme}")
+            accessible(seen)
+        laid: dict[str, Any] = layout(seen)
+        assert laid["scrolls"] <= 0, laid
+        assert laid["wide"] == []
+        assert laid["spills"] == []
+        if size == "phone":
+            assert laid["small"] == []
+        return laid
 
     return check
 

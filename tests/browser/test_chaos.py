@@ -6,7 +6,7 @@ import pytest
 
 from bench.browser import Visit
 from bench.console import Console
-from bench.pages import enter, layout, open_page
+from bench.pages import enter, open_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -25,23 +25,9 @@ def lasting(seen: Visit) -> str:
     return str(told[0]) if told else ""
 
 
-def check_panel(seen: Visit, *, size: str, accessible, keep, name: str) -> None:
-    """Demand that an open list fits and can be read in both themes."""
-    for theme in ("light", "dark"):
-        seen.page.emulate_media(color_scheme=theme)
-        keep(seen, f"{name}-{theme}")
-        accessible(seen)
-    laid = layout(seen)
-    assert laid["scrolls"] <= 0, laid
-    assert laid["wide"] == []
-    assert laid["spills"] == []
-    if size == "phone":
-        assert laid["small"] == []
-
-
 @pytest.mark.parametrize("size", ["projector", "phone"])
 def test_what_a_presenter_does_to_the_network_is_seen_by_all_and_healed(
-    visit, dash: Console, network, eventually, accessible, keep, settled, size
+    visit, dash: Console, network, eventually, readable, settled, size
 ):
     presenter, viewer = visit(size=size), visit(size=size)
     enter(presenter, dash)
@@ -50,24 +36,18 @@ def test_what_a_presenter_does_to_the_network_is_seen_by_all_and_healed(
     open_page(viewer, "Network")
     try:
         press(presenter, "deeds", open="weather")
-        check_panel(
-            presenter, size=size, accessible=accessible, keep=keep, name=f"chaos-weather-{size}"
-        )
+        readable(presenter, size=size, name=f"chaos-weather-{size}")
         press(presenter, "loss", permille="200")
         eventually(lambda: "lose 20 %" in lasting(viewer), what="loss on a viewer's page")
         press(presenter, "deeds", open="part")
-        check_panel(
-            presenter, size=size, accessible=accessible, keep=keep, name=f"chaos-part-{size}"
-        )
+        readable(presenter, size=size, name=f"chaos-part-{size}")
         press(presenter, "partition")
         eventually(
             lambda: "2 disturbances" in lasting(viewer), what="two of them on a viewer's page"
         )
-        check_panel(viewer, size=size, accessible=accessible, keep=keep, name=f"chaos-seen-{size}")
+        readable(viewer, size=size, name=f"chaos-seen-{size}")
         press(presenter, "deeds", open="heal")
-        check_panel(
-            presenter, size=size, accessible=accessible, keep=keep, name=f"chaos-heal-{size}"
-        )
+        readable(presenter, size=size, name=f"chaos-heal-{size}")
         press(presenter, "heal")
         eventually(lambda: not lasting(viewer) and not lasting(presenter), what="all is healed")
     finally:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.browser import Visit
 from bench.console import Console
-from bench.pages import enter, layout, open_page
+from bench.pages import enter, open_page
 from opkit.views.nav import PAGES
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -15,57 +15,47 @@ TITLES = [entry.title for entry in PAGES]
 TEXT_PX_MIN = {"projector": 20, "phone": 17}
 
 
-def check_page(seen: Visit, *, size: str, accessible, keep, name: str) -> None:
+def check_page(seen: Visit, readable, *, size: str, name: str) -> None:
     """Demand what holds for a page in both themes."""
     assert seen.page.locator(".broken:visible").count() == 0
-    for theme in ("light", "dark"):
-        seen.page.emulate_media(color_scheme=theme)
-        keep(seen, f"{name}-{theme}")
-        accessible(seen)
-    laid = layout(seen)
-    assert laid["scrolls"] <= 0, laid
-    assert laid["wide"] == []
-    assert laid["spills"] == []
-    assert laid["text"] >= TEXT_PX_MIN[size] - 0.5
-    if size == "phone":
-        assert laid["small"] == []
+    assert readable(seen, size=size, name=name)["text"] >= TEXT_PX_MIN[size] - 0.5
 
 
 @pytest.mark.parametrize("size", ["projector", "phone"])
 @pytest.mark.parametrize("title", TITLES)
 def test_a_presenters_page_is_readable_and_asks_nobody_else(
-    visit, dash: Console, size, title, accessible, keep, settled
+    visit, dash: Console, size, title, readable, settled
 ):
     seen = visit(size=size)
     enter(seen, dash)
     open_page(seen, title)
     assert title in seen.page.title()
-    check_page(seen, size=size, accessible=accessible, keep=keep, name=f"{title}-{size}")
+    check_page(seen, readable, size=size, name=f"{title}-{size}")
     settled(seen, dash)
 
 
 @pytest.mark.parametrize("size", ["projector", "phone"])
 @pytest.mark.parametrize("title", TITLES)
 def test_a_viewers_page_is_readable_and_asks_nobody_else(
-    visit, dash: Console, size, title, accessible, keep, settled
+    visit, dash: Console, size, title, readable, settled
 ):
     seen = visit(size=size)
     enter(seen, dash, as_viewer=True)
     open_page(seen, title)
     assert "/watch/" in seen.page.url
-    check_page(seen, size=size, accessible=accessible, keep=keep, name=f"watch-{title}-{size}")
+    check_page(seen, readable, size=size, name=f"watch-{title}-{size}")
     settled(seen, dash)
 
 
 @pytest.mark.parametrize("size", ["projector", "phone"])
 def test_the_landing_page_says_what_each_page_answers(
-    visit, dash: Console, size, accessible, keep, settled
+    visit, dash: Console, size, readable, settled
 ):
     seen = visit(size=size)
     enter(seen, dash)
     for entry in PAGES:
         assert seen.page.get_by_text(entry.question).first.is_visible()
-    check_page(seen, size=size, accessible=accessible, keep=keep, name=f"landing-{size}")
+    check_page(seen, readable, size=size, name=f"landing-{size}")
     settled(seen, dash)
 
 

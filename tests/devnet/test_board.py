@@ -95,7 +95,7 @@ def test_a_killed_node_is_seen_down_by_a_token_that_only_reads(
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
-    asyncio.run(asyncio.wait_for(story(), 55))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_a_cell_shows_a_page_and_all_cells_follow_one_network(
         await asyncio.gather(*tasks, return_exceptions=True)
         assert live.source.may_act
 
-    asyncio.run(asyncio.wait_for(story(), 55))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 def test_without_a_devnet_the_source_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,32 @@ def running(teller_module: str = "flows.teller") -> Iterator[Launched]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Launched]:
-    """Hold a network with a flow that never ends."""
+    """Hold a network with a flow that never ends, for a test that ends it."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     with running("slow_teller") as launched:
         yield launched
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Launched]]:
+    """Hold one such network for all tests that leave it as it is, in its state directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("OPKIT_HOME", str(folder))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        with running("slow_teller") as launched:
+            yield folder, launched
+
+
+@pytest.fixture
+def kept(
+    held: tuple[Path, Launched], own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Launched]:
+    """Have that network, with no stage open before and after."""
+    folder, launched = held
+    monkeypatch.setenv("OPKIT_HOME", str(folder))
+    yield launched
+    ask("stage-close")
 
 
 def ask(do: str, **arguments: Any) -> dict[str, Any]:
@@ -101,7 +123,10 @@ def test_a_flow_is_told_whole_as_it_is_led() -> None:
         assert "opkit-teller" not in names(launched)
         seen = ask("stage")
         assert seen["view"] is None
-        assert [(flow["name"], flow["lacking"]) for flow in seen["flows"]] == [("a", "")]
+        assert [(flow["name"], flow["lacking"]) for flow in seen["flows"]] == [
+            ("a", ""),
+            ("b", ""),
+        ]
         check_an_unknown_flow_is_refused()
         opened = StageView.model_validate(ask("stage-open", flow="a", pace_percent=0)["view"])
         assert (opened.mode, opened.told) == (Mode.OPENING, 0)
@@ -179,7 +204,7 @@ def check_one_that_is_over_gives_way(ended: StageView) -> None:
 def check_an_unknown_flow_is_refused() -> None:
     with pytest.raises(DevnetError, match="there is no flow 'zz'") as refused:
         ask("stage-open", flow="zz")
-    assert refused.value.hint == "flows: a"
+    assert refused.value.hint == "flows: a, b"
 
 
 def check_closing(launched: Launched) -> None:
@@ -195,22 +220,23 @@ def check_closing(launched: Launched) -> None:
     assert ask("status")["stage"] is None
 
 
-def test_who_may_look_may_not_lead_and_who_leads_may_not_break() -> None:
-    with running():
-        reads = ask("grant", scopes=["read"], ttl_ms=60_000)["token"]
-        leads = ask("grant", scopes=["tell"], ttl_ms=60_000)["token"]
-        ask("stage", token=reads)
-        for do in ("stage-open", "stage-do", "stage-close"):
-            with pytest.raises(DevnetError, match=f"may not {do}"):
-                ask(do, token=reads, flow="a", action="next")
-        ask("stage-open", token=leads, flow="a")
-        ask("stage-close", token=leads)
-        for do in ("kill", "stage", "down"):
-            with pytest.raises(DevnetError, match=f"may not {do}"):
-                ask(do, token=leads, org=HARBOR)
+def test_who_may_look_may_not_lead_and_who_leads_may_not_break(kept: Launched) -> None:
+    reads = ask("grant", scopes=["read"], ttl_ms=60_000)["token"]
+    leads = ask("grant", scopes=["tell"], ttl_ms=60_000)["token"]
+    ask("stage", token=reads)
+    for do in ("stage-open", "stage-do", "stage-close"):
+        with pytest.raises(DevnetError, match=f"may not {do}"):
+            ask(do, token=reads, flow="slow", action="next")
+    ask("stage-open", token=leads, flow="slow")
+    ask("stage-close", token=leads)
+    for do in ("kill", "stage", "down"):
+        with pytest.raises(DevnetError, match=f"may not {do}"):
+            ask(do, token=leads, org=HARBOR)
 
 
-def test_a_teller_that_is_killed_midway_is_shown_and_its_stranger_is_ended(slow: Launched) -> None:
+def test_a_teller_that_is_killed_midway_is_shown_and_its_stranger_is_ended(
+    kept: Launched,
+) -> None:
     lacking = {flow["name"]: flow["lacking"] for flow in ask("stage")["flows"]}
     assert lacking["slow"] == ""
     assert "federation" in lacking["elsewhere"]
@@ -220,7 +246,7 @@ def test_a_teller_that_is_killed_midway_is_shown_and_its_stranger_is_ended(slow:
     ask("stage-do", action="play")
     midway = until(lambda view: view.told == 1 and view.steps[1].state == "running")
     assert len(ask("status")["hostile"]) == 1
-    teller = teller_of(slow)
+    teller = teller_of(kept)
     record = midway.steps[0].record
     assert record is not None
     assert record.evidence["pid"] == teller.pid
@@ -246,16 +272,16 @@ async def nobody_hostile() -> None:
         await asyncio.sleep(0.02)
 
 
-def test_a_teller_that_hangs_is_ended_with_its_stage(slow: Launched) -> None:
+def test_a_teller_that_hangs_is_ended_with_its_stage(kept: Launched) -> None:
     ask("stage-open", flow="slow")
-    teller = teller_of(slow)
+    teller = teller_of(kept)
     teller.suspend()
     assert ask("stage-close")["view"] is None
     assert not teller.is_running()
     ask("stage-open", flow="slow")
 
 
-def test_two_stories_are_not_told_on_one_network_at_once(slow: Launched) -> None:
+def test_two_stories_are_not_told_on_one_network_at_once(kept: Launched) -> None:
     """One by the console's stage, the other by a command: the second is refused, and told why."""
     folder = load_state("t").folder
     ask("stage-open", flow="slow")

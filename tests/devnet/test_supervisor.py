@@ -89,6 +89,7 @@ def test_the_life_of_a_network() -> None:
         owners = token_file(state.socket)
         assert stat.S_IMODE(owners.stat().st_mode) == 0o600
         check_files_and_arguments(launched)
+        check_every_node_has_a_private_folder(launched)
         check_a_second_supervisor_is_refused()
         check_kill_and_restart()
         check_cut_and_heal()
@@ -138,6 +139,13 @@ def check_files_and_arguments(launched: Launched) -> None:
     for secret in secrets:
         assert secret not in everything
         assert secret.hex().encode() not in everything
+
+
+def check_every_node_has_a_private_folder(launched: Launched) -> None:
+    for node in load_state("t").nodes:
+        folder = node_folder(launched.folder, node.org)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "node.log").stat().st_mode) == 0o600
 
 
 def check_a_second_supervisor_is_refused() -> None:
@@ -406,12 +414,3 @@ def test_a_long_path_gets_its_socket_elsewhere(
             reached.connect(str(where))
         assert launched.process.poll() is None
     assert not where.parent.exists()
-
-
-def test_every_node_has_a_private_folder() -> None:
-    with running() as launched:
-        state = load_state("t")
-        for node in state.nodes:
-            folder = node_folder(launched.folder, node.org)
-            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-            assert stat.S_IMODE((folder / "node.log").stat().st_mode) == 0o600

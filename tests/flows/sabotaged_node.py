@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sabotage import SABOTAGE  # type: ignore[import-not-found]  # beside this file, by PYTHONPATH
+from sabotage_b import SABOTAGE_B  # type: ignore[import-not-found]  # the same
 
 from nodeimpl import __main__ as honest
 from nodeimpl.config import NodeConfig
@@ -19,6 +20,6 @@ from nodeimpl.config import NodeConfig
 def serve(config: NodeConfig) -> int:
     """Serve a node without the rule behind the named marker, until the process ends."""
     if lost := Path(os.environ["SABOTAGE"]).read_text():
-        break_rule, _ = SABOTAGE[lost]
+        break_rule, _ = (SABOTAGE | SABOTAGE_B)[lost]
         break_rule(pytest.MonkeyPatch())
     return honest.serve(config)

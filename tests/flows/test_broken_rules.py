@@ -21,7 +21,11 @@ from devnet.launch import launch
 from flows.a import BRIGHT, HARBOR, RIVER, flow
 from opkit.story import Report
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 DEADLINE_S = 180
 

@@ -20,7 +20,11 @@ from flows.a import flow
 from opkit.proof import keystore
 from opkit.runner.secrets import secrets_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 KEPT = {"keystore.json", "keystore.key", "mac.key", "control.token"}
 """Files whose whole purpose is to hold a secret, each for the owner alone."""

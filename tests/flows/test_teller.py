@@ -15,7 +15,7 @@ from flows import FLOWS
 from flows.teller import run
 from opkit.story.stage import Mode, StageView
 
-DEADLINE_S = 30
+DEADLINE_S = 100
 OPEN = {"do": "open", "flow": "a", "seed": 7, "pace_percent": 0, "token": ""}
 
 

@@ -150,7 +150,7 @@ def test_records_verify_and_have_the_sponsors_that_the_genesis_shows() -> None:
     for one in VECTORS["derived"]["records"]:
         record = verifier.read(one["jws"])
         assert record.id.hex() == one["id"]
-        judge(record, now_ms=VECTORS["clock_ms"])
+        judge(record, genesis=genesis, now_ms=VECTORS["clock_ms"])
         assert verifier.sponsor(record.body.owner, tuple(one["proof"])) == one["sponsor"]
     sponsors = {one["sponsor"] for one in VECTORS["derived"]["records"]}
     assert sponsors >= {None, "-", "river-tools", "bright-works"}

@@ -18,7 +18,7 @@ from opkit.proof.cid import cid_of
 from opkit.wire.compute import Grants, TaskLimits
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
-TEST_S_MAX = 50
+TEST_S_MAX = 200
 
 FUZZ_EXAMPLES_ENV = "OPKIT_FUZZ_EXAMPLES"
 """How many examples a fuzzer makes, other ones each time (`make fuzz`); unset: few, the same."""

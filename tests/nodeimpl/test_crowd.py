@@ -14,7 +14,11 @@ from bench.single import SingleNode
 from nodeimpl.compute.rules import Limits
 from opkit.wire.compute import TaskLimits
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
 MARA, THEO = "river-city-tool-library/mara", "river-city-tool-library/theo"

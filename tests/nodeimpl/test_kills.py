@@ -14,7 +14,11 @@ from opkit.client import NodeClient
 from opkit.proof.cid import cid_of
 from opkit.wire.compute import PUT_BLOB, BlobUnknown, PutBlob
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 
 @pytest.mark.parametrize(

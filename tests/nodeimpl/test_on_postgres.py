@@ -1,4 +1,4 @@
-"""The same nodes on PostgreSQL: Flow A, whole, with every domain's tables on the other engine."""
+"""The same nodes on PostgreSQL: each flow, with every table on the other engine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from flows import FLOWS
 pytestmark = pytest.mark.postgres
 
 
-def test_flow_a_passes_on_postgresql(postgres_database: Callable[[], str]) -> None:
+@pytest.mark.parametrize("name", FLOWS)
+def test_each_flow_passes_on_postgresql(name: str, postgres_database: Callable[[], str]) -> None:
     async def tell() -> None:
         async with inprocess_world("three", store_url=postgres_database) as world:
-            report = await FLOWS["a"].tell(world).run()
+            report = await FLOWS[name].tell(world).run()
         assert report.stopped is None
         assert report.ok
 
-    asyncio.run(asyncio.wait_for(tell(), 60))
+    asyncio.run(asyncio.wait_for(tell(), 120))

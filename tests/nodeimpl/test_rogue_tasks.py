@@ -18,7 +18,11 @@ from opkit.proof.receipt import verify_receipt
 from opkit.wire.compute import Grants, ModuleInvalid, Outcome, TaskLimits
 from opkit.wire.errors import CoopError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
 MARA = "river-city-tool-library/mara"

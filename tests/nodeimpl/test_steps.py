@@ -56,7 +56,7 @@ pytestmark = pytest.mark.slow
 RIVER = "river-city-tool-library"
 MARA, OTHER = f"{RIVER}/mara", f"{RIVER}/theo"
 MODULE = (Path(__file__).resolve().parents[2] / "wasm" / "upper.wasm").read_bytes()
-STORY_S_MAX = 50
+STORY_S_MAX = 100
 
 Story = Callable[[Any, "Tracing"], Awaitable[None]]
 

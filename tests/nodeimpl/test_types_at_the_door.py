@@ -16,6 +16,7 @@ from opkit.wire.base import Jws
 from opkit.wire.compute import SUBMIT, TASK_TYP, Manifest, ManifestRejected, SubmitTask
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import BodyOversize, TokenRejected
+from opkit.wire.grants import GIVE_GRANT, GRANT_TYP, GiveGrant, Grant, GrantRejected
 from opkit.wire.membership import (
     CHALLENGE,
     CHANGE_MEMBER,
@@ -44,7 +45,7 @@ from opkit.wire.network import (
 
 RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
 MARA, HUGO = f"{RIVER}/mara", f"{BRIGHT}/hugo"
-STORY_S_MAX = 25
+STORY_S_MAX = 100
 
 
 async def good_ones(world: Any) -> dict[str, Jws]:
@@ -75,6 +76,7 @@ async def good_ones(world: Any) -> dict[str, Jws]:
     return {
         "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
         "genesis": world.genesis.token,
+        "grant": await grant_of(world, mara),
         "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
         "manifest": handle.manifest,
         "member": jws.sign(member, typ=MEMBER_TYP, identity=operator),
@@ -85,6 +87,22 @@ async def good_ones(world: Any) -> dict[str, Jws]:
 
 
 MODULE = (Path(__file__).resolve().parents[2] / "wasm" / "upper.wasm").read_bytes()
+
+
+async def grant_of(world: Any, mara: Any) -> Jws:
+    """Return what Mara would let her node do for a minute."""
+    now_ms = mara.now_ms()
+    grant = Grant(
+        network=world.genesis.network,
+        aud=mara.node,
+        member_id=MARA,
+        did=mara.identity.did,
+        fuel_max=1,
+        tasks_max=1,
+        issued_at_ms=now_ms,
+        lapses_at_ms=now_ms + 60_000,
+    )
+    return jws.sign(grant, typ=GRANT_TYP, identity=mara.identity)
 
 
 async def offer(world: Any, place: str, token: Jws) -> None:
@@ -98,6 +116,8 @@ async def offer(world: Any, place: str, token: Jws) -> None:
         await client.call(MOVE_CLOCK, MoveClock(record=token))
     elif place == "manifest":
         await world.client(RIVER, MARA).call(SUBMIT, SubmitTask(manifest=token))
+    elif place == "grant":
+        await world.client(RIVER, MARA).call(GIVE_GRANT, GiveGrant(grant=token))
     else:
         await client.with_token(token).call(LIST_MEMBERS, ListMembers())
 
@@ -107,6 +127,7 @@ PLACES: dict[str, type[Refusal] | tuple[type[Refusal], ...]] = {
     "login": (ChallengeRejected, BodyOversize),
     "member": RecordRejected,
     "clock": ClockRecordRejected,
+    "grant": GrantRejected,
     "manifest": ManifestRejected,
     "token": TokenRejected,
 }

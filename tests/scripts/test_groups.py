@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,6 +39,55 @@ def test_workers_share_a_group_by_whole_files(script: Script, tmp_path: Path) ->
         assert ("-n" in command) == (group.workers > 0)
         assert ("loadfile" in command) == (group.workers > 0)
         assert ("--no-loadscope-reorder" in command) == (group in groups.MARKED)
+
+
+def test_only_what_others_reach_too_is_not_measured(script: Script, tmp_path: Path) -> None:
+    groups = script("groups.py")
+    report = tmp_path / "junit.xml"
+    for group in (groups.UNIT, *groups.MARKED):
+        command = groups.pytest_command(group, report=report, coverage=True)
+        assert ("coverage" in command) == (group.name not in {"disk", "package"})
+        assert "coverage" not in groups.pytest_command(group, report=report, coverage=False)
+
+
+def test_groups_look_only_into_the_files_that_the_unit_tests_have_noted(
+    script: Script, tmp_path: Path
+) -> None:
+    groups = script("groups.py")
+    noted = tmp_path / "marked.json"
+    assert groups.which_files(groups.UNIT, noted) == [f"--note-marked={noted}"]
+    slow, disk = groups.MARKED[:2]
+    assert groups.which_files(slow, noted) == []
+    noted.write_text('{"slow": ["tests/test_a.py", "tests/test_b.py"]}')
+    assert groups.which_files(slow, noted) == ["tests/test_a.py", "tests/test_b.py"]
+    assert groups.which_files(disk, noted) == []
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "shared"])
+def test_the_files_that_marked_tests_are_in_are_noted(tmp_path: Path, workers: list[str]) -> None:
+    """Also those that no test of the group at hand is in, and those whose examples are marked."""
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    shutil.copy(ROOT / "tests/conftest.py", tests)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow\n    disk\n")
+    (tests / "test_a.py").write_text("def test_quick(): pass\n")
+    (tests / "test_b.py").write_text(
+        "import pytest\n\n@pytest.mark.slow\ndef test_long(): pass\ndef test_quick(): pass\n"
+    )
+    (tests / "test_c.py").write_text(
+        "import pytest\n\npytestmark = pytest.mark.slow\n\n"
+        "@pytest.mark.parametrize('x', [1, pytest.param(2, marks=pytest.mark.disk)])\n"
+        "def test_long(x): pass\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers]
+    command += ["-m", "not slow", "--note-marked=marked.json", "tests"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    noted = json.loads((tmp_path / "marked.json").read_text())
+    assert noted["slow"] == ["tests/test_b.py", "tests/test_c.py"]
+    assert noted["disk"] == ["tests/test_c.py"]
 
 
 def outcome(script: Script, **counts: object) -> object:

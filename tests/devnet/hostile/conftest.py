@@ -26,11 +26,10 @@ from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
-from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
+from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.record import Verifier
 from opkit.wire.events import Event
-from opkit.wire.genesis import Genesis, GenesisNode
 from opkit.wire.records import Carried, Namespace
 
 CLOCK = RealClock()
@@ -163,22 +162,6 @@ def iroh(identity: Identity) -> Transport:
     return IrohTransport(identity=identity, fixed_paths=True)
 
 
-def genesis_of(identities: list[Identity]) -> GenesisView:
-    operator = Identity.generate()
-    record = Genesis(
-        network="a" * 26,
-        devnet=True,
-        operator=operator.did,
-        created_ms=1,
-        nodes=tuple(
-            GenesisNode(org=f"n{number}", title="A node", did=who.did, coop=None)
-            for number, who in enumerate(identities)
-        ),
-        charters=(),
-    )
-    return read_genesis(sign_genesis(record, operator))
-
-
 def _node(
     who: Identity,
     end: Transport,
@@ -219,7 +202,7 @@ Opened = Callable[..., AbstractAsyncContextManager[Net]]
 
 
 @pytest.fixture
-def net() -> Opened:
+def net(genesis_for: Callable[..., GenesisView]) -> Opened:
     """Open honest nodes that know the first one, and wait until all know each other."""
 
     @asynccontextmanager
@@ -233,7 +216,7 @@ def net() -> Opened:
         patience_s: float = PATIENCE_S,
     ) -> AsyncIterator[Net]:
         identities = [Identity.generate() for _ in range(count)]
-        genesis = genesis_of(identities)
+        genesis = genesis_for(*identities)
         ends = [make(who, number) for number, who in enumerate(identities)]
         options = {"limits": limits, "overlay": overlay, "prefix": prefix}
         async with asyncio.timeout(110):

@@ -72,6 +72,7 @@ def test_everything_at_once_is_survived(run_of, small) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("seed", range(6))
 def test_what_a_node_remembers_to_be_due_is_what_it_would_reckon_anew(
     seed, run_of, doubting
@@ -91,6 +92,7 @@ print(json.dumps(said))
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured_processes")
 @pytest.mark.parametrize("seed", [2, 3])
 def test_one_seed_is_one_run_in_whatever_process_it_runs(seed) -> None:
     """Sets of text are iterated in another order by each process that does not say which."""
@@ -133,6 +135,7 @@ SHARES = 8
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_many_seeds_hold_each_in_weather_of_its_own(share, run_of) -> None:
@@ -145,6 +148,7 @@ def test_many_seeds_hold_each_in_weather_of_its_own(share, run_of) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.timeout(3_600)
 def test_a_large_network_in_bad_weather_holds(run_of) -> None:
     spec = Spec(nodes=NODES, seconds=10, settle_s=15, loss=0.1, churn=0.2, lookups_per_s=40.0)

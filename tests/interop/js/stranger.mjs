@@ -7,6 +7,9 @@ import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Refused, canonical, cidOf, demand, keyOf, peek, read } from './basics.mjs'
 import { recordId, sha256 } from './basics.mjs'
+import { readManifest } from './manifests.mjs'
+import { keysOf } from './peer/members.mjs'
+import { readName } from './peer/names.mjs'
 
 const same = (one, other) => canonical(one) === canonical(other)
 
@@ -39,31 +42,8 @@ export function readGenesis(token) {
   }
   const coops = new Set(charters.map((charter) => charter.coop))
   demand(genesis.nodes.every((node) => node.coop === null || coops.has(node.coop)), 'coops')
-  return { ...genesis, coops, founders }
-}
-
-// Returns every key that a member held by genesis and the operator's records.
-function keysOf(memberId, genesis, records) {
-  const operator = memberId === '-/operator' ? { did: genesis.operator } : undefined
-  const founder = operator ?? genesis.founders.find((one) => one.member_id === memberId)
-  let standing = founder && { did: founder.did, active: true }
-  const held = founder ? [founder.did] : []
-  let sequence = founder ? 0 : undefined
-  for (const token of records) {
-    const by = { typ: 'opkit-member+jws', by: genesis.operator, network: genesis.network }
-    const record = read(token, by)
-    const [coop] = memberId.split('/')
-    demand(record.member_id === memberId && record.aud === coop, 'a record of another member')
-    demand(coop === '-' || genesis.coops.has(coop), 'a coop without a charter')
-    demand(record.sequence === (sequence ?? 0) + 1, 'a record is missing')
-    const revokes = record.action === 'revoke'
-    demand(!revokes || (standing?.active && standing.did === record.did), 'a false revocation')
-    keyOf(record.did)
-    standing = { did: record.did, active: !revokes }
-    if (!revokes) held.push(record.did)
-    sequence = record.sequence
-  }
-  return held
+  const homes = new Map(charters.map((charter) => [charter.coop, charter.home_node]))
+  return { ...genesis, coops, founders, homes }
 }
 
 export function checkReceipt({ receipt: token, manifest: ordered, records }, genesis) {
@@ -71,10 +51,9 @@ export function checkReceipt({ receipt: token, manifest: ordered, records }, gen
   const { executor } = peek(token).payload
   const receipt = read(token, { typ: 'opkit-receipt+jws', by: executor, network })
   demand(genesis.nodes.some((node) => node.did === executor), 'the executor is no node')
-  const claimed = peek(ordered)
-  const held = keysOf(claimed.payload.member_id, genesis, records ?? [])
-  demand(held.includes(claimed.kid), 'the submitter never had that key')
-  const manifest = read(ordered, { typ: 'opkit-task+jws', by: claimed.kid, network })
+  const { manifest, key } = readManifest(ordered, genesis)
+  const held = keysOf(manifest.member_id, records ?? [], genesis)
+  demand(held.includes(key), 'the submitter never had that key')
   demand(manifest.expires_at_ms > manifest.issued_at_ms, 'the manifest ends before it begins')
   demand(receipt.manifest_hash === recordId(ordered), 'it cites another manifest')
   demand(receipt.aud === manifest.member_id, 'another submitter')
@@ -125,7 +104,7 @@ function shownIn(page) {
 }
 
 export function verifyReport(genesisToken, folder) {
-  const checked = { files: 0, markers: 0, receipts: 0, blobs: 0 }
+  const checked = { files: 0, markers: 0, receipts: 0, names: 0, blobs: 0 }
   const genesis = readGenesis(genesisToken)
   const { network, operator } = genesis
   const files = filesIn(folder)
@@ -150,6 +129,9 @@ export function verifyReport(genesisToken, folder) {
         if (proof.kind === 'receipt') {
           checkReceipt(proof.bundle, genesis)
           checked.receipts += 1
+        } else if (proof.kind === 'name') {
+          readName(proof.record, genesis)
+          checked.names += 1
         } else {
           const data = files.get(proof.path)
           demand(data !== undefined && cidOf(data) === proof.cid, `the bytes of ${marker.name}`)

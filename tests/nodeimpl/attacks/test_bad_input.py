@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 MEMORY_BYTES_MAX = 48 * 2**20
 LOCAL = b"Host: localhost\r\n"

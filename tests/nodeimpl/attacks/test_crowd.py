@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(500),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 CROWD = 10_000
 PER_ADDRESS = 2_500

@@ -33,7 +33,11 @@ from opkit.wire.compute import TASK_TYP, Manifest, TaskLimits
 from opkit.wire.errors import refusal_from
 
 TIMEOUT_S = 0 if "OPKIT_FUZZ_EXAMPLES" in os.environ else 150
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(TIMEOUT_S),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 WASM = next(p for p in Path(__file__).parents if (p / "pyproject.toml").exists()) / "wasm"
 MODULES = {name: (WASM / f"{name}.wasm").read_bytes() for name in ("upper", "probe")}
@@ -83,7 +87,7 @@ class Asked:
             async with self.node.client(MARA) as mara:
                 return str((await mara.login()).token)
 
-        return asyncio.run(asyncio.wait_for(login(), 30))
+        return asyncio.run(asyncio.wait_for(login(), 120))
 
     def ask(self, case: Any) -> StepOutput:
         """Send one ask; whatever it is, its answer is declared and no fault."""

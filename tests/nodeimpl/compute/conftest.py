@@ -45,7 +45,7 @@ RIVER, BRIGHT, HARBOR = (
     "brightworks-cooperative",
     "harbor-homes-cooperative",
 )
-TEST_S_MAX = 50
+TEST_S_MAX = 200
 GRACE_MS = 3_600_000
 OLD_NS = 1_000_000_000
 
@@ -205,7 +205,7 @@ class Town:
         self.at[org] = made
         self._stacks[org] = stack
         for other in others:
-            await peers.wait_connected(other.did, 5_000)
+            await peers.wait_connected(other.did, 30_000)
         return made
 
     async def _own_sandbox(self, org: str, stack: AsyncExitStack) -> Sandbox:
@@ -265,7 +265,7 @@ class Town:
         return await at.store.write(lambda tx: at.compute.submit(tx, ask, caller, None))
 
     async def result(
-        self, org: str, task_id: str, *, member_id: MemberId, wait_ms: int = 20_000
+        self, org: str, task_id: str, *, member_id: MemberId, wait_ms: int = 30_000
     ) -> wire.TaskView:
         at = self.at[org]
         caller = at.caller(member_id, self.world.members[member_id].did)

@@ -358,4 +358,4 @@ def test_tasks_and_modules_of_an_older_database_keep_their_blobs_and_are_charged
         assert await store.read(lambda tx: holdings.charged(tx, MARA)) == 340
         await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))

@@ -39,7 +39,7 @@ def run_without_loose_ends(story: Coroutine[Any, Any, None]) -> None:
     """Run a story in which no coroutine may be made and never awaited."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        asyncio.run(asyncio.wait_for(story, 30))
+        asyncio.run(asyncio.wait_for(story, 120))
         gc.collect()
     assert not [str(each.message) for each in said]
 

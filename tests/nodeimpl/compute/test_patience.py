@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from nodeimpl.compute import holdings, patience
+from nodeimpl.compute import store as table
+from nodeimpl.compute.offers import Offers
 from nodeimpl.compute.patience import until_taken
 from nodeimpl.compute.placement import _Live
 from nodeimpl.compute.verdicts import manifest_of
@@ -115,5 +117,62 @@ def test_a_task_placed_elsewhere_waits_for_a_busy_store_by_the_same_rule(
         with pytest.raises(StoreBusy):
             await placement._drive(live)
         assert (asks, placement.tasks) == (-7, 0)
+
+    in_town(story, RIVER)
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Leave to others what would be done here."""
+
+
+def test_a_store_that_is_away_for_longer_than_a_placement_takes_refuses_no_task(
+    in_town: InTown, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it comes back at the very moment at which nobody has taken the task in time."""
+
+    async def story(town: Any) -> None:
+        await town.deploy(RIVER, module("upper"), member_id=MARA)
+        take, away = Offers._take_here, 4
+
+        def taken(*args: Any, **kwargs: Any) -> None:
+            nonlocal away
+            away -= 1
+            if away >= 0:
+                raise StoreBusy(why="it is away")
+            take(*args, **kwargs)
+
+        monkeypatch.setattr(type(town.at[RIVER].compute), "_take_at_once", nothing)
+        monkeypatch.setattr(Offers, "_take_here", taken)
+        view = await town.submit(
+            RIVER, town.manifest(MARA, module("upper"), b"x"), b"x", member_id=MARA
+        )
+        view = await town.result(RIVER, view.task_id, member_id=MARA)
+        assert view.state is wire.TaskState.DONE, view.problem
+        assert away == -1
+
+    in_town(story, RIVER, placement_ms_max=0)
+
+
+def test_a_store_that_is_busy_while_an_executor_is_given_up_costs_the_task_no_second_one(
+    in_town: InTown, module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(town: Any) -> None:
+        at, silent = town.at[RIVER], town.world.nodes[BRIGHT].did
+        placement = at.compute.placement
+        monkeypatch.setattr(type(placement), "begin", nothing)
+        monkeypatch.setattr(type(at.compute), "_take_at_once", nothing)
+        signed = town.manifest(MARA, module("upper"), b"x")
+        view = await town.submit(RIVER, signed, b"x", member_id=MARA)
+        row = await at.store.read(lambda tx: table.task(tx, view.task_id))
+        live = _Live(task_id=view.task_id, manifest=manifest_of(signed))
+        with monkeypatch.context() as patch:
+            patch.setattr(at.store, "write", busy_first(at.store.write, told=[], name="lose"))
+            with pytest.raises(StoreBusy):
+                await placement._lose(live, row, silent, why="it is silent")
+            assert live.avoid == set()
+            await placement._lose(live, row, silent, why="it is still silent")
+        row = await at.store.read(lambda tx: table.task(tx, view.task_id))
+        assert (row.state, row.executor, row.problem) == (wire.TaskState.ACCEPTED, None, None)
+        assert live.avoid == {silent}
 
     in_town(story, RIVER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -86,7 +87,9 @@ def test_any_avoids_the_busy(in_town: InTown, module: Module) -> None:
         bright = await town.open(BRIGHT, own_workers=True)
         manifest = town.manifest(HUGO, module("spin"), b"", limits=ENDLESS, aud=bright.did)
         await town.submit(BRIGHT, manifest, b"", member_id=HUGO)
-        assert bright.compute.executor.jobs == 1
+        async with asyncio.timeout(30):
+            while bright.compute.executor.jobs != 1:
+                await asyncio.sleep(0.01)
         view = await hugo_runs(town, module("upper"))
         assert view.executor != bright.did
 
@@ -127,7 +130,7 @@ def test_a_peer_that_says_nothing_of_its_load_is_asked_again(
         river.peers._handlers._handlers[LOAD.name] = load
         view = await hugo_runs(town, module("upper"))
         assert view.state is wire.TaskState.DONE
-        assert asked == 2
+        assert asked >= 2
 
     in_town(story, RIVER)
 

@@ -17,6 +17,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.membership import OPERATOR_ID
 from opkit.proof.receipt import verify_chain, verify_receipt
 from opkit.wire import compute as wire
+from opkit.wire import grants
 
 RIVER = "river-city-tool-library"
 MARA, THEO = f"{RIVER}/mara", f"{RIVER}/theo"
@@ -476,6 +477,9 @@ def test_every_endpoint_of_the_domain_has_its_route(in_town: InTown) -> None:
                 wire.SUBMIT,
                 wire.GET_TASK,
                 wire.CANCEL,
+                grants.GIVE_GRANT,
+                grants.LIST_GRANTS,
+                grants.REVOKE_GRANT,
             )
         }
 

@@ -18,7 +18,7 @@ def store_engine() -> str:
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 30))
+    asyncio.run(asyncio.wait_for(story, 120))
 
 
 def live() -> Live:

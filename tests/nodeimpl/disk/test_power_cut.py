@@ -292,7 +292,7 @@ def dangling(folder: Path) -> list[str]:
             await store.close()
 
     blobs = BlobStore(folder / "blobs", 2**30)
-    named = asyncio.run(asyncio.wait_for(main(), 60))
+    named = asyncio.run(asyncio.wait_for(main(), 120))
     return [cid for cid in named if not is_whole(blobs, cid)]
 
 

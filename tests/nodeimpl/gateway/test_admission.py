@@ -21,7 +21,7 @@ from opkit.wire.membership import LIST_MEMBERS, TOKEN_TYP, TokenClaims
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 def refused(response: httpx.Response) -> Refusal | None:

@@ -21,7 +21,7 @@ LINE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 25))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 def small(_store: Any) -> list[Any]:

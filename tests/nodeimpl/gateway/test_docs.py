@@ -64,7 +64,7 @@ def test_a_node_serves_the_document_of_what_it_answers(doorstep: Any) -> None:
             assert "/v1/journal" in made["paths"]
             assert "/v1/compute/wasm" not in made["paths"], "this node computes nothing"
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 def test_the_page_about_the_api_is_what_the_contract_says() -> None:

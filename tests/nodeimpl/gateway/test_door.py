@@ -100,7 +100,7 @@ class Sayings:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 def posted(what: Any, *, key: str = "key", token: str | None) -> dict[str, Any]:

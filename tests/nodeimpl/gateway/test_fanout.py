@@ -23,7 +23,7 @@ FEW = frozenset({Scope.EVENTS_READ})
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 50))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 async def opened(folder: Path) -> Store:

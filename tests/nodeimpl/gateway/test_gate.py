@@ -14,14 +14,18 @@ import pytest
 
 import opkit.wire.compute
 import opkit.wire.journal
-import opkit.wire.network  # noqa: F401 - registers its endpoints
+import opkit.wire.names
+import opkit.wire.network
+import opkit.wire.services  # noqa: F401 - registers its endpoints
 from nodeimpl.gateway.limits import GatewayLimits, Rate
 from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.membership.homes import Homes
 from opkit.wire import gateway as gate
 from opkit.wire.endpoint import ENDPOINTS, Endpoint, Scope
 from opkit.wire.errors import Refusal, refusal_from
 from opkit.wire.events import READ_JOURNAL
+from opkit.wire.standing import STANDING_MS_MAX
 
 BODY_MAX = 2_000
 OVERSIZE = b"x" * (BODY_MAX + 1)
@@ -30,7 +34,10 @@ EXAMPLES: dict[str, Any] = {
     "login": "a.b.c",
     "record": "a.b.c",
     "manifest": "a.b.c",
+    "grant": "a.b.c",
+    "grant_id": "0" * 64,
     "carried": {"jws": "a.b.c"},
+    "claim": "a.b.c",
     "namespace": "note",
     "name": "upper",
     "task_id": "0" * 32,
@@ -97,6 +104,8 @@ def wrong(endpoint: Endpoint[Any, Any], leaf: type[Refusal], node: Any) -> dict[
         return {"token": None}
     if leaf is gate.TokenRejected:
         return {"token": "not.a.token"}
+    if leaf is gate.StandingStale:
+        return {"token": node.stale}
     if leaf is gate.ScopeMissing:
         return {"token": node.narrow}
     if leaf is gate.Malformed and endpoint.method == "POST" and endpoint.raw_ask is None:
@@ -119,6 +128,7 @@ class Gate:
     raw: httpx.AsyncClient
     good: str
     narrow: str
+    stale: str
     refused: list[type[Refusal]] = field(default_factory=list)
 
     async def fill_keys(self, endpoint: Endpoint[Any, Any], *, full: bool) -> None:
@@ -170,7 +180,19 @@ async def gated(doorstep: Any, endpoint: Endpoint[Any, Any], **limited: Any) -> 
         good = (await operator.login()).token
         other = Scope.WASM_READ if endpoint.scope is Scope.CLOCK_WRITE else Scope.CLOCK_WRITE
         narrow = (await operator.login(scopes=(other,))).token
-        yield Gate(node, raw, good, narrow)
+        yield Gate(node, raw, good, narrow, await visitor(node))
+
+
+async def visitor(node: Any) -> str:
+    """Return the token of a member of another coop, whose home was not heard since too long."""
+    people, clock = node.people, node.clock
+    homes = Homes(node=people.mill.did, genesis=people.genesis, started_ms=clock.now_ms())
+    node.membership.believe(homes, visitors=True)
+    member_id = next(each for each in people.members if each.startswith("far/"))
+    async with node.client(member_id) as far:
+        token = (await far.login()).token
+    clock.advance(STANDING_MS_MAX)
+    return token
 
 
 async def check(
@@ -202,7 +224,7 @@ STATES = (gate.RateExceeded, gate.IdempotencyConflict, gate.IdempotencyFull)
 
 
 SAME_PLACE = (
-    {gate.TokenMissing, gate.TokenRejected, gate.ScopeMissing},
+    {gate.TokenMissing, gate.TokenRejected, gate.StandingStale, gate.ScopeMissing},
     {gate.IdempotencyKeyMissing, gate.IdempotencyConflict},
     {gate.BodyOversize, gate.Malformed},
     {gate.Malformed, gate.IdempotencyConflict},
@@ -214,7 +236,7 @@ SAME_PLACE = (
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 50))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 def gate_leaves(endpoint: Endpoint[Any, Any]) -> tuple[type[Refusal], ...]:

@@ -15,7 +15,7 @@ from nodeimpl.gateway.server import NotLoopback, bind_loopback, run_server, runn
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 25))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ TEXT, CONTINUED, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 50))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 def frame(opcode: int, data: bytes, *, last: bool = True) -> bytes:

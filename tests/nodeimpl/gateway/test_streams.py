@@ -31,7 +31,7 @@ from opkit.wire.network import ClockMoved, PeerLost
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 25))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 async def happen(node: Any, count: int = 1) -> None:

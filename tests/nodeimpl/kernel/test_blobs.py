@@ -24,7 +24,7 @@ QUOTA = 10_000
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 30))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def partials(folder: Path) -> list[str]:

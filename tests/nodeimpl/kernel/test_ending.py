@@ -17,7 +17,7 @@ from nodeimpl.kernel.farewell import Farewell
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.vitals import Vitals
 
-TEST_S_MAX = 30
+TEST_S_MAX = 120
 
 
 class Tasks:

@@ -25,7 +25,7 @@ STARTED = NodeStarted(version="1", generation=1)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 30))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def error(code: int) -> sqlite3.OperationalError:

@@ -28,7 +28,7 @@ NOW_MS = 5_000_000
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 async def opened(url: str) -> Store:

@@ -27,7 +27,7 @@ def told(url: str, notes: Any, story: Story) -> None:
         finally:
             await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def ask(key: str, make: Callable[[], bytes], **other: Any) -> Callable[[Tx], tuple[bytes, bool]]:

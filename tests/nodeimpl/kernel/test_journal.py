@@ -21,7 +21,7 @@ from opkit.wire.network import ClockFixed, NodeStarted, PeerLost
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 30))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def started(number: int) -> NodeStarted:

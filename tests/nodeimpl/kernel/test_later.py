@@ -22,7 +22,7 @@ def told(url: str, notes: Any, limits: Any, story: Callable[[Store], Awaitable[N
         finally:
             await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def add_later(tx: Tx, notes: Any, number: int) -> None:

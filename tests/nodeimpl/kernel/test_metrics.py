@@ -37,4 +37,4 @@ def test_each_node_has_metrics_of_its_own(tmp_path) -> None:
         assert "opkit_peers" not in theirs.render().decode()
         await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 20))
+    asyncio.run(asyncio.wait_for(main(), 120))

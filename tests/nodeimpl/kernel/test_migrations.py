@@ -34,7 +34,7 @@ def open_and_close(url: str) -> None:
         store = await Store.open(url=url, clock=VirtualClock())
         await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def copied(tmp_path: Path) -> Path:

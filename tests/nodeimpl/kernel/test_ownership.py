@@ -46,7 +46,7 @@ asyncio.run(main())
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 40))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 @contextmanager

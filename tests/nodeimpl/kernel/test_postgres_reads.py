@@ -16,7 +16,7 @@ from nodeimpl.kernel.postgres import PostgresReader
 
 pytestmark = pytest.mark.postgres
 
-WAIT_S_MAX = 30
+WAIT_S_MAX = 100
 COUNT = "SELECT count(*) FROM steps"
 
 

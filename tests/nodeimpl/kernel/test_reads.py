@@ -18,7 +18,7 @@ from nodeimpl.kernel.statements import Statement
 from nodeimpl.kernel.tx import Tx
 from opkit.wire.gateway import StoreBusy
 
-WAIT_S_MAX = 30
+WAIT_S_MAX = 100
 
 
 def _said(text: str) -> Statement:

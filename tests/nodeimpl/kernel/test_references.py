@@ -88,4 +88,4 @@ def test_what_a_declared_column_names_is_held(store_url, info) -> None:
         assert not await store.read(lambda tx: references.hold(tx, cid_of(b"other")))
         await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(asyncio.wait_for(main(), 120))

@@ -58,7 +58,7 @@ def test_a_reader_that_writes_has_a_defect_and_a_writer_that_may_not_is_busy() -
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 40))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def told(url: str, notes: Any, story: Callable[[Store], Coroutine[Any, Any, None]]) -> None:

@@ -24,7 +24,7 @@ CLOSING_MS = 100
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 class HangingSession(SqliteSession):

@@ -101,7 +101,7 @@ def test_what_is_added_unless_is_not_added_and_not_told(store_url: str) -> None:
         assert seen == [(3,), (9,), (7,), None, None]
         await store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_every_column_has_a_type_that_works_alike_on_both_engines() -> None:

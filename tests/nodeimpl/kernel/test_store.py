@@ -19,7 +19,7 @@ STARTED = NodeStarted(version="1", generation=1)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 30))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def told(

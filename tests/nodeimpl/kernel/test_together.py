@@ -23,7 +23,7 @@ MANY = [b"blob %d" % n for n in range(3 * GROUP_MAX * GROUPS_MAX)]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 50))
+    asyncio.run(asyncio.wait_for(main, 200))  # The disk may be slow: they are some hundred syncs.
 
 
 def what(descriptor: int) -> Path:
@@ -64,7 +64,7 @@ def test_nobody_is_answered_before_the_folder_that_names_theirs_is_synced(
     def wait(descriptor: int) -> None:
         if what(descriptor).is_dir():
             syncing.set()
-            assert go_on.wait(30)
+            assert go_on.wait(100)
         real(descriptor)
 
     async def main() -> None:
@@ -72,13 +72,55 @@ def test_nobody_is_answered_before_the_folder_that_names_theirs_is_synced(
         monkeypatch.setattr("nodeimpl.kernel.shelf.os.fsync", wait)
         puts = [asyncio.ensure_future(blobs.put(data)) for data in MANY]
         try:
-            assert await asyncio.to_thread(syncing.wait, 30)
+            assert await asyncio.to_thread(syncing.wait, 100)
             assert not any(put.done() for put in puts)
             assert all(blobs.size(cid_of(data)) is None for data in MANY)
         finally:
             go_on.set()
         await asyncio.gather(*puts)
         assert all(blobs.size(cid_of(data)) == len(data) for data in MANY)
+
+    run(main())
+
+
+def test_who_asks_while_it_is_put_in_its_place_is_not_told_that_it_is_kept(
+    tmp_path, monkeypatch
+) -> None:
+    """Whoever looks at the folder finds the name there, and the folder is not synced."""
+    real, stat, data = os.fsync, Path.stat, MANY[0]
+    asked, syncing, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def wait(descriptor: int) -> None:
+        if what(descriptor).is_dir():
+            syncing.set()
+            assert go_on.wait(100)
+        else:
+            assert asked.wait(100)
+        real(descriptor)
+
+    def looks(path: Path, **named: Any) -> os.stat_result:
+        if path.name == cid_of(data) and threading.current_thread() is threading.main_thread():
+            asked.set()
+            assert syncing.wait(100)
+        return stat(path, **named)
+
+    async def main() -> None:
+        blobs = BlobStore(tmp_path, QUOTA)
+        monkeypatch.setattr("nodeimpl.kernel.shelf.os.fsync", wait)
+        opened = await blobs.open_writer(cid_of(data), len(data))
+        await opened.write(data)
+        commit = asyncio.ensure_future(opened.commit())
+        try:
+            while not partials(tmp_path):
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(Path, "stat", looks)
+            assert blobs.size(cid_of(data)) is None
+        finally:
+            asked.set()
+            go_on.set()
+            monkeypatch.setattr(Path, "stat", stat)
+        await commit
+        assert blobs.size(cid_of(data)) == len(data)
 
     run(main())
 

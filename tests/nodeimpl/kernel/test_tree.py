@@ -27,7 +27,7 @@ GROWTH = (1, 254, 1, 1, 255, 1, 88)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 60))
+    asyncio.run(asyncio.wait_for(main, 120))
 
 
 def started(number: int) -> NodeStarted:

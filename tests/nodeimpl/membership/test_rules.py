@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodeimpl.membership import rules
-from nodeimpl.membership.rules import Judged, Limits, Standing
+from nodeimpl.membership.rules import Away, Judged, Limits, Standing
 from opkit.proof.keys import Identity
 from opkit.proof.membership import OPERATOR_ID
 from opkit.wire import membership as wire
 from opkit.wire.base import b64encode
 from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Refusal
-from opkit.wire.gateway import TokenRejected
+from opkit.wire.gateway import StandingStale, TokenRejected
 from opkit.wire.membership import ROLES, Login, Member, MemberRecord, TokenClaims
 
 NETWORK = "a" * 26
@@ -69,6 +69,7 @@ def judge_login(said: Login | None = None, **changed: Any) -> rules.Grant:
         "node": NODE,
         "used": False,
         "standing": Standing(member=member(), local=True),
+        "away": None,
         "now_ms": NOW,
         "limits": LIMITS,
     }
@@ -216,6 +217,7 @@ LOGIN_FAULTS: dict[type[Refusal], tuple[dict[str, Any], dict[str, Any]]] = {
     wire.ChallengeRejected: ({}, {"used": True}),
     wire.LoginRejected: ({"aud": OTHER_NODE}, {}),
     wire.MemberUnknown: ({}, {"standing": None}),
+    wire.HomeSilent: ({}, {"away": Away(coop="mill", home=OTHER_NODE, good_until_ms=NOW)}),
     wire.RoleInsufficient: ({"scopes": (Scope.MEMBERS_WRITE,)}, {}),
 }
 """For each refusal, what is wrong with the login, and what beside it."""
@@ -242,6 +244,7 @@ LOGIN_SAID: dict[type[Refusal], dict[str, Any]] = {
     wire.ChallengeRejected: {"why": "it was already used"},
     wire.LoginRejected: {"why": "it is for another node"},
     wire.MemberUnknown: {"did": ANA},
+    wire.HomeSilent: {"coop": "mill", "home": OTHER_NODE, "limit_ms": 300_000},
     wire.RoleInsufficient: {"scope": Scope.MEMBERS_WRITE},
 }
 
@@ -279,6 +282,7 @@ def judge_token(said: TokenClaims | None = None, **changed: Any) -> None:
         "node": NODE,
         "revoked": False,
         "standing": Standing(member=member(), local=True),
+        "away": None,
         "since_ms": 0,
         "now_ms": NOW,
         "limits": LIMITS,
@@ -321,6 +325,25 @@ def test_a_token_is_of_the_generation_that_it_was_issued_in() -> None:
 def test_a_token_falls_with_what_it_was_granted_on(changed: dict[str, Any], why: str) -> None:
     with pytest.raises(TokenRejected, match=why):
         judge_token(**changed)
+
+
+@pytest.mark.parametrize(("until_ms", "good"), [(NOW + 1, True), (NOW, False), (NOW - 1, False)])
+def test_a_member_of_another_coop_is_believed_strictly_before_their_home_is_missed(
+    until_ms: int, good: bool
+) -> None:
+    away = Away(coop="mill", home=OTHER_NODE, good_until_ms=until_ms)
+    for judge, why in ((judge_login, wire.HomeSilent), (judge_token, StandingStale)):
+        if good:
+            judge(away=away)
+        else:
+            with pytest.raises(why):
+                judge(away=away)
+
+
+def test_a_token_that_fell_is_rejected_before_anybody_is_missed() -> None:
+    away = Away(coop="mill", home=OTHER_NODE, good_until_ms=NOW)
+    with pytest.raises(TokenRejected):
+        judge_token(revoked=True, away=away)
 
 
 def record(**changed: Any) -> MemberRecord:

@@ -40,7 +40,7 @@ from opkit.wire.membership import (
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 async def change(client: NodeClient, record: str) -> wire.Member:

@@ -194,3 +194,26 @@ def test_an_event_that_cannot_be_journalled_ends_nothing() -> None:
             running.cancel()
 
     asyncio.run(story())
+
+
+def test_when_a_link_went_is_remembered_until_too_many_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nodeimpl.network.links.HEARD_MAX", 2)
+    links, watch, clock, _ = make()
+    watch.look()
+    assert watch.heard_ms(HOMES) is None, "it has not gone"
+    del links.all[HOMES]
+    clock.advance(1_000)
+    watch.look()
+    gone_ms = clock.now_ms()
+    assert watch.heard_ms(HOMES) == gone_ms
+    others = [Identity.generate().did for _ in range(2)]
+    for did in others:
+        links.all = {did: link_to(did)}
+        watch.look()
+        links.all = {}
+        clock.advance(1_000)
+        watch.look()
+    assert watch.heard_ms(HOMES) is None
+    assert [watch.heard_ms(did) for did in others] == [gone_ms + 1_000, gone_ms + 2_000]

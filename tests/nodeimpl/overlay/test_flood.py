@@ -37,6 +37,7 @@ def arrived(carried: Carried) -> Carried:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_ten_thousand_fresh_keys_cost_members_nothing(land: Any) -> None:
     shelf = Shelf(
         Verifier(land.view, verdicts_max=256),

@@ -19,6 +19,10 @@ from opkit.wire.gossip import IDS_MAX, TOPICS_MAX, Envelope, unpacked
 from opkit.wire.records import Carried
 
 
+def nobody(_bits: int) -> tuple[str, ...]:
+    return ()
+
+
 def made(n: int, *, topic: str = "t", size: int = 100, at_ms: int = 0) -> Message:
     envelope = Envelope(topic=topic, carried=Carried(jws="x" * size, proof=("p", "qq")))
     return Message(
@@ -37,13 +41,17 @@ def test_a_message_weighs_its_tokens_and_what_is_around_them() -> None:
 # Drafts.
 
 
+def sizes(draft: Draft, bytes_max: int) -> list[int]:
+    return [len(frame.publish) for frame in draft.frames(bytes_max=bytes_max, endings=nobody)]
+
+
 def test_messages_are_split_over_frames_by_size_and_count() -> None:
     draft = Draft(publish=[made(n, size=1_000) for n in range(10)])
-    assert [len(frame.publish) for frame in draft.frames(bytes_max=3_300)] == [3, 3, 3, 1]
+    assert sizes(draft, 3_300) == [3, 3, 3, 1]
     draft = Draft(publish=[made(n) for n in range(300)])
-    assert [len(frame.publish) for frame in draft.frames(bytes_max=10**9)] == [256, 44]
+    assert sizes(draft, 10**9) == [256, 44]
     draft = Draft(publish=[made(1, size=5_000), made(2)])
-    assert [len(frame.publish) for frame in draft.frames(bytes_max=1_000)] == [1, 1]
+    assert sizes(draft, 1_000) == [1, 1]
 
 
 def test_what_fits_goes_in_one_frame_and_what_does_not_in_the_fewest() -> None:
@@ -53,7 +61,7 @@ def test_what_fits_goes_in_one_frame_and_what_does_not_in_the_fewest() -> None:
     draft.have = {f"t{n}": ids[:1] for n in range(TOPICS_MAX)} | {"z": ids}
     draft.publish = [made(1)]
     assert draft.held() == 2 + 2 + 1 + TOPICS_MAX + 2 * len(ids)
-    first, *others = draft.frames(bytes_max=10**9)
+    first, *others = draft.frames(bytes_max=10**9, endings=nobody)
     assert (first.subscribe, first.unsubscribe, first.graft) == (("a",), ("b",), ("c",))
     assert [(prune.topic, prune.back_off_ms) for prune in first.prune] == [("d", 7)]
     frames = [first, *others]
@@ -62,7 +70,7 @@ def test_what_fits_goes_in_one_frame_and_what_does_not_in_the_fewest() -> None:
     assert sum(len(unpacked(have.ids)) for have in haves) == TOPICS_MAX + len(ids)
     assert sum(len(frame.publish) for frame in frames) == 1
     draft = Draft(want=ids[:1], publish=[made(1)])
-    (only,) = draft.frames(bytes_max=10**9)
+    (only,) = draft.frames(bytes_max=10**9, endings=nobody)
     assert (len(only.publish), len(only.want)) == (1, 32)
 
 

@@ -24,6 +24,7 @@ from opkit.wire.reconcile import (
     Compared,
     Fetch,
     Push,
+    Pushed,
     RecordsGiven,
 )
 from opkit.wire.records import (
@@ -104,16 +105,64 @@ def test_one_session_repairs_both_sides(land: Any, make_pair: Any, pool: list[Ca
     assert done.take_notes() == []
 
 
-def test_equal_nodes_ask_one_question_a_namespace(
+def test_equal_nodes_ask_one_question_about_all_namespaces(
     land: Any, make_pair: Any, pool: list[Carried]
 ) -> None:
     pair = make_pair(land)
     share(pair, pool, lambda _: (A, B))
     pair.join(A)
+    pair.nodes[A]._peers[B].met = True
+    pair.run()
+    (asked,) = pair.asked
+    assert isinstance(asked, Compare)
+    assert (asked.namespace, *(root.namespace for root in asked.roots)) == RECONCILED
+    assert pair.nodes[A].take_notes() == []
+
+
+def test_nodes_that_meet_look_at_each_namespace_and_later_at_all_together(
+    land: Any, make_pair: Any
+) -> None:
+    pair = make_pair(land)
+    pair.join(A)
+    pair.run()
+    assert [asked.namespace for asked in pair.asked] == list(RECONCILED)
+    assert not any(asked.roots for asked in pair.asked)
+    pair.asked.clear()
+    pair.now_ms = pair.nodes[A].due_ms()
+    pair.nodes[A].tick(pair.now_ms)
+    pair.settle()
+    (asked,) = pair.asked
+    assert len(asked.roots) == len(RECONCILED) - 1
+
+
+def test_a_peer_that_says_nothing_of_roots_is_asked_about_each_namespace(
+    land: Any, make_pair: Any, pool: list[Carried]
+) -> None:
+    pair = make_pair(land)
+    share(pair, pool, lambda _: (A, B))
+    honest = pair.answers[B]
+    pair.answers[B] = lambda *asked: honest(*asked).model_copy(update={"differ": None})
+    pair.join(A)
+    pair.nodes[A]._peers[B].met = True
     pair.run()
     assert all(isinstance(asked, Compare) for asked in pair.asked)
     assert tuple(asked.namespace for asked in pair.asked) == RECONCILED
-    assert pair.nodes[A].take_notes() == []
+    assert [bool(asked.roots) for asked in pair.asked] == [True] + [False] * (len(RECONCILED) - 1)
+
+
+def test_of_many_namespaces_only_those_that_differ_are_walked(
+    land: Any, make_pair: Any, pool: list[Carried]
+) -> None:
+    pair = make_pair(land)
+    share(pair, pool, lambda _: (A, B))
+    pair.keep(B, *many(land, 1))
+    pair.join(A)
+    pair.nodes[A]._peers[B].met = True
+    pair.run()
+    assert pair.alike()
+    compares = [asked for asked in pair.asked if isinstance(asked, Compare)]
+    assert [asked.namespace for asked in compares[:2]] == [RECONCILED[0], "note"]
+    assert {asked.namespace for asked in compares[1:]} == {"note"}
 
 
 def many(land: Any, count: int, *, owner: Any = None) -> list[Carried]:
@@ -181,6 +230,31 @@ def test_a_copy_whose_proof_was_left_out_is_mended(land: Any, make_pair: Any) ->
         pair.run()
         assert pair.alike()
         assert pair.shelves[bare_at].sponsor(id_of(whole)) == "yard"
+
+
+def test_what_a_peer_did_not_keep_is_offered_again_over_its_next_link(
+    land: Any, make_pair: Any
+) -> None:
+    """It may have started again meanwhile, and would wait for minutes if it is asked first."""
+    pair = make_pair(land)
+    pair.keep(A, land.note(land.nodes[0]))
+    honest = pair.nodes[B].answer
+
+    def refuse(peer: str, asked: Any, now_ms: int) -> Any:
+        if isinstance(asked, Push):
+            return Pushed(kept=0, declined=(0,))
+        return honest(peer, asked, now_ms)
+
+    pair.answers[B] = refuse
+    pair.join(A)
+    pair.run(2)
+    assert sum(isinstance(asked, Push) for asked in pair.asked) == 1
+    pair.answers[B] = honest
+    pair.nodes[A].left(B, pair.now_ms)
+    assert pair.nodes[A].held()["declined"] == 0
+    pair.join(A)
+    pair.run()
+    assert pair.alike()
 
 
 def test_what_has_no_room_is_left_alone_for_a_while(land: Any, make_pair: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nodeimpl.overlay.budgets import Limits
+from nodeimpl.overlay.namespaces import RECONCILED
 from nodeimpl.overlay.port import Ask
 from nodeimpl.overlay.reconcile import PeerLied, ReconcilerLimits
 from nodeimpl.overlay.repair import Bounds
@@ -88,7 +89,13 @@ def wanders(peer: str, asked: Any, now_ms: int) -> Wire:
     return Compared(ranges=(Range(ids=(b"\x00" if asked.prefixes[0] != "0" else b"\xff") * 16),))
 
 
+def differs(*differ: str) -> Liar:
+    """Return somebody who says of every question that these namespaces differ."""
+    return lambda *_: Compared(ranges=(Range(ids=b""),), differ=differ)
+
+
 LIARS: dict[str, tuple[Liar, str]] = {
+    "roots unasked": (differs(*RECONCILED[1:]), "not asked"),
     "other answer": (lambda *_: Pushed(kept=0), "another question"),
     "no range": (said(), "no prefix"),
     "more ranges": (said(Range(ids=b""), Range(ids=b"")), "no prefix"),
@@ -129,6 +136,19 @@ def test_whoever_lies_loses_the_session_and_is_left_alone(
     assert (node.due_ms() or 0) - pair.now_ms == 30_000
     pair.run()
     assert (node.due_ms() or 0) - pair.now_ms == 60_000
+
+
+@pytest.mark.parametrize("named", [RECONCILED[0], *RECONCILED[1:2]])
+def test_namespaces_that_were_not_asked_cannot_differ(
+    land: Any, make_pair: Any, named: str
+) -> None:
+    pair = make_pair(land)
+    pair.answers[B] = differs(named)
+    pair.join(A)
+    pair.nodes[A]._peers[B].met = True
+    pair.run()
+    assert pair.nodes[A].counts["lies"] == 1
+    assert "not asked" in pair.nodes[A].take_notes()[-1].why
 
 
 def test_a_session_with_a_liar_without_end_is_bounded(land: Any, make_pair: Any) -> None:

@@ -19,10 +19,9 @@ from nodeimpl.p2p.memory import MemoryNetwork, MemoryTransport
 from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
-from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
+from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire.events import Event
-from opkit.wire.genesis import Genesis, GenesisNode
 
 Open = Callable[..., AbstractAsyncContextManager[list[Transport]]]
 
@@ -58,23 +57,6 @@ def transports(request: pytest.FixtureRequest) -> Open:
     return request.param  # type: ignore[no-any-return]  # the params above
 
 
-def genesis_of(*nodes: Identity) -> GenesisView:
-    """Return a network whose nodes are called n0, n1, …"""
-    operator = Identity.generate()
-    genesis = Genesis(
-        network="a" * 26,
-        devnet=True,
-        operator=operator.did,
-        created_ms=1,
-        nodes=tuple(
-            GenesisNode(org=f"n{number}", title="A node", did=who.did, coop=None)
-            for number, who in enumerate(nodes)
-        ),
-        charters=(),
-    )
-    return read_genesis(sign_genesis(genesis, operator))
-
-
 @dataclass
 class Member:
     """One node's peers in a test, running."""
@@ -92,7 +74,7 @@ class Member:
 
     async def seen(self, kind: type[Event]) -> Event:
         """Return the first event of this type, once there is one."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for event in self.events:
                     if isinstance(event, kind):
@@ -104,7 +86,7 @@ Network = Callable[..., AbstractAsyncContextManager[list[Member]]]
 
 
 @pytest.fixture
-def network(transports: Open, tmp_path: Path) -> Network:
+def network(transports: Open, tmp_path: Path, genesis_for: Callable[..., GenesisView]) -> Network:
     """Run peers, all connected with each other; `others` options go to `Peers`."""
 
     @asynccontextmanager
@@ -118,8 +100,8 @@ def network(transports: Open, tmp_path: Path) -> Network:
         **others: Any,
     ) -> AsyncIterator[list[Member]]:
         identities = [Identity.generate() for _ in range(count)]
-        same = genesis_of(*identities)
-        async with asyncio.timeout(50), transports(*identities) as ends:
+        same = genesis_for(*identities)
+        async with asyncio.timeout(200), transports(*identities) as ends:
             where = [PeerAddress(did=end.did, addresses=end.addresses()) for end in ends]
             members = []
             for number, end in enumerate(ends):
@@ -181,12 +163,6 @@ async def all_connected(members: list[Member]) -> None:
         for other in members:
             if one is not other:
                 await one.peers.wait_connected(other.did, 30_000)
-
-
-@pytest.fixture
-def genesis_for() -> Callable[..., GenesisView]:
-    """Make a network of these nodes."""
-    return genesis_of
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_a_body_that_ends_as_its_time_does_ends_once(turns: int) -> None:
         for _ in range(6):
             await asyncio.sleep(0)
 
-    asyncio.run(asyncio.wait_for(story(), 20))
+    asyncio.run(asyncio.wait_for(story(), 120))
     assert complaints == []
 
 

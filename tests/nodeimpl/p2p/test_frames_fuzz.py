@@ -18,7 +18,15 @@ from nodeimpl.p2p import frames
 from nodeimpl.p2p.frames import FrameReader
 from nodeimpl.p2p.transport import StreamEnded
 from opkit.wire.errors import refusal_from
-from opkit.wire.peer import FRAME_BYTES_MAX, METHODS, AnswerFrame, FrameMalformed, RequestFrame
+from opkit.wire.gossip import Prune
+from opkit.wire.peer import (
+    FRAME_BYTES_MAX,
+    METHODS,
+    AnswerFrame,
+    BlobOffer,
+    FrameMalformed,
+    RequestFrame,
+)
 
 _SPEC = importlib.util.spec_from_file_location(
     "examples_of_wire_types", Path(__file__).parents[2] / "opkit" / "wire" / "conftest.py"
@@ -62,6 +70,57 @@ async def _read(data: bytes, lengths: list[int]) -> tuple[bytes, bytes]:
 def read(data: bytes, lengths: list[int]) -> tuple[bytes, bytes]:
     """Return a frame's body, and what follows it."""
     return asyncio.run(_read(data, list(lengths)))
+
+
+def lax(value: Any) -> list[Any]:
+    """Return a value with one of its numbers, or yes and no, said in another way, each in turn."""
+    if isinstance(value, bool):
+        return [int(value), str(value).lower()]
+    if isinstance(value, int):
+        return [str(value), bool(value), value + 0.5]
+    if isinstance(value, dict):
+        return [{**value, name: other} for name in value for other in lax(value[name])]
+    if isinstance(value, list):
+        return [
+            [*value[:at], o, *value[at + 1 :]] for at, one in enumerate(value) for o in lax(one)
+        ]
+    return []
+
+
+OPEN = {"journal.grow", "compute.await", "compute.drop"}
+"""Whose answers have objects of any content, in which everything may stand."""
+
+
+@each_method
+@settings(max_examples=8)
+@given(draw=st.data())
+def test_what_another_program_may_read_differently_is_refused(
+    name: str, draw: st.DataObject
+) -> None:
+    method = METHODS[name]
+    ask, answer = draw.draw(values(method.ask)), draw.draw(values(method.answer))
+    for body in lax(ask.model_dump(mode="json")):
+        with pytest.raises(FrameMalformed):
+            frames.read_value(method.ask, body)
+    for body in [] if name in OPEN else lax(answer.model_dump(mode="json")):
+        with pytest.raises(FrameMalformed):
+            frames.read_value(method.answer, body)
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (frames.read_request, '{"v":true,"method":"dht.ping","body":{}}'),
+        (frames.read_answer, '{"v":"1","ok":{}}'),
+        (lambda body: frames.read_cast(Prune, body), '{"topic":"a","back_off_ms":"5"}'),
+        (lambda body: frames.read_cast(Prune, body), '{"topic":"a","back_off_ms":true}'),
+        (lambda body: frames.read_cast(Prune, body), '{"topic":"a","back_off_ms":NaN}'),
+        (lambda _: frames.read_value(BlobOffer, {"size_bytes": float("nan")}), ""),
+    ],
+)
+def test_a_frame_itself_is_read_as_strictly(read: Any, text: str) -> None:
+    with pytest.raises((FrameMalformed, ValueError)):
+        read(text.encode())
 
 
 @each_method

@@ -22,7 +22,7 @@ ANA, BEN, CAT = (Identity.generate().did for _ in range(3))
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 50))
+    asyncio.run(asyncio.wait_for(story, 120))
 
 
 class Ears:

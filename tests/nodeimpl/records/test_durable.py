@@ -28,7 +28,11 @@ from opkit.wire.overlay import (
 )
 from opkit.wire.records import Carried
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 DAY_MS = 86_400_000
 PLENTY_S = 120

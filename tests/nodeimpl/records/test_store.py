@@ -43,7 +43,7 @@ def inside(store_url: str) -> Callable[[Callable[[Store], Coroutine[Any, Any, No
             finally:
                 await store.close()
 
-        asyncio.run(asyncio.wait_for(main(), 60))
+        asyncio.run(asyncio.wait_for(main(), 120))
 
     return run
 

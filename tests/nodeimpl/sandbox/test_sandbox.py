@@ -333,7 +333,7 @@ def test_so_many_compiles_wait_and_who_comes_then_is_busy_and_may_come_again(
         finally:
             await made.close()
 
-    asyncio.run(asyncio.wait_for(work(), 60))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_a_worker_is_replaced_after_so_many_tasks(

@@ -18,7 +18,7 @@ from nodeimpl.kernel.store import Statement, Store, StoreFailed, Tx
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import NodeStarted
 
-WAIT_S_MAX = 40
+WAIT_S_MAX = 100
 DATABASE = "node"
 
 

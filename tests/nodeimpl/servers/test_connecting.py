@@ -93,7 +93,7 @@ def test_a_server_that_cannot_prove_its_name_is_not_talked_to(
             await book.open(f"{url}&sslrootcert={stranger}")
         assert "hunter2" not in str(no.value)
 
-    asyncio.run(asyncio.wait_for(main(), 40))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 @pytest.mark.postgres
@@ -111,7 +111,7 @@ def test_a_node_that_cannot_connect_says_where_and_shows_no_password(book: Any) 
         assert "hunter2" not in said
         assert "does the server run" in said
 
-    asyncio.run(asyncio.wait_for(main(), 40))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 @pytest.mark.postgres
@@ -132,6 +132,6 @@ def test_an_old_database_is_migrated_through_a_url_of_several_servers(
         await kept.check()
         await kept.store.close()
 
-    asyncio.run(asyncio.wait_for(main(), 40))
+    asyncio.run(asyncio.wait_for(main(), 120))
     revision = "SELECT version_num FROM alembic_version"
     assert postgres_cluster.run(revision, database=name) == [(head_revision(),)]

@@ -21,11 +21,11 @@ from devnet.state import DevnetError, load_state_of
 from opkit.client import NodeClient
 from opkit.client.compute import TaskHandle
 from opkit.wire.compute import GET_BLOB, PUT_BLOB, GetBlob, PutBlob
-from opkit.wire.errors import Unreachable
+from opkit.wire.errors import Busy, Unreachable
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.network import PEERS, AskPeers
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(420)]
 
 RIVER = "river-city-tool-library"
 MEMBER = "river-city-tool-library/mara"
@@ -54,7 +54,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Launched]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 150))
+    asyncio.run(asyncio.wait_for(main, 300))
 
 
 class Load:
@@ -77,7 +77,8 @@ class Load:
             info = await self.client.call(PUT_BLOB, PutBlob(content=content))
             self.uploads[info.cid] = content
             self.tasks.append(await self.client.compute.submit(self._wasm_hash, b"abc"))
-        except (StoreBusy, Unreachable):
+        except (Busy, Unreachable):
+            # Much may wait, too, since it was away.
             await asyncio.sleep(0.01)  # The server is away for longer than patience lasts.
 
     async def run_until(self, enough: Callable[[], bool]) -> None:
@@ -92,7 +93,7 @@ class Load:
         for cid, content in self.uploads.items():
             assert (await self.client.call(GET_BLOB, GetBlob(cid=cid))).content == content
         for handle in self.tasks:
-            result = await handle.result(deadline_ms=60_000)
+            result = await handle.result(deadline_ms=120_000)
             assert result.output == b"ABC", "and its receipt holds"
 
 

@@ -27,18 +27,17 @@ from nodeimpl.witness.rules import Limits
 from nodeimpl.witness.service import Witness
 from nodeimpl.witnessing import join_witness
 from opkit.proof import jws
-from opkit.proof.genesis import GenesisView, read_genesis, sign_genesis
+from opkit.proof.genesis import GenesisView
 from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.proof.keys import Identity
 from opkit.proof.merkle import Frontier, consistency_path, leaf_hash
 from opkit.wire.base import Jws
 from opkit.wire.events import Event
-from opkit.wire.genesis import Genesis, GenesisNode
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.network import PeerLost
 from opkit.wire.witness import GROW, AskGrowth, AskWitnesses, Grown, Growth, WitnessedNode
 
-WAIT_S = 30
+WAIT_S = 100
 SOON = Limits(ask_ms=500, ask_ms_min=50, publish_ms=100, publish_ms_a_node=1, grace_ms=200)
 """What takes a minute takes half a second in these tests."""
 
@@ -141,24 +140,14 @@ class Site:
 class Ground:
     """A genesis of some nodes, and transports for each of its keys."""
 
-    def __init__(self, identities: list[Identity], folder: Path, iroh: bool) -> None:
+    def __init__(
+        self, identities: list[Identity], genesis: GenesisView, *, folder: Path, iroh: bool
+    ) -> None:
         self.identities = identities
         self.folder = folder
         self._memory = None if iroh else MemoryNetwork()
         self._addresses: dict[str, tuple[str, ...]] = {}
-        operator = Identity.generate()
-        made = Genesis(
-            network="a" * 26,
-            devnet=True,
-            operator=operator.did,
-            created_ms=1,
-            nodes=tuple(
-                GenesisNode(org=f"n{number}", title="A node", did=who.did, coop=None)
-                for number, who in enumerate(identities)
-            ),
-            charters=(),
-        )
-        self.genesis: GenesisView = read_genesis(sign_genesis(made, operator))
+        self.genesis = genesis
 
     def told(self, number: int, words: Sequence[str]) -> Told:
         """Return a journal that a node makes up."""
@@ -321,11 +310,12 @@ def iroh(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def play(tmp_path: Path, iroh: bool) -> Callable[..., Any]:
+def play(tmp_path: Path, iroh: bool, genesis_for: Callable[..., GenesisView]) -> Callable[..., Any]:
     """Run a test on a ground of so many nodes; whatever it starts ends with it."""
 
     def run(count: int, main: Callable[[Ground], Awaitable[None]]) -> None:
-        ground = Ground([Identity.generate() for _ in range(count)], tmp_path, iroh)
+        nodes = [Identity.generate() for _ in range(count)]
+        ground = Ground(nodes, genesis_for(*nodes), folder=tmp_path, iroh=iroh)
 
         async def whole() -> None:
             async with asyncio.timeout(2 * WAIT_S):

@@ -28,7 +28,7 @@ from opkit.wire.witness import (
     JournalWitnessed,
 )
 
-WAIT_S = 30
+WAIT_S = 100
 
 
 async def until(told: Any) -> Any:

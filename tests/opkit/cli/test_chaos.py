@@ -20,6 +20,7 @@ RIVER, BRIGHT, HARBOR = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.usefixtures("unmeasured_processes")
 def test_harm_is_said_done_and_undone(run: Run) -> None:
     """One network for all commands: starting one costs seconds."""
     launched = launch(name="t", profile="three", seed=7)
@@ -80,6 +81,10 @@ def check_hostile(run: Run) -> None:
     assert begun["undo"] == f"opkit devnet stop-hostile {begun['number']} --devnet t"
     assert f"hostile peer {begun['number']}: silent" in run("devnet", "status").out
     assert run(*begun["undo"].split()[1:]).code == 0
+    named = ("name-stale", "harbor", "--about", "lathe.river-city-tool-library", "--json")
+    begun = run("devnet", "hostile", *named).json
+    assert begun["about"] == "lathe.river-city-tool-library"
+    assert run(*begun["undo"].split()[1:]).code == 0
     assert "hostile peer" not in run("devnet", "status").out
 
 
@@ -89,6 +94,8 @@ def check_refusals(run: Run) -> None:
         (("kill", ""), "no node of ''", HARBOR),
         (("cut", "river", "river"), "is named twice", "name each node once"),
         (("stop-hostile", "77"), "no hostile peer 77", "opkit devnet status"),
+        (("hostile", "name-stale", "harbor"), "name-stale is after a name", "--about NAME"),
+        (("hostile", "silent", "harbor", "--about", "x.y"), "silent is after no name", "--about"),
         (("kill", "harbor", "--devnet", "none"), "no devnet called 'none'", "opkit devnet up"),
     ):
         refused = run("devnet", *arguments)

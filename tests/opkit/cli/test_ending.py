@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[3]
 MARA = "river-city-tool-library/mara"
 RIVER = "river-city-tool-library"
-WAIT_S_MAX = 40
+WAIT_S_MAX = 100
 
 
 def client(name: str) -> NodeClient:

@@ -18,62 +18,63 @@ RIVER = "river-city-tool-library"
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured_processes")
 @pytest.mark.timeout(400)
 def test_yesterdays_database_is_refused_and_what_it_lost_is_told(
-    opkit: Run, tmp_path: Path
+    typed: Run, tmp_path: Path
 ) -> None:
     """Down, copy, up, work, down, put the copy back; then up is refused until it is told."""
     heads = {when: tmp_path / f"{when}.json" for when in ("early", "late")}
     receipt = tmp_path / "receipt.json"
-    say(opkit, "devnet", "up", "--json")
+    say(typed, "devnet", "up", "--json")
     try:
-        said = say(opkit, "wasm", "deploy", UPPER, "--as", "mara", "--json")
+        said = say(typed, "wasm", "deploy", UPPER, "--as", "mara", "--json")
         done = ("compute", "submit", said.json["wasm_hash"], "--input", "hello", "--as", "mara")
-        say(opkit, *done, "--executor", RIVER, "--receipt", receipt)
-        say(opkit, "journal", "verify", "--keep", heads["early"])
-        say(opkit, "devnet", "down")
+        say(typed, *done, "--executor", RIVER, "--receipt", receipt)
+        say(typed, "journal", "verify", "--keep", heads["early"])
+        say(typed, "devnet", "down")
         (folder,) = (home.state_home() / "devnets").glob(f"*/nodes/{RIVER}")
         shutil.copytree(folder / "data", tmp_path / "yesterday")
-        say(opkit, "devnet", "up", "--json")
-        say(opkit, *done, "--executor", RIVER)
-        say(opkit, "journal", "verify", "--keep", heads["late"], "--earlier", heads["early"])
-        say(opkit, "devnet", "down")
+        say(typed, "devnet", "up", "--json")
+        say(typed, *done, "--executor", RIVER)
+        say(typed, "journal", "verify", "--keep", heads["late"], "--earlier", heads["early"])
+        say(typed, "devnet", "down")
 
         for path in (folder / "data").glob("node.db*"):
             path.unlink()
         for path in (tmp_path / "yesterday").glob("node.db*"):
             shutil.copy(path, folder / "data" / path.name)
-        refused = opkit("devnet", "up")
+        refused = typed("devnet", "up")
         assert refused.code == 1
         assert "it is an old one" in refused.err
         assert "opkit node new-generation" in refused.err
 
         config = folder / "config.toml"
-        opened = say(opkit, "node", "new-generation", config, "--reason", "disk lost", "--json")
+        opened = say(typed, "node", "new-generation", config, "--reason", "disk lost", "--json")
         after, lost = opened.json["after"]["size"], opened.json["lost"]["size"]
         assert after < lost
-        say(opkit, "devnet", "up", "--json")
-        again = opkit("node", "new-generation", config)
+        say(typed, "devnet", "up", "--json")
+        again = typed("node", "new-generation", config)
         assert again.code == 1
         assert "in use by process" in again.err
-        grown = say(opkit, "journal", "verify", "--earlier", heads["early"])
+        grown = say(typed, "journal", "verify", "--earlier", heads["early"])
         assert f"opened by the operator after {after:,} entries" in grown.out
         assert "disk lost" in grown.out
-        gone = opkit("journal", "verify", "--earlier", heads["late"], "--json")
+        gone = typed("journal", "verify", "--earlier", heads["late"], "--json")
         assert gone.code == 1
         (no,) = [check for check in gone.json["checks"] if not check["ok"]]
         size = size_of(heads["late"])
         assert no["name"] == "kept-when-generation-ended"
         assert no["actual"].endswith(f": {size - after} were lost")
-        say(opkit, "receipt", "verify", receipt)
-        say(opkit, *done, "--executor", RIVER)
+        say(typed, "receipt", "verify", receipt)
+        say(typed, *done, "--executor", RIVER)
     finally:
-        assert opkit("devnet", "down").code == 0
+        assert typed("devnet", "down").code == 0
 
 
-def say(opkit: Run, *words: object) -> Any:
+def say(typed: Run, *words: object) -> Any:
     """Run a command that must succeed."""
-    ran = opkit(*words)
+    ran = typed(*words)
     assert ran.code == 0, (words, ran.out, ran.err)
     return ran
 

@@ -27,41 +27,41 @@ UNCUT = JournalOrigin(generation=1, openings=())
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_journal_is_verified_and_an_entry_of_it_offline(
-    opkit: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    typed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One network for all: starting one costs seconds."""
     head, entry = tmp_path / "head.json", tmp_path / "entry.json"
-    up = opkit("devnet", "up", "--json")
+    up = typed("devnet", "up", "--json")
     assert up.code == 0, up.err
     try:
-        first = opkit("journal", "verify", "--keep", head, "--json")
+        first = typed("journal", "verify", "--keep", head, "--json")
         assert (first.code, first.json["status"]) == (0, "verified"), first.out
-        assert opkit("wasm", "deploy", UPPER, "--as", "mara").code == 0
-        again = opkit("journal", "verify", "--earlier", head, "--verbose")
+        assert typed("wasm", "deploy", UPPER, "--as", "mara").code == 0
+        again = typed("journal", "verify", "--earlier", head, "--verbose")
         assert again.code == 0, again.out
         assert "✓ only-grew" in again.out
-        elsewhere = opkit("journal", "verify", "--node", HARBOR, "--earlier", head, "--json")
+        elsewhere = typed("journal", "verify", "--node", HARBOR, "--earlier", head, "--json")
         assert elsewhere.code == 1
         failed = [check["name"] for check in elsewhere.json["checks"] if not check["ok"]]
         assert "same-node" in failed
-        proven = opkit("journal", "prove", "2", "--out", entry, "--json")
+        proven = typed("journal", "prove", "2", "--out", entry, "--json")
         assert (proven.code, proven.json["status"]) == (0, "verified"), proven.err
-        beyond = opkit("journal", "prove", "1000000", "--out", tmp_path / "none.json")
+        beyond = typed("journal", "prove", "1000000", "--out", tmp_path / "none.json")
         assert beyond.code == 1
         assert "proof-misplaced" in beyond.err
         assert not (tmp_path / "none.json").exists()
     finally:
-        assert opkit("devnet", "down").code == 0
-    assert opkit("journal", "verify", entry).code == 0
+        assert typed("devnet", "down").code == 0
+    assert typed("journal", "verify", entry).code == 0
     (genesis,) = (home.state_home() / "genesis").glob("*.jws")
     monkeypatch.setenv("OPKIT_HOME", str(tmp_path / "elsewhere"))
-    unknown = opkit("journal", "verify", entry, "--json")
+    unknown = typed("journal", "verify", entry, "--json")
     assert (unknown.code, unknown.json["status"]) == (4, "consistent, signer unknown")
-    assert opkit("journal", "verify", entry, "--genesis", genesis).code == 0
+    assert typed("journal", "verify", entry, "--genesis", genesis).code == 0
     changed = json.loads(entry.read_text("utf-8"))
     changed["entry"]["at_ms"] += 1
     entry.write_text(json.dumps(changed), "utf-8")
-    assert opkit("journal", "verify", entry, "--genesis", genesis).code == 1
+    assert typed("journal", "verify", entry, "--genesis", genesis).code == 1
 
 
 def test_a_journal_with_hidden_entries_is_not_called_verified() -> None:
@@ -78,7 +78,7 @@ def test_a_journal_with_hidden_entries_is_not_called_verified() -> None:
             _, (checked,) = await journal._rebuild(client, head, UNCUT)
             assert checked.ok
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(asyncio.wait_for(main(), 120))
 
 
 def test_a_file_that_is_no_proof_is_a_mistake_with_a_hint(run: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from opkit.cli.keys import WAITING_MAX, Input, Typed, Word, keys_in, word_of_line
 
-LIMIT_S = 30
+LIMIT_S = 100
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from opkit.story import BlobProof, Evidence, Flow, expect, same
 from opkit.story.pace import Pace
 from opkit.story.stage import Mode
 
-LIMIT_S = 30
+LIMIT_S = 100
 NETWORK_LIMIT_S = 150
 COLUMNS = 100
 CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -28,19 +28,19 @@ UPPER = ROOT / "wasm" / "upper.wasm"
 HARBOR = "harbor-homes-cooperative"
 
 
-def test_a_session_with_a_devnet(opkit: Run, tmp_path: Path) -> None:
+def test_a_session_with_a_devnet(opkit: Run, typed: Run, tmp_path: Path) -> None:
     """One network for all commands: starting one costs seconds."""
     up = opkit("devnet", "up", "--json")
     assert up.code == 0, up.err
     assert up.json["state"] == "ready"
     try:
         check_devnet(opkit)
-        receipt = check_compute(opkit, tmp_path)
-        check_receipts(opkit, tmp_path, receipt)
-        check_members(opkit)
-        check_login(opkit)
-        check_events(opkit)
-        check_another_node(opkit, up.json)
+        receipt = check_compute(typed, tmp_path)
+        check_receipts(typed, tmp_path, receipt)
+        check_members(typed)
+        check_login(typed)
+        check_events(typed)
+        check_another_node(typed, up.json)
         check_demo(opkit, tmp_path)
     finally:
         down = opkit("devnet", "down", "--json")
@@ -67,121 +67,121 @@ def check_devnet(opkit: Run) -> None:
     assert "ready" in opkit("devnet", "logs").out
 
 
-def check_compute(opkit: Run, tmp_path: Path) -> Path:
+def check_compute(typed: Run, tmp_path: Path) -> Path:
     """Deploy, list, run; return the receipt's file."""
-    deployed = opkit("wasm", "deploy", UPPER, "--as", "mara", "--json")
+    deployed = typed("wasm", "deploy", UPPER, "--as", "mara", "--json")
     assert deployed.code == 0, deployed.err
     name = deployed.json["wasm_hash"]
-    listed = opkit("wasm", "list", "--owner", "river-city-tool-library/mara", "--json")
+    listed = typed("wasm", "list", "--owner", "river-city-tool-library/mara", "--json")
     assert [module["wasm_hash"] for module in listed.json["modules"]] == [name]
     copy = tmp_path / "copy.wasm"
-    assert opkit("wasm", "get", name, "--out", copy).code == 0
+    assert typed("wasm", "get", name, "--out", copy).code == 0
     assert copy.read_bytes() == UPPER.read_bytes()
     receipt = tmp_path / "receipt.json"
-    done = opkit(
+    done = typed(
         "compute", "submit", name, "--input", "hello", "--executor", HARBOR,
         "--receipt", receipt, "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert (done.json["outcome"], done.json["output"]) == ("ok", "HELLO")
     task_id = done.json["task_id"]
-    assert opkit("compute", "status", task_id, "--json").json["state"] == "done"
-    assert opkit("compute", "cancel", task_id, "--json").json["state"] == "done"
-    failed = opkit("compute", "submit", name, "--input", "hello", "--fuel", "1", "--json")
+    assert typed("compute", "status", task_id, "--json").json["state"] == "done"
+    assert typed("compute", "cancel", task_id, "--json").json["state"] == "done"
+    failed = typed("compute", "submit", name, "--input", "hello", "--fuel", "1", "--json")
     assert (failed.code, failed.json["outcome"]) == (1, "fuel")
-    queued = opkit("compute", "submit", name, "--no-wait", "--json")
+    queued = typed("compute", "submit", name, "--no-wait", "--json")
     assert (queued.code, queued.json["state"]) == (0, "accepted")
-    unknown = opkit("wasm", "get", name[:-1] + ("a" if name[-1] != "a" else "b"))
+    unknown = typed("wasm", "get", name[:-1] + ("a" if name[-1] != "a" else "b"))
     assert unknown.code == 1
     assert "hint:" in unknown.err
     return receipt
 
 
-def check_receipts(opkit: Run, tmp_path: Path, receipt: Path) -> None:
-    verified = opkit("receipt", "verify", receipt, "--json")
+def check_receipts(typed: Run, tmp_path: Path, receipt: Path) -> None:
+    verified = typed("receipt", "verify", receipt, "--json")
     assert (verified.code, verified.json["status"]) == (0, "verified")
-    replayed = opkit("receipt", "replay", receipt, "--json")
+    replayed = typed("receipt", "replay", receipt, "--json")
     assert replayed.code == 0, replayed.err + replayed.out
     given = tmp_path / "in.txt"
     given.write_text("hello", "utf-8")
-    offline = opkit("receipt", "replay", receipt, "--module", UPPER, "--input-file", given)
+    offline = typed("receipt", "replay", receipt, "--module", UPPER, "--input-file", given)
     assert offline.code == 0, offline.err
     given.write_text("other", "utf-8")
-    assert opkit("receipt", "replay", receipt, "--module", UPPER, "--input-file", given).code == 1
-    check_receipt_elsewhere(opkit, tmp_path, receipt)
+    assert typed("receipt", "replay", receipt, "--module", UPPER, "--input-file", given).code == 1
+    check_receipt_elsewhere(typed, tmp_path, receipt)
     bundle = json.loads(receipt.read_text("utf-8"))
     head, payload, signature = bundle["receipt"].split(".")
     forged = tmp_path / "forged.json"
     bundle["receipt"] = f"{head}.{payload}.{signature[::-1]}"
     forged.write_text(json.dumps(bundle), "utf-8")
-    assert opkit("receipt", "verify", forged).code == 1
+    assert typed("receipt", "verify", forged).code == 1
 
 
-def check_receipt_elsewhere(opkit: Run, tmp_path: Path, receipt: Path) -> None:
+def check_receipt_elsewhere(typed: Run, tmp_path: Path, receipt: Path) -> None:
     """On a machine that keeps no genesis nothing says whose it is, until one is named."""
     (genesis,) = (home.state_home() / "genesis").glob("*.jws")
     mine, os.environ["OPKIT_HOME"] = os.environ["OPKIT_HOME"], str(tmp_path / "elsewhere")
     try:
-        unknown = opkit("receipt", "verify", receipt, "--json")
+        unknown = typed("receipt", "verify", receipt, "--json")
         assert (unknown.code, unknown.json["status"]) == (4, "consistent, signer unknown")
-        assert opkit("receipt", "verify", receipt, "--genesis", genesis).code == 0
+        assert typed("receipt", "verify", receipt, "--genesis", genesis).code == 0
     finally:
         os.environ["OPKIT_HOME"] = mine
 
 
-def check_members(opkit: Run) -> None:
-    ada = opkit("identity", "new", "ada", "--json").json["did"]
-    added = opkit(
+def check_members(typed: Run) -> None:
+    ada = typed("identity", "new", "ada", "--json").json["did"]
+    added = typed(
         "member", "add", "ada", "--key", ada, "--name", "Ada", "--role", "guest", "--json"
     )
     assert added.code == 0, added.err
     assert (added.json["member_id"], added.json["active"]) == ("-/ada", True)
-    members = opkit("member", "list", "--as", "mara", "--json").json["members"]
+    members = typed("member", "list", "--as", "mara", "--json").json["members"]
     assert "-/ada" in {member["member_id"] for member in members}
-    assert opkit("member", "revoke", "ada", "--json").json["active"] is False
-    nobody = opkit("member", "revoke", "nobody")
+    assert typed("member", "revoke", "ada", "--json").json["active"] is False
+    nobody = typed("member", "revoke", "nobody")
     assert nobody.code == 1
     assert "No such member" in nobody.err
 
 
-def check_login(opkit: Run) -> None:
-    said = opkit("login", "--as", "mara", "--scope", "wasm:read", "--json")
+def check_login(typed: Run) -> None:
+    said = typed("login", "--as", "mara", "--scope", "wasm:read", "--json")
     assert said.code == 0, said.err
     path = Path(said.json["file"])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text("ascii") not in said.out + said.err
     assert said.json["scopes"] == ["wasm:read"]
-    assert opkit("wasm", "list", "--as", "mara", "--token", path).code == 0
-    assert opkit("member", "list", "--as", "mara", "--token", path).code == 1
-    assert opkit("login", "--as", "mara", "--scope", "everything").code == 2
+    assert typed("wasm", "list", "--as", "mara", "--token", path).code == 0
+    assert typed("member", "list", "--as", "mara", "--token", path).code == 1
+    assert typed("login", "--as", "mara", "--scope", "everything").code == 2
 
 
-def check_events(opkit: Run) -> None:
-    some = opkit("events", "tail", "--as", "mara", "--lines", "3", "--json")
+def check_events(typed: Run) -> None:
+    some = typed("events", "tail", "--as", "mara", "--lines", "3", "--json")
     assert some.code == 0, some.err
     entries = [json.loads(line) for line in some.out.splitlines()]
     assert [entry["sequence"] for entry in entries] == [1, 2, 3]
-    on = opkit(
+    on = typed(
         "events", "tail", "--as", "mara", "--after", some.err.split()[-1], "-n", "1", "--json"
     )
     assert json.loads(on.out)["sequence"] == 4, "the cursor is where the reader stopped"
-    whole = opkit("events", "tail", "--as", "mara", "--type", "compute.", "--json")
+    whole = typed("events", "tail", "--as", "mara", "--type", "compute.", "--json")
     types = {json.loads(line)["type"] for line in whole.out.splitlines()}
     assert {"compute.module-deployed", "compute.task-accepted"} <= types
     cursor = whole.err.split()[-1]
-    assert opkit("events", "tail", "--as", "mara", "--after", cursor).code == 0
+    assert typed("events", "tail", "--as", "mara", "--after", cursor).code == 0
 
 
-def check_another_node(opkit: Run, status: dict[str, Any]) -> None:
+def check_another_node(typed: Run, status: dict[str, Any]) -> None:
     """The same node, spoken to as one of somebody else's network."""
     node = status["nodes"][0]
     ada = home.identities_folder() / "ada.json"
     to = ["--url", node["url"], "--did", node["did"], "--genesis", status["genesis"]]
     assert ada.exists()
-    stranger = opkit("wasm", "list", *to, "--identity", "ada")
+    stranger = typed("wasm", "list", *to, "--identity", "ada")
     assert stranger.code == 1
     assert "hint:" in stranger.err
-    wrong = opkit("wasm", "list", *to[:3], status["nodes"][1]["did"], *to[4:], "--identity", ada)
+    wrong = typed("wasm", "list", *to[:3], status["nodes"][1]["did"], *to[4:], "--identity", ada)
     assert wrong.code == 1
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devnet.control import ask_supervisor
-from devnet.launch import Launched, launch
+from devnet.launch import launch
 from devnet.state import load_state
 from opkit import home
 from opkit.cli import chaos
@@ -18,18 +19,31 @@ from opkit.wire.network import PeerConnected, PeerLost
 
 Run = Callable[..., Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("unmeasured_processes"),
+]
 
 
-@pytest.fixture
-def running() -> Iterator[Launched]:
-    """Hold a network of three nodes that is ready."""
-    launched = launch(name="t", profile="three", seed=7)
-    try:
-        launched.wait_ready()
-        yield launched
-    finally:
-        launched.down()
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Hold one network of three nodes for all tests, and yield the state directory it is in."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("OPKIT_HOME", str(folder))
+        launched = launch(name="t", profile="three", seed=7)
+        try:
+            launched.wait_ready()
+            yield folder
+        finally:
+            launched.down()
+
+
+@pytest.fixture(autouse=True)
+def running(held: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the state directory of that network."""
+    monkeypatch.setenv("OPKIT_HOME", str(held))
 
 
 class Reader:
@@ -70,7 +84,7 @@ class Reader:
             ]
 
 
-def test_a_network_that_is_well_is_a_go_and_stays_as_it_is(run: Run, running: Launched) -> None:
+def test_a_network_that_is_well_is_a_go_and_stays_as_it_is(run: Run) -> None:
     reader = Reader()
     before = reader.everything()
     assert all(before["journals"].values())
@@ -86,7 +100,7 @@ def test_a_network_that_is_well_is_a_go_and_stays_as_it_is(run: Run, running: La
     assert [path.name for path in home.devnets_folder().iterdir()] == ["t"]
 
 
-def test_a_network_that_is_not_well_is_a_no_go_with_what_helps(run: Run, running: Launched) -> None:
+def test_a_network_that_is_not_well_is_a_no_go_with_what_helps(run: Run) -> None:
     assert run("devnet", "cut", "bright", "harbor").code == 0
 
     said = run("rehearse", "a", "--devnet", "t")
@@ -96,11 +110,10 @@ def test_a_network_that_is_not_well_is_a_no_go_with_what_helps(run: Run, running
     assert "all nodes are linked and no link is cut" in said.out
     assert "hint: opkit devnet heal" in said.out
     assert "FLOW_OK a 14/14" in said.out
+    assert run("devnet", "heal").code == 0
 
 
-def test_without_room_no_copy_is_started(
-    run: Run, running: Launched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_room_no_copy_is_started(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from devnet import checkup
 
     monkeypatch.setattr(checkup, "DISK_BYTES_MIN", 1 << 60)
@@ -111,7 +124,7 @@ def test_without_room_no_copy_is_started(
     assert not any(each["name"].startswith("flow") for each in said.json["findings"])
 
 
-def test_mistakes_are_told_before_anything_is_started(run: Run, running: Launched) -> None:
+def test_mistakes_are_told_before_anything_is_started(run: Run) -> None:
     unknown = run("rehearse", "zzz")
     assert (unknown.code, unknown.out) == (2, "")
     assert "no flow zzz" in unknown.err

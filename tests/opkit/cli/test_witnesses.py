@@ -18,9 +18,9 @@ RIVER = "river-city-tool-library"
 WAIT_S = 100
 
 
-def say(opkit: Run, *words: object) -> Any:
+def say(typed: Run, *words: object) -> Any:
     """Run a command that must succeed."""
-    ran = opkit(*words)
+    ran = typed(*words)
     assert ran.code == 0, (words, ran.out, ran.err)
     return ran
 
@@ -34,47 +34,48 @@ def until(told: Callable[[], Any]) -> Any:
     return said
 
 
-def river(opkit: Run) -> dict[str, Any]:
+def river(typed: Run) -> dict[str, Any]:
     """Return what another node knows of the journal of one."""
-    said = say(opkit, "journal", "witnesses", "--node", "harbor-homes-cooperative", "--json")
+    said = say(typed, "journal", "witnesses", "--node", "harbor-homes-cooperative", "--json")
     (found,) = [node for node in said.json["nodes"] if node["org"] == RIVER]
     return dict(found)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured_processes")
 @pytest.mark.timeout(400)
-def test_a_whole_folder_of_yesterday_is_stopped_by_who_saw_more(opkit: Run, tmp_path: Path) -> None:
+def test_a_whole_folder_of_yesterday_is_stopped_by_who_saw_more(typed: Run, tmp_path: Path) -> None:
     """Mark and all were put back: the node itself cannot tell. Its peers hold its own head."""
-    say(opkit, "devnet", "up", "--json")
+    say(typed, "devnet", "up", "--json")
     try:
-        until(lambda: river(opkit)["witnesses"] == 2)
-        table = say(opkit, "journal", "witnesses").out
+        until(lambda: river(typed)["witnesses"] == 2)
+        table = say(typed, "journal", "witnesses").out
         assert "witnesses" in table
         assert RIVER in table
-        say(opkit, "devnet", "down")
+        say(typed, "devnet", "down")
         (folder,) = (home.state_home() / "devnets").glob(f"*/nodes/{RIVER}")
         shutil.copytree(folder / "data", tmp_path / "yesterday")
-        say(opkit, "devnet", "up", "--json")
+        say(typed, "devnet", "up", "--json")
         kept = json.loads((tmp_path / "yesterday" / "history-mark.json").read_text())["size"]
-        until(lambda: river(opkit)["size"] > kept)
-        say(opkit, "devnet", "down")
+        until(lambda: river(typed)["size"] > kept)
+        say(typed, "devnet", "down")
         shutil.rmtree(folder / "data")
         shutil.copytree(tmp_path / "yesterday", folder / "data")
 
-        opkit("devnet", "up")  # Whether it is ready for a moment, or not at all, is of no matter.
+        typed("devnet", "up")  # Whether it is ready for a moment, or not at all, is of no matter.
         logs = "this node signs nothing any more"
         until(lambda: logs in (folder / "node.log").read_text("utf-8"))
-        opkit("devnet", "down")
-        refused = opkit("devnet", "up")
+        typed("devnet", "down")
+        refused = typed("devnet", "up")
         assert refused.code == 1
         # It may have written as much again before it was told, so it is short or another one.
         assert "the database has" in refused.err
         assert "opkit node new-generation" in refused.err
-        opened = say(opkit, "node", "new-generation", folder / "config.toml", "--json")
+        opened = say(typed, "node", "new-generation", folder / "config.toml", "--json")
         assert opened.json["lost"]["size"] > kept
-        say(opkit, "devnet", "up", "--json")
+        say(typed, "devnet", "up", "--json")
         generation = opened.json["generation"]
-        until(lambda: river(opkit)["generation"] == generation)
-        assert river(opkit)["unproven"] is None
+        until(lambda: river(typed)["generation"] == generation)
+        assert river(typed)["unproven"] is None
     finally:
-        assert opkit("devnet", "down").code == 0
+        assert typed("devnet", "down").code == 0

@@ -20,7 +20,7 @@ from opkit.wire.network import EngineId
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 120))
 
 
 class Bench:

@@ -22,7 +22,7 @@ from opkit.dash.server import ConsoleServer, Settings
 from opkit.live.ports import Draw, PageRefused
 
 TOKENS = {Role.PRESENTER: "presenters-token", Role.VIEWER: "viewers-token"}
-DEADLINE_S = 30
+DEADLINE_S = 100
 
 KERNEL_CELL = """
 import asyncio, contextlib

@@ -269,7 +269,7 @@ def test_of_several_running_networks_one_must_be_named(own_home, monkeypatch, ca
     [
         (["--profile", "two"], "no profile"),
         (["--devnet", "No Name"], "is no name for a devnet"),
-        (["--ready", "4"], "at most 3 kernels can be kept ready"),
+        (["--ready", "9"], "kernels can be kept ready for each page"),
     ],
 )
 def test_a_network_that_cannot_be_is_a_mistake(own_home, options, why, capsys):

@@ -183,7 +183,7 @@ class WorldSource:
             url=at.url,
             node=at.did,
             network=network,
-            http=known._http,
+            http=known.http,
             events=known._events,
             patience=Patience(attempts_max=1),
         )

@@ -18,7 +18,7 @@ from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord
 from opkit.story.stage import Mode, StageStep, StageView
 from opkit.story.states import State
 
-DEADLINE_S = 30
+DEADLINE_S = 100
 FLOUR = cid_of(b"flour")
 BREAD = {"name": "t", "title": "Bread", "story": "A bakery bakes.", "steps": 2, "lacking": ""}
 

@@ -275,7 +275,7 @@ def test_acts_in_hand_end_with_the_session(browser: Browser, slate: Any) -> None
         await asyncio.gather(running, act, return_exceptions=True)
         assert act.cancelled()
 
-    asyncio.run(asyncio.wait_for(go(), 30))
+    asyncio.run(asyncio.wait_for(go(), 120))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_board_answers_hello_with_the_page(slate: Any, ticker: Any, said: list
         await until(board._task.done)
         assert len(said) == 1
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 def test_a_board_says_why_it_ended(slate: Any, ticker: Any, said: list[Any]) -> None:
@@ -55,4 +55,4 @@ def test_a_board_says_why_it_ended(slate: Any, ticker: Any, said: list[Any]) -> 
         board._handle_custom_msg({"do": "hello"}, [])
         assert said[1:] == said[:1], "whoever comes later sees it too"
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    asyncio.run(asyncio.wait_for(story(), 120))

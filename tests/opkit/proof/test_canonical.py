@@ -224,6 +224,39 @@ def test_what_signed_json_may_not_hold_is_refused_where_it_is_read(data: bytes, 
 
 
 @pytest.mark.parametrize(
+    ("data", "quick"),
+    [
+        (b'{"a":[1,-2,true,null,"x/\\u001f\\n\x7f"],"b":{}}', True),
+        (b'{"a":100000000000000}', True),
+        (b'{"a":9007199254740991}', False),
+        (b'{"a":-9007199254740991}', False),
+        ('{"a":"é"}'.encode(), False),
+        (b'{"a":"\\u00e9"}', False),
+        (b'{"a":1,"a":1}', False),
+        (b'{"a":1.0}', False),
+        (b'{"a":NaN}', False),
+        (b'{"b":1,"a":1}', False),
+        (b"[1]", False),
+        (b'{"a":' + b"[" * 40 + b"]" * 40 + b"}", False),
+        (b'{"a":"' + b"x" * SIZE_MAX + b'"}', False),
+    ],
+)
+def test_what_is_in_any_doubt_is_read_slowly(data: bytes, quick: bool) -> None:
+    found = proof._parse_plain(data)
+    assert (found is not None) is quick
+    if found is not None:
+        assert found == parse_object(data)
+        assert canonical(found) == data
+
+
+@given(st.dictionaries(TEXT, EVERY, max_size=5))
+def test_both_ways_of_reading_agree(value: dict[str, Any]) -> None:
+    for data in (json.dumps(value).encode(), rfc8785.dumps(value)):
+        found = proof._parse_plain(data)
+        assert found is None or (parse_object(data) == found and rfc8785.dumps(found) == data)
+
+
+@pytest.mark.parametrize(
     "data", [b'{"a":9007199254740993}', b'{"a":-0}', b'{"b":1,"a":1}', b'{"a":"\\ud800"}', b"{} "]
 )
 def test_what_has_another_or_no_canonical_spelling_is_refused(data: bytes) -> None:

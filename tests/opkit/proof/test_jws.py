@@ -295,6 +295,13 @@ def test_peeking_shows_claims_without_believing_them() -> None:
     assert claimed.payload == LOGIN.model_dump(mode="json")
 
 
+@pytest.mark.parametrize("text", ["", "a", "ab", "abc", "Ångström"])
+def test_what_was_verified_is_read_again_as_it_was_read_first(text: str) -> None:
+    said = LOGIN.model_copy(update={"challenge": text})
+    token = jws.sign(said, typ=TYP, identity=SIGNER)
+    assert jws.reread(token) == jws.peek(token).payload == said.model_dump(mode="json")
+
+
 def test_a_record_is_the_same_whoever_signed_it_again() -> None:
     resigned = TOKEN.rsplit(".", 1)[0] + "." + b64encode(bytes(64))
     assert resigned != TOKEN

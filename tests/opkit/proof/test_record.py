@@ -12,6 +12,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import (
     SKEW_MS,
     Verifier,
+    _Own,
     check_term,
     is_ahead,
     is_lapsed,
@@ -206,6 +207,46 @@ def test_a_verifier_checks_a_signature_once(network: Any) -> None:
     assert verifier.read(token) is first
     assert (verifier.hits, verifier.misses) == (1, 1)
     assert verifier.genesis is network.view
+
+
+def test_whoever_signed_a_record_does_not_check_their_own_signature(
+    network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = sign_record(body(network), STRANGER)
+    monkeypatch.setattr("opkit.proof.record.read_record", pytest.fail)
+    verifier = Verifier(network.view)
+    assert verifier.read(token).body == body(network)
+    assert verifier.misses == 1
+
+
+def test_what_was_signed_here_is_believed_to_the_letter_and_in_its_network_alone(
+    network: Any,
+) -> None:
+    said = body(network).model_copy(update={"network": "b" * 26})
+    elsewhere = sign_record(said, STRANGER)
+    good = sign_record(body(network), STRANGER)
+    other = sign_record(body(network, sequence=2), STRANGER)
+    verifier = Verifier(network.view)
+    with pytest.raises(ProofError, match="another network"):
+        verifier.read(elsewhere)
+    with pytest.raises(ProofError, match="does not verify"):
+        verifier.read(".".join((*good.split(".")[:2], other.split(".")[2])))
+
+
+def test_of_what_was_signed_here_the_last_is_remembered_and_no_more(network: Any) -> None:
+    own = _Own(2)
+    for number in range(3):
+        own.keep(str(number), body(network))
+    assert [own.get(str(n), network=network.view.network) is None for n in range(3)] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_body_that_was_changed_without_a_look_is_not_signed(network: Any) -> None:
+    with pytest.raises(ProofError, match="no RecordBody"):
+        sign_record(body(network).model_copy(update={"sequence": 0}), STRANGER)
 
 
 def test_a_verifier_remembers_what_does_not_verify_as_well(network: Any) -> None:

@@ -12,8 +12,10 @@ from opkit.proof import jws
 from opkit.proof.backup import BackupStatement, read_backup, sign_backup
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import read_genesis
+from opkit.proof.grants import verify_grant
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members, read_record
+from opkit.proof.names import make_claim, read_claim
 from opkit.proof.receipt import verify_manifest
 from opkit.proof.record import read_record as read_signed_record
 from opkit.proof.record import sign_record
@@ -21,32 +23,21 @@ from opkit.proof.report import ReportStatement, read_report, sign_report
 from opkit.wire.base import Jws
 from opkit.wire.compute import RECEIPT_TYP, Receipt
 from opkit.wire.genesis import CHARTER_TYP, Charter
+from opkit.wire.grants import GRANT_TYP, Grant
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
 from opkit.wire.network import CLOCK_TYP, ClockRecord
 from opkit.wire.records import RecordBody
 
 Reader = Callable[[Any, Jws], object]
-KINDS = [
-    "backup",
-    "charter",
-    "clock",
-    "genesis",
-    "journal-head",
-    "login",
-    "manifest",
-    "member",
-    "receipt",
-]
-KINDS += ["record", "report", "token"]
+KINDS = ["backup", "charter", "clock", "genesis", "grant", "journal-head", "login", "manifest"]
+KINDS += ["member", "name", "receipt", "record", "report", "token"]
 
 
-def objects_of(network: Any) -> dict[str, Jws]:
-    """Return one good object of each type, all signed by the operator where that is possible."""
+def by_a_member(network: Any) -> dict[str, Jws]:
+    """Return one good object of each type that members sign, and a token for them."""
     operator: Identity = network.operator
-    manifest = network.manifest("-/operator", signer=operator)
     node = network.nodes["tool-library"]
-    clock = ClockRecord(network=network.name, aud="clock", sequence=1, offset_ms=1, issued_at_ms=1)
     login = Login(network=network.name, aud=node.did, did=operator.did, challenge="c", scopes=())
     claims = TokenClaims(
         network=network.name,
@@ -58,6 +49,39 @@ def objects_of(network: Any) -> dict[str, Jws]:
         expires_at_ms=2,
         token_id="0" * 32,
     )
+    grant = Grant(
+        network=network.name,
+        aud=node.did,
+        member_id="-/operator",
+        did=operator.did,
+        fuel_max=1,
+        tasks_max=1,
+        issued_at_ms=1,
+        lapses_at_ms=2,
+    )
+    name = make_claim(
+        operator,
+        network=network.name,
+        name="lathe.tool-library",
+        member_id="-/operator",
+        target=None,
+        at_ms=1,
+        term_ms=1,
+    )
+    return {
+        "grant": jws.sign(grant, typ=GRANT_TYP, identity=operator),
+        "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
+        "manifest": network.manifest("-/operator", signer=operator),
+        "name": name,
+        "token": jws.sign(claims, typ=TOKEN_TYP, identity=operator),
+    }
+
+
+def objects_of(network: Any) -> dict[str, Jws]:
+    """Return one good object of each type, all signed by the operator where that is possible."""
+    operator: Identity = network.operator
+    signed = by_a_member(network)
+    clock = ClockRecord(network=network.name, aud="clock", sequence=1, offset_ms=1, issued_at_ms=1)
     head = JournalHead(
         network=network.name,
         aud="journal",
@@ -91,19 +115,16 @@ def objects_of(network: Any) -> dict[str, Jws]:
     )
     charter = network.view.charter("tool-library")
     report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
-    return {
+    return signed | {
         "backup": sign_backup(backup, operator),
         "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
         "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
         "genesis": network.view.token,
         "journal-head": signed_head,
-        "login": jws.sign(login, typ=LOGIN_TYP, identity=operator),
-        "manifest": manifest,
-        "member": network.record("-/pilar", did=node.did),
-        "receipt": network.receipt(manifest, signer=operator),
+        "member": network.record("-/pilar", did=network.nodes["tool-library"].did),
+        "receipt": network.receipt(signed["manifest"], signer=operator),
         "record": sign_record(record, operator),
         "report": sign_report(report, operator),
-        "token": jws.sign(claims, typ=TOKEN_TYP, identity=operator),
     }
 
 
@@ -119,12 +140,16 @@ READERS: dict[str, Reader] = {
     "charter": by_operator(CHARTER_TYP, Charter),
     "clock": by_operator(CLOCK_TYP, ClockRecord),
     "genesis": lambda network, token: (network, read_genesis(token)),
+    "grant": lambda network, token: verify_grant(
+        token, network=network.name, member=founding_members(network.view)["-/operator"]
+    ),
     "journal-head": by_operator(JOURNAL_HEAD_TYP, JournalHead),
     "login": by_operator(LOGIN_TYP, Login),
     "manifest": lambda network, token: verify_manifest(
         token, genesis=network.view, member=founding_members(network.view)["-/operator"]
     ),
     "member": lambda network, token: read_record(token, genesis=network.view),
+    "name": lambda network, token: read_claim(token, network=network.name),
     "receipt": by_operator(RECEIPT_TYP, Receipt),
     "record": lambda network, token: read_signed_record(token, network=network.name),
     "report": lambda network, token: read_report(token, genesis=network.view),

@@ -13,6 +13,7 @@ from opkit.proof.record import make_record
 from opkit.proof.witness import check_shown, read_witness, witnesses_of
 from opkit.wire.base import Jws
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
+from opkit.wire.records import RECORD_CHARACTERS_MAX
 from opkit.wire.witness import ForkValue, WitnessedNode
 
 NODE, OTHER = "tool-library", "building-yard"
@@ -89,7 +90,7 @@ def test_each_witness_counts_once_with_the_longest_head_that_it_saw(network: Any
         record(network, other, value={"head": head(network, size)}, at_ms=at)
         for size, at in ((3, 9), (7, 10), (5, 11))
     ]
-    found = witnesses_of(node, [*words, "a" * 9_000], genesis=network.view)
+    found = witnesses_of(node, [*words, "a" * (RECORD_CHARACTERS_MAX + 1)], genesis=network.view)
     assert {did: seen.size for did, seen in found.items()} == {other.did: 7}
 
 

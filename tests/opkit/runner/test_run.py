@@ -168,7 +168,7 @@ def test_an_interrupted_run_keeps_what_was_told_and_says_so(lab, cells):
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    asyncio.run(asyncio.wait_for(interrupt(), 60))
+    asyncio.run(asyncio.wait_for(interrupt(), 120))
 
     kept = RunRecord.model_validate_json((lab.out / "evidence.json").read_bytes())
     assert kept.interrupted

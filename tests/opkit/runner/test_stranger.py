@@ -23,14 +23,20 @@ from devnet.genesis import make_world
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.genesis import read_genesis
+from opkit.proof.grants import task_id_of
 from opkit.proof.membership import audience_of
+from opkit.proof.names import home_of, make_claim
 from opkit.proof.receipt import claimed_receipt
+from opkit.proof.record import sign_record
 from opkit.runner.folder import EVIDENCE, GENESIS_COPY, INDEX, sign_folder
 from opkit.runner.verify import verify_folder
 from opkit.story.record import RunRecord
-from opkit.story.report import BlobRecord, CheckRecord
+from opkit.story.report import BlobRecord, CheckRecord, NameRecord
 from opkit.wire.compute import RECEIPT_TYP, TASK_TYP, Manifest, Outcome, ReceiptBundle
+from opkit.wire.grants import GRANT_TYP, GRANTED_TASK_TYP, Grant, GrantedManifest
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
+from opkit.wire.names import NameValue, NodeTarget
+from opkit.wire.records import RecordBody
 
 pytestmark = pytest.mark.interop
 
@@ -81,6 +87,7 @@ def test_an_honest_report_verifies(folder, made_world):
         "files": 5,
         "markers": 1,
         "receipts": 1,
+        "names": 0,
         "blobs": 1,
     }
 
@@ -89,7 +96,7 @@ def test_an_honest_report_verifies(folder, made_world):
 def test_a_report_of_the_demo_verifies_from_the_genesis_that_its_network_left(tmp_path):
     """Every proof of a real telling, by somebody who has the genesis, the folder and a browser."""
     home = tmp_path / "state"
-    told = [sys.executable, "-m", "opkit.cli", "demo", "a", "--out", str(tmp_path / "run")]
+    told = [sys.executable, "-m", "opkit.cli", "demo", "a", "b", "--out", str(tmp_path / "run")]
     environ = {**os.environ, "OPKIT_HOME": str(home), "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(
         told, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=200, check=False
@@ -99,7 +106,8 @@ def test_a_report_of_the_demo_verifies_from_the_genesis_that_its_network_left(tm
     genesis = read_genesis(kept.read_text("ascii").strip())
     assert by_both(genesis, tmp_path / "run") == "verified"
     checked = ask_stranger(genesis.token, tmp_path / "run")["checked"]
-    assert checked["markers"] == 14
+    assert checked["markers"] == 27
+    assert checked["names"] >= 1
     assert checked["receipts"] >= 4
     assert checked["blobs"] >= 4
     elsewhere = another_world().view
@@ -244,6 +252,93 @@ def test_a_members_records_are_followed_as_we_follow_them(
         bundle = resubmitted(made_world, mine, member_id=ZOE, key=key, records=records)
         folder = write(tmp_path / name, made_world, bundle)
         assert by_both(made_world.view, folder).split()[0] == expected, name
+
+
+def granted(
+    world: Any, bundle: ReceiptBundle, grant: dict[str, Any], task: dict[str, Any], by: int = 0
+) -> ReceiptBundle:
+    """Return a bundle as if a node had submitted the task under a member's grant, both changed."""
+    (member_id, key), nodes = next(iter(world.members.items())), tuple(world.nodes.values())
+    claimed = Manifest.model_validate(jws.peek(bundle.manifest).payload)
+    given = Grant(
+        network=world.view.network,
+        aud=nodes[0].did,
+        member_id=member_id,
+        did=key.did,
+        fuel_max=claimed.limits.fuel,
+        tasks_max=2,
+        issued_at_ms=claimed.issued_at_ms,
+        lapses_at_ms=claimed.expires_at_ms,
+    ).model_copy(update=grant)
+    token = jws.sign(given, typ=GRANT_TYP, identity=key)
+    said = {"member_id": member_id, "place": 2, "grant": token}
+    said["task_id"] = task_id_of(jws.record_id(token), 2)
+    manifest = GrantedManifest.model_validate(claimed.model_dump() | said | task)
+    signed = jws.sign(manifest, typ=GRANTED_TASK_TYP, identity=nodes[by])
+    cited = {"manifest_hash": jws.record_id(signed), "aud": manifest.member_id}
+    return signed_again(
+        bundle.model_copy(update={"manifest": signed}),
+        nodes[0],
+        **cited,
+        task_id=manifest.task_id,
+    )
+
+
+def test_a_task_under_a_members_grant_is_judged_as_we_judge_it(
+    tmp_path, made_world, make_receipt, write
+):
+    mine = make_receipt(made_world)
+    claimed = Manifest.model_validate(jws.peek(mine.manifest).payload)
+    later, other = claimed.issued_at_ms + 1, next(iter(another_world().members.values()))
+    cases: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
+        "verified": ({}, {}, 0),
+        "verified for its module": ({"module": claimed.wasm_hash}, {}, 0),
+        "failed: by another node": ({}, {}, 1),
+        "failed: another module": ({"module": cid_of(b"other")}, {}, 0),
+        "failed: more fuel": ({"fuel_max": claimed.limits.fuel - 1}, {}, 0),
+        "failed: a place too many": ({"tasks_max": 1}, {}, 0),
+        "failed: another place": ({}, {"place": 1}, 0),
+        "failed: for another member": ({}, {"member_id": list(made_world.members)[1]}, 0),
+        "failed: before it was granted": ({"issued_at_ms": later}, {}, 0),
+        "failed: longer than granted": ({"lapses_at_ms": claimed.expires_at_ms - 1}, {}, 0),
+        "failed: another key's": ({"did": other.did}, {}, 0),
+    }
+    for number, (name, changes) in enumerate(cases.items()):
+        bundle = granted(made_world, mine, *changes)
+        folder = write(tmp_path / f"{number}", made_world, bundle)
+        assert by_both(made_world.view, folder).split()[0] == name.split()[0].rstrip(":"), name
+
+
+def test_a_name_is_held_by_its_home_alone(tmp_path, made_world, make_receipt, make_run, write):
+    bundle = make_receipt(made_world)
+    home, other = tuple(made_world.nodes.values())[:2]
+    member_id, member = next(iter(made_world.members.items()))
+    name = f"lathe.{member_id.partition('/')[0]}"
+    claim = make_claim(
+        member,
+        network=made_world.view.network,
+        name=name,
+        member_id=member_id,
+        target=NodeTarget(node=home.did),
+        at_ms=1,
+        term_ms=1_000,
+    )
+    assert home_of(name, genesis=made_world.view) == home.did
+    for owner, expected in ((home, "verified"), (other, "failed")):
+        body = RecordBody(
+            network=made_world.view.network,
+            aud="name",
+            name=name,
+            owner=owner.did,
+            sequence=1,
+            issued_at_ms=1,
+            lapses_at_ms=1_001,
+            value=NameValue(claim=claim).model_dump(mode="json"),
+        )
+        proof = NameRecord(record=sign_record(body, owner))
+        run = changed_run(make_run(made_world, bundle), proofs=(proof,))
+        folder = write(tmp_path / expected, made_world, bundle, flows=run.flows)
+        assert by_both(made_world.view, folder).split()[0] == expected
 
 
 FALSE_RUNS: dict[str, Callable[[RunRecord], RunRecord]] = {

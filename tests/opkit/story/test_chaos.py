@@ -55,7 +55,7 @@ def test_each_asks_for_one_thing_and_is_healed_by_its_number(begin: Any, asked: 
             assert "number 1" in repr(lasting)
         assert desk.asked[1:] == [("heal", {"id": 1})]
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    asyncio.run(asyncio.wait_for(story(), 120))
 
 
 def test_a_block_that_fails_is_healed_too() -> None:
@@ -66,7 +66,7 @@ def test_a_block_that_fails_is_healed_too() -> None:
                 raise ZeroDivisionError
         return desk.asked
 
-    assert [do for do, _ in asyncio.run(asyncio.wait_for(story(), 30))] == ["loss", "heal"]
+    assert [do for do, _ in asyncio.run(asyncio.wait_for(story(), 120))] == ["loss", "heal"]
 
 
 def test_what_lasts_can_be_healed_by_whoever_finds_it() -> None:
@@ -80,7 +80,7 @@ def test_what_lasts_can_be_healed_by_whoever_finds_it() -> None:
         await chaos.heal()
         return desk.asked
 
-    assert asyncio.run(asyncio.wait_for(story(), 30)) == [
+    assert asyncio.run(asyncio.wait_for(story(), 120)) == [
         ("heal", {"id": 5}),
         ("save", {"org": "a", "state": "monday"}),
         ("heal", {}),

@@ -26,7 +26,7 @@ def test_the_task_that_enters_also_leaves():
         await asyncio.create_task(held.close())
         await asyncio.create_task(held.close())
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     assert len(tasks) == 2
     assert tasks[0] is tasks[1]
@@ -42,7 +42,7 @@ def test_a_failure_on_entering_reaches_who_opens():
         with pytest.raises(PermissionError):
             await Held(locked()).open()
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
 
 def test_a_failure_on_leaving_reaches_who_closes():
@@ -57,7 +57,7 @@ def test_a_failure_on_leaving_reaches_who_closes():
         with pytest.raises(OSError, match="stuck"):
             await held.close()
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
 
 def test_closing_what_was_never_opened_is_allowed():
@@ -89,6 +89,6 @@ def test_giving_up_while_opening_ends_the_owner():
             await opening
         await asyncio.sleep(0)
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     assert ended == [True]

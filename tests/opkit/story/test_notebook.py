@@ -32,7 +32,7 @@ def test_a_step_is_displayed_as_running_and_changes_in_place(bakery, tiny_world,
             await story.step(marker)
         await story.close()
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     states = [bundle[kit.MIME].get("state") for bundle, _ in displays]
     assert states == ["running", "done", "running", "refused", "running", "done", None]
@@ -52,7 +52,7 @@ def test_closing_early_says_so_and_still_lets_go(bakery, tiny_world, displays):
         await story.close()
 
     with pytest.raises(NotShown, match="FLOW_FAILED t 1/3"):
-        asyncio.run(asyncio.wait_for(cells(), 30))
+        asyncio.run(asyncio.wait_for(cells(), 120))
     assert world.closed == 1
 
 
@@ -62,7 +62,7 @@ def test_a_failed_step_is_displayed_with_its_problem(bakery, tiny_world, display
         with pytest.raises(NotShown):
             await story.step("DOUGH_MADE")
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     last = displays[-1][0]
     assert last[kit.MIME]["state"] == "failed"
@@ -82,7 +82,7 @@ def test_bytes_of_a_proof_travel_beside_the_record(tiny_world, displays):
         story = await kit.tell(flow, _opening(tiny_world()))
         await story.step("BYTES_SHOWN")
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     said = displays[-1][0][kit.MIME]
     cid = said["record"]["proofs"][0]["cid"]
@@ -110,6 +110,6 @@ def test_markup_in_a_sentence_is_escaped(bakery, tiny_world, displays):
         story = await kit.tell(flow, _opening(tiny_world()))
         await story.step("MARKUP_SHOWN")
 
-    asyncio.run(asyncio.wait_for(cells(), 30))
+    asyncio.run(asyncio.wait_for(cells(), 120))
 
     assert "&lt;script&gt;" in displays[0][0]["text/html"]

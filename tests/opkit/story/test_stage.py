@@ -13,7 +13,7 @@ from opkit.story.pace import Pace
 from opkit.story.stage import Action, Mode, Stage, StageRefused, StageView
 
 PINNED = ("DOUGH_MADE", "THIEF_REFUSED", "BREAD_BAKED")
-LIMIT_S = 30
+LIMIT_S = 100
 AT_ONCE = Pace(factor=0.0)
 
 

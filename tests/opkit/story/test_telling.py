@@ -147,7 +147,7 @@ def test_a_cancelled_step_is_recorded_and_stays_cancelled(tiny_world):
             await task
         return telling.report()
 
-    report = asyncio.run(asyncio.wait_for(cancel(), 30))
+    report = asyncio.run(asyncio.wait_for(cancel(), 120))
 
     assert not report.ok
     assert report.markers[0].problem.startswith("CancelledError")

@@ -65,6 +65,14 @@ TITLES = {"a": "Ana's", "b": "Ben's", "c": "Cleo's"}
             "What was done to Ana's could not be undone; look at its log",
         ),
         ({"what": "something_new"}, "something-new"),
+        (
+            {"what": "hostile", "kind": "name-stale", "against": ["a", "b", "c"]},
+            "A stranger sent Ana's, Ben's and Cleo's an old record of a name again",
+        ),
+        (
+            {"what": "hostile", "kind": "relay", "against": ["a", "b"]},
+            "A node that joined Ana's and Ben's shows another one's challenge as its own",
+        ),
     ],
 )
 def test_each_is_told(deed: dict[str, Any], sentence: str) -> None:

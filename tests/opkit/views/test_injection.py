@@ -22,13 +22,32 @@ from pydantic import BaseModel
 from opkit.dash import pages
 from opkit.live.session import broken_card
 from opkit.story.lead import Mode
-from opkit.story.report import MarkerRecord, Stop
+from opkit.story.report import CheckRecord, MarkerRecord, Stop
 from opkit.story.stage import StageStep, StageView
-from opkit.views import compute, console, console_controls, console_evidence, header, network
-from opkit.views.figures import ConsoleFigures, FlowChoice, LastingFigure
+from opkit.views import (
+    compute,
+    console,
+    console_controls,
+    console_evidence,
+    header,
+    names,
+    network,
+)
+from opkit.views.figures import (
+    AnswerFigure,
+    CardFigure,
+    ChainLink,
+    ConsoleFigures,
+    FlowChoice,
+    FoundFigure,
+    LastingFigure,
+    NameFigure,
+    NamesFigures,
+)
 from opkit.views.replay import Change, Moment, Patch, Recording, ReplayPage, replay_html
 from opkit.views.report import report_html
 from opkit.views.topology import topology
+from opkit.wire.services import FindServices, ServiceHealth
 
 MARK = "zzevil"
 PIECES = (
@@ -181,6 +200,61 @@ def test_no_text_on_the_compute_page_becomes_markup(computing, networks, verific
         )
         for draw in drawn.values():
             Drawn(draw())
+
+
+@SETTINGS
+@given(text=poisons)
+def test_no_text_on_the_page_of_names_becomes_markup(networks, text):
+    check = CheckRecord(name="home-node", ok=False, expected="a", actual="b")
+    found = FoundFigure(
+        name="lathe",
+        ok=True,
+        verified_ms=1,
+        health=ServiceHealth(state="live"),
+        chain=(ChainLink(name="home", title="the home", says="so", checks=(check,)),),
+        proof="{}",
+        service="mill",
+        type="booking",
+        node="River",
+        urls=("http://127.0.0.1:1",),
+        capabilities=("turning",),
+        region="north",
+    )
+    held = NameFigure(
+        name="lathe",
+        kind="service",
+        stands_for="booking",
+        member_id="river/mara",
+        home="River",
+        sequence=1,
+        claim_sequence=1,
+        issued_ms=1,
+        lapses_ms=1,
+        holders=("river",),
+        lacking=("harbor",),
+        record="a.b.c",
+    )
+    agent = CardFigure(org="river", did="x", name="River", skills=("run",), prices=("1 eur",))
+    told = NamesFigures(
+        names=(held, replace(held, why="no")), cards=(agent, replace(agent, why="no"))
+    )
+    around, asked = poisoned(networks(3), text), FindServices()
+    answers = (
+        AnswerFigure(asked=asked, at="River", found=(found, replace(found, ok=False)), more=True),
+        AnswerFigure(asked=asked, at="River"),
+        AnswerFigure(asked=asked, at="River", trouble="silent"),
+    )
+    for answer in poisoned(answers, text):
+        for opened in ("", answer.found[0].name if answer.found else text):
+            drawn = names.cards(
+                lambda: around,
+                told=poisoned(told, text),
+                answer=answer,
+                asked=(text, FindServices.model_construct(type=text, capability=text, region=text)),
+                opened=opened,
+            )
+            for draw in drawn.values():
+                Drawn(draw())
 
 
 @SETTINGS

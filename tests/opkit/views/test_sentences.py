@@ -163,6 +163,56 @@ BODIES = {
         "Bakery left 7 events out of its journal: too many",
         State.WAITING,
     ),
+    "names.held": (
+        {"name": "oven.bakery", "member_id": "bakery/mara", "home": DID, "sequence": 1},
+        "Bakery knows “oven.bakery” as a name of Mara",
+        State.DONE,
+    ),
+    "names.withdrawn": (
+        {"name": "roof.harbor-homes", "member_id": "harbor-homes/rosa", "home": DID},
+        "Bakery has forgotten “roof.harbor-homes”: Rosa of Harbor Homes gave it back",
+        State.DONE,
+    ),
+    "names.lapsed": (
+        {"name": "oven.bakery", "member_id": "bakery/mara", "home": DID, "sequence": 1},
+        "Bakery has forgotten “oven.bakery”: its time is over",
+        State.WAITING,
+    ),
+    "names.equivocation": (
+        {"name": "roof.harbor-homes", "home": DID, "members": ["a/b", "c/d"]},
+        "Bakery has proof that Harbor Homes gave “roof.harbor-homes” to two members at once",
+        State.FAILED,
+    ),
+    "cards.published": (
+        {"did": DID, "cid": CID, "sequence": 1},
+        "Bakery published Harbor Homes’ agent card",
+        State.DONE,
+    ),
+    "cards.revoked": (
+        {"did": DID, "sequence": 2},
+        "Bakery took Harbor Homes’ agent card back",
+        State.DONE,
+    ),
+    "grants.given": (
+        {"grant_id": "0", "member_id": "bakery/mara", "lapses_at_ms": 1},
+        "Mara lets Bakery ask for tasks in their name",
+        State.DONE,
+    ),
+    "grants.revoked": (
+        {"grant_id": "0", "member_id": "bakery/mara"},
+        "Mara no longer lets Bakery ask for tasks in their name",
+        State.DONE,
+    ),
+    "standing.home-unheard": (
+        {"coop": "harbor-homes", "home": DID, "agreed_at_ms": None},
+        "Bakery takes no token of Harbor Homes’ members: their home is silent",
+        State.RUNNING,
+    ),
+    "standing.home-heard": (
+        {"coop": "harbor-homes", "home": DID},
+        "Bakery takes tokens of Harbor Homes’ members again: their home speaks",
+        State.DONE,
+    ),
 }
 
 

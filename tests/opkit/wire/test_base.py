@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,23 @@ def test_any_other_spelling_of_bytes_is_refused(text: str) -> None:
         b64decode(text)
     with pytest.raises(ValidationError):
         BYTES.validate_python(text)
+
+
+@given(
+    st.text("AZaz09-_+/=\n Qgw", max_size=9)
+    | st.binary(max_size=9).map(lambda data: base64.urlsafe_b64encode(data).decode())
+    | st.binary(max_size=9).map(b64encode)
+)
+def test_text_is_read_if_and_only_if_it_is_what_would_be_written(text: str) -> None:
+    try:
+        expected = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        expected = None
+    if expected is not None and b64encode(expected) == text:
+        assert b64decode(text) == expected
+    else:
+        with pytest.raises(ValueError, match="base64url"):
+            b64decode(text)
 
 
 @pytest.mark.parametrize("value", [7, None, ["AA"], 1.5])

@@ -20,7 +20,7 @@ from opkit.wire.membership import ROLES
 from opkit.wire.peer import COMMON_REFUSALS, METHODS, PeerMethod
 
 ENDPOINT_VALUES = [pytest.param(value, id=name) for name, value in sorted(ENDPOINTS.items())]
-GUARDED = {"token-missing", "token-rejected", "scope-missing"}
+GUARDED = {"token-missing", "token-rejected", "standing-stale", "scope-missing"}
 KEYED = {"idempotency-key-missing", "idempotency-conflict", "idempotency-full"}
 
 

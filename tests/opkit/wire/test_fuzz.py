@@ -21,6 +21,9 @@ import opkit.wire
 from opkit.wire.base import Wire
 from opkit.wire.errors import REFUSALS, Refusal, refusal_from
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+"""What these reach others reach with one value, not with thousands."""
+
 ROOT = Path(opkit.wire.__file__).parents[2]
 
 

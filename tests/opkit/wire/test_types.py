@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from opkit.proof.canonical import canonical, parse_canonical
 from opkit.wire.base import Wire
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+"""What these reach others reach with one value, not with thousands."""
+
 
 @settings(max_examples=12)
 @given(st.data())

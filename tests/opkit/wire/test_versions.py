@@ -26,7 +26,17 @@ from opkit.proof import backup, jws, report
 from opkit.proof.canonical import canonical
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
-from opkit.wire import compute, genesis, journal, membership, network, records
+from opkit.wire import (
+    agents,
+    compute,
+    genesis,
+    grants,
+    journal,
+    membership,
+    names,
+    network,
+    records,
+)
 from opkit.wire.base import Wire, b64encode
 from opkit.wire.casts import CASTS
 from opkit.wire.endpoint import ENDPOINTS
@@ -36,7 +46,10 @@ from opkit.wire.peer import METHODS, AnswerFrame, FrameMalformed, RequestFrame
 
 PAGE = (Path(__file__).parents[3] / "docs/protocol.md").read_text("utf-8")
 UNKNOWN = "zz_of_a_newer_version"
-SIGNED_IN = (backup, compute, genesis, journal, membership, network, records, report)
+SIGNED_IN = (
+    *(backup, compute, genesis, grants, journal, membership, names),
+    *(network, records, report),
+)
 """The modules in which what is signed is declared."""
 FILES = {"ReceiptBundle", "EntryProof"}
 """Types that travel as files: all that is believed of them is signed. They are refused as asks are:
@@ -126,7 +139,7 @@ def dumped(value: Wire) -> dict[str, Any]:
 
 def test_every_type_is_of_a_kind(wire: type[Wire]) -> None:
     """Who adds a type says by its use how it is read."""
-    proven = reachable(*signed().values(), *records.VALUES.values())
+    proven = reachable(*signed().values(), *records.VALUES.values(), agents.AgentParams)
     kinds = (wire in ASKS) + (wire in SAID) + (wire in PEERS) + (wire in proven)
     assert kinds or wire.__name__ in FILES | BASES or wire in filed(), wire
 

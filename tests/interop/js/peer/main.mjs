@@ -33,6 +33,7 @@ const deeds = {
     return found.map(({ contact }) => contact)
   },
   note: async ({ label, text }) => peer.record('note', `${peer.did}/${label}`, { text }),
+  card: async ({ card }) => peer.card(card),
   keep: async ({ carried }) => peer.shelf.take(carried).fresh,
   kept: async ({ namespace, name }) => peer.shelf.get(namespace, name).map(show),
   items: async ({ namespace }) => peer.shelf.items(namespace),

@@ -3,8 +3,10 @@
 import iroh from '@number0/iroh'
 import { cidOf, demand, keyOf, recordId } from '../basics.mjs'
 import { readGenesis } from '../stranger.mjs'
+import { cardValue, signCard } from './cards.mjs'
 import { No } from './frames.mjs'
 import { Gossip } from './gossip.mjs'
+import { heldBy, readClaim } from './names.mjs'
 import { namePlace, nearestFirst } from './places.mjs'
 import { answerCompare, answerFetch, answerPush, reconcile } from './reconcile.mjs'
 import { RULES, judge, keyPair, sign } from './records.mjs'
@@ -173,6 +175,7 @@ export class Peer {
       'reconcile.compare': () => ({ ok: answerCompare(this.shelf, body) }),
       'reconcile.fetch': () => ({ ok: answerFetch(this.shelf, body) }),
       'reconcile.push': () => ({ ok: answerPush(this.shelf, body) }),
+      'names.claim': () => ({ ok: this.countersign(body) }),
     }
     const unserved = !this.#serves && method.startsWith('dht.')
     if (!(method in answers) || unserved) throw new No('method-unknown', { method })
@@ -202,13 +205,35 @@ export class Peer {
 
   // What this peer does.
 
-  record(namespace, name, value) {
+  record(namespace, name, value, until) {
     const now = Date.now()
+    const lapses = until ?? now + RULES[namespace].term
     const payload = {
       ...{ network: this.genesis.network, aud: namespace, name, owner: this.did, value },
-      ...{ sequence: now, issued_at_ms: now, lapses_at_ms: now + RULES[namespace].term },
+      ...{ sequence: now, issued_at_ms: now, lapses_at_ms: lapses },
     }
     return { jws: sign(payload, { key: this.key }), proof: this.#proof }
+  }
+
+  // What a home node of a coop does with a claim: it countersigns it, and tells everybody.
+  countersign({ claim: token, member = [] }) {
+    const claim = readClaim(token, this.genesis)
+    const [standing] = this.shelf.get('name', claim.name).map(({ jws }) => heldBy(jws))
+    if (standing?.target && standing.member_id !== claim.member_id) {
+      const { name, member_id, lapses_at_ms } = standing
+      throw new No('name-taken', { name, member_id, lapses_at_ms }, 409)
+    }
+    const until = claim.target === null ? undefined : claim.lapses_at_ms
+    const carried = this.record('name', claim.name, { claim: token, member }, until)
+    this.shelf.take(carried)
+    this.gossip.publish(carried)
+    return heldBy(carried.jws)
+  }
+
+  card(said) {
+    const { network } = this.genesis
+    const agent = { network, did: this.did, node: this.did, sequence: Date.now() }
+    return this.record('card', this.did, cardValue(signCard(said, { agent, key: this.key })))
   }
 
   // Asks ever nearer nodes, three at a time, and returns the nearest of them with what each said.
@@ -251,7 +276,7 @@ export class Peer {
 
   async put(carried, known) {
     const now = Date.now()
-    const { aud, name } = judge(carried.jws, { network: this.genesis.network, now })
+    const { aud, name } = judge(carried.jws, { genesis: this.genesis, now })
     const target = namePlace(aud, name)
     const nearest = await this.lookup(target, 'dht.find', { target }, known)
     const answers = {}

@@ -2,8 +2,11 @@
 // Records). Refusals carry the codes that a peer is answered with.
 import { createPrivateKey, createPublicKey, sign as signBytes } from 'node:crypto'
 import { Refused, canonical, cidOf, didOf, peek, read, recordId } from '../basics.mjs'
+import { isCarded } from './cards.mjs'
 import { No } from './frames.mjs'
 import { isDid, isFork, readHead } from './heads.mjs'
+import { coopOf, foldMember } from './members.mjs'
+import { NAME_TERM_MS, coopOfName, isNamed } from './names.mjs'
 
 const DAY_MS = 86_400_000
 const SKEW_MS = 120_000
@@ -31,13 +34,38 @@ const only = (value, ...names) => Object.keys(value).every((name) => names.inclu
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0
 const isList = (value) =>
   Array.isArray(value) && value.length <= 8 && value.every((one) => one && isText(one, 256))
+const isHash = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
+
+// Where a node's front door may be: on the machine itself, or behind TLS with a key that is named.
+function isDoor({ url, tls_key_hash: key = null, ...more }) {
+  if (typeof url !== 'string' || !/^https?:\/\/[^/?#@\\\s\0]+$/.test(url)) return false
+  if (Object.keys(more).length || !URL.canParse(url)) return false
+  const { protocol, hostname } = new URL(url)
+  return protocol === 'https:' ? isHash(key) : key === null && LOOPBACK.test(hostname)
+}
+
+const isDoors = (value) => Array.isArray(value) && value.length <= 4 && value.every(isDoor)
+
+// A link of a member's chain: the operator signed it, and it is the one of the name.
+function isLink(value, { node: name, genesis }) {
+  const by = { typ: 'opkit-member+jws', by: genesis.operator, network: genesis.network }
+  const link = only(value, 'record') && read(value.record, by)
+  const coop = link && link.member_id.split('/')[0]
+  const known = coop === '-' || genesis.coops.has(coop)
+  return known && link.aud === coop && name === `${link.member_id}/${link.sequence}`
+}
 
 export const RULES = {
   node: {
     term: DAY_MS,
     characters: 2_048,
     mayWrite: (owner, name) => name === owner,
-    takes: (value) => only(value, 'addresses') && isList(value.addresses ?? []),
+    takes: (value) =>
+      only(value, 'addresses', 'endpoints') &&
+      isList(value.addresses ?? []) &&
+      isDoors(value.endpoints ?? []),
     reconciled: true,
   },
   blob: {
@@ -70,6 +98,35 @@ export const RULES = {
     takes: (value, by) => only(value, 'first', 'second', 'root', 'path') && isFork(value, by),
     reconciled: true,
   },
+  member: {
+    term: 30 * DAY_MS,
+    characters: 8_192,
+    mayWrite: (owner, _, { nodes }) => nodes.some((one) => one.did === owner),
+    takes: isLink,
+    reconciled: true,
+  },
+  standing: {
+    term: 600_000,
+    characters: 2_048,
+    mayWrite: (owner, name, { homes }) => homes.get(name) === owner,
+    takes: (value) =>
+      only(value, 'members', 'digest') && isCount(value.members) && isHash(value.digest),
+    reconciled: true,
+  },
+  name: {
+    term: NAME_TERM_MS,
+    characters: 8_192,
+    mayWrite: (owner, name, { homes }) => homes.get(coopOfName(name)) === owner,
+    takes: isNamed,
+    reconciled: true,
+    withoutTombstones: true, // A name is given back by its holder's signed word.
+  },
+  card: {
+    term: 7 * DAY_MS,
+    characters: 16_384,
+    mayWrite: (owner, name) => name === owner,
+    takes: isCarded,
+  },
 }
 
 const FIELDS = 'aud,issued_at_ms,lapses_at_ms,name,network,owner,sequence,value'
@@ -77,7 +134,8 @@ const FIELDS = 'aud,issued_at_ms,lapses_at_ms,name,network,owner,sequence,value'
 export const rejected = (why) => new No('signed-record-rejected', { why })
 
 // What of a record can be judged by its reader, whatever the reader knows.
-export function judge(token, { network, now }) {
+export function judge(token, { genesis, now }) {
+  const { network } = genesis
   let said
   try {
     const { owner } = peek(token).payload
@@ -98,9 +156,11 @@ export function judge(token, { network, now }) {
   demand(sequence <= issued && issued < lapses, 'its numbers contradict each other')
   demand(lapses - issued <= rules.term, 'it lasts too long')
   demand(value !== null || lapses - issued === rules.term, 'a tombstone that ends too soon')
-  demand(value === null || fits(rules, value, { node: name, network }), 'no such value')
+  demand(value !== null || !rules.withoutTombstones, 'there are no tombstones')
+  const by = { node: name, network, genesis, said }
+  demand(value === null || fits(rules, value, by), 'no such value')
   demand(issued <= now + SKEW_MS, 'from the future')
-  if (!rules.mayWrite(owner, name)) throw new No('record-not-owners', { name }, 403)
+  if (!rules.mayWrite(owner, name, genesis)) throw new No('record-not-owners', { name }, 403)
   if (lapses <= now) throw new No('record-lapsed', { lapsed_at_ms: lapses }, 410)
   return { ...said, id: recordId(token) }
 }
@@ -130,24 +190,10 @@ export function sponsorOf(owner, proof, genesis) {
 }
 
 function memberSponsor(owner, proof, genesis) {
-  const of = proof.length ? peek(proof[0]).payload.member_id : undefined
-  const founder = genesis.founders.find((one) => one.member_id === of)
-  let standing = founder && { ...founder, action: 'add' }
-  let sequence = 0
-  for (const token of proof) {
-    const by = { typ: 'opkit-member+jws', by: genesis.operator, network: genesis.network }
-    const record = read(token, by)
-    const coop = record.member_id.split('/')[0]
-    const follows = record.sequence === sequence + 1 && record.member_id === of
-    const known = coop === '-' || genesis.coops.has(coop)
-    const active = standing?.action === 'add' && standing.did === record.did
-    if (!follows || !known || record.aud !== coop) return null
-    if (record.action === 'revoke' && !active) return null
-    sequence = record.sequence
-    standing = record
-  }
-  const active = standing?.action === 'add' && standing.did === owner
-  return active ? standing.member_id.split('/')[0] : null
+  if (!proof.length) return null
+  const { member_id: of } = peek(proof[0]).payload
+  const member = foldMember(of, proof, genesis)
+  return member?.active && member.did === owner ? coopOf(of) : null
 }
 
 // Whether the first of two records of one owner and name stands before the second.

@@ -16,7 +16,7 @@ export class Shelf {
 
   // Returns whether the record is new here; refuses in the order of docs/protocol.md.
   take(carried) {
-    const record = judge(carried.jws, { network: this.#genesis.network, now: Date.now() })
+    const record = judge(carried.jws, { genesis: this.#genesis, now: Date.now() })
     const key = JSON.stringify([record.aud, record.name, record.owner])
     const standing = this.#kept.get(key)
     if (standing?.record.id === record.id) return { record, fresh: false }

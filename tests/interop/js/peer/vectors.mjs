@@ -99,7 +99,7 @@ for (const one of derived.records) {
   check('record', one.name, () => {
     const { aud, name, owner } = one.value
     const signer = derived.keys.find((key) => key.did === owner)
-    const found = judge(one.jws, { network, now })
+    const found = judge(one.jws, { genesis, now })
     const sponsor = sponsorOf(owner, one.proof, genesis)
     const item = itemOf(found.id, sponsor)
     const made = [found.id, sponsor, item, namePlace(aud, name), roomOf(aud, name, owner)]
@@ -110,7 +110,7 @@ for (const one of derived.records) {
 }
 
 for (const one of refused.records_taken) {
-  check('record', one.name, () => judge(one.jws, { network, now }).id.length === 64)
+  check('record', one.name, () => judge(one.jws, { genesis, now }).id.length === 64)
 }
 
 check('nearest', 'keys', () => {
@@ -199,7 +199,7 @@ for (const one of refused.frames) {
 
 for (const one of refused.records) {
   check('refused record', one.name, () => {
-    const code = codeOf(() => judge(one.jws, { network, now }))
+    const code = codeOf(() => judge(one.jws, { genesis, now }))
     return code === one.code || `${code}, not ${one.code}`
   })
 }

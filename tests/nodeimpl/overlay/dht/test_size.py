@@ -53,6 +53,7 @@ def test_lookups_find_the_nearest_there_are(web: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
 def test_among_four_hundred_nodes_the_nearest_are_found_in_a_few_hops(web: Any) -> None:
     web.grow(400)
     assert recall(web, 20) > 0.99

@@ -1,0 +1,257 @@
+"""Grants: a node speaks for a member within what the member signed, and nobody believes more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.cid import cid_of
+from opkit.proof.grants import (
+    claimed_manifest,
+    grant_checks,
+    read_grant,
+    read_manifest,
+    task_id_of,
+    verify_grant,
+)
+from opkit.proof.keys import Identity
+from opkit.proof.membership import founding_members
+from opkit.proof.receipt import verify_manifest, verify_receipt
+from opkit.wire.base import Jws
+from opkit.wire.compute import TASK_TYP, ReceiptBundle, TaskLimits
+from opkit.wire.grants import GRANT_TYP, GRANTED_TASK_TYP, Grant, GrantedManifest
+
+MIRA = "tool-library/mira"
+ONDREJ = "tool-library/ondrej"
+STRANGER = Identity.generate()
+MODULE, OTHER = cid_of(b"module"), cid_of(b"another module")
+CHECKS = (
+    "grant-member",
+    "grant-module",
+    "grant-fuel",
+    "grant-tasks",
+    "grant-task-id",
+    "grant-begun",
+    "grant-term",
+)
+
+
+def grant_by(of: Any, /, member_id: str = MIRA, **changes: Any) -> Jws:
+    """Return a grant that a member gave the tool library's node; `changes` replaces fields."""
+    signer = changes.pop("signer", of.members[member_id])
+    fields = {
+        "network": of.name,
+        "aud": of.nodes["tool-library"].did,
+        "member_id": member_id,
+        "did": signer.did,
+        "module": MODULE,
+        "fuel_max": 1_000,
+        "tasks_max": 3,
+        "issued_at_ms": 5,
+        "lapses_at_ms": 30,
+    }
+    return jws.sign(Grant(**{**fields, **changes}), typ=GRANT_TYP, identity=signer)
+
+
+def task_under(of: Any, /, grant: Jws, **changes: Any) -> Jws:
+    """Return a task that the tool library's node signed under a grant."""
+    signer = changes.pop("signer", of.nodes["tool-library"])
+    place = changes.get("place", 1)
+    fields = {
+        "network": of.name,
+        "aud": "any",
+        "task_id": task_id_of(jws.record_id(grant), place),
+        "member_id": MIRA,
+        "wasm_hash": MODULE,
+        "input_hash": cid_of(b"input"),
+        "limits": TaskLimits(fuel=1_000),
+        "issued_at_ms": 10,
+        "expires_at_ms": 20,
+        "place": place,
+        "grant": grant,
+    }
+    made = GrantedManifest(**{**fields, **changes})
+    return jws.sign(made, typ=GRANTED_TASK_TYP, identity=signer)
+
+
+def mira_of(network: Any, **changes: Any) -> Any:
+    return founding_members(network.view)[MIRA].model_copy(update=changes)
+
+
+def test_a_grant_is_believed_by_its_members_current_key_alone(network: Any) -> None:
+    token = grant_by(network)
+    assert verify_grant(token, network=network.name, member=mira_of(network)).tasks_max == 3
+    assert read_grant(token, network=network.name).did == network.members[MIRA].did
+
+
+@pytest.mark.parametrize(
+    ("token", "member", "why"),
+    [
+        (grant_by, {"active": False}, "no active member"),
+        (lambda n: grant_by(n, signer=STRANGER), {}, "it is signed by"),
+        (grant_by, {"did": STRANGER.did}, "it is signed by"),
+        (lambda n: grant_by(n, did=STRANGER.did), {}, "names another key"),
+        (lambda n: grant_by(n, lapses_at_ms=5), {}, "lapses before it was issued"),
+        (lambda n: grant_by(n, network="b" * 26), {}, "another network"),
+        (
+            lambda n: grant_by(n, member_id=ONDREJ, signer=n.members[MIRA]),
+            {},
+            "signed a grant of tool-library/ondrej",
+        ),
+        (lambda n: n.manifest(), {}, "it is a 'opkit-task"),
+        (lambda n: "no token", {}, "not a compact JWS"),
+    ],
+)
+def test_a_grant_of_anything_else_is_refused(
+    network: Any, token: Any, member: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ProofError, match=why):
+        verify_grant(token(network), network=network.name, member=mira_of(network, **member))
+
+
+def test_a_node_submits_in_the_name_of_who_granted_it(network: Any) -> None:
+    token = task_under(network, grant_by(network), place=3)
+    manifest = verify_manifest(token, genesis=network.view, member=mira_of(network))
+    assert isinstance(manifest, GrantedManifest)
+    assert (manifest.member_id, manifest.place) == (MIRA, 3)
+    assert claimed_manifest(token) == manifest
+
+
+def test_a_members_own_manifest_is_read_as_before(network: Any) -> None:
+    read = read_manifest(network.manifest(), network=network.name)
+    assert (read.key, read.grant, grant_checks(read)) == (network.members[MIRA].did, None, [])
+    assert claimed_manifest(network.manifest()) == read.manifest
+
+
+def sabotaged(network: Any) -> dict[str, Jws]:
+    """Return tasks that go beyond their grant, each by what must not hold then."""
+    free = grant_by(network, module=None)
+    return {
+        "grant-member": task_under(network, free, member_id=ONDREJ),
+        "grant-module": task_under(network, grant_by(network, module=OTHER)),
+        "grant-fuel": task_under(network, free, limits=TaskLimits(fuel=1_001)),
+        "grant-tasks": task_under(network, free, place=4),
+        "grant-task-id": task_under(network, free, task_id="0" * 32),
+        "grant-begun": task_under(network, free, issued_at_ms=4),
+        "grant-term": task_under(network, free, expires_at_ms=31),
+    }
+
+
+@pytest.mark.parametrize("lost", CHECKS)
+def test_what_goes_beyond_a_grant_is_refused_by_the_node_and_every_executor(
+    network: Any, lost: str
+) -> None:
+    with pytest.raises(ProofError, match=f"^{lost} is "):
+        verify_manifest(sabotaged(network)[lost], genesis=network.view, member=mira_of(network))
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize("lost", CHECKS)
+def test_a_receipt_shows_that_its_task_went_beyond_its_grant(
+    network: Any, lost: str, anchored: bool
+) -> None:
+    manifest = sabotaged(network)[lost]
+    bundle = ReceiptBundle(receipt=network.receipt(manifest), manifest=manifest)
+    verdict = verify_receipt(bundle, genesis=network.view if anchored else None)
+    wrong = {check.name for check in verdict.failures}
+    # In the name of another member it is not even signed by the right key.
+    assert wrong in ({lost}, {"manifest-signature"}), verdict.failures
+    assert wrong == {lost} or lost == "grant-member"
+
+
+def test_the_receipt_of_a_granted_task_verifies_offline(network: Any) -> None:
+    manifest = task_under(network, grant_by(network))
+    bundle = ReceiptBundle(receipt=network.receipt(manifest), manifest=manifest)
+    verdict = verify_receipt(bundle, genesis=network.view)
+    assert verdict.status == "verified", verdict.failures
+    assert [each.name for each in verdict.checks if each.name.startswith("grant")] == list(CHECKS)
+    assert verify_receipt(bundle, genesis=None).status == "consistent, signer unknown"
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda n: task_under(n, grant_by(n), signer=STRANGER), "it is signed by"),
+        (lambda n: task_under(n, grant_by(n), signer=n.nodes["building-yard"]), "it is signed by"),
+        (lambda n: task_under(n, grant_by(n, signer=STRANGER)), "it is signed by"),
+        (lambda n: task_under(n, n.manifest()), "it is a 'opkit-task"),
+        (lambda n: task_under(n, "no.grant.x"), "JWS|JSON|header"),
+        (lambda n: task_under(n, grant_by(n, network="b" * 26)), "another network"),
+        (lambda n: task_under(n, grant_by(n), network="b" * 26), "another network"),
+        (lambda n: task_under(n, grant_by(n), expires_at_ms=10), "ends before it was issued"),
+    ],
+)
+def test_a_task_that_nobody_granted_to_its_signer_is_refused(
+    network: Any, make: Any, why: str
+) -> None:
+    with pytest.raises(ProofError, match=why):
+        verify_manifest(make(network), genesis=network.view, member=mira_of(network))
+
+
+def test_a_grant_ends_with_the_membership_and_with_the_key(network: Any) -> None:
+    token = task_under(network, grant_by(network))
+    for changed in ({"active": False}, {"did": STRANGER.did}):
+        with pytest.raises(ProofError):
+            verify_manifest(token, genesis=network.view, member=mira_of(network, **changed))
+
+
+def test_a_plain_manifest_cannot_carry_a_grant_nor_a_granted_one_go_without(network: Any) -> None:
+    """The type decides how it is read: neither passes for the other."""
+    granted = GrantedManifest.model_validate(
+        jws.peek(task_under(network, grant_by(network))).payload
+    )
+    for typ, signer in (
+        (TASK_TYP, network.members[MIRA]),
+        (TASK_TYP, network.nodes["tool-library"]),
+    ):
+        token = jws.sign(granted, typ=typ, identity=signer)
+        with pytest.raises(ProofError):
+            verify_manifest(token, genesis=network.view, member=mira_of(network))
+    plain = claimed_manifest(network.manifest())
+    token = jws.sign(plain, typ=GRANTED_TASK_TYP, identity=network.members[MIRA])
+    with pytest.raises(ProofError):
+        verify_manifest(token, genesis=network.view, member=mira_of(network))
+
+
+@given(st.integers(min_value=1, max_value=1_000_000), st.integers(min_value=1, max_value=1_000_000))
+def test_each_place_of_each_grant_has_a_task_id_of_its_own(one: int, other: int) -> None:
+    first, second = "0" * 64, "0" * 63 + "1"
+    assert (task_id_of(first, one) == task_id_of(first, other)) == (one == other)
+    assert task_id_of(first, one) != task_id_of(second, one)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_no_change_of_a_byte_gets_past(draw: st.DataObject) -> None:
+    """A fuzzed granted task is refused, never a crash, and never believed."""
+    token, member, view = FIXED.value()
+    at = draw.draw(st.integers(min_value=0, max_value=len(token) - 1))
+    letter = draw.draw(st.sampled_from("ABCz019_-."))
+    changed = token[:at] + letter + token[at + 1 :]
+    if changed == token:
+        return
+    with pytest.raises(ProofError):
+        verify_manifest(changed, genesis=view, member=member)
+
+
+class _Fixed:
+    """One granted task for the fuzzer, which may not take a function's fixture."""
+
+    made: tuple[Any, Any, Any] | None = None
+
+    def value(self) -> tuple[Any, Any, Any]:
+        assert self.made is not None, "the fixture below makes it"
+        return self.made
+
+
+FIXED = _Fixed()
+
+
+@pytest.fixture(autouse=True)
+def _made(network: Any) -> None:
+    FIXED.made = (task_under(network, grant_by(network)), mira_of(network), network.view)

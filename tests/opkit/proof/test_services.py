@@ -1,0 +1,383 @@
+"""Services: each link of the chain from genesis to the door is one check, and each can be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from opkit.proof import jws
+from opkit.proof.cards import sign_card, value_of
+from opkit.proof.checks import ProofError
+from opkit.proof.keys import Identity
+from opkit.proof.names import make_claim
+from opkit.proof.record import SKEW_MS, make_record
+from opkit.proof.services import LINKS, check_service, link_of, prove_service
+from opkit.wire.agents import AgentParams
+from opkit.wire.base import Jws
+from opkit.wire.names import (
+    NAME_TERM_MS_MAX,
+    NAME_TYP,
+    AliasTarget,
+    NameClaim,
+    NameTarget,
+    NameValue,
+    NodeTarget,
+    ServiceEndpoint,
+    ServiceTarget,
+)
+from opkit.wire.records import HttpEndpoint, NodeValue
+from opkit.wire.services import FindServices, FoundService, ServiceHealth
+
+AT = 1_767_225_600_000
+DAY_MS = 86_400_000
+MIRA, ONDREJ, RUTH = "tool-library/mira", "tool-library/ondrej", "building-yard/ruth"
+LATHE, DRILL = "lathe.tool-library", "drill.building-yard"
+STRANGER = Identity.from_seed(b"\7" * 32)
+DOOR = HttpEndpoint(url="http://127.0.0.1:4001")
+CARD = {
+    "name": "Workshop",
+    "description": "Books machines.",
+    "version": "1",
+    "supportedInterfaces": [
+        {
+            "url": "http://127.0.0.1:4001/a2a/",
+            "protocolBinding": "JSONRPC",
+            "protocolVersion": "1.0",
+        }
+    ],
+    "capabilities": {"streaming": True},
+    "skills": [{"id": "turn", "name": "Turn", "description": "Turns.", "tags": ["metal"]}],
+}
+
+
+class Yard:
+    """A service of the tool library, each of whose records can be made otherwise."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self.home: Identity = network.nodes["tool-library"]
+        self.node: Identity = network.nodes["building-yard"]
+        self.target = ServiceTarget(
+            type="machine-booking",
+            node=self.node.did,
+            endpoints=(ServiceEndpoint(protocol="opkit", path="/v1/compute"),),
+            capabilities=("turning",),
+            region="north",
+        )
+
+    def claim(self, name: str = LATHE, member_id: str = MIRA, **changes: Any) -> Jws:
+        said: dict[str, Any] = {
+            "network": self.network.name,
+            "name": name,
+            "member_id": member_id,
+            "target": self.target,
+            "at_ms": AT,
+            "term_ms": DAY_MS,
+        }
+        signer = changes.pop("signer", None) or self.network.members[member_id]
+        return make_claim(signer, **{**said, **changes})
+
+    def name(self, claim: Jws | None = None, **changes: Any) -> Jws:
+        """Return a countersigned claim; what is not said follows from the claim."""
+        claim = claim or self.claim()
+        said = NameClaim.model_validate(jws.peek(claim).payload, strict=False)
+        chain = changes.pop("chain", ())
+        value = NameValue(claim=claim, member=chain).model_dump(mode="json")
+        fields: dict[str, Any] = {
+            "network": self.network.name,
+            "namespace": "name",
+            "name": said.name,
+            "value": value,
+            "at_ms": said.issued_at_ms,
+            "term_ms": said.lapses_at_ms - said.issued_at_ms,
+        }
+        home = changes.pop("home", None) or self.network.nodes[said.aud]
+        return make_record(home, **{**fields, **changes})
+
+    def alias(self, name: str, to: str, **changes: Any) -> Jws:
+        member = RUTH if name.endswith("building-yard") else MIRA
+        target = changes.pop("target", AliasTarget(name=to))
+        return self.name(self.claim(name, member, target=target, **changes))
+
+    def own(self, **changes: Any) -> Jws:
+        fields: dict[str, Any] = {
+            "network": self.network.name,
+            "namespace": "node",
+            "name": self.node.did,
+            "value": NodeValue(addresses=("a:1",), endpoints=(DOOR,)).model_dump(mode="json"),
+            "at_ms": AT,
+            "term_ms": DAY_MS,
+        }
+        signer = changes.pop("signer", self.node)
+        return make_record(signer, **{**fields, **changes})
+
+    def card(self, signer: Identity | None = None, **changes: Any) -> dict[str, Any]:
+        signer = signer or self.node
+        agent = AgentParams(network=self.network.name, did=signer.did, sequence=1)
+        return sign_card({**CARD, **changes}, agent=agent, identity=signer)
+
+    def card_record(self, card: dict[str, Any] | None = None, **changes: Any) -> Jws:
+        value = value_of(card or self.card()).model_dump(mode="json")
+        return self.own(**{"namespace": "card", "value": value, **changes})
+
+    def found(self, **changes: Any) -> FoundService:
+        said: dict[str, Any] = {
+            "name": LATHE,
+            "name_record": self.name(),
+            "node_record": self.own(),
+            "card_record": self.card_record(),
+            "health": ServiceHealth(state="live", heard_ms=AT, round_trip_us=900),
+        }
+        return FoundService(**{**said, **changes})
+
+
+@pytest.fixture
+def yard(network: Any) -> Yard:
+    return Yard(network)
+
+
+def failing(yard: Yard, found: FoundService, **named: Any) -> str:
+    """Return the name of the one check that does not hold, after which nothing was looked at."""
+    named = {"genesis": yard.network.view, "now_ms": AT, **named}
+    verdict, proven = check_service(found, **named)
+    assert proven is None and not verdict.ok
+    (bad,) = verdict.failures
+    assert verdict.checks[-1] == bad, "what follows would rest on it"
+    return bad.name
+
+
+def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
+    found = yard.found()
+    asked = FindServices(type="machine-booking", capability="turn", region="north")
+    proven = prove_service(found, yard.network.view, AT, asked=asked)
+    assert (proven.name, proven.service, proven.type) == (LATHE, LATHE, "machine-booking")
+    assert (proven.node, proven.home) == (yard.node.did, yard.home.did)
+    assert (proven.member_id, proven.did) == (MIRA, yard.network.members[MIRA].did)
+    assert proven.endpoints == yard.target.endpoints
+    assert (proven.capabilities, proven.region) == (("turning",), "north")
+    assert proven.doors == (DOOR,)
+    assert proven.card is not None and proven.card.name == "Workshop"
+    assert (proven.sequence, proven.claim_sequence) == (AT, AT)
+    assert proven.lapses_at_ms == AT + DAY_MS
+    assert proven.health.state == "live" and proven.found is found
+    assert proven.verdict.status == "verified"
+    assert {link_of(check) for check in proven.verdict.checks} == set(LINKS)
+    names = [check.name for check in proven.verdict.checks]
+    assert len(set(names)) == len(names)
+
+
+def test_a_service_without_a_card_or_a_question_is_proven_as_well(yard: Yard) -> None:
+    proven = prove_service(yard.found(card_record=None), yard.network.view, AT)
+    assert proven.card is None
+    links = {link_of(check) for check in proven.verdict.checks}
+    assert links == {"member", "claim", "home", "node"}
+
+
+def test_a_large_card_comes_beside_its_record(yard: Yard) -> None:
+    card = yard.card(description="so much to say " * 200, documentationUrl="x" * 8_192)
+    found = yard.found(card_record=yard.card_record(card), card=card)
+    proven = prove_service(found, yard.network.view, AT)
+    assert proven.card is not None and proven.card.size_bytes > 8_192
+    assert failing(yard, found.model_copy(update={"card": None})) == "card-shown"
+    other = yard.card(description="so much to say " * 200, documentationUrl="y" * 8_192)
+    assert failing(yard, found.model_copy(update={"card": other})) == "card-content"
+
+
+def test_an_alias_leads_to_a_service_of_another_coop_and_lapses_with_the_first(yard: Yard) -> None:
+    found = yard.found(
+        name=DRILL,
+        aliases=(
+            yard.alias(DRILL, "spindle.tool-library", term_ms=1_000),
+            yard.alias("spindle.tool-library", LATHE),
+        ),
+    )
+    proven = prove_service(found, yard.network.view, AT)
+    assert (proven.name, proven.service) == (DRILL, LATHE)
+    assert proven.lapses_at_ms == AT + 1_000
+    names = [check.name for check in proven.verdict.checks]
+    assert "alias 1 home-countersignature" in names and "alias 2 member-chain" in names
+    assert {link_of(check) for check in proven.verdict.checks} <= set(LINKS)
+
+
+def test_a_member_who_is_no_founder_is_known_by_their_chain(yard: Yard) -> None:
+    ilse = "tool-library/ilse"
+    added = yard.network.record(ilse, did=STRANGER.did)
+    claim = yard.claim(member_id=ilse, signer=STRANGER)
+    record = yard.name(claim, chain=(added,))
+    proven = prove_service(yard.found(name_record=record), yard.network.view, AT)
+    assert proven.member_id == ilse
+
+
+SABOTAGE: dict[str, Callable[[Yard], dict[str, Any]]] = {
+    "an unsigned name": lambda yard: {"name_record": _unsigned(yard.name())},
+    "a record of another namespace": lambda yard: {"name_record": yard.own()},
+    "a tombstone": lambda yard: {"name_record": yard.name(value=None, term_ms=NAME_TERM_MS_MAX)},
+    "another name": lambda yard: {"name_record": yard.name(yard.claim("saw.tool-library"))},
+    "another home": lambda yard: {"name_record": yard.name(home=yard.node)},
+    "a stranger as home": lambda yard: {"name_record": yard.name(home=STRANGER)},
+    "another value": lambda yard: {"name_record": yard.name(value={"claim": 1})},
+    "another key's claim": lambda yard: {"name_record": yard.name(_forged(yard))},
+    "another member's key": lambda yard: {
+        "name_record": yard.name(yard.claim(signer=yard.network.members[ONDREJ]))
+    },
+    "a member who was revoked": lambda yard: {"name_record": _revoked(yard)},
+    "a longer time than was claimed": lambda yard: {"name_record": yard.name(term_ms=2 * DAY_MS)},
+    "a name that lapsed": lambda yard: {"name_record": yard.name(yard.claim(at_ms=AT - DAY_MS))},
+    "a name of the future": lambda yard: {
+        "name_record": yard.name(yard.claim(at_ms=AT + SKEW_MS + 1))
+    },
+    "a name that was withdrawn": lambda yard: {
+        "name_record": yard.name(yard.claim(target=None), term_ms=NAME_TERM_MS_MAX)
+    },
+    "a node's name": lambda yard: {
+        "name_record": yard.name(yard.claim(target=NodeTarget(node=yard.node.did)))
+    },
+    "an alias that is none": lambda yard: {"name": "x.tool-library", "aliases": (_service(yard),)},
+    "an alias to elsewhere": lambda yard: {
+        "name": "x.tool-library",
+        "aliases": (yard.alias("x.tool-library", "saw.tool-library"),),
+    },
+    "no record of the node": lambda yard: {"node_record": None},
+    "an unsigned node": lambda yard: {"node_record": _unsigned(yard.own())},
+    "another node's record": lambda yard: {
+        "node_record": yard.own(signer=yard.home, name=yard.home.did)
+    },
+    "another node's name": lambda yard: {"node_record": yard.own(name=yard.home.did)},
+    "a node that lapsed": lambda yard: {"node_record": yard.own(at_ms=AT - DAY_MS)},
+    "a node's other value": lambda yard: {"node_record": yard.own(value={"addresses": 1})},
+    "a door beyond loopback": lambda yard: {
+        "node_record": yard.own(
+            value={"addresses": [], "endpoints": [{"url": "http://192.0.2.1:1"}]}
+        )
+    },
+    "an unsigned card record": lambda yard: {"card_record": _unsigned(yard.card_record())},
+    "another's card record": lambda yard: {
+        "card_record": yard.card_record(signer=STRANGER, name=STRANGER.did)
+    },
+    "a card under another name": lambda yard: {"card_record": yard.card_record(name=STRANGER.did)},
+    "a card that lapsed": lambda yard: {"card_record": yard.card_record(at_ms=AT - DAY_MS)},
+    "a card's other value": lambda yard: {"card_record": yard.card_record(value={"cid": "x"})},
+    "another agent's card": lambda yard: {
+        "card_record": yard.card_record(yard.card(signer=STRANGER))
+    },
+    "a changed card": lambda yard: {
+        "card_record": yard.card_record({**yard.card(), "name": "Other"})
+    },
+}
+
+LOST = {
+    "an unsigned name": "home-countersignature",
+    "a record of another namespace": "home-countersignature",
+    "a tombstone": "home-countersignature",
+    "another name": "home-name",
+    "another home": "home-node",
+    "a stranger as home": "home-node",
+    "another value": "home-value",
+    "another key's claim": "claim-signature",
+    "another member's key": "member-chain",
+    "a member who was revoked": "member-standing",
+    "a longer time than was claimed": "home-record",
+    "a name that lapsed": "home-term",
+    "a name of the future": "home-term",
+    "a name that was withdrawn": "claim-target",
+    "a node's name": "claim-target",
+    "an alias that is none": "alias 1 claim-target",
+    "an alias to elsewhere": "home-name",
+    "no record of the node": "node-known",
+    "an unsigned node": "node-record",
+    "another node's record": "node-owner",
+    "another node's name": "node-name",
+    "a node that lapsed": "node-term",
+    "a node's other value": "node-value",
+    "a door beyond loopback": "node-doors",
+    "an unsigned card record": "card-record",
+    "another's card record": "card-owner",
+    "a card under another name": "card-name",
+    "a card that lapsed": "card-term",
+    "a card's other value": "card-value",
+    "another agent's card": "card-signature",
+    "a changed card": "card-signature",
+}
+
+
+@pytest.mark.parametrize("broken", SABOTAGE)
+def test_each_check_is_lost_by_what_it_is_there_for(yard: Yard, broken: str) -> None:
+    assert failing(yard, yard.found(**SABOTAGE[broken](yard))) == LOST[broken]
+
+
+def test_every_check_is_lost_by_something(yard: Yard) -> None:
+    asked = FindServices(type="machine-booking", capability="turn", region="north")
+    verdict, _ = check_service(yard.found(), genesis=yard.network.view, now_ms=AT, asked=asked)
+    elsewhere = {"asked-type", "asked-region", "asked-capability", "card-shown", "card-content"}
+    assert {check.name for check in verdict.checks} <= set(LOST.values()) | elsewhere
+
+
+def test_a_name_of_no_coop_has_no_home(yard: Yard) -> None:
+    claim = yard.claim("x.nowhere", MIRA)
+    record = yard.name(claim, home=yard.home)
+    assert failing(yard, yard.found(name="x.nowhere", name_record=record)) == "home-node"
+
+
+@pytest.mark.parametrize(
+    ("asked", "check"),
+    [
+        ({"type": "bakery"}, "asked-type"),
+        ({"region": "south"}, "asked-region"),
+        ({"capability": "baking"}, "asked-capability"),
+    ],
+)
+def test_what_was_not_asked_for_is_no_answer(yard: Yard, asked: dict[str, str], check: str) -> None:
+    assert failing(yard, yard.found(), asked=FindServices(**asked)) == check
+
+
+@pytest.mark.parametrize("word", ["turning", "turn", "metal"])
+def test_a_capability_is_the_names_or_a_skill_of_the_card(yard: Yard, word: str) -> None:
+    asked = FindServices(capability=word)
+    assert prove_service(yard.found(), yard.network.view, AT, asked=asked).name == LATHE
+    cardless = yard.found(card_record=None)
+    if word != "turning":
+        assert failing(yard, cardless, asked=asked) == "asked-capability"
+
+
+def test_without_any_capability_it_says_so(yard: Yard) -> None:
+    target = yard.target.model_copy(update={"capabilities": ()})
+    record = yard.name(yard.claim(target=target))
+    with pytest.raises(ProofError, match="asked-capability: expected saw, found none"):
+        prove_service(
+            yard.found(name_record=record, card_record=None),
+            yard.network.view,
+            AT,
+            asked=FindServices(capability="saw"),
+        )
+
+
+def test_a_service_of_another_network_is_none_of_this_one(yard: Yard) -> None:
+    home, name = yard.home, {"network": "b" * 26}
+    assert failing(yard, yard.found(name_record=yard.name(home=home, **name))) == (
+        "home-countersignature"
+    )
+
+
+def _unsigned(record: Jws) -> Jws:
+    head, _, signature = record.rpartition(".")
+    return f"{head}.{signature[:-4]}AAAA"
+
+
+def _forged(yard: Yard) -> Jws:
+    """Return a claim in Mira's name that another key signed."""
+    claim = jws.peek(yard.claim()).payload
+    said = NameClaim.model_validate(claim, strict=False)
+    return jws.sign(said, typ=NAME_TYP, identity=STRANGER)
+
+
+def _revoked(yard: Yard) -> Jws:
+    """Return a record in which the home shows that the member was revoked."""
+    did = yard.network.members[MIRA].did
+    ended = yard.network.record(MIRA, did=did, action="revoke")
+    return yard.name(chain=(ended,), term_ms=NAME_TERM_MS_MAX)
+
+
+def _service(yard: Yard, target: NameTarget | None = None) -> Jws:
+    return yard.name(yard.claim("x.tool-library", target=target or yard.target))
