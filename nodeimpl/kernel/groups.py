@@ -2,8 +2,8 @@
 
 A group that is cancelled, or one of whose tasks failed, takes nothing new, and neither does one
 that is over. Whoever hands it work from outside cannot know that before, and the coroutine that it
-does not take must be closed: one that nobody awaits is a defect to Python, and only later versions
-than 3.11 close it. Source: `asyncio.TaskGroup.create_task`.
+does not take must be closed: to Python, one that nobody awaits is a defect. The group itself does
+so since 3.13. Source: `asyncio.TaskGroup.create_task`.
 """
 
 from __future__ import annotations
