@@ -53,17 +53,29 @@ _READ = frozenset(
     }
 )
 
-ROLES: dict[str, frozenset[Scope]] = {
-    "operator": frozenset(Scope),
-    "member": _READ
+_COOP_READ = frozenset({Scope.LEDGER_READ_OWN, Scope.LEDGER_READ, Scope.GOVERNANCE_READ})
+"""Reading what a coop keeps about itself: its own members may, and who audits it."""
+
+_MEMBER = (
+    _READ
+    | _COOP_READ
     | {
         Scope.WASM_WRITE,
         Scope.COMPUTE_SUBMIT,
         Scope.RECORDS_WRITE,
         Scope.CARDS_WRITE,
         Scope.NAMES_WRITE,
-    },
-    "auditor": _READ,
+        Scope.LEDGER_WRITE_OWN,
+        Scope.GOVERNANCE_WRITE,
+        Scope.GOVERNANCE_VOTE,
+    }
+)
+
+ROLES: dict[str, frozenset[Scope]] = {
+    "operator": frozenset(Scope),
+    "member": _MEMBER,
+    "officer": _MEMBER | {Scope.LEDGER_WRITE},
+    "auditor": _READ | _COOP_READ,
     "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ, Scope.CARDS_READ}),
 }
 """Which scopes a role grants: the only such table (`docs/api.md` is made from it)."""
