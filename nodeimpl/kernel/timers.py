@@ -72,8 +72,7 @@ class Timers:
         """Have something done at a moment of world time, and no more when it was set for before."""
         assert kind in self._handles, f"nobody would do {kind}"
         tx.run(_SET, kind=kind, key=key, due_ms=due_ms)
-        if due_ms < self._bound_ms:
-            self._bound_ms = due_ms
+        self._bound_ms = min(self._bound_ms, due_ms)
         tx.after_commit(self._wake.set)
 
     def cancel(self, tx: Tx, *, kind: str, key: str) -> None:
