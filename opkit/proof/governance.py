@@ -14,12 +14,13 @@ from typing import Literal
 
 from opkit.proof.canonical import sha256_hex
 from opkit.proof.membership import coop_of
-from opkit.wire.base import Did, MemberId, RecordId, Slug
+from opkit.wire.base import MemberId, RecordId, Slug
 from opkit.wire.endpoint import Scope
 from opkit.wire.membership import ROLES, Member
+from opkit.wire.votes import Choice, Elector, Tally
 
-Choice = Literal["yes", "no", "abstain"]
 Result = Literal["accepted", "rejected", "no-quorum"]
+"""What a tally decides: an outcome, but for `cancelled`, which nobody votes."""
 
 YES: Choice = "yes"
 NO: Choice = "no"
@@ -30,21 +31,6 @@ NO_QUORUM: Result = "no-quorum"
 
 VOTING_ROLES = frozenset(role for role, may in ROLES.items() if Scope.GOVERNANCE_VOTE in may)
 """The roles that make a coop's member an elector."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elector:
-    """Who may vote, as their membership chain stood when voting opened.
-
-    Attributes:
-        sequence: the number of their last link; 0 for a founder of whom nothing was recorded since.
-        head: the record id of that link; None at 0.
-    """
-
-    member_id: MemberId
-    did: Did
-    sequence: int
-    head: RecordId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +71,18 @@ class Counted:
         """How many took part, abstentions and delegations included."""
         return self.direct + self.delegated
 
+    @property
+    def tally(self) -> Tally:
+        """The numbers alone, as a decision states them."""
+        return Tally(
+            electorate=self.electorate,
+            cast=self.cast,
+            yes=self.yes,
+            no=self.no,
+            abstain=self.abstain,
+            delegated=self.delegated,
+        )
+
 
 def is_elector(member: Member, coop: Slug) -> bool:
     """Return whether a member votes in a coop's assembly: active there, in a role that votes."""
@@ -100,7 +98,7 @@ def electorate_hash(coop: Slug, electors: Iterable[Elector]) -> RecordId:
     """
     ordered = sorted(electors, key=lambda each: each.member_id)
     lines = [coop]
-    lines += [f"{each.member_id} {each.did} {each.sequence} {each.head or '-'}" for each in ordered]
+    lines += [f"{each.member_id} {each.did} {each.sequence} {each.link or '-'}" for each in ordered]
     return sha256_hex("".join(f"{line}\n" for line in lines).encode())
 
 

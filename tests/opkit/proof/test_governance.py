@@ -17,9 +17,7 @@ from opkit.proof.governance import (
     REJECTED,
     VOTING_ROLES,
     YES,
-    Choice,
     Counted,
-    Elector,
     Result,
     Voice,
     count,
@@ -33,6 +31,7 @@ from opkit.proof.governance import (
 )
 from opkit.proof.keys import Identity
 from opkit.wire.membership import Member
+from opkit.wire.votes import Choice, Elector, Tally
 
 FIVE = ("h/a", "h/b", "h/c", "h/d", "h/e")
 DID = Identity.from_seed(b"\1" * 32).did
@@ -70,6 +69,7 @@ def test_four_of_five_with_one_against() -> None:
     counted = tally("yyyn-")
     assert (counted.yes, counted.no, counted.abstain, counted.cast) == (3, 1, 0, 4)
     assert (counted.direct, counted.delegated, counted.electorate) == (4, 0, 5)
+    assert counted.tally == Tally(electorate=5, cast=4, yes=3, no=1, abstain=0, delegated=0)
     assert counted.voices["h/3"] == Voice(choice=NO, voter="h/3")
     assert result_of(counted, quorum_percent=60, approval_percent=67) == ACCEPTED
 
@@ -234,8 +234,8 @@ def test_who_is_counted_by_a_delegation_may_still_vote_themselves() -> None:
 
 
 def elector(member_id: str, **changes: object) -> Elector:
-    said: dict[str, object] = {"did": DID, "sequence": 0, "head": None}
-    return Elector(member_id=member_id, **{**said, **changes})  # type: ignore[arg-type]
+    said: dict[str, object] = {"did": DID, "sequence": 0, "link": None}
+    return Elector.model_validate({"member_id": member_id, **said, **changes})
 
 
 def test_the_electorates_hash_is_over_members_keys_and_places() -> None:
@@ -245,9 +245,9 @@ def test_the_electorates_hash_is_over_members_keys_and_places() -> None:
         (elector("h/b"),),
         (elector("h/a"), elector("h/b")),
         (elector("h/a", did=OTHER_DID),),
-        (elector("h/a", sequence=1, head="0" * 64),),
-        (elector("h/a", sequence=1, head="1" * 64),),
-        (elector("h/a", sequence=2, head="1" * 64),),
+        (elector("h/a", sequence=1, link="0" * 64),),
+        (elector("h/a", sequence=1, link="1" * 64),),
+        (elector("h/a", sequence=2, link="1" * 64),),
     ]
     hashes = [electorate_hash("h", each) for each in before]
     assert len(set(hashes)) == len(hashes)
