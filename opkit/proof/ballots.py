@@ -9,6 +9,7 @@ Source: ADR 0041, ADR 0042.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from opkit.proof import jws
 from opkit.proof.canonical import sha256_hex
@@ -221,7 +222,7 @@ def commitments_root(commitments: Sequence[RecordId]) -> RecordId:
     Raises:
         ProofError: they are not in their own order, or one stands twice.
     """
-    if any(one >= other for one, other in zip(commitments, commitments[1:], strict=False)):
+    if any(one >= other for one, other in pairwise(commitments)):
         raise ProofError("the commitments are not in their order, each once")
     tree = Frontier()
     for each in commitments:
