@@ -301,7 +301,7 @@ class DecisionVoided(Conflict):
     code = "decision-voided"
     hint = "propose it again"
     member_id: str
-    ballot: str
+    decision: str
 
 
 @dataclass(eq=False, kw_only=True)
@@ -445,3 +445,13 @@ EFFECT_REFUSALS = (
     ChallengeOpen,
 )
 """What executing a decision is refused with, in order of precedence, before what it changes."""
+
+CHALLENGE_REFUSALS = (
+    Undecided,
+    NotAccepted,
+    DecisionVoided,
+    EffectExecuted,
+    ChallengeLate,
+    ChallengeUnfounded,
+)
+"""What a challenge is refused with, in order of precedence."""

@@ -48,8 +48,7 @@ PASS_BALLOT = PeerMethod(
         *no.HOME_REFUSALS,
         no.ProposalUnknown,
         *no.BALLOT_REFUSALS,
-        no.ChallengeUnfounded,
-        no.ChallengeLate,
+        *no.CHALLENGE_REFUSALS,
         StoreBusy,
     ),
 )
@@ -268,11 +267,7 @@ CHALLENGE_DECISION = Endpoint(
     refuses=(
         *no.HOME_REFUSALS,
         no.ProposalUnknown,
-        no.ChallengeUnfounded,
-        no.Undecided,
-        no.DecisionVoided,
-        no.EffectExecuted,
-        no.ChallengeLate,
+        *no.CHALLENGE_REFUSALS,
     ),
     body_bytes_max=8_192,
 )
