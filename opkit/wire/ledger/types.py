@@ -78,6 +78,10 @@ EntryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-
 CauseId = EntryId
 """What an entry is for: the hash of a decision or receipt, the id of an agreement or hold."""
 
+RESERVED_IDS = ("hold:", "decision:")
+"""How ids begin of entries that holds and decisions post; nobody else's may, or they could be kept
+from being posted."""
+
 Memo = Annotated[str, StringConstraints(max_length=512, pattern=PLAIN)]
 """What an entry is about, for people."""
 
@@ -150,7 +154,8 @@ class Entry(EntryBody):
         recorded_ms: real time; like `world_ms`, never before that of an earlier entry.
         by: who asked for it; `-` if the node did, such as for a hold that lapsed.
         previous: the hash of the entry before, `FIRST_PREVIOUS` for the first.
-        hash: SHA-256 over the canonical JSON of all the rest (`opkit.proof.ledger.entry_hash`).
+        hash: SHA-256 over the canonical JSON of all the rest, behind a prefix
+            (`opkit.proof.ledger.entry_hash`).
     """
 
     sequence: Annotated[int, Field(ge=1, le=SAFE_INT_MAX)]
