@@ -9,12 +9,14 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
+    Integer,
     Table,
     Text,
     and_,
     bindparam,
     delete,
     func,
+    join,
     or_,
     outerjoin,
     select,
@@ -52,7 +54,7 @@ member_records = Table(
     Column("token", Text, nullable=False),
     Column("recorded_at_ms", BigInteger, nullable=False),
 )
-"""The operator's records as they were signed: the chain of each member."""
+"""Records as they were signed, by the operator or by decision: the chain of each member."""
 
 used_challenges = Table(
     "used_challenges",
@@ -143,6 +145,17 @@ _COUNT_RECORDS = sql(
     .where(member_records.c.member_id == bindparam("member_id"))
 )
 
+_HAS_DECIDED = sql(
+    select(member_records.c.sequence)
+    .select_from(join(members, member_records, member_records.c.member_id == members.c.member_id))
+    .where(
+        members.c.coop == bindparam("coop"),
+        func.substr(member_records.c.token, 1, bindparam("characters", type_=Integer))
+        == bindparam("header"),
+    )
+    .limit(1)
+)
+
 _USE_CHALLENGE = sql(used_challenges.insert())
 _IS_USED = sql(select(used_challenges.c.nonce).where(used_challenges.c.nonce == bindparam("nonce")))
 _COUNT_USED = sql(select(func.count()).select_from(used_challenges))
@@ -231,6 +244,13 @@ def links_after(
 def members_of(tx: Tx, coop: Slug) -> list[tuple[MemberId, int, RecordId | None]]:
     """Return how the chain of each member of a coop stands: its number, and its last record."""
     return [(member, sequence, last) for member, sequence, last in tx.all(_OF_COOP, coop=coop)]
+
+
+def has_decided(tx: Tx, coop: Slug, *, header: str) -> bool:
+    """Return whether a chain of a coop's member has a record that begins with this JWS header."""
+    begin = f"{header}."
+    found = tx.one(_HAS_DECIDED, coop=coop, header=begin, characters=len(begin))
+    return found is not None
 
 
 def count_records(tx: Tx, member_id: MemberId) -> int:

@@ -1,8 +1,9 @@
 """Members, roles, and the way from a key to a token.
 
 A member is an id in a coop's membership chain that is bound to a current key. The chain starts
-with the charter's founders; until governance exists each change is a record that the network's
-operator signed. A token is got by signing a node's challenge.
+with the charter's founders; each change is a record that the network's operator signed, or, from a
+coop's first decision about its members on, one that its home node signed and that cites the
+decision. A token is got by signing a node's challenge. Source: ADR 0042.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from opkit.wire.base import (
     MemberId,
     MemberIdText,
     NetworkId,
+    RecordId,
     Slug,
     Text,
     TimeMs,
@@ -29,6 +31,7 @@ from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Missing, Una
 from opkit.wire.events import Event
 
 MEMBER_TYP = "opkit-member+jws"
+DECIDED_MEMBER_TYP = "opkit-decided-member+jws"
 LOGIN_TYP = "opkit-login+jws"
 TOKEN_TYP = "opkit-token+jws"
 
@@ -128,6 +131,22 @@ class MemberRecord(Wire):
     issued_at_ms: TimeMs
 
 
+class DecidedMember(MemberRecord):
+    """A link that an assembly decided (`opkit-decided-member+jws`, by the home node of the coop).
+
+    The home node's word is enough to act on; who wants more fetches the decision and counts it.
+
+    Attributes:
+        node: the home node.
+        proposal: the hash of the proposal that was accepted.
+        decision: the decision's hash.
+    """
+
+    node: Did
+    proposal: RecordId
+    decision: RecordId
+
+
 class ChangeMember(Wire):
     """Ask to add or revoke a member by the operator's signed record."""
 
@@ -211,7 +230,7 @@ class Done(Wire):
 
 
 class MemberAdded(Event):
-    """A member was added by the operator's record."""
+    """A member was added, or is another one now: by the operator's record, or by decision."""
 
     type = "membership.member-added"
     scope = Scope.MEMBERS_READ
@@ -341,6 +360,15 @@ class MembersFull(Exhausted):
     limit: int
 
 
+@dataclass(eq=False, kw_only=True)
+class MembersDecided(Conflict):
+    """The coop decides on its members itself: the operator's record no longer makes one."""
+
+    code = "members-decided"
+    hint = "a member of the coop proposes it (`opkit member add`, `revoke` and `rekey` do)"
+    coop: str
+
+
 CHALLENGE = Endpoint(
     name="membership.challenge",
     method="POST",
@@ -379,7 +407,15 @@ CHANGE_MEMBER = Endpoint(
     answer=Member,
     scope=Scope.MEMBERS_WRITE,
     changes=True,
-    refuses=(RecordRejected, RoleUnknown, MemberMissing, SequenceStale, DidTaken, MembersFull),
+    refuses=(
+        RecordRejected,
+        MembersDecided,
+        RoleUnknown,
+        MemberMissing,
+        SequenceStale,
+        DidTaken,
+        MembersFull,
+    ),
 )
 
 LIST_MEMBERS = Endpoint(
