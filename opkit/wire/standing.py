@@ -1,9 +1,9 @@
 """Who is a member now, on every node: links of membership chains, and their coop's word on them.
 
 The node that records a change hands the record on (namespace `member`), the operator's or a decided
-one, and every node that hears it adds it to the chain that it keeps. Every minute a coop's home node says how its
-chains stand (namespace `standing`), so that a node that was cut off notices that it no longer
-knows.
+one, and every node that hears it adds it to the chain that it keeps. Every minute a coop's home
+node says how its chains stand (namespace `standing`), so that a node that was cut off notices that
+it no longer knows.
 Source: ADR 0038.
 """
 
