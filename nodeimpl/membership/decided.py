@@ -13,10 +13,11 @@ from nodeimpl.membership import store as tables
 from nodeimpl.membership.rules import Limits, Standing, judge_room
 from nodeimpl.membership.service import Membership
 from opkit.proof import jws
+from opkit.proof.governance import is_elector
 from opkit.proof.membership import member_after
-from opkit.wire.base import Did, MemberId, NetworkId, RecordId, TimeMs
+from opkit.wire.base import Did, Jws, MemberId, NetworkId, RecordId, Slug, TimeMs
 from opkit.wire.membership import DECIDED_MEMBER_TYP, DecidedMember, DidTaken, Member, MemberMissing
-from opkit.wire.votes import MembershipEffect
+from opkit.wire.votes import Elector, MembershipEffect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,34 @@ class DecidedFacts:
     decision: RecordId
 
 
-class Decided:
-    """Makes members what their coop decided, at the home node of the coop."""
+class AssemblyMembers:
+    """A coop's members as its assembly sees them, and makes them, at the home node of the coop."""
 
     def __init__(self, membership: Membership) -> None:
-        """Change what membership keeps."""
+        """Read and change what membership keeps."""
         self._membership = membership
+
+    def member(self, tx: Tx, member_id: MemberId) -> Member | None:
+        """Return a member that this node knows."""
+        return self._membership.member(tx, member_id)
+
+    def electors(self, tx: Tx, coop: Slug) -> list[Elector]:
+        """Return who may vote in a coop's assembly now, by member id."""
+        found = [
+            Elector(member_id=member.member_id, did=member.did, sequence=member.sequence, link=link)
+            for member, link in tables.of_coop(tx, coop)
+            if is_elector(member, coop)
+        ]
+        return sorted(found, key=lambda each: each.member_id)
+
+    def links(
+        self, tx: Tx, coop: Slug, *, after: tuple[str, int], count_max: int
+    ) -> list[tuple[MemberId, int, Jws]]:
+        """Return links of the chains of a coop's members by member and number, those after one."""
+        member_id, sequence = after
+        return tables.links_of_coop(
+            tx, coop, member_id=member_id, sequence=sequence, count_max=count_max
+        )
 
     def decide(
         self, tx: Tx, effect: MembershipEffect, *, proposal: RecordId, decision: RecordId

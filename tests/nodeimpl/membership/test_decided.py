@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from nodeimpl.membership.chains import Chains, Chosen
-from nodeimpl.membership.decided import Decided, DecidedFacts, judge_decided
+from nodeimpl.membership.decided import AssemblyMembers, DecidedFacts, judge_decided
 from nodeimpl.membership.rules import Limits, Standing
 from nodeimpl.membership.service import Revoked
+from opkit.proof import jws
 from opkit.proof.keys import Identity
 from opkit.proof.membership import fold_member, read_decided
 from opkit.proof.standing import choose_links
@@ -20,7 +21,7 @@ from opkit.wire import membership as wire
 from opkit.wire.base import Jws
 from opkit.wire.errors import Refusal
 from opkit.wire.membership import CHANGE_MEMBER, ChangeMember, DecidedMember, Member
-from opkit.wire.votes import MembershipEffect
+from opkit.wire.votes import Elector, MembershipEffect
 
 ANA = Identity.from_seed(b"\1" * 32).did
 BEN = Identity.from_seed(b"\2" * 32).did
@@ -147,9 +148,9 @@ def test_a_new_member_needs_room_and_a_known_one_does_not() -> None:
 
 async def decide(node: Any, effect: MembershipEffect) -> Member:
     """Have the node execute a decision about a member."""
-    decided = Decided(node.membership)
+    members = AssemblyMembers(node.membership)
     member: Member = await node.membership.store.write(
-        lambda tx: decided.decide(tx, effect, proposal="1" * 64, decision="2" * 64)
+        lambda tx: members.decide(tx, effect, proposal="1" * 64, decision="2" * 64)
     )
     return member
 
@@ -254,5 +255,71 @@ def test_a_home_takes_its_own_decided_links_back_from_others(doorstep: Any) -> N
             assert (await chains.of([EVE]))[EVE] == (first,)
             await chains.let_stand({EVE: chosen(node, EVE, first, second, before=(first,))})
             assert (await chains.of([EVE]))[EVE] == (first, second)
+
+    run(story())
+
+
+def test_an_assemblys_electors_are_its_active_members_who_vote(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node:
+            members = AssemblyMembers(node.membership)
+
+            async def electors(coop: str = "mill") -> list[Elector]:
+                found: list[Elector] = await node.membership.store.read(
+                    lambda tx: members.electors(tx, coop)
+                )
+                return found
+
+            founders = await electors()
+            assert [each.sequence for each in founders] == [0] * len(founders)
+            assert {each.link for each in founders} == {None}
+            eve = await decide(node, ADMIT)
+            guest = ADMIT.model_copy(
+                update={"member_id": "mill/guy", "did": BEN, "roles": ("guest",)}
+            )
+            await decide(node, guest)
+            link = (await Chains(node.membership).of([EVE]))[EVE][0]
+            elector = Elector(member_id=EVE, did=eve.did, sequence=1, link=jws.record_id(link))
+            expected = sorted([*founders, elector], key=lambda each: each.member_id)
+            assert await electors() == expected
+            await decide(node, REMOVE)
+            assert await electors() == founders
+            assert "mill" not in {each.member_id[:4] for each in await electors("far")}
+            found = await node.membership.store.read(
+                lambda tx: members.member(tx, EVE),
+            )
+            assert found is not None and not found.active
+
+    run(story())
+
+
+def test_links_of_a_coop_are_read_page_by_page(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node:
+            members = AssemblyMembers(node.membership)
+            await decide(node, ADMIT)
+            await decide(node, REMOVE)
+            await decide(node, ADMIT.model_copy(update={"member_id": "mill/fay", "did": BEN}))
+            far = node.people.record("far/kim", did=Identity.generate().did)
+            await Chains(node.membership).let_stand({"far/kim": chosen(node, "far/kim", far)})
+            chains = await Chains(node.membership).of([EVE, "mill/fay"])
+            every = [
+                (EVE, 1, chains[EVE][0]),
+                (EVE, 2, chains[EVE][1]),
+                ("mill/fay", 1, chains["mill/fay"][0]),
+            ]
+            for after, count_max, expected in (
+                (("", 0), 10, every),
+                (("", 0), 2, every[:2]),
+                ((EVE, 1), 10, every[1:]),
+                ((EVE, 2), 1, every[2:]),
+                (("mill/fay", 1), 10, []),
+            ):
+                found = await node.membership.store.read(
+                    lambda tx, after=after, most=count_max: members.links(
+                        tx, "mill", after=after, count_max=most
+                    )
+                )
+                assert found == expected
 
     run(story())
