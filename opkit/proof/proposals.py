@@ -33,6 +33,12 @@ from opkit.wire.votes import (
 DECIDED_ROLES = frozenset(ROLES) - {"operator"}
 """The roles that a coop may give: it does not name the network's operator."""
 
+PEOPLE_TEXT_BYTES_MAX = 512
+"""The longest name, and the longest title, that a decision gives a member.
+
+A link of a chain travels in the record of each of the member's names, and must find room there.
+"""
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -150,6 +156,8 @@ def _check_membership(effect: MembershipEffect, *, coop: Slug) -> None:
     if effect.action == "admit":
         if not effect.name:
             raise ProofError("who is admitted has a name")
+        if max(len(said.encode()) for said in (effect.name, effect.title)) > PEOPLE_TEXT_BYTES_MAX:
+            raise ProofError(f"a name or title is longer than {PEOPLE_TEXT_BYTES_MAX} bytes")
         if not effect.roles or len(set(effect.roles)) != len(effect.roles):
             raise ProofError("who is admitted gets roles, each once")
         for role in effect.roles:
