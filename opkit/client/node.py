@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from opkit.client.cards import CardCalls
     from opkit.client.compute import ComputeCalls
+    from opkit.client.ledger import LedgerCalls
     from opkit.client.member import AsMember
     from opkit.client.names import NameCalls
     from opkit.client.pinning import Pin
@@ -298,6 +299,12 @@ class NodeClient:
         from opkit.client.compute import ComputeCalls
 
         return ComputeCalls(self)
+
+    def ledger(self, coop: Slug) -> LedgerCalls:
+        """A coop's ledger: post, settle, hold, read; by its home node, for no other keeps it."""
+        from opkit.client.ledger import LedgerCalls
+
+        return LedgerCalls(self, coop)
 
     async def _authorised(
         self,

@@ -53,7 +53,8 @@ HoldId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{
 """What the caller names a hold by, for ever: asking again with it holds nothing twice."""
 
 HOLD_ENTRY_PREFIX = "hold:"
-"""How the id of an entry begins that posts a hold; nobody else may give an entry such an id."""
+"""How the id of an entry begins that posts a hold; nobody else may give an entry such an id
+(`opkit.wire.ledger.RESERVED_IDS`)."""
 
 HoldIdText = Annotated[str, StringConstraints(max_length=256, pattern=PLAIN)]
 """What somebody asks for as a hold; one that is none is not found."""
@@ -364,6 +365,7 @@ POST_HOLD = Endpoint(
         HoldLapsed,
         HoldExceeded,
         AccountClosed,
+        Overdrawn,
         BalanceOutOfBounds,
         AccountsFull,
     ),
