@@ -16,8 +16,9 @@ from opkit.proof.canonical import sha256_hex
 from opkit.proof.membership import coop_of
 from opkit.wire.base import MemberId, RecordId, Slug
 from opkit.wire.endpoint import Scope
+from opkit.wire.genesis import Charter
 from opkit.wire.membership import ROLES, Member
-from opkit.wire.votes import Choice, Elector, Tally
+from opkit.wire.votes import Choice, Elector, Rule, Tally
 
 Result = Literal["accepted", "rejected", "no-quorum"]
 """What a tally decides: an outcome, but for `cancelled`, which nobody votes."""
@@ -121,6 +122,36 @@ def way_of(member_id: MemberId, delegations: Mapping[MemberId, MemberId]) -> lis
     return way
 
 
+def first_in_circle(delegations: Mapping[MemberId, MemberId]) -> MemberId | None:
+    """Return a member whose delegation leads back to themself; None if nobody's does.
+
+    Each delegation is followed once, however many lead through it.
+    """
+    done: set[MemberId] = set()
+    for member_id in sorted(delegations):
+        way: dict[MemberId, None] = {}
+        at: MemberId | None = member_id
+        while at is not None and at not in done:
+            if at in way:
+                return at
+            way[at] = None
+            at = delegations.get(at)
+        done.update(way)
+    return None
+
+
+def charter_rule(charter: Charter) -> Rule:
+    """Return the rule by which a coop's founders agreed to decide."""
+    return Rule(
+        quorum_percent=charter.quorum_percent,
+        approval_percent=charter.approval_percent,
+        voting_period_ms=charter.voting_period_ms,
+        challenge_window_ms=charter.challenge_window_ms,
+        votes_final=charter.votes_final,
+        decision=None,
+    )
+
+
 def count(
     electors: Collection[MemberId],
     *,
@@ -181,17 +212,17 @@ def _find_voter(
     voters.update(dict.fromkeys(way, voter))
 
 
-def has_quorum(counted: Counted, *, quorum_percent: int) -> bool:
+def has_quorum(counted: Counted | Tally, *, quorum_percent: int) -> bool:
     """Return whether enough took part: `cast * 100 >= quorum * electorate`."""
     return counted.cast * 100 >= quorum_percent * counted.electorate
 
 
-def is_approved(counted: Counted, *, approval_percent: int) -> bool:
+def is_approved(counted: Counted | Tally, *, approval_percent: int) -> bool:
     """Return whether enough said yes: `yes * 100 >= approval * (yes + no)`, and somebody did."""
     return counted.yes > 0 and counted.yes * 100 >= approval_percent * (counted.yes + counted.no)
 
 
-def result_of(counted: Counted, *, quorum_percent: int, approval_percent: int) -> Result:
+def result_of(counted: Counted | Tally, *, quorum_percent: int, approval_percent: int) -> Result:
     """Return what a tally decides: quorum first, then approval; nothing but abstentions rejects."""
     if not has_quorum(counted, quorum_percent=quorum_percent):
         return NO_QUORUM

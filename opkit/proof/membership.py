@@ -202,19 +202,22 @@ def member_history(
 
     Raises:
         ProofError: more than `RECORDS_MAX` records, one that does not apply, or one of another
-            member.
+            member; the first of them is named.
     """
     if len(records) > RECORDS_MAX:
         raise ProofError(f"a chain of {len(records)} records is longer than {RECORDS_MAX}")
     standing = founding_member(member_id, genesis=genesis)
     states = [] if standing is None else [standing]
     decided = False
-    for record in records:
-        standing = apply_record(record, genesis=genesis, standing=standing, decided=decided)
+    for number, record in enumerate(records, 1):
+        try:
+            standing = apply_record(record, genesis=genesis, standing=standing, decided=decided)
+            decided = is_decided(record)
+        except ProofError as bad:
+            raise ProofError(f"link {number} of {member_id}: {bad.why}") from bad
         if standing.member_id != member_id:
-            raise ProofError(f"a record is about {standing.member_id}, not {member_id}")
+            raise ProofError(f"link {number} of {member_id} is about {standing.member_id}")
         states.append(standing)
-        decided = is_decided(record)
     return tuple(states)
 
 

@@ -22,6 +22,7 @@ from opkit.proof.governance import (
     Voice,
     count,
     electorate_hash,
+    first_in_circle,
     has_quorum,
     is_approved,
     is_elector,
@@ -198,6 +199,25 @@ def test_the_way_of_a_delegation() -> None:
     assert way_of("h/c", to) == []
     assert way_of("h/d", to) is None
     assert way_of("h/f", to) is None
+
+
+def test_a_circle_is_found_wherever_one_begins_to_look() -> None:
+    assert first_in_circle({}) is None
+    assert first_in_circle({"h/a": "h/b", "h/c": "h/b", "h/b": "h/z"}) is None
+    assert first_in_circle({"h/a": "h/b", "h/b": "h/c", "h/c": "h/b"}) == "h/b"
+    assert first_in_circle({"h/f": "h/f"}) == "h/f"
+    electors = [f"h/{number}" for number in range(10_000)]
+    chain = dict(itertools.pairwise(electors))
+    assert first_in_circle(chain) is None
+    assert first_in_circle({**chain, electors[-1]: electors[0]}) is not None
+
+
+@given(delegations=st.dictionaries(members, members))
+def test_there_is_a_circle_exactly_where_a_way_leads_into_one(delegations: dict[str, str]) -> None:
+    circle = first_in_circle(delegations)
+    ways = [way_of(each, delegations) for each in delegations]
+    assert (circle is None) == all(way is not None for way in ways)
+    assert circle is None or way_of(circle, delegations) is None
 
 
 def outcomes(said: str, free: int, *, quorum: int, approval: int) -> set[Result]:
