@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nodeimpl.ledger.rules import Account, Right, judge_debit, judge_funds, judge_open
+from nodeimpl.ledger.rules import Account, Right, judge_funds, judge_open, judge_right
 from opkit.wire.base import Slug, TimeMs
 from opkit.wire.holds import (
     HOLD_TERM_MS_MAX,
@@ -29,6 +29,7 @@ from opkit.wire.ledger import (
     AccountId,
     AccountNotYours,
     DecisionRequired,
+    Posting,
     UnitUnknown,
 )
 
@@ -74,13 +75,16 @@ def judge_create(
         AccountClosed: one of the two is closed.
         Overdrawn: the account has not so much to set aside.
         HoldsExhausted: too many are open already.
+
+    Between the last two comes what has to be found out by doing it: AccountsFull, if an account
+    that may owe is used for the first time and there is no room for it.
     """
     if standing is not None:
         if standing.by != right.by or not _same(ask, standing):
             raise HoldConflict(hold_id=ask.hold_id)
         return False
     _judge_shape(ask, world_ms)
-    judge_debit(ask.coop, ask.from_account, right)
+    _judge_debit(ask.coop, ask.from_account, right)
     judge_open(payer, coop=ask.coop)
     if payee is not None:
         judge_open(payee, coop=ask.coop)
@@ -138,10 +142,15 @@ def has_lapsed(hold: Hold, world_ms: TimeMs) -> bool:
 def may_debit(coop: Slug, account: AccountId, right: Right) -> bool:
     """Return whether somebody may debit an account."""
     try:
-        judge_debit(coop, account, right)
+        _judge_debit(coop, account, right)
     except (DecisionRequired, AccountNotYours):
         return False
     return True
+
+
+def _judge_debit(coop: Slug, account: AccountId, right: Right) -> None:
+    """Return if somebody may debit an account. Refuses: DecisionRequired, AccountNotYours."""
+    judge_right(coop, (Posting(account=account, unit=UNITS[0], amount=-1),), right)
 
 
 def _judge_shape(ask: CreateHold, world_ms: TimeMs) -> None:

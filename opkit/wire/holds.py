@@ -343,6 +343,7 @@ CREATE_HOLD = Endpoint(
         AccountNotYours,
         AccountClosed,
         Overdrawn,
+        AccountsFull,
         HoldsExhausted,
     ),
     body_bytes_max=8_192,
