@@ -281,6 +281,12 @@ LODGE_VOTE = Endpoint(
     scope=None,
     changes=True,
     stores_answer=False,
-    refuses=(no.AssemblyUnknown, no.BallotRejected, no.NotElector, no.LodgedExhausted),
+    refuses=(
+        no.BallotRejected,
+        no.AssemblyUnknown,
+        no.ProposalUnknown,
+        *no.BALLOT_REFUSALS[1:],
+        no.LodgedExhausted,
+    ),
     body_bytes_max=8_192,
 )
