@@ -71,7 +71,7 @@ def _only_if_needed(_context: object, _revision: object, directives: list[Any]) 
 
 
 def import_all_tables() -> None:
-    """Import every domain's `store` modules (`holds_store` is one), so that all tables are known."""
+    """Import all `store` modules of domains, such as `holds_store`: all tables are known then."""
     for package in pkgutil.iter_modules(nodeimpl.__path__):
         folder = Path(nodeimpl.__path__[0]) / package.name
         for module in sorted(folder.glob("*store.py")) if package.ispkg else ():
