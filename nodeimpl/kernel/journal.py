@@ -91,16 +91,16 @@ def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
         body = canonical(event.model_dump(mode="json"))
         stored = stored_bytes(sequence=sequence, type_name=event.type, at_ms=tx.now_ms, body=body)
         digest = entry_hash(previous=head.hash, stored=stored)
-        tx.later(
-            _INSERT,
-            sequence=sequence,
-            type=event.type,
-            scope=event.scope.value,
-            at_ms=tx.now_ms,
-            body=body,
-            previous=head.hash,
-            hash=digest,
-        )
+        row = {
+            "sequence": sequence,
+            "type": event.type,
+            "scope": event.scope.value,
+            "at_ms": tx.now_ms,
+            "body": body,
+            "previous": head.hash,
+            "hash": digest,
+        }
+        tx.many(_INSERT, (row,))
         frontier, completed = head.tree.append(leaf_hash(stored))
         tree.keep(tx, size=sequence, completed=completed)
         head = Head(digest, frontier)

@@ -106,6 +106,19 @@ class PostgresSession:
         self._set_savepoint()
         self._pipe.later(text, parameters, take)
 
+    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+        """Run one statement for each of several rows, by the round trips that come next."""
+        if not rows:
+            return
+        if own_work:
+            self._set_savepoint()
+        for row in rows:
+            self._pipe.later(text, row, _ignore)
+
+    def has_savepoint(self) -> bool:
+        """Return whether what is written now would be undone with the savepoint."""
+        return self._saved in ("on its way", "set")
+
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
         self._saved, self._released = "no", False
@@ -245,6 +258,10 @@ class PostgresSession:
             connection.close()
             raise
         return connection
+
+
+def _ignore(_: Cursor) -> None:
+    """Want nothing of an answer."""
 
 
 class PostgresReader(PostgresSession):

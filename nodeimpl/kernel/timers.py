@@ -56,6 +56,7 @@ class Timers:
         self._clock = clock
         self._handles: dict[str, Handle] = {}
         self._wake = asyncio.Event()
+        self._is_doing = False
         # Nothing is due before this. It may be too early, which costs one look, and never too late.
         self._bound_ms: TimeMs = 0
 
@@ -83,12 +84,15 @@ class Timers:
         """Do first what is due, so that whoever judges by world time finds all of it done.
 
         It costs a comparison unless something is due. What is done here is done with the caller's
-        transaction, and undone with it.
+        transaction, and undone with it. While something due is being done nothing else is: its
+        place in time is before what is due later.
 
         Refuses:
             StoreBusy: more is due than one transaction takes; it is being done.
         """
-        if tx.world_ms >= self._bound_ms and self._do_due(tx):
+        if tx.world_ms < self._bound_ms or self._is_doing:
+            return
+        if self._do_due(tx):
             raise StoreBusy(why="what is due goes first")
 
     @property
@@ -130,10 +134,17 @@ class Timers:
                 return False
             due_ms, kind, key = first
             tx.run(_DROP, its_kind=kind, its_key=key)
-            self._handles[kind](tx, key, due_ms)
+            self._do(tx, kind, key, due_ms)
             if len(tx.announced) >= EVENTS_PER_TRANSACTION:
                 break
         return True
+
+    def _do(self, tx: Tx, kind: str, key: str, due_ms: TimeMs) -> None:
+        self._is_doing = True
+        try:
+            self._handles[kind](tx, key, due_ms)
+        finally:
+            self._is_doing = False
 
     def _rest_until(self, tx: Tx, due_ms: TimeMs) -> None:
         """Look no more before `due_ms`, unless this transaction is undone."""

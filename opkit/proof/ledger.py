@@ -1,8 +1,8 @@
 """The hash of an entry, the chain of a ledger, and what its postings sum to.
 
-An entry's hash covers its canonical JSON, so whoever reads an entry can hash it again. It is spelled
-here directly, for a ledger spells some thousand entries a second; a test shows that it is the
-spelling of `opkit.proof.canonical`. Source: RFC 8785, ADR 0040.
+An entry's hash covers its canonical JSON, so whoever reads an entry can hash it again. It is
+spelled here directly, for a ledger spells some thousand entries a second; a test shows that it is
+the spelling of `opkit.proof.canonical`. Source: RFC 8785, ADR 0040.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DOMAIN = b"opkit ledger entry 1\n"
 
 def entry_hash(entry: Entry) -> RecordId:
     """Return SHA-256 over a domain prefix and the canonical JSON of all but `hash`."""
-    return hash_of(spell(entry))
+    return hash_of(spell(entry, spell_postings(entry.postings)))
 
 
 def hash_of(spelled: bytes) -> RecordId:
@@ -28,9 +28,13 @@ def hash_of(spelled: bytes) -> RecordId:
     return hashlib.sha256(_DOMAIN + spelled).hexdigest()
 
 
-def spell(entry: Entry) -> bytes:
-    """Return the canonical JSON of all that an entry says but its own hash."""
-    head, tail = _halves(entry, spell_postings(entry.postings))
+def spell(entry: Entry, postings: str) -> bytes:
+    """Return the canonical JSON of all that an entry says but its own hash.
+
+    Args:
+        postings: the entry's, as `spell_postings` spells them.
+    """
+    head, tail = _halves(entry, postings)
     return f"{head}{tail}".encode()
 
 

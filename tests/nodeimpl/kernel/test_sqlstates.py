@@ -76,11 +76,11 @@ def told(url: str, notes: Any, story: Callable[[Store], Coroutine[Any, Any, None
 def raising(code: str) -> Statement:
     """Return a statement that the server answers by an error of this code."""
     plain = f"DO $$ BEGIN RAISE EXCEPTION 'by the test' USING ERRCODE = '{code}'; END $$"
-    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={})
+    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={}, tables=frozenset())
 
 
 def text(plain: str) -> Statement:
-    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={})
+    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={}, tables=frozenset())
 
 
 @pytest.mark.postgres
