@@ -19,7 +19,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
 from opkit.proof import jws
 from opkit.proof.genesis import GenesisView
-from opkit.proof.governance import Counted, count, electorate_hash, result_of
+from opkit.proof.governance import Counted, charter_rule, count, electorate_hash, result_of
 from opkit.proof.keys import Identity
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -248,18 +248,6 @@ def would_be(rule: Rule, counted: Counted) -> Outcome:
         counted,
         quorum_percent=rule.quorum_percent,
         approval_percent=rule.approval_percent,
-    )
-
-
-def charter_rule(charter: Charter) -> Rule:
-    """Return the rule by which a coop's founders agreed to decide."""
-    return Rule(
-        quorum_percent=charter.quorum_percent,
-        approval_percent=charter.approval_percent,
-        voting_period_ms=charter.voting_period_ms,
-        challenge_window_ms=charter.challenge_window_ms,
-        votes_final=charter.votes_final,
-        decision=None,
     )
 
 

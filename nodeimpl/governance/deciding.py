@@ -132,6 +132,7 @@ class Deciding:
             elector=elector,
             keys=() if elector is None else (elector.did, self._assemblies.key_of(tx, elector)),
             cast=cast,
+            votes_final=self._assemblies.said(standing).rule.votes_final,
             now_ms=tx.world_ms,
         )
         by = wire.VoidedBy(

@@ -368,6 +368,7 @@ def judge_challenge(
     elector: Elector | None,
     keys: tuple[Did, ...],
     cast: Cast | None,
+    votes_final: bool,
     now_ms: TimeMs,
 ) -> Missed:
     """Return the ballot that a decision's tally misses.
@@ -389,7 +390,9 @@ def judge_challenge(
         raise no.ChallengeLate(challenge_ends_ms=standing.challenge_ends_ms)
     if isinstance(missed, str):
         raise no.ChallengeUnfounded(why=missed)
-    why = _why_counted(standing, missed, elector=elector, cast=cast)
+    why = _why_counted(standing, missed, elector=elector)
+    if not why and cast is not None and _stands(cast, missed, votes_final=votes_final):
+        why = f"the tally has {cast.choice} with sequence {cast.sequence}"
     if not why and missed.ballot.did not in keys:
         why = "the ballot is not by their key"
     if why:
@@ -408,10 +411,8 @@ def changed_rule(rule: Rule, change: RuleChange, *, decision: RecordId) -> Rule:
     return rule.model_copy(update={**said, "decision": decision})
 
 
-def _why_counted(
-    standing: Standing, missed: Missed, *, elector: Elector | None, cast: Cast | None
-) -> str:
-    """Return why the tally does not miss a ballot; empty if it does."""
+def _why_counted(standing: Standing, missed: Missed, *, elector: Elector | None) -> str:
+    """Return why a ballot was not to be counted; empty if it was."""
     said = missed.ballot
     if (said.aud, said.proposal) != (standing.coop, standing.hash):
         return "the ballot is for another proposal"
@@ -420,13 +421,21 @@ def _why_counted(
     until_ms = min(standing.closes_ms or 0, standing.closed_ms or 0)
     if not missed.by_home and missed.world_ms >= until_ms:
         return "it was lodged when voting was over"
-    if cast is not None and cast.id == missed.id:
-        return "the tally has it"
-    if cast is not None and cast.sequence > said.sequence:
-        return "the tally has a later one"
-    if cast is not None and cast.sequence == said.sequence and not missed.by_home:
-        return "the member signed two ballots with one sequence, and the tally has the other"
     return ""
+
+
+def _stands(cast: Cast, missed: Missed, *, votes_final: bool) -> bool:
+    """Return whether a ballot that was counted is this vote, or rightly stands instead of it.
+
+    Where votes are final the first one stands; but what the home itself acknowledged it has to
+    count until it acknowledges a later one.
+    """
+    said = missed.ballot
+    if (cast.sequence, cast.choice) == (said.sequence, said.choice):
+        return True
+    if missed.by_home:
+        return cast.sequence > said.sequence and not votes_final
+    return cast.sequence >= said.sequence or votes_final
 
 
 def _why_no_member(member: Member | None, *, did: Did, coop: Slug) -> str:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
+from sqlalchemy import bindparam, delete
 
+from nodeimpl.governance.ballots import ballots
 from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.service import Governance
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.store import Store, Tx
+from nodeimpl.kernel.store import Store, Tx, sql
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.ledger.service import Ledger
 from nodeimpl.membership.decided import AssemblyMembers
@@ -30,10 +32,12 @@ from opkit.wire.errors import Unreachable
 from opkit.wire.genesis import AccountFloor, Charter, Founder, Genesis, GenesisNode
 from opkit.wire.ledger import Entry, PostEntry, Posting, Settle, SettleLine
 from opkit.wire.votes import (
+    EXECUTE_WITHIN_MS,
     Choice,
     DistributionEffect,
     Effect,
     Proposal,
+    ProposalState,
     SpendEffect,
     TextEffect,
 )
@@ -123,6 +127,22 @@ class Net:
         if self.cut:
             raise Unreachable(where=home, why="cut")
         return await self.nodes[home].lodging.passed("", ask)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A proposal, and a ballot on it with the home's receipt."""
+
+    view: wire.ProposalView
+    ballot: Jws
+    receipt: Jws
+
+
+_DROP_BALLOT = sql(
+    delete(ballots).where(
+        ballots.c.proposal == bindparam("which"), ballots.c.member_id == bindparam("who")
+    )
+)
 
 
 class Coop:
@@ -374,6 +394,42 @@ class Coop:
             deciding.challenge, ask, by, deciding.prove_missed
         )
         return answer
+
+    async def drop_ballot(self, view: wire.ProposalView, who: str) -> None:
+        """Have the home forget a ballot that it acknowledged: what a dishonest one does."""
+        await self.write(lambda tx: tx.run(_DROP_BALLOT, which=view.proposal, who=f"{COOP}/{who}"))
+
+    async def in_state(self, state: ProposalState, effect: Effect | None = None) -> Known:
+        """Return a proposal that was brought into a state, with a ballot and its receipt."""
+        effect = effect or SPEND
+        view = await self.propose(effect, open_now=False)
+        if state == "draft":
+            return Known(view, "", "")
+        view = await self.open(view.proposal_id)
+        ballot = self.ballot(view, "b")
+        receipt = (await self.hand_in(view, ballot)).receipt
+        if state == "open":
+            return Known(view, ballot, receipt)
+        if state == "cancelled":
+            return Known(await self.cancel(view), ballot, receipt)
+        await self.votes(view, **({"no": "ac"} if state == "rejected" else {"yes": "ac"}))
+        if state == "no-quorum":
+            await self.drop_ballot(view, "a")
+        if state == "voided":
+            await self.drop_ballot(view, "b")
+            await self.vote(view, "d")
+        self.pass_time(PERIOD_MS)
+        view = await self.close(view)
+        if state == "voided":
+            view = await self.challenge(view, ballot=ballot, receipt=receipt)
+        if state in ("executed", "expired"):
+            self.pass_time(WINDOW_MS)
+        if state == "executed":
+            await self.execute(view)
+        if state == "expired":
+            self.pass_time(EXECUTE_WITHIN_MS)
+            await self.write(self.timers.catch_up)
+        return Known(await self.show(view), ballot, receipt)
 
     async def show(self, view: wire.ProposalView) -> wire.ProposalView:
         ask = wire.ReadProposal(coop=COOP, proposal_id=view.proposal_id)
