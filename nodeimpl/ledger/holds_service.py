@@ -37,6 +37,7 @@ class Holds:
         self._timers = timers
         self._limits = limits or Limits()
         timers.on(TIMER, self._lapse_due)
+        ledger.first = timers.catch_up
 
     def create(
         self, tx: Tx, ask: wire.CreateHold, caller: Caller | None, _: None = None

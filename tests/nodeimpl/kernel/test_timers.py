@@ -234,6 +234,22 @@ def test_what_was_taken_back_with_its_transaction_is_still_due(store_url: str) -
     with_wheel(store_url, story)
 
 
+def test_while_something_due_is_done_nothing_that_is_due_later_is(store_url: str) -> None:
+    async def story(wheel: Wheel) -> None:
+        def close(tx: Tx, key: str, due_ms: int) -> None:
+            wheel.timers.catch_up(tx)
+            tx.after_commit(lambda: wheel.done.append(("close", key, due_ms)))
+
+        wheel.timers.on("close", close)
+        await wheel.set("hold", "later", START_MS + 2)
+        await wheel.set("close", "first", START_MS + 1)
+        wheel.clock.advance(2)
+        await wheel.store.write(wheel.timers.catch_up)
+        assert [key for _, key, _ in wheel.done] == ["first", "later"]
+
+    with_wheel(store_url, story)
+
+
 def test_work_that_is_due_and_fails_ends_the_wheel_and_stays_due(store_url: str) -> None:
     async def story(wheel: Wheel) -> None:
         def fail(tx: Tx, key: str, due_ms: int) -> None:
