@@ -43,12 +43,13 @@ class RollCall:
 
     Attributes:
         electors: everybody who could vote, with the keys that they could sign with: that of the
-            opening and those that followed. Without a genesis nobody's key is known.
+            opening and those that followed; None where nobody's key is known, for there is no
+            genesis or a chain is broken.
         ballots: by member.
         delegations: by member.
     """
 
-    electors: Mapping[MemberId, tuple[Did, ...]]
+    electors: Mapping[MemberId, tuple[Did, ...] | None]
     ballots: Mapping[MemberId, Ballot]
     delegations: Mapping[MemberId, Delegation]
 
@@ -70,31 +71,29 @@ def call_roll(
     electors, checks = _electors(file, proposal, genesis)
     ballots, more = _ballots(file, decision)
     checks += more
-    checks.append(_all_electors("ballots-by-electors", ballots, electors, genesis is not None))
+    checks.append(_all_electors("ballots-by-electors", ballots, electors))
     delegations, more = _delegations(file, decision)
     checks += more
-    checks.append(
-        _all_electors("delegations-by-electors", delegations, electors, genesis is not None)
-    )
+    checks.append(_all_electors("delegations-by-electors", delegations, electors))
     return RollCall(electors=electors, ballots=ballots, delegations=delegations), checks
 
 
 def _electors(
     file: DecisionFile, proposal: Proposal, genesis: GenesisView | None
-) -> tuple[dict[MemberId, tuple[Did, ...]], list[Check]]:
+) -> tuple[dict[MemberId, tuple[Did, ...] | None], list[Check]]:
     """Return who could vote, with their keys, and the checks that they are the electorate."""
     checks = [
         _in_order("electors-once", [each.member_id for each in file.electors]),
         equal("electors-counted", expected=proposal.electors, actual=len(file.electors)),
     ]
     if genesis is None:
-        return {each.member_id: () for each in file.electors}, checks
+        return {each.member_id: None for each in file.electors}, checks
     read, chains = attempt(
         "elector-chains", lambda: [_elector(each, proposal, genesis) for each in file.electors]
     )
     checks.append(chains)
     if read is None:
-        return {each.member_id: () for each in file.electors}, checks
+        return {each.member_id: None for each in file.electors}, checks
     hashed = electorate_hash(proposal.aud, (elector for elector, _ in read))
     checks.append(equal("electorate-hash", expected=proposal.electorate_hash, actual=hashed))
     proposer = next((one for one, _ in read if one.member_id == proposal.member_id), None)
@@ -197,28 +196,26 @@ def _delegations(
 def _all_electors(
     name: str,
     said: Mapping[MemberId, Ballot | Delegation],
-    electors: Mapping[MemberId, tuple[Did, ...]],
-    keys_known: bool,
+    electors: Mapping[MemberId, tuple[Did, ...] | None],
 ) -> Check:
     """Return the check that each was signed by an elector, with a key of theirs if that is known.
 
     A key counts from when voting opened on: that of then, or one that a later link gave them.
     """
-    wrong = next(
-        (
-            each
-            for each in said.values()
-            if each.member_id not in electors
-            or (keys_known and each.did not in electors[each.member_id])
-        ),
-        None,
-    )
+    wrong = next((each for each in said.values() if not _is_electors(each, electors)), None)
     return Check(
         name=name,
         ok=wrong is None,
-        expected="electors with their own keys" if keys_known else "electors",
+        expected="electors with their own keys",
         actual=f"{len(said)} of them" if wrong is None else f"{wrong.member_id} with {wrong.did}",
     )
+
+
+def _is_electors(
+    said: Ballot | Delegation, electors: Mapping[MemberId, tuple[Did, ...] | None]
+) -> bool:
+    keys = electors.get(said.member_id, ())
+    return keys is None or said.did in keys
 
 
 def _each(what: str, tokens: Iterable[str], read: Callable[[str], T]) -> list[T]:
