@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -446,7 +447,7 @@ class Coop:
     async def told(self, type_: str) -> list[dict[str, Any]]:
         """Return what was journalled of one type."""
         entries = await self.store.read_journal(after=None, entries_max=1_000)
-        return [each.body for each in entries if each.type == type_]
+        return [json.loads(each.body) for each in entries if each.type == type_]
 
 
 def distribution(surplus: int = 3_840) -> DistributionEffect:
