@@ -16,6 +16,7 @@ from opkit.proof.did import public_key_of
 from opkit.proof.keys import Identity
 from opkit.proof.patronage import allocate
 from opkit.wire.base import Jws, NetworkId, Slug
+from opkit.wire.ledger import AccountConfigured, Entry
 from opkit.wire.membership import ROLES
 from opkit.wire.votes import (
     PROPOSAL_CHARACTERS_MAX,
@@ -185,3 +186,40 @@ def _check_own(*accounts: str, coop: Slug) -> None:
     for account in accounts:
         if account.partition(":")[0] != coop:
             raise ProofError(f"{account} is in another ledger than {coop}'s")
+
+
+def check_entry(entry: Entry, effect: Effect) -> None:
+    """Return if a ledger's entry posts exactly what an effect pays, in whatever order.
+
+    Raises:
+        ProofError: the effect pays nothing, or something else.
+    """
+    if not isinstance(effect, SpendEffect | DistributionEffect):
+        raise ProofError(f"a {effect.kind} posts nothing")
+    paid = {effect.from_account: 0}
+    lines = (
+        [(effect.to_account, effect.amount)]
+        if isinstance(effect, SpendEffect)
+        else [(line.account, line.amount) for line in effect.lines if line.amount]
+    )
+    for account, amount in lines:
+        paid[account] = amount
+        paid[effect.from_account] -= amount
+    posted = {(each.account, each.unit): each.amount for each in entry.postings}
+    if posted != {(account, effect.unit): amount for account, amount in paid.items()}:
+        raise ProofError("the entry posts something else than was decided")
+
+
+def check_configured(said: AccountConfigured, effect: Effect) -> None:
+    """Return if an account was configured as an effect says.
+
+    Raises:
+        ProofError: the effect is about something else, or says something else of the account.
+    """
+    changes = effect.accounts if isinstance(effect, ConfigurationEffect) else ()
+    for each in changes:
+        if (each.account, each.unit) == (said.account, said.unit):
+            if each.floor not in (None, said.floor) or each.closed not in (None, said.closed):
+                raise ProofError(f"the decision says something else of {said.account}")
+            return
+    raise ProofError(f"the decision is not about {said.account}")
