@@ -198,7 +198,7 @@ def nonce(told: GovernanceFigures | None) -> str:
     rows = [_account(each.account, each.balance, each.unit) for each in told.treasury.accounts]
     rows += [_nonce(each) for each in told.treasury.nonces]
     used = told.treasury.next_nonce - 1
-    words = f"treasury nonce, {used:,} {'was' if used == 1 else 'were'} taken"
+    words = f"treasury nonce, {used:,} taken"
     return figure(question, f"#{told.treasury.next_nonce:,}", words, opened=listed(rows))
 
 

@@ -14,7 +14,7 @@ from opkit.views.governance_figures import GovernanceFigures
 from opkit.views.ledger_figures import ProofFigure
 from opkit.views.money import account_name, amount_html
 from opkit.views.page import icon
-from opkit.views.proposals import effect_text, member_name, until_text
+from opkit.views.proposals import effect_text, member_name, term_text, until_text
 from opkit.views.values import values_table
 from opkit.wire.governance import ProposalView
 from opkit.wire.votes import DistributionEffect, DistributionLine
@@ -83,7 +83,7 @@ def stages(view: ProposalView, *, world_ms: int) -> list[Stage]:
 
 
 def _later(view: ProposalView) -> list[Stage]:
-    wait = "Votes may be shown to be missing, for a day or what the rule says"
+    wait = f"For {term_text(view.rule.challenge_window_ms)} votes may be shown to be missing"
     later = [Stage(State.WAITING, "Challenge window", None, wait)]
     if view.kind != "text":
         later.append(Stage(State.WAITING, "Its effect, if it is accepted", None))

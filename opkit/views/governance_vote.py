@@ -25,11 +25,8 @@ from opkit.wire.votes import Choice
 VOTES_MAX: Final = 200
 """How many votes, and members who cast none, are named."""
 
-_CHOICES: Final[dict[Choice, tuple[State, str]]] = {
-    "yes": (State.DONE, "yes"),
-    "no": (State.REFUSED, "no"),
-    "abstain": (State.WAITING, "abstains"),
-}
+_CHOICES: Final[dict[Choice, str]] = {"yes": "yes", "no": "no", "abstain": "abstains"}
+"""A choice is no state: none is better than another, so none has a state's shape."""
 
 
 def vote(told: GovernanceFigures | None, *, world_ms: int, now_ms: int) -> str:
@@ -76,15 +73,17 @@ def _verdict(chosen: ProposalFigure, *, world_ms: int) -> str:
 def _quorum(chosen: ProposalFigure) -> str:
     """Return how many took part, as a bar with the quorum marked on it."""
     tally, rule = chosen.view.tally, chosen.view.rule
-    through = f", {tally.delegated:,} through somebody else" if tally.delegated else ""
+    apart = [f"{tally.abstain:,} abstained"] if tally.abstain else []
+    apart += [f"{tally.delegated:,} through somebody else"] if tally.delegated else []
     return _meter(
         "Took part",
         f"{tally.cast:,} of {tally.electorate:,}",
         percent_text(tally.cast, tally.electorate),
         filled=share(tally.cast, tally.electorate),
         mark=rule.quorum_percent,
-        name=f"quorum {rule.quorum_percent} %: {needed(rule.quorum_percent, tally.electorate):,}",
-        beside=f"abstaining counts: {tally.abstain:,}{through}",
+        name=f"quorum {rule.quorum_percent} %: "
+        f"{needed(rule.quorum_percent, tally.electorate):,} of {tally.electorate:,}",
+        beside=", ".join(apart),
         reached=tally.cast * 100 >= rule.quorum_percent * tally.electorate,
     )
 
@@ -150,8 +149,7 @@ def _roll_call(chosen: ProposalFigure, *, now_ms: int) -> str:
     rest = VOTES_MAX - len(chosen.votes)
     silent = "has cast none" if view.state == "open" else "cast none"
     rows += "".join(
-        f"<li>{icon(State.WAITING)}<span>{escape(member_name(each))}<small>{silent}</small></span>"
-        "</li>"
+        f'<li class="soft"><span>{escape(member_name(each))}</span><span>{silent}</span></li>'
         for each in chosen.silent[: max(0, rest)]
     )
     left = len(chosen.votes) + len(chosen.silent) - VOTES_MAX
@@ -172,12 +170,11 @@ def _roll_call(chosen: ProposalFigure, *, now_ms: int) -> str:
 
 
 def _vote(each: VoteFigure, *, now_ms: int) -> str:
-    state, word = _CHOICES[each.choice]
     changed = f", vote {each.sequence}" if each.sequence > 1 else ""
     return (
-        f'<li id="v-{escape(each.member_id)}" data-new>{icon(state)}'
-        f"<span>{escape(member_name(each.member_id))} "
-        f'<b class="s-{state.value}">{word}</b>{changed}'
+        f'<li id="v-{escape(each.member_id)}" data-new>'
+        f"<span>{escape(member_name(each.member_id))}{changed}"
         f"<small>ballot {text_html(each.ballot)}</small></span>"
-        f"{moment_html(each.at_ms, now_ms=now_ms)}</li>"
+        f'<span class="choice is-{each.choice}">{_CHOICES[each.choice]}'
+        f"{moment_html(each.at_ms, now_ms=now_ms)}</span></li>"
     )
