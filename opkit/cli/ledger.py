@@ -304,7 +304,7 @@ def audit(
     Examples:
       opkit ledger audit
 
-      opkit ledger audit --coop brightworks-cooperative --as theo --verbose
+      opkit ledger audit --coop brightworks-cooperative --as hugo --verbose
     """
     from opkit.client.auditing import audit_ledger
 

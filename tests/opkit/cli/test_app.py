@@ -26,7 +26,7 @@ COMMANDS = {
     "doctor": (),
     "dash": (),
     "devnet": (
-        *("up", "status", "logs", "down", "reset"),
+        *("up", "status", "seed", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
     ),
     "devnet chaos": (
@@ -38,6 +38,11 @@ COMMANDS = {
     "peers": (),
     "dht": ("get", "put", "provide", "providers", "route"),
     "name": ("register", "renew", "withdraw", "get", "list", "import"),
+    "ledger": (
+        *("history", "entry", "position", "accounts", "trial-balance"),
+        *("statement", "post", "audit"),
+    ),
+    "hold": ("create", "list", "show", "post", "void"),
     "service": ("find",),
     "node": ("run", "init", "status", "backup", "restore", "new-generation"),
     "identity": ("new", "show"),

@@ -66,8 +66,8 @@ PROCESSES = ("opkit demo", "opkit devnet up", "opkit record")
 """How examples begin that start what outlives them, or that are best left to a process."""
 
 OF_SEVERAL = {
-    *("card", "compute", "devnet", "dht", "grant", "identity", "journal", "member", "name"),
-    *("node", "receipt", "service", "wasm"),
+    *("card", "compute", "devnet", "dht", "grant", "hold", "identity", "journal", "ledger"),
+    *("member", "name", "node", "receipt", "service", "wasm"),
 }
 """Groups whose commands are counted one by one; of others one example shows the process."""
 
@@ -94,6 +94,7 @@ opkit net sim --nodes 12 --loss 0.1 --churn 0.2 --seeds 5
 ON_A_DEVNET = """\
 opkit devnet up
 opkit devnet status
+opkit devnet seed
 opkit devnet status --json
 opkit devnet logs bright --follow
 opkit devnet logs harbor -f
@@ -129,6 +130,31 @@ opkit name list
 opkit name list --prefix lathe --max 10
 opkit name import names.jsonl
 opkit name withdraw lathe
+opkit ledger post fee-2026-01 --from equity/opening --to member/theo --amount 12000
+opkit ledger post tea --line member/theo=-300 --line income/tea=300 --memo "tea" --as theo
+opkit ledger history
+opkit ledger history --max 10
+opkit ledger history --member theo --unit commons-credits --since 2026-01-01
+opkit ledger history --account equity/opening --oldest --json
+opkit ledger entry fee-2026-01
+opkit ledger position
+opkit ledger position theo
+opkit ledger position theo --json
+opkit ledger accounts
+opkit ledger accounts --prefix member/
+opkit hold create deposit-7 --from member/theo --to income/deposits --amount 5000 --as theo
+opkit hold create deposit-8 --from member/theo --to member/ines --amount 500 --as theo
+opkit hold list
+opkit hold list --state held
+opkit hold list --account member/theo --json
+opkit hold post deposit-7 --amount 3000 --as theo
+opkit hold show deposit-7
+opkit hold void deposit-8 --as ines
+opkit ledger trial-balance
+opkit ledger statement member/theo
+opkit ledger statement equity/opening --out opening.csv
+opkit ledger audit
+opkit ledger audit --coop brightworks-cooperative --as hugo --verbose
 opkit card publish agent.json
 opkit card publish agent.json --region eu-west
 opkit card update agent.json
