@@ -65,15 +65,16 @@ def kills() -> list[Row]:
         with asked_node(engine) as node:
             taken, told = asyncio.run(killed(node, times=times))
         name = f"ledger killed while it commits to ready, {engine}"
-        entries, survived = [float(len(told.entries))], [float(told.survived)]
         rows += [
             row(f"{name}, P95", percentile(taken, 0.95), "s", target="<= 2", of=taken),
-            row(
-                f"entries acknowledged before kills, {engine}", entries, "", target="", of=[entries]
-            ),
-            row(f"entries in doubt that stand, {engine}", survived, "", target="", of=[survived]),
+            _count(f"entries acknowledged before kills, {engine}", len(told.entries)),
+            _count(f"entries in doubt at kills that stand, {engine}", told.survived),
         ]
     return rows
+
+
+def _count(name: str, number: int) -> Row:
+    return row(name, number, "", target="", of=[number])
 
 
 async def killed(node: AskedNode, *, times: int, seed: int = 7) -> tuple[list[float], Told]:
