@@ -194,7 +194,12 @@ def test_every_marker_has_its_sabotage(broken: dict[str, Any], name: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "lost"), [(name, marker) for name, markers in PINNED.items() for marker in markers]
+    ("name", "lost"),
+    [
+        pytest.param(name, marker, id=marker)
+        for name, markers in PINNED.items()
+        for marker in markers
+    ],
 )
 def test_a_broken_rule_stops_the_flow_at_exactly_its_marker(
     monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], name: str, lost: str
