@@ -250,8 +250,7 @@ class Supervisor:
         finally:
             await world.close()
         fresh = sum(each.fresh for each in entries)
-        say("seeded", posted=fresh, stood=len(entries) - fresh)
-        self._mark("seeded")
+        self._mark("seeded", posted=fresh, stood=len(entries) - fresh)
 
     async def _until_stopped(self, work: Any) -> None:
         """Do the work, or give it up when the supervisor is told to end."""
