@@ -3,7 +3,7 @@
 Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle, a2a, blobs,
 reconcile, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied,
 flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
-(transfers, transfers-http, ledger-long, ledger-kills), and those of the console, which need
+(transfers, transfers-http, ledger-long, ledger-kills), votes, and those of the console, which need
 Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only if
 something could not be measured: a missed target is a figure, not a failure.
 """
@@ -53,6 +53,7 @@ MEASUREMENTS = {
     "names-bulk": ("bench.names", "names_bulk"),
     "names-emptied": ("bench.names", "names_emptied"),
     "cards": ("bench.cards", "cards"),
+    "votes": ("bench.votes", "votes"),
     "transfers-http": ("bench.ledger_http", "transfers_http"),
     "ledger-long": ("bench.ledger_long", "ledger_long"),
     "ledger-kills": ("bench.ledger_kills", "kills"),
