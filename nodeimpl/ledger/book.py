@@ -142,7 +142,7 @@ class Book:
         return None if row is None else wire.Entry.model_validate_json(row[0])
 
     def post(self, tx: Tx, draft: Draft, right: Right) -> wire.Entry:
-        """Post a judged draft: judge what the accounts can bear, and write it.
+        """Post a judged draft: judge what the accounts can bear, write it and journal it.
 
         Refuses, in this order:
             AccountClosed, Overdrawn, BalanceOutOfBounds, AccountsFull.
@@ -174,6 +174,7 @@ class Book:
         touched.posted[entry.entry_id] = entry
         tx.if_undone(partial(_drop, touched, entry.entry_id))
         self._write(tx, entry, pairs, postings)
+        tx.announce_spelled(wire.EntryPosted, proof.spell_posted(entry, postings))
         return entry
 
     def set_aside(self, tx: Tx, path: str, unit: wire.Unit, change: int) -> None:
@@ -339,10 +340,10 @@ class Book:
             "hash": "",
         }
         postings = proof.spell_postings(draft.postings)
-        # Every part was validated where it came in.
-        blank = wire.Entry.model_construct(**said)
-        said["hash"] = proof.hash_of(proof.spell(blank, postings))
-        return wire.Entry.model_construct(**said), postings
+        # Every part was validated where it came in, and nobody has seen the entry yet.
+        entry = wire.Entry.model_construct(**said)
+        entry.__dict__["hash"] = proof.hash_of(proof.spell(entry, postings))
+        return entry, postings
 
     def _change(
         self,

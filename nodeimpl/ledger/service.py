@@ -245,19 +245,7 @@ class Ledger:
         if draft.corrects is not None and entry_by_hash(tx, draft.coop, draft.corrects) is None:
             raise wire.CorrectionUnknown(corrects=draft.corrects)
         rules.judge_right(draft.coop, draft.postings, right)
-        entry = book.post(tx, draft, right)
-        tx.announce(
-            wire.EntryPosted(
-                coop=entry.coop,
-                sequence=entry.sequence,
-                hash=entry.hash,
-                entry_id=entry.entry_id,
-                kind=entry.kind,
-                cause=entry.cause,
-                postings=entry.postings,
-            )
-        )
-        return entry
+        return book.post(tx, draft, right)
 
     def _book(self, coop: Slug, numbers: Numbers) -> Book:
         charter = self._genesis.charter(coop)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.statements import sql, upsert
 from nodeimpl.ledger.rules import Account
@@ -85,7 +86,7 @@ ledger_checks = Table(
     metadata,
     Column("coop", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, info=NAMES_NOTHING),
 )
 """Up to which entry the node has added up all postings: one checkpoint for each ledger."""
 
