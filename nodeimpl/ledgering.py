@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -10,6 +11,7 @@ from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.ledger.checking import check
+from nodeimpl.ledger.holds_checking import check_holds
 from nodeimpl.ledger.holds_routes import routes as holds_routes
 from nodeimpl.ledger.holds_service import Holds
 from nodeimpl.ledger.reading import Reading
@@ -55,6 +57,7 @@ async def join_ledger(
     ledger = Ledger(own=own, genesis=genesis, limits=limits)
     for coop in ledger.coops:
         checked = await check(store, coop, network=genesis.network)
+        await store.read(partial(check_holds, coop=coop))
         if checked:
             _log.info("the ledger adds up", coop=coop, entries=checked)
     return Ledgers(

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, func, or_, select, update
 
+from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Tx, sql
+from nodeimpl.ledger.store import ledger_accounts
 from opkit.wire.base import Slug
 from opkit.wire.holds import Hold
 from opkit.wire.ledger import AccountId, Unit
@@ -28,7 +30,7 @@ holds = Table(
     Column("by", Text, nullable=False),
     Column("made_ms", BigInteger, nullable=False),
     Column("made_world_ms", BigInteger, nullable=False),
-    Column("hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, info=NAMES_NOTHING),
     Column("state", Text, nullable=False),
     Column("posted", BigInteger, nullable=False),
     Column("entry", Text),
@@ -63,6 +65,16 @@ _OPEN = sql(
     .select_from(holds)
     .where(
         _t.from_account == bindparam("account"), _t.unit == bindparam("unit"), _t.state == "held"
+    )
+)
+_HELD = sql(
+    select(_t.from_account, _t.unit, func.sum(_t.amount))
+    .where(_t.coop == bindparam("coop"), _t.state == "held")
+    .group_by(_t.from_account, _t.unit)
+)
+_SET_ASIDE = sql(
+    select(ledger_accounts.c.path, ledger_accounts.c.unit, ledger_accounts.c.held).where(
+        ledger_accounts.c.coop == bindparam("coop"), ledger_accounts.c.held != 0
     )
 )
 _IN_ORDER = (
@@ -119,6 +131,18 @@ def count_open(tx: Tx, *, account: AccountId, unit: Unit) -> int:
     row = tx.one(_OPEN, account=account, unit=unit)
     assert row is not None, "a count is always one row"
     return int(row[0])
+
+
+def held(tx: Tx, coop: Slug) -> dict[tuple[AccountId, Unit], int]:
+    """Return what the holds of a ledger that have not ended hold, by account and unit."""
+    rows = tx.all(_HELD, coop=coop)
+    return {(account, unit): int(total) for account, unit, total in rows}
+
+
+def set_aside(tx: Tx, coop: Slug) -> dict[tuple[AccountId, Unit], int]:
+    """Return what the accounts of a ledger have set aside."""
+    rows = tx.all(_SET_ASIDE, coop=coop)
+    return {(f"{coop}:{bytes(path).decode('ascii')}", unit): total for path, unit, total in rows}
 
 
 def page(

@@ -9,6 +9,8 @@ from functools import partial
 import pytest
 
 from nodeimpl.ledger import holds_store as table
+from nodeimpl.ledger.checking import LedgerDamaged
+from nodeimpl.ledger.holds_checking import check_holds
 from opkit.proof.holds import hold_hash
 from opkit.wire import holds as wire
 from opkit.wire.endpoint import Scope
@@ -274,6 +276,24 @@ def test_a_closed_account_and_a_raised_floor_are_minded_when_a_hold_is_posted(
             await desk.post_hold("h1")
         assert (await desk.account("member/ada")).held == 80, "it is still held"
         assert (await desk.post_hold("h1", 50)).posted == 50
+
+    at_desk(store_url, story)
+
+
+def test_what_is_set_aside_is_compared_with_the_holds_when_a_node_starts(store_url: str) -> None:
+    async def story(desk: Desk) -> None:
+        look = partial(check_holds, coop=COOP)
+        await desk.store.read(look)
+        await desk.give("ada", 100)
+        for hold_id, amount in (("h1", 10), ("h2", 20), ("h3", 30)):
+            await desk.hold(hold_id, amount)
+        await desk.void_hold("h1")
+        await desk.post_hold("h2", 5)
+        await desk.store.read(look)
+        lost = wire.Hold.model_copy(await desk.get_hold("h3"), update={"state": "voided"})
+        await desk.store.write(lambda tx: table.end(tx, lost))
+        with pytest.raises(LedgerDamaged, match="has 30 usd-cents set aside, and its holds say 0"):
+            await desk.store.read(look)
 
     at_desk(store_url, story)
 
