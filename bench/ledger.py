@@ -20,6 +20,7 @@ from typing import TypeVar
 from bench.node import engines
 from bench.rows import Engine, Row, quick, row
 from devnet.cluster import running_cluster
+from nodeimpl.__main__ import settle
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.idempotency import remember
@@ -81,6 +82,7 @@ async def _measure(url: str, writers: int) -> tuple[list[float], list[float]]:
     try:
         bank = Bank(store, writers)
         await bank.open()
+        settle()
         bare, posted = [], []
         for turn in range(QUICK_ROUNDS if quick() else ROUNDS):
             bare.append(await _rate(lambda _, number: number, bank.bare, writers, turn))

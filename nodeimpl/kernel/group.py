@@ -30,14 +30,19 @@ class Group:
         closing: called in order before the rows are written and COMMIT is said.
     """
 
-    def __init__(self, session: Session) -> None:
-        """Begin with nothing."""
+    def __init__(self, session: Session, lasting: dict[object, Any]) -> None:
+        """Begin with nothing.
+
+        Args:
+            lasting: what stands from one group to the next.
+        """
+        self._lasting = lasting
         self.broken: Exception | None = None
         self.closing: dict[Callable[[Tx], None], None] = {}
         self._session = session
         self._is_sqlite = session.name == "sqlite"
         self._shared: dict[object, Any] = {}
-        self._undos: list[Callable[[], None]] = []
+        self._undos: list[Callable[[], object]] = []
         self._undo_mark = 0
         self._waiting: dict[Statement, Rows] = {}
         self._tables: dict[str, int] = {}
@@ -49,6 +54,16 @@ class Group:
         found: T | None = self._shared.get(key)
         if found is None:
             found = self._shared[key] = make()
+        return found
+
+    def lasting(self, key: object, make: Callable[[], T]) -> T:
+        """Return what stands under `key` for all groups of this store, made by the first that asks.
+
+        Whoever changes it puts it back if the change is undone (`on_undo`).
+        """
+        found: T | None = self._lasting.get(key)
+        if found is None:
+            found = self._lasting[key] = make()
         return found
 
     def add(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -63,7 +78,7 @@ class Group:
             self._marks[statement] = len(waiting)
         waiting.extend(rows)
 
-    def on_undo(self, callback: Callable[[], None]) -> None:
+    def on_undo(self, callback: Callable[[], object]) -> None:
         """Call `callback` if what this function did is undone, alone or with its group."""
         self._undos.append(callback)
 

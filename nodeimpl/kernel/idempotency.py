@@ -29,6 +29,9 @@ KEYS_PER_PRINCIPAL_MAX = 100_000
 FORGOTTEN_PER_ASK_MAX = 8
 """How many lapsed keys a new one removes: more than one, so that a backlog shrinks."""
 
+PRINCIPALS_MAX = 10_000
+"""Of how many principals it stays in memory which slots their keys take."""
+
 ANSWER_BYTES_MAX = 1_048_576
 """The longest answer that is remembered."""
 
@@ -60,7 +63,7 @@ _FORGET = sql(
 _KEEP = sql(idempotency.insert())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
     """One remembered answer."""
 
@@ -70,7 +73,7 @@ class _Kept:
     answer: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Slots:
     """Which slots a principal's keys take: from the oldest that is kept to the last one.
 
@@ -85,10 +88,15 @@ class _Slots:
 
 @dataclass(slots=True)
 class _Group:
-    """What the functions of one commit remembered, and that may not be written yet."""
+    """What the functions of one commit remembered, and that may not be written yet.
 
+    Attributes:
+        kept: the answers by their keys.
+        slots: of each principal that was here, in this group or an earlier one, the slots.
+    """
+
+    slots: dict[str, _Slots]
     kept: dict[tuple[str, str, str], _Kept] = field(default_factory=dict)
-    slots: dict[str, _Slots] = field(default_factory=dict)
 
 
 def remember(
@@ -115,7 +123,7 @@ def remember(
         IdempotencyConflict: the key was used for another ask.
         IdempotencyFull: the principal holds `keys_max` keys that have not lapsed.
     """
-    group = tx.group.shared(_Group, _Group)
+    group = tx.group.shared(_Group, lambda: _Group(tx.group.lasting(_Slots, dict)))
     slots = group.slots.get(principal)
     if slots is None or tx.now_ms >= slots.good_until_ms:
         known, slots = _look(tx, group, principal=principal, endpoint=endpoint, key=key)
@@ -138,6 +146,9 @@ def remember(
     row = {"slot": slot, "at_ms": tx.now_ms, "ask_hash": ask_hash, "answer": answer}
     tx.many(_KEEP, ({"principal": principal, "endpoint": endpoint, "key": key, **row},))
     tx.if_undone(partial(_forget, group, (principal, endpoint, key), before))
+    if before is None and len(group.slots) >= PRINCIPALS_MAX:
+        tx.if_undone(partial(group.slots.update, dict(group.slots)))
+        group.slots.clear()
     group.kept[principal, endpoint, key] = _Kept(slot, tx.now_ms, ask_hash, answer)
     group.slots[principal] = _Slots(slots.first, slot, slots.good_until_ms)
     return answer, False
@@ -156,7 +167,7 @@ def _look(
     tx: Tx, group: _Group, *, principal: str, endpoint: str, key: str
 ) -> tuple[_Kept | None, _Slots]:
     """Forget some lapsed keys of a principal; return what a key remembers, and which are taken."""
-    # Of a principal that this group does not know, it has written nothing yet.
+    # Of a principal that is not known here, this group has written nothing yet.
     ask = tx.all if principal in group.slots else tx.all_behind
     rows = ask(_LOOK, principal=principal, endpoint=endpoint, key=key)
     known = next((_Kept(*row[:4]) for row in rows if row[2] is not None), None)

@@ -145,7 +145,7 @@ class Tx:
         """
         self.group.closing[callback] = None
 
-    def if_undone(self, callback: Callable[[], None]) -> None:
+    def if_undone(self, callback: Callable[[], object]) -> None:
         """Call `callback`, on the writer's thread, if what this transaction did is undone.
 
         Alone, because it raised, or with its group, because that was lost: what is kept in memory

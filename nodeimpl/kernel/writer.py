@@ -96,6 +96,7 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ending = False
+        self._lasting: dict[object, Any] = {}
         self._commit_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
@@ -152,7 +153,7 @@ class Writer:
 
     def _group(self, first: Job) -> Ended:
         jobs: list[Job] = []
-        group = Group(self._session)
+        group = Group(self._session, self._lasting)
         try:
             self._call(self._session.begin)
             head = self._run_jobs(first, jobs, group)

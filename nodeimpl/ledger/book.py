@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
@@ -38,8 +38,7 @@ class Totals:
     sum: int
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """Where a ledger ends: its last entry's place, hash and times."""
 
     sequence: int = 0
@@ -158,6 +157,8 @@ class Book:
         fresh = [account for _, account in pairs if not account.number]
         self._judge_room(tx, fresh)
         entry, postings = self._entry(tx, draft, right, end)
+        touched = self._touched(tx)
+        tx.if_undone(partial(touched.posted.pop, entry.entry_id, None))
         tx.if_undone(
             partial(
                 self._put_back,
@@ -168,11 +169,9 @@ class Book:
                 fresh,
             )
         )
-        touched = self._touched(tx)
         self._number(tx, fresh)
         self._change(touched, entry, pairs, positive)
         touched.posted[entry.entry_id] = entry
-        tx.if_undone(partial(_drop, touched, entry.entry_id))
         self._write(tx, entry, pairs, postings)
         tx.announce_spelled(wire.EntryPosted, proof.spell_posted(entry, postings))
         return entry
@@ -378,7 +377,7 @@ class Book:
                     "entry_id": entry.entry_id,
                     "short": tables.short_of(entry.hash),
                     "world_ms": entry.world_ms,
-                    "units": " ".join(sorted({each.unit for each in entry.postings})),
+                    "units": " ".join(dict.fromkeys([each.unit for each in entry.postings])),
                     "body": proof.spell_whole(entry, postings),
                 },
             ),
@@ -491,10 +490,6 @@ def page_under(tx: Tx, coop: Slug, prefix: str, *, after: Name, rows_max: int) -
         rows_max=rows_max,
     )
     return [tables.account_of(row) for row in rows]
-
-
-def _drop(touched: _Touched, entry_id: wire.EntryId) -> None:
-    del touched.posted[entry_id]
 
 
 def _configure(account: Account, floor: int, closed: bool, decision: RecordId | None) -> None:

@@ -59,7 +59,7 @@ class Account:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Right:
     """By whose right an entry is posted.
 
@@ -73,7 +73,7 @@ class Right:
     kind: Literal["own", "coop", "decision", "hold"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Draft:
     """What is to be posted, before it has a place."""
 
@@ -153,15 +153,15 @@ def judge_form(draft: Draft, right: Right) -> None:
     """
     prefix = f"{draft.coop}:"
     postings = draft.postings
-    for each in postings:
-        if each.unit not in _UNITS:
-            raise wire.UnitUnknown(unit=each.unit)
+    sums = sums_of(postings)
+    if not sums.keys() <= _UNITS:
+        raise wire.UnitUnknown(unit=next(each for each in sums if each not in _UNITS))
     for each in postings:
         if not each.account.startswith(prefix):
             raise wire.AccountForeign(account=each.account)
-    for unit, total in sums_of(postings).items():
-        if total:
-            raise wire.Unbalanced(unit=unit, sum=str(total))
+    if any(sums.values()):
+        unit, total = next((unit, total) for unit, total in sums.items() if total)
+        raise wire.Unbalanced(unit=unit, sum=str(total))
     _judge_own_words(draft, right)
 
 
@@ -221,7 +221,7 @@ def judge_room(*, accounts: int, of_member: int, limits: Limits) -> None:
 
 def _judge_own_words(draft: Draft, right: Right) -> None:
     """Return if no posting is of nothing or twice, and id, kind and cause are the right's own."""
-    if any(not each.amount for each in draft.postings):
+    if 0 in [each.amount for each in draft.postings]:
         raise wire.EntryMalformed(why="a posting of 0")
     if len({(each.account, each.unit) for each in draft.postings}) != len(draft.postings):
         raise wire.EntryMalformed(why="an account has two postings in one unit")

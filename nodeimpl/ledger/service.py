@@ -37,7 +37,7 @@ class Ledger:
             for signed in genesis.genesis.charters
             if signed.charter.home_node == own
         )
-        self.first: Callable[[Tx], None] = lambda tx: None
+        self.first: Callable[[Tx], None] = lambda _: None
         self._genesis = genesis
         numbers = Numbers()
         self._books = {coop: self._book(coop, numbers) for coop in self.coops}
