@@ -104,7 +104,7 @@ def omission(
 
     Exit code 0 if that is proven, 1 if it is not: the vote was counted, or replaced.
 
-    Example: opkit decision omission cut.json --vote my-vote.json
+    Example: opkit decision omission paint.json --vote my-vote.json
     """
     from opkit.proof.omission import verify_omission, verify_omission_attested
     from opkit.wire.votes import DecisionFile

@@ -146,7 +146,7 @@ def rekey(
 ) -> int:
     """Give a member another key, with all else as it was; a coop's by a proposal.
 
-    Example: opkit member rekey river-city-tool-library/ondrej --key DID
+    Example: opkit member rekey river-city-tool-library/theo --key DID
     """
     member_id = _member_id(member_id)
     _check_key(key)

@@ -170,7 +170,7 @@ def delegate(
     """Let another member vote where you do not, or nobody any more.
 
     Examples:
-      opkit proposal delegate ondrej
+      opkit proposal delegate theo
 
       opkit proposal delegate nobody
     """
@@ -180,8 +180,9 @@ def delegate(
         return await assembly.delegate(None if to == "nobody" else member_id)
 
     stands = call(address, coop, do, signs=True)
-    said = stands.model_dump(mode="json", exclude={"delegation"})
-    out.show(said, as_json=as_json, human=lambda on: out.facts(on, said))
+    facts = {"member": stands.member_id, "votes through": stands.to or "nobody"}
+    said = stands.model_dump(mode="json")
+    out.show(said, as_json=as_json, human=lambda on: out.facts(on, facts))
     return exits.DONE
 
 
