@@ -62,7 +62,7 @@ def open_proposal(
     """Put a proposal before the coop and begin voting; text only, unless it pays or says more.
 
     Examples:
-      opkit proposal open roof --title Roof --from reserve --to vendor/roofer --amount 5000
+      opkit proposal open roof --title R --from reserve --to vendor/x --amount 5
 
       opkit proposal open later --title "Not yet" --draft
 

@@ -125,7 +125,7 @@ opkit member rekey river-city-tool-library/theo --key DID
 opkit proposal open paint --title "Paint the hall"
 opkit proposal vote paint yes
 opkit proposal show paint
-opkit proposal open roof --title Roof --from reserve --to vendor/roofer --amount 5000
+opkit proposal open roof --title R --from reserve --to vendor/x --amount 5
 opkit proposal open later --title "Not yet" --draft
 opkit proposal open later
 opkit proposal list --state open
