@@ -166,10 +166,10 @@ class Assemblies(Asking):
         votes = tuple(
             VoteFigure(
                 member_id=member_id,
-                choice=each.body["choice"],
-                sequence=each.body["sequence"],
-                ballot=each.body["ballot"],
-                at_ms=each.at_ms,
+                choice=each.entry.body["choice"],
+                times=each.times,
+                ballot=each.entry.body["ballot"],
+                at_ms=each.entry.at_ms,
             )
             for member_id, each in sorted(noted.items())
         )

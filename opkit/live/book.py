@@ -10,7 +10,7 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from opkit.story.states import State
 from opkit.views.figures import Happening, Traffic
@@ -87,6 +87,13 @@ class ModuleFacts:
         return (*((self.home,) if self.home else ()), *others)
 
 
+class Voted(NamedTuple):
+    """A member's last vote as it was journalled, and how often they voted until then."""
+
+    entry: JournalEntry
+    times: int
+
+
 class Book:
     """All that the journals said, as far as it is kept.
 
@@ -95,8 +102,8 @@ class Book:
         heard: how many entries of each domain came, by the first word of their type.
         posted: the journal entry of each entry of a ledger, by whose node journalled it and the
             latter's hash; the last ones.
-        votes: the journal entry of each member's last vote, by whose node journalled it and the
-            proposal; on the last ones.
+        votes: the last vote of each member, by whose node journalled it and the proposal; on the
+            last proposals that were voted on.
     """
 
     def __init__(self, *, orgs: Mapping[str, str]) -> None:
@@ -111,7 +118,7 @@ class Book:
         self.changes = 0
         self.heard: Counter[str] = Counter()
         self.posted: dict[tuple[str, str], JournalEntry] = {}
-        self.votes: dict[tuple[str, str], dict[str, JournalEntry]] = {}
+        self.votes: dict[tuple[str, str], dict[str, Voted]] = {}
         self._happenings: list[Happening] = []
         self._shown: tuple[Happening, ...] | None = None
         self._keys: set[str] = set()
@@ -221,7 +228,11 @@ class Book:
     def _note_vote(self, org: str, entry: JournalEntry) -> None:
         key = (org, str(entry.body["proposal"]))
         votes = self.votes[key] = self.votes.pop(key, {})
-        votes[str(entry.body["member_id"])] = entry
+        member_id = str(entry.body["member_id"])
+        before = votes.get(member_id)
+        # A journal that is another one than before is read again from its beginning.
+        times = 1 if before is None or before.entry == entry else before.times + 1
+        votes[member_id] = Voted(entry, times)
         if len(self.votes) > VOTED_MAX:
             del self.votes[next(iter(self.votes))]
 

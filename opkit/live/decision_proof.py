@@ -268,8 +268,8 @@ def _shared(effect: DistributionEffect, *, account: str) -> ChainLink:
 
 
 def _hundredths(part: int, whole: int) -> str:
-    """Return a quotient with two decimals, cut and not rounded: no float comes near an amount."""
-    hundredths = 100 * part // whole if whole else 0
+    """Return a quotient to two decimals, by integers: no float comes near an amount."""
+    hundredths = (200 * part + whole) // (2 * whole) if whole else 0
     return f"{hundredths // 100:,}.{hundredths % 100:02d}"
 
 

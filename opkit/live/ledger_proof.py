@@ -6,9 +6,11 @@ is said; it is never taken for verified.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from opkit.live.asking import SILENT
 from opkit.live.decision_proof import decision_links, decision_of
@@ -27,6 +29,7 @@ from opkit.views.ledger_entries import moved
 from opkit.views.ledger_figures import ProofFigure
 from opkit.views.money import account_name, amount_text
 from opkit.views.proposals import member_name
+from opkit.wire.events import JournalEntry
 from opkit.wire.holds import GET_HOLD, GetHold, Hold
 from opkit.wire.journal import (
     HEAD,
@@ -44,6 +47,12 @@ from opkit.wire.ledger import (
     AskEntry,
     Entry,
 )
+
+FRESH_MS: Final = 60_000
+"""An entry that is younger may be known before its event has come."""
+
+NOTED_WAIT_MS: Final = 2_000
+"""For how long that event is awaited."""
 
 
 @dataclass
@@ -242,12 +251,24 @@ async def _place(found: Gathered, live: Live, home: Home, entry: Entry) -> None:
     )
 
 
+async def _noted_at(live: Live, home: Home, entry: Entry) -> JournalEntry | None:
+    """Return the journal's entry of a ledger's; of a fresh one it is awaited for a moment."""
+    key = (home.org, entry.hash)
+    if live.now_ms() - entry.recorded_ms < FRESH_MS:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOTED_WAIT_MS / 1000):
+                while key not in live.book.posted:
+                    await live.wait_change(live.revision)
+    return live.book.posted.get(key)
+
+
 async def _journal(found: Gathered, live: Live, home: Home, entry: Entry) -> None:
     """Show that the home node's signed journal holds this very entry."""
-    noted = live.book.posted.get((home.org, entry.hash))
+    noted = await _noted_at(live, home, entry)
     if noted is None:
         found.missing.append(
-            "Where the journal notes it is too long ago to be known here: opkit ledger audit looks."
+            "Where the journal notes it is not known here, or not any more: opkit ledger audit "
+            "looks."
         )
         return
     try:

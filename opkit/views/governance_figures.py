@@ -14,13 +14,14 @@ class VoteFigure:
     """A vote as the home node journalled it, the last one of a member.
 
     Attributes:
+        times: how often they voted until then: a vote may be changed.
         ballot: what the member's receipt names it by.
         at_ms: when it was journalled, by the clock.
     """
 
     member_id: str
     choice: Choice
-    sequence: int
+    times: int
     ballot: RecordId
     at_ms: int
 

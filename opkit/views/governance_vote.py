@@ -170,7 +170,7 @@ def _roll_call(chosen: ProposalFigure, *, now_ms: int) -> str:
 
 
 def _vote(each: VoteFigure, *, now_ms: int) -> str:
-    changed = f", vote {each.sequence}" if each.sequence > 1 else ""
+    changed = f", changed {counted(each.times - 1, 'time')}" if each.times > 1 else ""
     return (
         f'<li id="v-{escape(each.member_id)}" data-new>'
         f"<span>{escape(member_name(each.member_id))}{changed}"

@@ -65,22 +65,22 @@ def _account(each: AccountView, titles: Mapping[str, str], *, top: int, chosen: 
     return (
         f'<li id="a-{escape(each.account)}-{escape(each.unit)}"><button type="button" '
         f'data-act="account" data-of="{escape(of)}" aria-pressed="{"true" if chosen else "false"}" '
-        f'title="{escape(each.account)}"><span>{escape(words)}'
-        f"<small>{escape(path)}{_bounds(each)}</small></span>"
+        f'title="{escape(each.account)}, floor {escape(amount_text(each.floor, each.unit))}">'
+        f"<span>{escape(words)}{_below(each, words, path)}</span>"
         f'<i class="gauge{owes}" aria-hidden="true"><i style="width:{share:.1f}%"></i></i>'
         f"<b>{amount_html(each.balance, each.unit)}</b></button></li>"
     )
 
 
-def _bounds(each: AccountView) -> str:
-    """Return what binds an account beyond the rule that it has nothing below zero."""
-    said = []
+def _below(each: AccountView, words: str, path: str) -> str:
+    """Return an account's path, unless it is its name, and what binds it beyond a floor of zero."""
+    said = [] if path == words.lower() else [path]
     if each.held:
         said.append(f"{amount_text(each.held, each.unit)} held")
     if each.floor < 0:
-        said.append(f"may owe {amount_text(-each.floor, each.unit)}")
+        said.append("may owe")
     elif each.floor > 0:
         said.append(f"keeps {amount_text(each.floor, each.unit)}")
     if each.closed:
         said.append("closed")
-    return "".join(f", {escape(each_)}" for each_ in said)
+    return f"<small>{escape(', '.join(said))}</small>" if said else ""

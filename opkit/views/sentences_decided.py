@@ -25,8 +25,7 @@ def _opened(body: Body, org: str, names: Names) -> Told:
 
 
 def _voted(body: Body, org: str, names: Names) -> Told:
-    again = " again" if int(body.get("sequence", 1)) > 1 else ""
-    return Told(f"{_member(body, org, names)} voted{again} on {_id(body)}", State.DONE)
+    return Told(f"{_member(body, org, names)} voted on {_id(body)}", State.DONE)
 
 
 def _delegated(body: Body, org: str, names: Names) -> Told:

@@ -149,11 +149,11 @@ DISTRIBUTION = DistributionEffect(
 )
 
 
-def voted(name, choice, sequence=1):
+def voted(name, choice, times=1):
     return VoteFigure(
         member_id=f"{COOP}/{name}",
         choice=choice,
-        sequence=sequence,
+        times=times,
         ballot=HASH(100 + NAMES.index(name)),
         at_ms=NOW,
     )
@@ -308,7 +308,7 @@ def test_who_voted_how_stands_with_the_ballots_name_and_who_did_not():
         "Ana",
         "is-yes",
         "is-no",
-        "vote 2",
+        "changed 1 time",
         HASH(101),
         "3 ballots",
         "Dora",

@@ -263,7 +263,7 @@ def test_accounts_stand_by_unit_treasury_first_then_members(networks):
     credits_ = html[html.index("patronage credits") :]
     order = [credits_.index(f"<small>{each}") for each in ("surplus", "member/ana", "member/bo")]
     assert order == sorted(order) and order[-1] < credits_.index("equity")
-    for words in ("120 pc held", "closed", "may owe 1,000.00 $", f"{MINUS}200.00"):
+    for words in ("120 pc held", "closed", "may owe", f"{MINUS}200.00"):
         assert words in html, words
     assert 'class="gauge owes"' in html and 'style="width:100.0%"' in html
     assert "There are more" in ledger_accounts.accounts(replace(TOLD, more_accounts=True), TITLES)

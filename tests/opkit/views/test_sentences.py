@@ -74,7 +74,7 @@ BODIES = {
     ),
     "governance.vote-cast": (
         {"member_id": "bakery/bo", "proposal_id": "oven", "choice": "no", "sequence": 2},
-        "Bo voted again on “oven”",
+        "Bo voted on “oven”",
         State.DONE,
     ),
     "governance.delegation-set": (
