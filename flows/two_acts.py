@@ -140,8 +140,8 @@ def why_chain(
         {"link": "decision", "says": "because the assembly had decided it", "of": cause},
         {
             "link": "proposal",
-            "says": f"{weight} of {sum(HOURS.values())} hours of {said(SURPLUS, UNIT)}"
-            f" are {said(amount, UNIT)}",
+            "says": f"for {weight} of {sum(HOURS.values())} hours,"
+            f" {said(amount, UNIT)} of {said(SURPLUS, UNIT)}",
             "of": votes[0].proposal,
         },
         *(
