@@ -26,9 +26,9 @@ app = out.group(
 
     Examples:
 
-      opkit hold create deposit-7 --from member/theo --to income/deposits --amount 5000 --as theo
+      opkit hold create d7 --from member/theo --to income --amount 5000 --as theo
 
-      opkit hold post deposit-7 --amount 3000 --as theo
+      opkit hold post d7 --amount 3000 --as theo
 
       opkit hold list --state held
     """
@@ -58,7 +58,7 @@ def create(
 ) -> int:
     """Set money aside. It stays in its account, and cannot be spent otherwise.
 
-    Example: opkit hold create deposit-8 --from member/theo --to member/ines --amount 500 --as theo
+    Example: opkit hold create d8 --from equity/opening --to member/ines --amount 9
     """
 
     async def do(ledger: LedgerCalls) -> Hold:
@@ -120,7 +120,7 @@ def show(
 ) -> int:
     """Show one hold, and what became of it.
 
-    Example: opkit hold show deposit-7
+    Example: opkit hold show d7
     """
     return _one(call(address, coop, lambda ledger: ledger.get_hold(hold_id)), as_json=as_json)
 
@@ -138,7 +138,7 @@ def post(
 ) -> int:
     """Pay what is held, or a part of it, by an entry that cites the hold.
 
-    Example: opkit hold post deposit-7 --amount 3000 --as theo
+    Example: opkit hold post d7 --amount 3000 --as theo
     """
 
     async def do(ledger: LedgerCalls) -> Hold:
@@ -154,7 +154,7 @@ def void(
 ) -> int:
     """Release what is held: nothing is paid.
 
-    Example: opkit hold void deposit-8 --as ines
+    Example: opkit hold void d8 --as ines
     """
     return _one(call(address, coop, lambda ledger: ledger.void_hold(hold_id)), as_json=as_json)
 

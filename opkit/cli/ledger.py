@@ -103,7 +103,7 @@ def entry(
 ) -> int:
     """Show one entry with all of its postings, and what it is for.
 
-    Example: opkit ledger entry fee-2026-01
+    Example: opkit ledger entry fee
     """
     found = call(address, coop, lambda ledger: ledger.entry(named))
 
@@ -260,9 +260,9 @@ def post(
     """Post an entry. Your own account you may debit; those of the coop an officer; none a treasury.
 
     Examples:
-      opkit ledger post fee-2026-01 --from equity/opening --to member/theo --amount 12000
+      opkit ledger post fee --from equity/opening --to member/theo --amount 12000
 
-      opkit ledger post tea --line member/theo=-300 --line income/tea=300 --memo "tea" --as theo
+      opkit ledger post tea --line member/theo=-300 --line income=300 --as theo
     """
     amounts = _amounts(line or [], from_account, to_account, amount)
 

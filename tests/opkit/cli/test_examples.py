@@ -165,26 +165,26 @@ opkit name list
 opkit name list --prefix lathe --max 10
 opkit name import names.jsonl
 opkit name withdraw lathe
-opkit ledger post fee-2026-01 --from equity/opening --to member/theo --amount 12000
-opkit ledger post tea --line member/theo=-300 --line income/tea=300 --memo "tea" --as theo
+opkit ledger post fee --from equity/opening --to member/theo --amount 12000
+opkit ledger post tea --line member/theo=-300 --line income=300 --as theo
 opkit ledger history
 opkit ledger history --max 10
 opkit ledger history --member theo --unit commons-credits --since 2026-01-01
 opkit ledger history --account equity/opening --oldest --json
-opkit ledger entry fee-2026-01
+opkit ledger entry fee
 opkit ledger position
 opkit ledger position theo
 opkit ledger position theo --json
 opkit ledger accounts
 opkit ledger accounts --prefix member/
-opkit hold create deposit-7 --from member/theo --to income/deposits --amount 5000 --as theo
-opkit hold create deposit-8 --from member/theo --to member/ines --amount 500 --as theo
+opkit hold create d7 --from member/theo --to income --amount 5000 --as theo
+opkit hold create d8 --from equity/opening --to member/ines --amount 9
 opkit hold list
 opkit hold list --state held
 opkit hold list --account member/theo --json
-opkit hold post deposit-7 --amount 3000 --as theo
-opkit hold show deposit-7
-opkit hold void deposit-8 --as ines
+opkit hold post d7 --amount 3000 --as theo
+opkit hold show d7
+opkit hold void d8 --as ines
 opkit ledger trial-balance
 opkit ledger statement member/theo
 opkit ledger statement equity/opening --out opening.csv
