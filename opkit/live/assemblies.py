@@ -67,10 +67,19 @@ class Assemblies(Asking):
         """Return the coops there are, each with how many decided."""
         return tuple(self._home(home) for home in homes_of(self._live))
 
-    def want(self, seat: Seat) -> GovernanceFigures | None:
-        """Return what is known of an assembly, and have it kept up to date for a while."""
+    def want(
+        self, seat: Seat, *, until_told: GovernanceFigures | None = None
+    ) -> GovernanceFigures | None:
+        """Return what is known of an assembly, and have it kept up to date for a while.
+
+        Args:
+            seat: whose, and which proposal of it.
+            until_told: what stands for it until its home was asked.
+        """
         self._want()
         self._asked_at[seat] = time.monotonic()
+        if until_told is not None:
+            self._figures.setdefault(seat, until_told)
         while len(self._asked_at) > VIEWS_MAX:
             oldest = min(self._asked_at, key=lambda each: self._asked_at[each])
             del self._asked_at[oldest]

@@ -51,10 +51,8 @@ class GovernancePage:
         told = self._assemblies.want(self._seat)
         if told is not None and told.chosen is not None and not self._seat.proposal:
             # What came up first stays: a newer proposal takes no one's eyes off it.
-            stays = Seat(self._seat.coop, told.chosen.view.proposal)
-            kept = self._assemblies.want(stays)
-            if kept is not None:
-                self._seat, told = stays, kept
+            self._seat = Seat(self._seat.coop, told.chosen.view.proposal)
+            told = self._assemblies.want(self._seat, until_told=told)
         return told
 
     def _drawn(self, name: str, made_of: object, draw: Draw) -> str:
