@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, delete
@@ -16,12 +16,11 @@ from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.service import Governance
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.store import Store, Tx, sql
+from nodeimpl.kernel.store import Store, sql
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.ledger.service import Ledger
 from nodeimpl.membership.decided import AssemblyMembers
 from nodeimpl.membership.service import Membership
-from opkit.proof import jws
 from opkit.proof.ballots import make_ballot, make_delegation
 from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_genesis
 from opkit.proof.keys import Identity
@@ -56,8 +55,6 @@ ROOFER = f"{COOP}:vendor/roofer"
 SPEND = SpendEffect(
     from_account=RESERVE, to_account=ROOFER, unit="usd-cents", amount=1_200_000, memo="roof"
 )
-
-T = TypeVar("T")
 
 
 def key_of(who: str) -> Identity:
@@ -181,6 +178,7 @@ class Coop:
         self.net.nodes[identity.did] = self.governance
         self.keys: dict[str, Identity] = {}
         self.proposals = 0
+        self.write, self.read = store.write, store.read
 
     def key(self, name: str) -> Identity:
         """Return a member's key as it is now."""
@@ -198,12 +196,6 @@ class Coop:
 
     def pass_time(self, ms: int) -> None:
         self.clock.advance(ms)
-
-    async def write(self, work: Callable[[Tx], T]) -> T:
-        return await self.store.write(work)
-
-    async def read(self, work: Callable[[Tx], T]) -> T:
-        return await self.store.read(work)
 
     async def ask(self, handle: Any, ask: Any, who: str, prepare: Any = None) -> Any:
         """Have a change made, as the gateway does."""
@@ -265,13 +257,11 @@ class Coop:
     ) -> wire.ProposalView:
         parts = self.governance.proposing
         ask = wire.Propose(coop=coop, proposal=token, open_now=open_now)
-        answer: wire.ProposalView = await self.ask(parts.propose, ask, by, parts.prove)
-        return answer
+        return await self.ask(parts.propose, ask, by, parts.prove)
 
     async def open(self, proposal: str, by: str = "a") -> wire.ProposalView:
         ask = wire.OpenProposal(coop=COOP, proposal_id=proposal)
-        answer: wire.ProposalView = await self.ask(self.governance.proposing.open, ask, by)
-        return answer
+        return await self.ask(self.governance.proposing.open, ask, by)
 
     def ballot(
         self,
@@ -307,8 +297,7 @@ class Coop:
     ) -> wire.VoteCounted:
         voting = self.governance.voting
         ask = wire.CastVote(coop=COOP, proposal_id=view.proposal_id, ballot=ballot)
-        answer: wire.VoteCounted = await self.ask(voting.cast, ask, by, voting.prove)
-        return answer
+        return await self.ask(voting.cast, ask, by, voting.prove)
 
     async def votes(
         self, view: wire.ProposalView, yes: str = "", no: str = "", abstain: str = ""
@@ -330,20 +319,15 @@ class Coop:
         token = make_delegation(changes.pop("key", None) or self.key(who), **{**said, **changes})
         voting = self.governance.voting
         ask = wire.Delegate(coop=COOP, delegation=token)
-        answer: wire.DelegationView = await self.ask(
-            voting.delegate, ask, who, voting.prove_delegation
-        )
-        return answer
+        return await self.ask(voting.delegate, ask, who, voting.prove_delegation)
 
     async def close(self, view: wire.ProposalView, by: str = "a") -> wire.ProposalView:
         ask = wire.CloseProposal(coop=COOP, proposal_id=view.proposal_id)
-        answer: wire.ProposalView = await self.ask(self.governance.deciding.close, ask, by)
-        return answer
+        return await self.ask(self.governance.deciding.close, ask, by)
 
     async def cancel(self, view: wire.ProposalView, by: str = "a") -> wire.ProposalView:
         ask = wire.CancelProposal(coop=COOP, proposal_id=view.proposal_id)
-        answer: wire.ProposalView = await self.ask(self.governance.deciding.cancel, ask, by)
-        return answer
+        return await self.ask(self.governance.deciding.cancel, ask, by)
 
     async def decide(
         self, effect: Effect | None = None, *, yes: str = "abcd", no: str = "", **changes: Any
@@ -364,8 +348,7 @@ class Coop:
             "treasury_nonce": view.treasury_nonce,
         }
         ask = wire.ExecuteProposal(**{**said, **changes})
-        answer: wire.EffectDone = await self.ask(self.governance.executing.execute, ask, by)
-        return answer
+        return await self.ask(self.governance.executing.execute, ask, by)
 
     async def settle(self, view: wire.ProposalView, by: str = "a", **changes: Any) -> Entry:
         effect = view.effect
@@ -381,8 +364,7 @@ class Coop:
                 ),
             }
         ask = Settle(**{**said, **changes})
-        answer: Entry = await self.ask(self.governance.executing.settle, ask, by)
-        return answer
+        return await self.ask(self.governance.executing.settle, ask, by)
 
     async def challenge(
         self, view: wire.ProposalView, *, ballot: Jws, receipt: Jws, by: str = "a"
@@ -391,10 +373,7 @@ class Coop:
         ask = wire.ChallengeDecision(
             coop=COOP, proposal_id=view.proposal_id, ballot=ballot, receipt=receipt
         )
-        answer: wire.ProposalView = await self.ask(
-            deciding.challenge, ask, by, deciding.prove_missed
-        )
-        return answer
+        return await self.ask(deciding.challenge, ask, by, deciding.prove_missed)
 
     async def drop_ballot(self, view: wire.ProposalView, who: str) -> None:
         """Have the home forget a ballot that it acknowledged: what a dishonest one does."""
@@ -517,8 +496,3 @@ def made(store_url: str, tmp_path: Any) -> Made:
 def made_once(tmp_path: Any) -> Made:
     """Return what makes coops where the engine makes no difference."""
     return Made(url=f"sqlite:///{tmp_path}/node.db", more=lambda: f"sqlite:///{tmp_path}/other.db")
-
-
-def read(token: Jws, of: type[Any]) -> Any:
-    """Return what a token says."""
-    return of.model_validate(jws.reread(token), strict=False)

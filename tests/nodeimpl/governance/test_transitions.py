@@ -14,7 +14,15 @@ from tests.nodeimpl.governance.conftest import Coop, Known, Made
 
 STATES: tuple[ProposalState, ...] = get_args(ProposalState)
 
-ACTIONS = ("replace", "open", "vote", "close", "cancel", "execute", "challenge")
+ACTIONS: tuple[states.Action, ...] = (
+    "replace",
+    "open",
+    "vote",
+    "close",
+    "cancel",
+    "execute",
+    "challenge",
+)
 
 DECIDED: dict[ProposalState, type[Refusal]] = {
     "draft": no.Undecided,
@@ -28,7 +36,7 @@ DECIDED: dict[ProposalState, type[Refusal]] = {
 }
 
 
-def expected(action: str, state: ProposalState) -> type[Refusal] | None:
+def expected(action: states.Action, state: ProposalState) -> type[Refusal] | None:
     """Return what an action is refused with in a state; None if the state lets it go on."""
     if action == "replace":
         return None if state == "draft" else no.ProposalTaken
@@ -45,7 +53,7 @@ def expected(action: str, state: ProposalState) -> type[Refusal] | None:
     return no.ChallengeLate if state == "expired" else DECIDED[state]
 
 
-async def attempt(coop: Coop, action: str, known: Known) -> None:
+async def attempt(coop: Coop, action: states.Action, known: Known) -> None:
     """Try an action on a proposal."""
     view = known.view
     if action == "replace":
@@ -104,7 +112,7 @@ def test_each_state_is_reached_and_refuses_what_it_does_not_allow(
     ],
 )
 def test_what_a_state_allows_leads_on(
-    made_once: Made, action: str, state: ProposalState, after: ProposalState
+    made_once: Made, action: states.Action, state: ProposalState, after: ProposalState
 ) -> None:
     async def story(coop: Coop) -> None:
         known = await coop.in_state(state)
