@@ -42,11 +42,10 @@ app = out.group()
 def demo(
     *,
     flow: Annotated[
-        list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all that apply.")
+        list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all.")
     ] = None,
     profile: Annotated[
-        str,
-        typer.Option(help="The network to start: three, or federation (if no flow is named)."),
+        str, typer.Option(help="The network to start: three, or federation (for all flows).")
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
     parallel: Annotated[int, typer.Option(min=1, max=8, help="Notebooks at once.")] = 2,
