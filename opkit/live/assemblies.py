@@ -176,7 +176,7 @@ class Assemblies(Asking):
             VoteFigure(
                 member_id=member_id,
                 choice=each.entry.body["choice"],
-                times=each.times,
+                times=len(each.ballots),
                 ballot=each.entry.body["ballot"],
                 at_ms=each.entry.at_ms,
             )

@@ -31,6 +31,9 @@ MOVED_MAX = 500
 VOTED_MAX = 200
 """On how many proposals votes are remembered: the last ones that were voted on."""
 
+BALLOTS_MAX = 99
+"""Of how many earlier ballots of a member on one proposal it is remembered that they cast them."""
+
 _POSTED = "ledger.entry-posted"
 _VOTE = "governance.vote-cast"
 
@@ -88,10 +91,10 @@ class ModuleFacts:
 
 
 class Voted(NamedTuple):
-    """A member's last vote as it was journalled, and how often they voted until then."""
+    """A member's last vote as it was journalled, and the ballots that they cast until then."""
 
     entry: JournalEntry
-    times: int
+    ballots: tuple[str, ...]
 
 
 class Book:
@@ -229,10 +232,11 @@ class Book:
         key = (org, str(entry.body["proposal"]))
         votes = self.votes[key] = self.votes.pop(key, {})
         member_id = str(entry.body["member_id"])
-        before = votes.get(member_id)
+        ballot = str(entry.body["ballot"])
+        cast = votes[member_id].ballots if member_id in votes else ()
         # A journal that is another one than before is read again from its beginning.
-        times = 1 if before is None or before.entry == entry else before.times + 1
-        votes[member_id] = Voted(entry, times)
+        others = tuple(each for each in cast if each != ballot)[-BALLOTS_MAX:]
+        votes[member_id] = Voted(entry, (*others, ballot))
         if len(self.votes) > VOTED_MAX:
             del self.votes[next(iter(self.votes))]
 
