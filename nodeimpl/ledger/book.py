@@ -308,7 +308,7 @@ class Book:
         """Return how many accounts a member has."""
         self.write_accounts(tx)
         most = self.limits.accounts_per_member_max
-        return len(accounts_under(tx, self.coop, owner, rows_max=most))
+        return len(tables.accounts_under(tx, self.coop, owner, rows_max=most))
 
     def _number(self, tx: Tx, fresh: Iterable[Account]) -> None:
         for account in fresh:
@@ -465,31 +465,6 @@ class Book:
         for unit, total in positive.items():
             self._totals_of(unit).positive = total
         self._end, self._count = end, count
-
-
-def accounts_under(tx: Tx, coop: Slug, root: str, *, rows_max: int) -> list[Account]:
-    """Return the accounts at a path and under it, by path and unit."""
-    at = [
-        tables.account_of(row)
-        for row in tx.all(tables.AT_PATH, coop=coop, path=root.encode("ascii"))
-    ]
-    under = page_under(tx, coop, f"{root}/", after=("", ""), rows_max=rows_max)
-    return [*at, *under][:rows_max]
-
-
-def page_under(tx: Tx, coop: Slug, prefix: str, *, after: Name, rows_max: int) -> list[Account]:
-    """Return accounts whose paths begin with something, those after one of them."""
-    first = prefix.encode("ascii")
-    rows = tx.all(
-        tables.UNDER,
-        coop=coop,
-        first=first,
-        end=first + b"\xff",
-        after=after[0].encode("ascii"),
-        after_unit=after[1],
-        rows_max=rows_max,
-    )
-    return [tables.account_of(row) for row in rows]
 
 
 def _configure(account: Account, floor: int, closed: bool, decision: RecordId | None) -> None:

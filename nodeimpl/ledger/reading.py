@@ -19,10 +19,10 @@ from nodeimpl.kernel.statements import Statement
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
 from nodeimpl.ledger import store as tables
-from nodeimpl.ledger.book import accounts_under, page_under
 from nodeimpl.ledger.ports import Members
 from nodeimpl.ledger.rules import Account
 from nodeimpl.ledger.service import Ledger, entry_by_hash, view_of
+from nodeimpl.ledger.store import accounts_under, page_under
 from opkit.wire import ledger as wire
 from opkit.wire.base import SAFE_INT_MAX, MemberId, Slug
 from opkit.wire.endpoint import Scope

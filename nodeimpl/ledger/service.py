@@ -8,7 +8,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
 from nodeimpl.ledger import store as tables
-from nodeimpl.ledger.book import Book, Numbers, page_under
+from nodeimpl.ledger.book import Book, Numbers
 from nodeimpl.ledger.rules import Account, Draft, Limits, Right
 from opkit.proof.genesis import GenesisView
 from opkit.wire import ledger as wire
@@ -217,7 +217,7 @@ class Ledger:
         most = wire.ACCOUNTS_PER_PAGE_MAX
         found: list[Account] = []
         for root in wire.TREASURY:
-            under = page_under(tx, coop, root, after=("", ""), rows_max=most)
+            under = tables.page_under(tx, coop, root, after=("", ""), rows_max=most)
             found += [each for each in under if rules.is_under(each.path, root)]
         return tuple(view_of(coop, each) for each in found[:most])
 

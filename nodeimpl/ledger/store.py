@@ -22,7 +22,9 @@ from sqlalchemy import (
 from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.statements import sql, upsert
+from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger.rules import Account
+from opkit.wire.base import Slug
 from opkit.wire.ledger import ACCOUNTS_PER_PAGE_MAX
 
 ledger_entries = Table(
@@ -248,6 +250,30 @@ def account_of(row: tuple[Any, ...]) -> Account:
         decision=decision,
         sequence=sequence,
     )
+
+
+def accounts_under(tx: Tx, coop: Slug, root: str, *, rows_max: int) -> list[Account]:
+    """Return the accounts at a path and under it, by path and unit."""
+    at = [account_of(row) for row in tx.all(AT_PATH, coop=coop, path=root.encode("ascii"))]
+    under = page_under(tx, coop, f"{root}/", after=("", ""), rows_max=rows_max)
+    return [*at, *under][:rows_max]
+
+
+def page_under(
+    tx: Tx, coop: Slug, prefix: str, *, after: tuple[str, str], rows_max: int
+) -> list[Account]:
+    """Return accounts whose paths begin with something, those after one of them."""
+    first = prefix.encode("ascii")
+    rows = tx.all(
+        UNDER,
+        coop=coop,
+        first=first,
+        end=first + b"\xff",
+        after=after[0].encode("ascii"),
+        after_unit=after[1],
+        rows_max=rows_max,
+    )
+    return [account_of(row) for row in rows]
 
 
 def account_row(coop: str, account: Account) -> dict[str, Any]:

@@ -21,7 +21,9 @@ def _text(plain: str, *names: str) -> Statement:
     postgresql = plain
     for name in names:
         postgresql = postgresql.replace(f":{name}", f"%({name})s")
-    return Statement(sqlite=plain, postgresql=postgresql, names=frozenset(names), fixed={}, tables=frozenset())
+    return Statement(
+        sqlite=plain, postgresql=postgresql, names=frozenset(names), fixed={}, tables=frozenset()
+    )
 
 
 class Notes:
@@ -120,9 +122,7 @@ def stepping() -> Callable[..., type[Any]]:
                 self._step("later")
                 super().later(text, parameters, take)
 
-            def many(
-                self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool
-            ) -> None:
+            def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
                 self._step("many")
                 super().many(text, rows, own_work=own_work)
 

@@ -248,7 +248,7 @@ def test_time_never_runs_back_along_a_ledger(store_url: str) -> None:
     async def story(desk: Desk) -> None:
         first = await desk.give("ada", 1)
         now_ms = desk.clock.now_ms
-        desk.clock.now_ms = lambda: now_ms() - 5_000  # type: ignore[method-assign]  # it was set back
+        desk.clock.now_ms = lambda: now_ms() - 5_000  # type: ignore[method-assign]  # set back
         second = await desk.give("bo", 1)
         assert (second.recorded_ms, second.world_ms) == (first.recorded_ms, first.world_ms)
 
