@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import pytest
 
@@ -57,8 +56,7 @@ class Wheel:
         finally:
             for each in (turning, told):
                 each.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await each
+            await asyncio.gather(turning, told, return_exceptions=True)
 
 
 def with_wheel(url: str, story: Callable[[Wheel], Awaitable[None]]) -> None:
