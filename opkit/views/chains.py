@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from opkit.story.states import State
 from opkit.views.amounts import counted
-from opkit.views.cards import control
 from opkit.views.checks import checks_table
 from opkit.views.figures import ChainLink
 from opkit.views.page import icon
@@ -20,16 +19,16 @@ def chain_html(links: Iterable[ChainLink]) -> str:
     return f'<ol class="chain">{"".join(_link(link) for link in links)}</ol>'
 
 
-def proof_acts(proof: str, *, file: str, **again: str) -> str:
+def proof_acts(proof: str, *, file: str, again: str) -> str:
     """Return the controls that verify a proof again, copy it, and save it.
 
     Args:
         proof: the records it rests on, as JSON.
         file: what it is saved as.
-        again: what the page is told with `verify`, beside it.
+        again: markup of the control that verifies it again.
     """
     return (
-        f'<div class="acts">{control("Verify again", "verify", kind="main", **again)}'
+        f'<div class="acts">{again}'
         f'<button type="button" class="act" data-copy="{escape(proof)}">Copy</button>'
         f'<a class="act" download="{escape(file)}" href="data:application/json,{quote(proof)}">'
         "Save proof</a></div>"

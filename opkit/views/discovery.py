@@ -149,7 +149,8 @@ def _proofs(each: FoundFigure, network: NetworkFigures) -> str:
     """Return the chain of proofs of a service, link by link, and what can be done with it."""
     tone, words = (State.DONE, "every link holds") if each.ok else (State.FAILED, "it breaks here")
     at = moment_html(each.verified_ms, now_ms=network.now_ms)
-    acts = proof_acts(each.proof, file=f"{each.name}.service.json", service=each.name)
+    again = control("Verify again", "verify", kind="main", service=each.name)
+    acts = proof_acts(each.proof, file=f"{each.name}.service.json", again=again)
     return (
         f'<div data-begins="{escape(each.name)}" data-bring="{escape(each.name)}"></div>'
         f'<p class="verdict">{pill(tone, words)}{_health(each.health, now_ms=network.now_ms)}'

@@ -168,7 +168,8 @@ def _believed(view: ProposalView, proof: ProofFigure | None, *, now_ms: int) -> 
     tone, words = (State.DONE, "verified here") if proof.ok else (State.FAILED, "it breaks here")
     at = moment_html(proof.verified_ms, now_ms=now_ms)
     note = f"<p>{escape(proof.trouble)}</p>" if proof.trouble else ""
-    acts = proof_acts(proof.proof, file=proof.file, proposal=view.proposal)
+    again = control("Verify again", "verify", kind="main", proposal=view.proposal)
+    acts = proof_acts(proof.proof, file=proof.file, again=again)
     return (
         f'<p class="verdict">{pill(tone, words)}<span class="soft">at {at}</span></p>{note}'
         f"{chain_html(proof.chain)}{acts}"

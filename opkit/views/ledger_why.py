@@ -63,11 +63,12 @@ def _chain(entry: Entry, proof: ProofFigure | None, *, now_ms: int) -> str:
         verdict = pill(State.DONE, f"{counted(len(proof.chain), 'link')} verified here")
     else:
         verdict = pill(State.FAILED, "it breaks here")
+    again = control("Verify again", "verify", kind="main", entry=entry.hash)
     trouble = f"<p>{escape(proof.trouble)}</p>" if proof.trouble else ""
     at = moment_html(proof.verified_ms, now_ms=now_ms)
     return (
         f'<p class="verdict">{verdict}<span class="soft">at {at}</span></p>{trouble}'
-        f"{chain_html(proof.chain)}{proof_acts(proof.proof, file=proof.file, entry=entry.hash)}"
+        f"{chain_html(proof.chain)}{proof_acts(proof.proof, file=proof.file, again=again)}"
     )
 
 
