@@ -46,7 +46,7 @@ def test_an_entry_that_was_acknowledged_and_is_not_kept_is_found_out(
         await honest(ledger, told, name)
 
     monkeypatch.setattr(bench, "_post", boast)
-    with asked_node("SQLite") as node, pytest.raises(Lost, match="boast"):
+    with asked_node("SQLite") as node, pytest.raises(Lost, match="acknowledged"):
         asyncio.run(killed(node, times=1))
 
 
