@@ -151,7 +151,7 @@ class Assembly:
         }
         return jws.sign(Ballot(**{**fields, **changes}), typ=BALLOT_TYP, identity=signer)
 
-    def delegation(self, name: str, to: str | None, **changes: Any) -> Jws:
+    def delegation(self, name: str, to: str | None, /, **changes: Any) -> Jws:
         """Return a delegation by a member of the library, or by `signer`."""
         member_id = changes.pop("member_id", f"{TOOLS}/{name}")
         signer = changes.pop("signer", None) or self.keys[member_id]
