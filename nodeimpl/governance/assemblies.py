@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
-from nodeimpl.governance import ballots as votes
+from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance import store as tables
 from nodeimpl.governance.ports import Ledger, Members
 from nodeimpl.governance.states import AssemblyState, Delegated, Standing

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nodeimpl.governance import ballots as votes
+from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance import rules
 from nodeimpl.governance import store as tables
 from nodeimpl.governance.assemblies import Assemblies, would_be
-from nodeimpl.governance.ballots import Decided
+from nodeimpl.governance.ballots_store import Decided
 from nodeimpl.governance.states import AssemblyState, Delegated, Missed, Standing
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx

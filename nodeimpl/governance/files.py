@@ -10,9 +10,9 @@ import asyncio
 import json
 from typing import Any
 
-from nodeimpl.governance import ballots as votes
+from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance.assemblies import Assemblies
-from nodeimpl.governance.ballots import Decided
+from nodeimpl.governance.ballots_store import Decided
 from nodeimpl.governance.states import Standing
 from nodeimpl.governance.voting import check_roll_call
 from nodeimpl.kernel.binding import Caller

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import structlog
 
-from nodeimpl.governance import ballots as votes
-from nodeimpl.governance import lodgings as tables
+from nodeimpl.governance import ballots_store as votes
+from nodeimpl.governance import lodgings_store as tables
 from nodeimpl.governance.assemblies import Assemblies
 from nodeimpl.governance.deciding import Deciding
-from nodeimpl.governance.lodgings import WAITING, Lodged
+from nodeimpl.governance.lodgings_store import WAITING, Lodged
 from nodeimpl.governance.ports import Homes
 from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.states import Missed, Signed

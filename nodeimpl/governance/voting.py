@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from nodeimpl.governance import ballots as votes
+from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance import rules
 from nodeimpl.governance import store as tables
 from nodeimpl.governance.assemblies import Assemblies

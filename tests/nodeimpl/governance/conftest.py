@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, delete
 
-from nodeimpl.governance.ballots import ballots
+from nodeimpl.governance.ballots_store import ballots
 from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.service import Governance
 from nodeimpl.kernel.binding import Caller
