@@ -116,14 +116,14 @@ MARKED = (
     Group(name="slow", workers=3),  # On two cores: its tests wait for processes half of the time.
     Group(name="disk", probe=find_compiler, measured=False),
     Group(name="postgres", workers=2, probe=find_postgres),
-    Group(name="interop", probe=find_node),
+    Group(name="interop", workers=2, probe=find_node),
     Group(name="prometheus", probe=find_prometheus),
-    Group(name="browser", probe=find_chromium),
+    Group(name="browser", workers=2, probe=find_chromium),
     Group(name="package", probe=find_wheelhouse, measured=False),
 )
 """The groups beyond the unit tests, in the order in which they run.
 
-Those without workers have the machine to themselves: disks that fill, pictures that are drawn.
+Those without workers have the machine to themselves: disks that fill, what is installed afresh.
 """
 
 UNIT = Group(name="unit", workers=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -79,6 +80,16 @@ def pytest_collection_modifyitems(
     if not config.getoption("loadscopereorder", True):
         tests = Counter(item.path for item in items)
         items.sort(key=lambda item: tests[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what stays to the end: ten thousand tests and all modules.
+
+    To look through half a million objects takes a second, in the middle of some test, and again
+    and again; what a test waits for is not there sooner.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def worker(config: pytest.Config) -> str:

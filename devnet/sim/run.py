@@ -77,16 +77,19 @@ def _seldom_collected() -> Iterator[None]:
     """Let garbage be looked for seldom, and not among what was there before.
 
     A run makes millions of values and hardly a cycle: looking for them took a third of its time,
-    and four times as long as the run itself in a process that already held much.
+    and four times as long as the run itself in a process that already held much. Where somebody
+    has it passed over already, it stays so: that can be taken back for all of it only.
     """
-    before = gc.get_threshold()
-    gc.freeze()
+    before, passed_over = gc.get_threshold(), gc.get_freeze_count()
+    if not passed_over:
+        gc.freeze()
     gc.set_threshold(COLLECTED_EVERY, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not passed_over:
+            gc.unfreeze()
 
 
 def _plan(sim: Simulation, load: Load) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.groups import begin_in
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p.casts import Hearings
 from nodeimpl.p2p.deadline import deadline
@@ -196,12 +197,9 @@ class Company:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._tasks is not None, "only while running"
-        try:
-            self._tasks.create_task(work)
-        except RuntimeError as ending:
-            # A group that is being cancelled takes no more work; the transport's end does the rest.
-            _log.debug("nothing new is begun at the end", why=str(ending))
-            work.close()
+        if begin_in(self._tasks, work) is None:
+            # The transport's end does the rest.
+            _log.debug("nothing new is begun at the end")
 
     async def _serve(self, session: Session) -> None:
         """Let one session run to its end; what breaks in it breaks nothing else."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.groups import begin_in
 from nodeimpl.p2p.deadline import deadline
 from nodeimpl.p2p.limits import PeersLimits
 from nodeimpl.p2p.session import Session
@@ -54,27 +55,34 @@ class Reaching:
 
         Raises:
             Unreachable: as many as may be are dialled now; it did not happen in time; nobody with
-                this key is there, or it does not welcome this node.
+                this key is there, or it does not welcome this node; this node ends.
         """
         attempt = self._under_way.get(peer.did)
         if attempt is None:
             if len(self._under_way) >= self._limits.dialling_max:
                 raise Unreachable(where=peer.did, why="too many others are dialled now")
-            attempt = tasks.create_task(self._attempt(peer))
-            self._under_way[peer.did] = attempt
+            attempt = self._begin(peer, tasks)
         try:
             async with deadline(self._clock, deadline_ms):
-                connected = await asyncio.shield(attempt)
+                await asyncio.wait({attempt})
         except TimeoutError as late:
             raise Unreachable(where=peer.did, why=f"not connected in {deadline_ms} ms") from late
-        if not connected:
+        if attempt.cancelled():
+            raise Unreachable(where=peer.did, why="this node ends")
+        if not attempt.result():
             raise Unreachable(where=peer.did, why="it cannot be connected with")
 
+    def _begin(self, peer: PeerAddress, tasks: asyncio.TaskGroup) -> asyncio.Task[bool]:
+        attempt = begin_in(tasks, self._attempt(peer))
+        if attempt is None:
+            raise Unreachable(where=peer.did, why="this node ends")
+        self._under_way[peer.did] = attempt
+        # Not by the attempt itself: one that is cancelled before its first step does nothing.
+        attempt.add_done_callback(lambda _: self._under_way.pop(peer.did))
+        return attempt
+
     async def _attempt(self, peer: PeerAddress) -> bool:
-        try:
-            return await self._connect(peer)
-        finally:
-            del self._under_way[peer.did]
+        return await self._connect(peer)
 
 
 def unused(sessions: Iterable[Session], *, keep: frozenset[Did], most: int) -> list[Session]:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.groups import begin_in
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.p2p import frames
 from nodeimpl.p2p.casts import CAST_COST_BYTES, Hearing, Hearings, Outlet
@@ -140,13 +141,8 @@ class Session:
                 bytes_max=self._around.limits.unsent_bytes_max,
                 relieved=lambda unsent: self._around.relieved(self.peer, kind, unsent),
             )
-            pouring = self._pour(kind, outlet)
-            try:
-                self._under_way.create_task(pouring)
-            except RuntimeError as ending:
-                # A group that ends takes no more work: the connection is gone.
-                _log.debug("nothing is cast at the end", peer=self.peer, why=str(ending))
-                pouring.close()
+            if begin_in(self._under_way, self._pour(kind, outlet)) is None:
+                _log.debug("nothing is cast at the end", peer=self.peer)
                 return None
             self._outlets[kind] = outlet
         self.used_at = self._around.clock.monotonic()

@@ -144,7 +144,12 @@ class Live:
             one = make(self)
             self._shared[kind] = one
             if self._group is not None:
-                self._group.create_task(one.run())
+                going_on = one.run()
+                try:
+                    self._group.create_task(going_on)
+                except RuntimeError:
+                    # The group ends. Python before 3.13 does not close what it does not take.
+                    going_on.close()
         found: R = self._shared[kind]
         return found
 

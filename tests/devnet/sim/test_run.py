@@ -155,3 +155,28 @@ def test_a_large_network_in_bad_weather_holds(run_of) -> None:
     result = run_of(spec)
     assert result.ok, result.as_json()
     assert result.found >= 99.5 and result.covered == 100
+
+
+FROZEN = """
+from devnet.sim.run import run
+from devnet.sim.spec import Spec
+print(gc.get_freeze_count() > 0)
+during = []
+spec = Spec(nodes=4, seconds=1, settle_s=1)
+run(spec, progress=lambda _: during.append(gc.get_freeze_count() > 0))
+print(bool(during) and all(during), gc.get_freeze_count() > 0)
+"""
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.usefixtures("unmeasured_processes")
+def test_what_garbage_is_not_looked_for_among_is_as_before_a_run(before: bool) -> None:
+    """A process that passes over all that it holds goes on doing so."""
+    said = subprocess.run(
+        [sys.executable, "-c", "import gc\n" + "gc.freeze()\n" * before + FROZEN],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert said.stdout.split() == [str(before), "True", str(before)], said.stderr

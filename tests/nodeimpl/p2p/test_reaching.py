@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -91,3 +94,72 @@ def test_a_ban_passes_and_the_oldest_gives_way(monkeypatch):
     for name in "abc":
         bans.add(f"did:{name}", ms=100)
     assert bans.standing() == ("did:b", "did:c")
+
+
+async def _ended(group: asyncio.TaskGroup, then: Callable[[], Awaitable[None]]) -> None:
+    """Run a group that is cancelled, and in its last moments do something."""
+
+    async def last() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await then()
+
+    async with group:
+        group.create_task(last())
+
+
+def test_who_is_wanted_while_the_node_ends_is_unreachable_and_nothing_is_left_undone():
+    async def story():
+        dials = Dials()
+        reaching = Reaching(connect=dials.connect, clock=RealClock(), limits=PeersLimits())
+        group = asyncio.TaskGroup()
+        refused: list[Unreachable] = []
+
+        async def want() -> None:
+            with pytest.raises(Unreachable, match="this node ends") as no:
+                await reaching.reach(ANA, tasks=group, deadline_ms=20_000)
+            refused.append(no.value)
+
+        ending = asyncio.create_task(_ended(group, want))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        ending.cancel()
+        await asyncio.wait({ending})
+        assert ending.cancelled()
+        await want()
+        assert [no.where for no in refused] == [ANA.did] * 2
+        assert dials.begun == 0
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        asyncio.run(story())
+        gc.collect()
+    assert [str(one.message) for one in told] == []
+
+
+@pytest.mark.parametrize("began", [False, True])
+def test_whose_attempt_ends_with_the_node_is_unreachable_and_is_not_cancelled_itself(began: bool):
+    """Another task than the group's waits: the end of the attempt is no end of its own."""
+
+    async def story():
+        dials = Dials()
+        reaching = Reaching(connect=dials.connect, clock=RealClock(), limits=PeersLimits())
+        group = asyncio.TaskGroup()
+        asking: list[asyncio.Task[None]] = []
+
+        async def owner() -> None:
+            async with group:
+                wanted = reaching.reach(ANA, tasks=group, deadline_ms=20_000)
+                asking.append(asyncio.create_task(wanted))
+                while not reaching._under_way or (began and not dials.ends):
+                    await asyncio.sleep(0)
+                raise asyncio.CancelledError
+
+        await asyncio.wait({asyncio.create_task(owner())})
+        with pytest.raises(Unreachable, match="this node ends"):
+            await asking[0]
+        assert dials.begun == began
+        assert not reaching._under_way
+
+    asyncio.run(asyncio.wait_for(story(), 20))

@@ -287,7 +287,9 @@ def test_one_key_run_twice_is_stopped_and_leaves_the_proof_with_the_witnesses(
         node = await ground.site(0, knows=[1])
         await node.grow(3)
         await until(lambda: all_witnessed([node, first]))
+        await node.close()  # The files of one that runs come and go while they are copied.
         shutil.copytree(ground.data(0), tmp_path / "twin")
+        node = await ground.site(0, knows=[1])
         await node.grow(3)
 
         async def seen(witness: Any, size: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from typing import Any
 
@@ -288,6 +289,46 @@ def test_a_part_that_pages_share_runs_once_within_the_live(tell: Any) -> None:
         assert held.live.shared(Counting, Counting) is held.live.shared(Counting, Counting)
         await held.eventually(lambda: Counting.runs == 1)
         assert Counting.made == 1
+
+    tell(story)
+
+
+def test_a_part_that_a_page_wants_while_the_live_ends_is_given_and_does_not_run(tell: Any) -> None:
+    """A viewer may come at any moment: neither they nor the end of the rest find a failure."""
+
+    class Late:
+        begun: Any = None
+
+        def __init__(self, live: Any) -> None:
+            self.live = live
+
+        def run(self) -> Any:
+            Late.begun = self.go_on()
+            return Late.begun
+
+        async def go_on(self) -> None:
+            await asyncio.Event().wait()
+
+    class Last(Late):
+        given: Any = None
+
+        def run(self) -> Any:
+            return self.go_on()
+
+        async def go_on(self) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                Last.given = self.live.shared(Late, Late)
+
+    async def story(held: Any) -> None:
+        held.live.shared(Last, Last)
+        await asyncio.sleep(0)  # It runs, and waits.
+        held.running.cancel()
+        await asyncio.wait({held.running})
+        assert held.running.cancelled()
+        assert isinstance(Last.given, Late)
+        assert inspect.getcoroutinestate(Late.begun) == inspect.CORO_CLOSED
 
     tell(story)
 
