@@ -288,10 +288,10 @@ def _tally(**changes: int) -> Tally:
     return Tally(**{**said, **changes})
 
 
-def _at(closed_ms: int) -> dict[str, int]:
+def _at(closed_ms: int) -> dict[str, Any]:
     ends_ms = closed_ms + people.charter().challenge_window_ms
     return {"closed_ms": closed_ms, **_until(ends_ms)}
 
 
-def _until(ends_ms: int) -> dict[str, int]:
+def _until(ends_ms: int) -> dict[str, Any]:
     return {"challenge_ends_ms": ends_ms, "executable_until_ms": ends_ms + EXECUTE_WITHIN_MS}
