@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, select
 
 from nodeimpl.governance.states import Cast, Delegated
+from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Tx, sql, upsert
 from opkit.wire.base import Jws, MemberId, RecordId, Slug
@@ -47,7 +48,7 @@ decisions = Table(
     metadata,
     Column("coop", Text, primary_key=True),
     Column("sequence", BigInteger, primary_key=True),
-    Column("hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, info=NAMES_NOTHING),
     Column("proposal", Text, nullable=False),
     Column("signed", Text, nullable=False),
     Column("attested", Text, nullable=False),

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, func, select, update
 
 from nodeimpl.governance.states import AssemblyState, Standing
+from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.store import Statement, Tx, insert_new, sql, upsert
 from opkit.wire.base import MemberId, RecordId, Slug
@@ -28,7 +29,7 @@ assemblies = Table(
 electorates = Table(
     "governance_electorates",
     metadata,
-    Column("hash", Text, primary_key=True),
+    Column("hash", Text, primary_key=True, info=NAMES_NOTHING),
     Column("electors", Text, nullable=False),
 )
 """Each electorate that voting was opened with, once: its hash names it."""
@@ -38,14 +39,14 @@ proposals = Table(
     metadata,
     Column("coop", Text, primary_key=True),
     Column("proposal_id", Text, primary_key=True),
-    Column("hash", Text, nullable=False),
+    Column("hash", Text, nullable=False, info=NAMES_NOTHING),
     Column("number", BigInteger, nullable=False),
     Column("signed", Text, nullable=False),
     Column("member_id", Text, nullable=False),
     Column("title", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("treasury_nonce", BigInteger, nullable=True),
-    Column("electorate_hash", Text, nullable=False),
+    Column("electorate_hash", Text, nullable=False, info=NAMES_NOTHING),
     Column("electors", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("drafted_ms", BigInteger, nullable=False),
