@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -136,10 +137,8 @@ class Lodging:
             wait_ms = IDLE_MS
             try:
                 before_ms = self._clock.now_ms() - RETRY_MS
-                due = await self._store.read(
-                    lambda tx: tables.waiting(tx, before_ms=before_ms, count_max=AT_ONCE_MAX)  # noqa: B023
-                )
-                for one in due:
+                look = partial(tables.waiting, before_ms=before_ms, count_max=AT_ONCE_MAX)
+                for one in await self._store.read(look):
                     await self._hand_over(one)
                 if await self._store.read(_anything_waits):
                     wait_ms = RETRY_MS
@@ -204,9 +203,7 @@ class Lodging:
         )
         tables.put(tx, one)
         tx.announce(
-            wire.BallotLodged(
-                coop=one.coop, proposal=one.proposal, member_id=one.member_id, ballot=one.ballot_id
-            )
+            wire.BallotLodged(coop=one.coop, proposal=one.proposal, member_id=one.member_id)
         )
         return one
 

@@ -13,7 +13,12 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
 from nodeimpl.kernel.timers import Timers
 from opkit.proof import jws
-from opkit.proof.ballots import read_ballot, read_delegation, sign_ballot_receipt
+from opkit.proof.ballots import (
+    commitment_of,
+    read_ballot,
+    read_delegation,
+    sign_ballot_receipt,
+)
 from opkit.proof.checks import ProofError
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -209,9 +214,8 @@ class Voting:
                 proposal_id=standing.proposal_id,
                 proposal=standing.hash,
                 member_id=cast.member_id,
-                choice=cast.choice,
                 sequence=cast.sequence,
-                ballot=cast.id,
+                commitment=commitment_of(cast.id, cast.salt),
             )
         )
 

@@ -1,7 +1,7 @@
 """The assemblies of all coops as their home nodes tell of them, asked while somebody looks.
 
-Ballots themselves are for a coop's own members. Who looks on sees each vote as the home node
-journalled it, by the name that the member's receipt has for it.
+How members voted is for the coop's own members. Who looks on sees who voted, as the home node
+journalled it: by what it commits itself to, which tells nothing of the vote.
 """
 
 from __future__ import annotations
@@ -175,9 +175,8 @@ class Assemblies(Asking):
         votes = tuple(
             VoteFigure(
                 member_id=member_id,
-                choice=each.entry.body["choice"],
                 times=len(each.ballots),
-                ballot=each.entry.body["ballot"],
+                commitment=each.entry.body["commitment"],
                 at_ms=each.entry.at_ms,
             )
             for member_id, each in sorted(noted.items())

@@ -91,7 +91,7 @@ class ModuleFacts:
 
 
 class Voted(NamedTuple):
-    """A member's last vote as it was journalled, and the ballots that they cast until then."""
+    """A member's last vote as it was journalled, and their ballots until then, by commitment."""
 
     entry: JournalEntry
     ballots: tuple[str, ...]
@@ -232,7 +232,7 @@ class Book:
         key = (org, str(entry.body["proposal"]))
         votes = self.votes[key] = self.votes.pop(key, {})
         member_id = str(entry.body["member_id"])
-        ballot = str(entry.body["ballot"])
+        ballot = str(entry.body["commitment"])
         cast = votes[member_id].ballots if member_id in votes else ()
         # A journal that is another one than before is read again from its beginning.
         others = tuple(each for each in cast if each != ballot)[-BALLOTS_MAX:]

@@ -1,4 +1,4 @@
-"""The page of governance: what is proposed, who voted how, whether it passes, what it leads to."""
+"""The page of governance: what is proposed, who voted, whether it passes, what it leads to."""
 
 from __future__ import annotations
 

@@ -6,23 +6,21 @@ from dataclasses import dataclass
 
 from opkit.wire.base import RecordId
 from opkit.wire.governance import Assembly, ProposalLine, ProposalView, Treasury
-from opkit.wire.votes import Choice
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoteFigure:
-    """A vote as the home node journalled it, the last one of a member.
+    """A vote as the home node journalled it, the last one of a member: how, only members learn.
 
     Attributes:
         times: how often they voted until then: a vote may be changed.
-        ballot: what the member's receipt names it by.
+        commitment: to the ballot; the salt in the member's receipt shows that it is theirs.
         at_ms: when it was journalled, by the clock.
     """
 
     member_id: str
-    choice: Choice
     times: int
-    ballot: RecordId
+    commitment: RecordId
     at_ms: int
 
 

@@ -1,4 +1,4 @@
-"""Does it pass: how many took part and said yes, against what it takes, and who voted how."""
+"""Does it pass: how many took part and said yes, against what it takes, and who voted."""
 
 from __future__ import annotations
 
@@ -20,18 +20,14 @@ from opkit.views.proposals import (
     until_text,
 )
 from opkit.views.values import text_html
-from opkit.wire.votes import Choice
 
 VOTES_MAX: Final = 200
 """How many votes, and members who cast none, are named."""
 
-_CHOICES: Final[dict[Choice, str]] = {"yes": "yes", "no": "no", "abstain": "abstains"}
-"""A choice is no state: none is better than another, so none has a state's shape."""
-
 
 def vote(told: GovernanceFigures | None, *, world_ms: int, now_ms: int) -> str:
     """Return how the vote on the chosen proposal stands."""
-    question = "Does it pass, and who voted how?"
+    question = "Does it pass, and who voted?"
     if told is None or told.chosen is None:
         hint = (
             "Click a proposal: its votes stand here against the quorum and the approval that it "
@@ -143,7 +139,7 @@ def _meter(
 
 
 def _roll_call(chosen: ProposalFigure, *, now_ms: int) -> str:
-    """Return who voted how, as the home node journalled it, each with the ballot's name."""
+    """Return who voted, as the home node journalled it, each with its commitment to the ballot."""
     view, tally = chosen.view, chosen.view.tally
     rows = "".join(_vote(each, now_ms=now_ms) for each in chosen.votes[:VOTES_MAX])
     rest = VOTES_MAX - len(chosen.votes)
@@ -163,9 +159,9 @@ def _roll_call(chosen: ProposalFigure, *, now_ms: int) -> str:
     )
     count = counted(len(chosen.votes), "ballot")
     return (
-        f'<h3>Who voted how?<span>{count}</span></h3><ul class="roll">{rows}</ul>{more}{through}'
-        '<p class="soft">Who voted holds the home node’s receipt, which names the same ballot: if '
-        "the tally misses it, that receipt voids the decision.</p>"
+        f'<h3>Who voted?<span>{count}</span></h3><ul class="roll">{rows}</ul>{more}{through}'
+        '<p class="soft">How they voted is for the coop’s own members. Who voted holds the home '
+        "node’s receipt: if the tally misses their ballot, that receipt voids the decision.</p>"
     )
 
 
@@ -174,7 +170,6 @@ def _vote(each: VoteFigure, *, now_ms: int) -> str:
     return (
         f'<li id="v-{escape(each.member_id)}" data-new>'
         f"<span>{escape(member_name(each.member_id))}{changed}"
-        f"<small>ballot {text_html(each.ballot)}</small></span>"
-        f'<span class="choice is-{each.choice}">{_CHOICES[each.choice]}'
-        f"{moment_html(each.at_ms, now_ms=now_ms)}</span></li>"
+        f"<small>commitment {text_html(each.commitment)}</small></span>"
+        f'<span class="voted">voted{moment_html(each.at_ms, now_ms=now_ms)}</span></li>'
     )

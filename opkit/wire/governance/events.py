@@ -1,11 +1,16 @@
-"""What governance journals: everything that happens to a proposal, and every vote by name."""
+"""What governance journals: everything that happens to a proposal, and who voted when.
+
+How somebody voted is for the coop's own members, who ask for it (`LIST_VOTES`); events are read
+by others too, so none tells it. A ballot's record id would: nothing in a ballot is random, so
+whoever tries three choices and some moments finds the one that has it. Source: ADR 0041.
+"""
 
 from __future__ import annotations
 
 from opkit.wire.base import Count, MemberId, RecordId, Slug, TimeMs
 from opkit.wire.endpoint import Scope
 from opkit.wire.events import Event
-from opkit.wire.votes import Choice, EffectKind, Outcome, Tally
+from opkit.wire.votes import EffectKind, Outcome, Tally
 
 
 class ProposalDrafted(Event):
@@ -42,7 +47,11 @@ class ProposalOpened(Event):
 
 
 class VoteCast(Event):
-    """A vote was counted, for the first time or changed: votes are by name."""
+    """A vote was counted, for the first time or changed: whose, not how.
+
+    Attributes:
+        commitment: to the ballot, by the salt in the member's receipt; attested decisions have it.
+    """
 
     type = "governance.vote-cast"
     scope = Scope.GOVERNANCE_READ
@@ -51,9 +60,8 @@ class VoteCast(Event):
     proposal_id: Slug
     proposal: RecordId
     member_id: MemberId
-    choice: Choice
     sequence: Count
-    ballot: RecordId
+    commitment: RecordId
 
 
 class DelegationSet(Event):
@@ -111,7 +119,10 @@ class EffectApplied(Event):
 
 
 class DecisionFell(Event):
-    """A vote was shown to be missing in the tally: the decision is void."""
+    """A vote was shown to be missing in the tally: the decision is void.
+
+    Its ballot is the proof, and the one that everybody may read (`VoidedBy`).
+    """
 
     type = "governance.decision-voided"
     scope = Scope.GOVERNANCE_READ
@@ -145,4 +156,3 @@ class BallotLodged(Event):
     coop: Slug
     proposal: RecordId
     member_id: MemberId
-    ballot: RecordId

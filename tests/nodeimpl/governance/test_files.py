@@ -8,8 +8,10 @@ import pytest
 
 from opkit.proof import jws
 from opkit.proof.decision import examine_decision, read_file, verify_attested, verify_decision
+from opkit.proof.membership import OPERATOR_ID
 from opkit.proof.omission import verify_omission
 from opkit.wire import deciding as no
+from opkit.wire import governance as wire
 from opkit.wire.membership import DecidedMember
 from opkit.wire.votes import NO_DECISION, MembershipEffect
 from tests.nodeimpl.governance.conftest import (
@@ -165,13 +167,23 @@ def test_a_challenge_that_shows_nothing_is_refused(made_once: Made) -> None:
     made_once.run(story)
 
 
+async def roll_call(coop: Coop, view: wire.ProposalView, *, by: str) -> wire.VotePage:
+    ask = wire.ListVotes(coop=COOP, proposal_id=view.proposal_id)
+    answer = coop.governance.voting.votes
+    return await coop.read(lambda tx: answer(tx, ask, coop.caller(by), None))
+
+
 def test_the_roll_call_is_for_the_coops_own_members(made_once: Made) -> None:
     async def story(coop: Coop) -> None:
         view = await coop.propose()
         with pytest.raises(no.DecisionMissing):
             await coop.file(view)
-        with pytest.raises(no.RollCallNotYours):
-            await coop.file(view, by="mill/x")
+        for outsider in ("mill/x", OPERATOR_ID):
+            with pytest.raises(no.RollCallNotYours):
+                await coop.file(view, by=outsider)
+            with pytest.raises(no.RollCallNotYours):
+                await roll_call(coop, view, by=outsider)
+        assert (await roll_call(coop, view, by="a")).votes == ()
         with pytest.raises(no.ProposalUnknown):
             await coop.file(view.model_copy(update={"proposal_id": "none"}))
 

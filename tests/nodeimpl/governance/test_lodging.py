@@ -26,7 +26,11 @@ def test_a_lodged_vote_is_handed_over_and_counted(made: Made) -> None:
         assert (await home.show(view)).tally.no == 1
         assert await lodge(other, home.ballot(view, "b", "no")) == done
         (event,) = await other.told("governance.vote-lodged")
-        assert "choice" not in event
+        assert event == {
+            "coop": COOP,
+            "proposal": view.proposal,
+            "member_id": f"{COOP}/b",
+        }, "a ballot's record id would tell how it votes"
 
     made.run_two(story)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opkit.proof.ballots import read_ballot_receipt
+from opkit.proof.ballots import commitment_of, read_ballot_receipt
 from opkit.proof.membership import OPERATOR_ID
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -32,8 +32,26 @@ def test_a_vote_is_answered_with_a_receipt_of_the_home(made: Made) -> None:
             done.ballot,
             1,
         )
+
+    made.run(story)
+
+
+def test_events_tell_who_voted_and_nothing_that_tells_how(made: Made) -> None:
+    """A ballot's record id would tell: nothing in a ballot is random."""
+
+    async def story(coop: Coop) -> None:
+        view = await coop.propose()
+        done = await coop.vote(view, "b", "no")
+        receipt = read_ballot_receipt(done.receipt, genesis=coop.genesis)
         (event,) = await coop.told("governance.vote-cast")
-        assert (event["member_id"], event["choice"]) == (f"{COOP}/b", "no")
+        assert event == {
+            "coop": COOP,
+            "proposal_id": view.proposal_id,
+            "proposal": view.proposal,
+            "member_id": f"{COOP}/b",
+            "sequence": 1,
+            "commitment": commitment_of(done.ballot, receipt.salt),
+        }
 
     made.run(story)
 

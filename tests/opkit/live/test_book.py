@@ -206,8 +206,8 @@ def posted(number: int) -> JournalEntry:
     return JournalEntry.model_construct(at_ms=number, previous="", hash="", **made)
 
 
-def vote(number: int, *, proposal: str, member: str, choice: str = "yes") -> JournalEntry:
-    body = {"proposal": proposal, "member_id": member, "choice": choice, "ballot": f"b{number}"}
+def vote(number: int, *, proposal: str, member: str) -> JournalEntry:
+    body = {"proposal": proposal, "member_id": member, "commitment": f"b{number}"}
     return JournalEntry.model_construct(
         sequence=number, type="governance.vote-cast", at_ms=number, body=body, previous="", hash=""
     )
@@ -226,7 +226,7 @@ def test_where_an_entry_of_a_ledger_is_journalled_is_known_by_whose_node_it_is(b
 
 def test_the_last_vote_of_a_member_counts_with_how_often_they_voted(book, monkeypatch):
     monkeypatch.setattr(books, "VOTED_MAX", 2)
-    last = vote(3, proposal="p", member="m/x", choice="no")
+    last = vote(3, proposal="p", member="m/x")
     for each in (vote(1, proposal="p", member="m/x"), vote(2, proposal="p", member="m/y"), last):
         book.take(HOME, [each])
     book.take(HOME, [last])

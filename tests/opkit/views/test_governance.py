@@ -1,4 +1,4 @@
-"""The page of governance: votes against what it takes, who voted how, effects and their way."""
+"""The page of governance: votes against what it takes, who voted, effects and their way."""
 
 from __future__ import annotations
 
@@ -149,17 +149,16 @@ DISTRIBUTION = DistributionEffect(
 )
 
 
-def voted(name, choice, times=1):
+def voted(name, times=1):
     return VoteFigure(
         member_id=f"{COOP}/{name}",
-        choice=choice,
         times=times,
-        ballot=HASH(100 + NAMES.index(name)),
+        commitment=HASH(100 + NAMES.index(name)),
         at_ms=NOW,
     )
 
 
-VOTES = (voted("ana", "yes"), voted("bo", "yes", 2), voted("chidi", "no"))
+VOTES = (voted("ana"), voted("bo", 2), voted("chidi"))
 SILENT = (f"{COOP}/dora", f"{COOP}/emil")
 
 
@@ -191,7 +190,7 @@ PROOF = ProofFigure(
 
 def previews():
     """Return what is looked at by eye: pages in several states."""
-    all_voted = (*VOTES, voted("dora", "yes"))
+    all_voted = (*VOTES, voted("dora"))
     done = proposal(**{**CLOSED, "state": "executed", "executed_ms": NOW + 2 * DAY})
     shared = proposal(
         **CLOSED, title="Pay out Q1", kind="distribution", effect=DISTRIBUTION, treasury_nonce=1
@@ -301,13 +300,11 @@ def test_nobody_but_abstainers_approves_nothing():
     assert "nobody yet" in html and "approval 67 %, not reached" in html
 
 
-def test_who_voted_how_stands_with_the_ballots_name_and_who_did_not():
+def test_who_voted_stands_with_a_commitment_to_the_ballot_and_who_did_not():
     html = vote(told())
 
     for words in (
         "Ana",
-        "is-yes",
-        "is-no",
         "changed 1 time",
         HASH(101),
         "3 ballots",

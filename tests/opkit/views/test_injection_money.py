@@ -28,7 +28,7 @@ def sibling(name: str) -> ModuleType:
 POISON = sibling("test_injection")
 MONEY = sibling("test_ledger")
 VOTES = sibling("test_governance")
-SPARED = POISON.FIXED | {"effective_on", "would_be", "choice", "action"}
+SPARED = POISON.FIXED | {"effective_on", "would_be", "action"}
 """Fields whose texts types allow a few words, or only a day."""
 
 EFFECTS = (
