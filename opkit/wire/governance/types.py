@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from opkit.wire.base import (
+    B64,
     PLAIN,
     Count,
     Did,
@@ -376,7 +377,7 @@ class AskDecision(Wire):
 class DecisionAnswer(Wire):
     """The file as JSON: a `DecisionFile` or an `AttestedFile` of `opkit.wire.votes`."""
 
-    file: bytes
+    file: B64
 
 
 class ChallengeDecision(Wire):

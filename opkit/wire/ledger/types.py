@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from opkit.wire.base import (
+    B64,
     PLAIN,
     SAFE_INT_MAX,
     Count,
@@ -86,13 +87,18 @@ Memo = Annotated[str, StringConstraints(max_length=512, pattern=PLAIN)]
 """What an entry is about, for people."""
 
 
-def _real_day(text: str) -> str:
+def real_day(text: str) -> str:
+    """Return the day as it is written.
+
+    Raises:
+        ValueError: no calendar has it.
+    """
     date.fromisoformat(text)
     return text
 
 
 Day = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_real_day)
+    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(real_day)
 ]
 """A day of the calendar, `2026-01-15`."""
 
@@ -407,4 +413,4 @@ STATEMENT_COLUMNS = (
 class Statement(Wire):
     """A statement: CSV in UTF-8 with a header, oldest first (RFC 4180)."""
 
-    csv: bytes
+    csv: B64
