@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from nodeimpl.governance import ballots_store as votes
@@ -78,10 +79,8 @@ class Files:
         found: list[dict[str, str]] = []
         after = ""
         while True:
-            at = after
-            page = await self._store.read(
-                lambda tx: votes.page(tx, standing.hash, after=at, count_max=PAGE)  # noqa: B023
-            )
+            look = partial(votes.page, proposal=standing.hash, after=after, count_max=PAGE)
+            page = await self._store.read(look)
             found += (
                 {
                     "member_id": each.member_id,
@@ -112,16 +111,10 @@ class Files:
         }
         chains = {member: _Chain(elector) for member, elector in electorate.items()}
         after = ("", 0)
+        links = self._assemblies.members.links
         while True:
-            at = after
-            page = await self._store.read(
-                lambda tx: self._assemblies.members.links(
-                    tx,
-                    standing.coop,
-                    after=at,  # noqa: B023
-                    count_max=PAGE,
-                )
-            )
+            look = partial(links, coop=standing.coop, after=after, count_max=PAGE)
+            page = await self._store.read(look)
             for member, number, token in page:
                 if member in chains:
                     chains[member].add(number, token, later=member in newer)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import bindparam, delete
@@ -48,6 +48,7 @@ DAY_MS = 86_400_000
 PERIOD_MS = 7 * DAY_MS
 WINDOW_MS = DAY_MS
 TEST_S_MAX = 60
+Form = Literal["full", "attested"]
 
 RESERVE = f"{COOP}:reserve"
 SURPLUS = f"{COOP}:surplus"
@@ -419,8 +420,8 @@ class Coop:
         ask = wire.AskTreasury(coop=COOP)
         return await self.read(lambda tx: self.governance.assemblies.treasury(tx, ask, None, None))
 
-    async def file(self, view: wire.ProposalView, form: str = "full", by: str = "a") -> bytes:
-        ask = wire.AskDecision(coop=COOP, proposal_id=view.proposal_id, form=form)  # type: ignore[arg-type]
+    async def file(self, view: wire.ProposalView, form: Form = "full", by: str = "a") -> bytes:
+        ask = wire.AskDecision(coop=COOP, proposal_id=view.proposal_id, form=form)
         return (await self.governance.files.decision(ask, self.caller(by))).file
 
     async def told(self, type_: str) -> list[dict[str, Any]]:
