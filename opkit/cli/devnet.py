@@ -34,7 +34,7 @@ app = out.group(
 
       opkit devnet chaos --help                 loss, delay, partition, skew …
 
-      opkit devnet seed                         its ledgers' history, which stays as it is
+      opkit devnet seed                         post the demo world's history
 
       opkit devnet down                         stop it; `up` starts it again
 
