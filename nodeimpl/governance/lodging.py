@@ -79,8 +79,8 @@ class Lodging:
         """Witness a ballot and try once to hand it over; at home, count it.
 
         Refuses, in this order:
-            AssemblyUnknown: no coop of that name has a charter.
             BallotRejected: it does not verify.
+            AssemblyUnknown: no coop of that name has a charter.
             NotElector: nobody whom this node knows votes there with that key.
             LodgedExhausted: as many are kept as may be.
             (the rest): at home, as `rules.judge_ballot` does.
