@@ -12,7 +12,17 @@ from annotated_types import MaxLen
 
 from opkit import wire
 from opkit.proof import backup, report
-from opkit.wire import compute, genesis, grants, journal, membership, names, network, records
+from opkit.wire import (
+    compute,
+    genesis,
+    grants,
+    journal,
+    membership,
+    names,
+    network,
+    operations,
+    records,
+)
 from opkit.wire.base import B64, Wire
 from opkit.wire.casts import CASTS
 from opkit.wire.peer import COMMON_REFUSALS, METHODS, AnswerFrame, RequestFrame
@@ -33,11 +43,15 @@ SIGNED: dict[str, type[Wire]] = {
     backup.BACKUP_TYP: backup.BackupStatement,
     records.RECORD_TYP: records.RecordBody,
     names.NAME_TYP: names.NameClaim,
+    operations.OPERATION_TYP: operations.Operation,
+    operations.CHECKPOINT_TYP: operations.Checkpoint,
 }
 """What is signed, by its type in the JWS."""
 
 BYTES = get_args(B64)[1:3]
 """What makes a field one of bytes: how it is read, and written."""
+
+ID = get_args(operations.ObjectId)[1].pattern
 
 NAMES = {
     r"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$": "DID",
@@ -48,6 +62,7 @@ NAMES = {
     r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$": "slug",
     r"^[a-z0-9-]{1,64}/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$": "member id",
     r"^[a-z2-7]{26}$": "network id",
+    ID: "object id",
     r"^[A-Za-z0-9_.-]+$": "JWS",
     r"^[!#-\[\]-~]{1,64}$": "address",
     r"^[1-9A-HJ-NP-Za-km-z]{8}$": "a DID's end",
