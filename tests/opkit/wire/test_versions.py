@@ -35,6 +35,7 @@ from opkit.wire import (
     membership,
     names,
     network,
+    operations,
     records,
 )
 from opkit.wire.base import Wire, b64encode
@@ -48,7 +49,7 @@ PAGE = (Path(__file__).parents[3] / "docs/protocol.md").read_text("utf-8")
 UNKNOWN = "zz_of_a_newer_version"
 SIGNED_IN = (
     *(backup, compute, genesis, grants, journal, membership, names),
-    *(network, records, report),
+    *(network, operations, records, report),
 )
 """The modules in which what is signed is declared."""
 FILES = {"ReceiptBundle", "EntryProof"}
