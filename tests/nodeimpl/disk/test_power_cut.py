@@ -27,6 +27,7 @@ from opkit.proof.cid import cid_of
 from opkit.proof.wasm import add_custom_section
 from opkit.wire.compute import PUT_BLOB, PutBlob
 from opkit.wire.errors import CoopError
+from opkit.wire.events import Cursor
 
 pytestmark = [pytest.mark.disk, pytest.mark.timeout(240)]
 
@@ -35,6 +36,7 @@ STORY_S_MAX = 200
 CALLERS = 6
 ROUNDS = 14
 CUTS = 25
+PAGE = 100
 NO_SYNC = """
 from nodeimpl.kernel.sqlite import SqliteEngine
 def careless(engine, session):
@@ -144,11 +146,20 @@ async def missing_rows(folder: Path, said: Said, place: int) -> list[str]:
     store = await Store.open(url=f"sqlite:///{folder}/node.db", clock=VirtualClock())
     try:
         lost = await store.read(look)
-        entries = await store.read_journal(after=None, entries_max=1_000)
+        known = await journal_of(store)
     finally:
         await store.close()
-    known = {(entry.sequence, entry.hash) for entry in entries}
     return lost + [f"event {event}" for event in upto(said.events, place) if event not in known]
+
+
+async def journal_of(store: Store) -> set[tuple[int, str]]:
+    """Return the sequence and hash of every entry: as many pages as there are."""
+    known: set[tuple[int, str]] = set()
+    cursor: Cursor | None = None
+    while page := await store.read_journal(after=cursor, entries_max=PAGE):
+        known |= {(entry.sequence, entry.hash) for entry in page}
+        cursor = page[-1].cursor(store.generation)
+    return known
 
 
 def cuts(said: Said, *, end: int) -> list[int]:
