@@ -1,10 +1,11 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
-Names: help, devnet, demo, notebook, flow-b, tasks, idle, a2a, blobs, reconcile, those of networks
-of real nodes (gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys, cards, names,
-names-lossy, names-bulk, names-emptied), and those of the console,
-which need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code
-is 1 only if something could not be measured: a missed target is a figure, not a failure.
+Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle, a2a, blobs,
+reconcile, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied,
+flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
+(transfers, transfers-http, ledger-long, ledger-kills), votes, and those of the console, which need
+Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only if
+something could not be measured: a missed target is a figure, not a failure.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ MEASUREMENTS = {
     "demo": ("bench.commands", "demo"),
     "notebook": ("bench.commands", "notebook"),
     "flow-b": ("bench.commands", "flow_b"),
+    "flows-money": ("bench.commands", "flows_money"),
+    "demo-all": ("bench.commands", "demo_all"),
     "tasks": ("bench.tasks", "tasks"),
     "idle": ("bench.idle", "idle"),
     "a2a": ("bench.a2a", "a2a"),
@@ -31,6 +34,7 @@ MEASUREMENTS = {
     "asks": ("bench.asks", "asks"),
     "kills": ("bench.kills", "kills"),
     "fanout": ("bench.fanout", "fanout"),
+    "transfers": ("bench.ledger", "transfers"),
     "receipts": ("bench.receipts", "receipts"),
     "flight": ("bench.crowd", "in_flight"),
     "offered": ("bench.crowd", "offered"),
@@ -49,6 +53,10 @@ MEASUREMENTS = {
     "names-bulk": ("bench.names", "names_bulk"),
     "names-emptied": ("bench.names", "names_emptied"),
     "cards": ("bench.cards", "cards"),
+    "votes": ("bench.votes", "votes"),
+    "transfers-http": ("bench.ledger_http", "transfers_http"),
+    "ledger-long": ("bench.ledger_long", "ledger_long"),
+    "ledger-kills": ("bench.ledger_kills", "kills"),
     "flood": ("bench.hostile", "flood"),
     "fresh-keys": ("bench.hostile", "fresh_keys"),
     "opening": ("bench.dashboards", "opening"),

@@ -55,7 +55,7 @@ def _on(engine: Engine, folder: Path) -> list[Row]:
             for task, (_, token) in zip(tasks, tokens, strict=True)
         ]
         uploads = [[upload(n, token=token)] for n, (_, token) in enumerate(tokens)]
-        looked, uploaded = _rounds(node, looks), _rounds(node, uploads)
+        looked, uploaded = in_rounds(node, looks), in_rounds(node, uploads)
     return [
         *_rows(f"GET of a task, {engine}", looked, per_s=2500, p95_target=""),
         *_rows(f"small upload, {engine}", uploaded, per_s=800, p95_target="<= 60"),
@@ -83,7 +83,7 @@ async def _tasks(node: AskedNode, members: Sequence[MemberId]) -> list[TaskId]:
     return made
 
 
-def _rounds(node: AskedNode, plan: Sequence[Sequence[bytes]]) -> Asked:
+def in_rounds(node: AskedNode, plan: Sequence[Sequence[bytes]]) -> Asked:
     """Ask without a pause, and look at it in rounds; every answer must be what was asked for."""
     each_s = QUICK_ROUND_S if quick() else ROUND_S
     spent_s, began_ns = node.processor_s(), time.monotonic_ns()

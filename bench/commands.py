@@ -9,7 +9,7 @@ import tempfile
 from statistics import median
 
 from bench.network import OPKIT, devnet, opkit, run, seconds_of_command, state_home
-from bench.rows import Row, row
+from bench.rows import Row, quick, row
 
 
 def help_text() -> list[Row]:
@@ -52,18 +52,39 @@ def notebook() -> list[Row]:
 def flow_b() -> list[Row]:
     """Flow B on a running devnet, its set-up and its steps and nothing else."""
     with state_home(), devnet() as name:
-        taken = [asyncio.run(_told(name)) for _ in range(5)]
+        taken = [asyncio.run(_told(name, "b")) for _ in range(5)]
     return [row("story of Flow B", median(taken), "s", target="<= 8", of=taken)]
 
 
-async def _told(devnet_name: str) -> float:
-    """Tell Flow B once, whole, and return how many seconds its steps took."""
+def flows_money() -> list[Row]:
+    """Flows 1, 2 and C on a running devnet, again and again, their steps and nothing else."""
+    with state_home(), devnet() as name:
+        taken = {
+            flow: [asyncio.run(_told(name, flow)) for _ in range(2 if quick() else 5)]
+            for flow in ("1", "2", "c")
+        }
+    return [
+        row(f"story of Flow {flow.upper()}", median(each), "s", target="<= 5", of=each)
+        for flow, each in taken.items()
+    ]
+
+
+def demo_all() -> list[Row]:
+    """Every flow by `opkit demo`, on all five nodes, from start to report."""
+    with state_home(), tempfile.TemporaryDirectory() as out:
+        commands = [[str(OPKIT), "demo", "--out", f"{out}/{n}"] for n in range(1 if quick() else 3)]
+        taken = [seconds_of_command(command) for command in commands]
+    return [row("demo of all flows, five nodes", median(taken), "s", target="<= 60", of=taken)]
+
+
+async def _told(devnet_name: str, flow: str) -> float:
+    """Tell a flow once, whole, and return how many seconds its steps took."""
     from devnet.attach import open_world
     from flows import FLOWS
 
     world = await open_world(devnet_name, run_id=secrets.token_hex(8), seed=7)
     try:
-        report = await FLOWS["b"].tell(world).run()
+        report = await FLOWS[flow].tell(world).run()
     finally:
         await world.close()
     if not report.ok:

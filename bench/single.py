@@ -17,7 +17,7 @@ from opkit.wire.base import MemberId
 
 ROOT = Path(__file__).resolve().parent.parent
 ORG = "river-city-tool-library"
-START_S_MAX = 60
+START_S_MAX = 180
 FILES = {
     "folder": "data",
     "genesis": "genesis.jws",

@@ -25,6 +25,7 @@ from devnet.company import CAPABILITIES, Company
 from devnet.doors import InProcessDoors
 from devnet.genesis import MadeWorld, make_world
 from devnet.hostile import hostile_peer
+from devnet.seed import seed as seed_ledgers
 from devnet.spec import DAY_MS, ProfileName
 from devnet.state import OPERATOR, DevnetError
 from devnet.timekeeper import Timekeeper
@@ -366,6 +367,7 @@ async def open_inprocess(
     run_id: str | None = None,
     sandbox: Sandbox | None = None,
     store_url: Callable[[], str] | None = None,
+    seeded: bool = True,
 ) -> InProcessWorld:
     """Return a fresh network in this process; closing it removes all that it made.
 
@@ -375,6 +377,7 @@ async def open_inprocess(
         run_id: tells this telling from others; a random one if None.
         sandbox: workers to share with other worlds; the caller starts and closes them.
         store_url: gives each node the URL of an empty database; SQLite in its folder if None.
+        seeded: whether the history of the demo world is posted to its ledgers.
     """
     _quiet_logs()
     folder = Path(tempfile.mkdtemp(prefix="opkit-inprocess-"))
@@ -395,6 +398,8 @@ async def open_inprocess(
     )
     try:
         await world.start()
+        if seeded:
+            await seed_ledgers(world)
     except BaseException:  # Whatever ends the start, cancelling included, ends what was started.
         await world.close()
         raise
@@ -409,10 +414,16 @@ async def inprocess_world(
     run_id: str | None = None,
     sandbox: Sandbox | None = None,
     store_url: Callable[[], str] | None = None,
+    seeded: bool = True,
 ) -> AsyncIterator[InProcessWorld]:
     """Hold a fresh network in this process. Arguments as of `open_inprocess`."""
     world = await open_inprocess(
-        profile, seed=seed, run_id=run_id, sandbox=sandbox, store_url=store_url
+        profile,
+        seed=seed,
+        run_id=run_id,
+        sandbox=sandbox,
+        store_url=store_url,
+        seeded=seeded,
     )
     try:
         yield world

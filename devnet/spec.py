@@ -21,6 +21,9 @@ WORLD_FOLDER = Path(__file__).parent / "world"
 
 DAY_MS = 86_400_000
 
+OFFICER = "officer"
+"""The role of who posts to the accounts of a coop, beside its members' own."""
+
 ProfileName = Literal["three", "federation"]
 
 Amount = Annotated[int, Field(ge=1, le=SAFE_INT_MAX)]
@@ -81,11 +84,20 @@ class Organisation(_Data):
             raise ValueError("a coop has founding members, and only a coop has")
         if len({member.id for member in self.members}) != len(self.members):
             raise ValueError("two members share an id")
+        if self.coop and not any(OFFICER in member.roles for member in self.members):
+            raise ValueError("a coop has an officer, who keeps its books")
         return self
 
     def member_id(self, member: MemberSpec) -> MemberId:
         """Return the id that votes, names and accounts of `member` belong to."""
         return f"{self.id}/{member.id}"
+
+    @property
+    def bookkeeper(self) -> MemberId:
+        """Return the id of the officer who keeps the books: the treasurer if there is one."""
+        officers = [member for member in self.members if OFFICER in member.roles]
+        keepers = [member for member in officers if member.title == "treasurer"]
+        return self.member_id((keepers or officers)[0])
 
 
 class Assembly(_Data):
@@ -119,10 +131,13 @@ class Passed(_Data):
 class Opening(_Data):
     """An opening figure of one ledger, against `equity/opening`."""
 
+    id: Slug
+    effective_on: date
     coop: Slug
     account: Text
     unit: Slug
     amount: Amount
+    what: Text
 
 
 class WorldSpec(_Data):

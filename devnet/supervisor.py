@@ -226,6 +226,31 @@ class Supervisor:
 
             await asyncio.to_thread(make_databases, network.state, fresh=self._fresh)
         await network.up()
+        await self._seed(network)
+
+    async def _seed(self, network: Network) -> None:
+        """Have the coops' bookkeepers post the demo world's history; what stands stays.
+
+        Their keys are held for this long and no longer. Source: ADR 0017.
+        """
+        from devnet.attach import AttachedWorld
+        from devnet.seed import seed
+        from opkit.wire.errors import Refusal
+
+        world = AttachedWorld(state=network.state, run_id="seed", seed=network.state.spec.seed)
+        try:
+            entries = await seed(world)
+        except Refusal as no:
+            if self._fresh:
+                raise
+            # Charters of networks that an earlier version made name no officers. They run all the
+            # same; `opkit devnet seed` says it to whoever wants the history there.
+            say("not-seeded", code=no.code, why=str(no))
+            return
+        finally:
+            await world.close()
+        fresh = sum(each.fresh for each in entries)
+        self._mark("seeded", posted=fresh, stood=len(entries) - fresh)
 
     async def _until_stopped(self, work: Any) -> None:
         """Do the work, or give it up when the supervisor is told to end."""

@@ -36,7 +36,6 @@ from flows.b_acts import (
     hash_of,
     home_of,
     injecting,
-    label_of,
     more_than,
     of_no_algorithm,
     register,
@@ -45,6 +44,7 @@ from flows.b_acts import (
 from flows.b_say import SAY
 from flows.modules import stamped
 from flows.patronage import allocate, as_input, as_output
+from flows.runs import label_of
 from opkit.proof import jws
 from opkit.proof.names import read_name
 from opkit.proof.receipt import verify_receipt

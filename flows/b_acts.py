@@ -62,11 +62,6 @@ HEARD = frozenset({"gossip: delivered", "gossip: duplicates", "gossip: ignored"}
 """What a node counts that heard what others announce, for the first time or once more."""
 
 
-def label_of(run_id: str) -> str:
-    """Return a part of a name that no other telling uses: any run id makes one."""
-    return cid_of(run_id.encode("utf-8"))[-8:]
-
-
 def claim(
     world: World, member_id: str, name: str, target: NameTarget | None, *, of: str = ""
 ) -> Jws:

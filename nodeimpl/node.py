@@ -41,6 +41,7 @@ from nodeimpl.p2p.transport import Transport
 from nodeimpl.parts import (
     Given,
     join_cards_of,
+    join_coops_of,
     join_network_of,
     join_witness_of,
     lay_ground,
@@ -194,6 +195,7 @@ class Node:
                 *history_routes(history),
                 *witness_routes(witness),
                 *naming_routes(names.naming),
+                *await join_coops_of(given, store, ground),
                 *cards_routes(cards.cards),
                 *discovery_routes(join_discovery(outside, cards.cards, links, clock)),
                 *records_routes(make_records(outside, peers=peers, blobs=blobs)),

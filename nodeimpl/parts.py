@@ -13,6 +13,8 @@ from nodeimpl.carding import Carding, join_cards
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
 from nodeimpl.gateway.app import build_app
+from nodeimpl.governance.routes import routes as governance_routes
+from nodeimpl.governing import join_governance
 from nodeimpl.history.keeper import Keeper
 from nodeimpl.history.retention import Retention
 from nodeimpl.history.service import History
@@ -25,7 +27,9 @@ from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.metrics import Metrics
 from nodeimpl.kernel.references import References
 from nodeimpl.kernel.store import Store, Tx, metadata
+from nodeimpl.kernel.timers import Timers
 from nodeimpl.kernel.vitals import Vitals
+from nodeimpl.ledgering import join_ledger
 from nodeimpl.membership.service import Membership
 from nodeimpl.nearby import addresses_of, open_lan
 from nodeimpl.network import store as network_store
@@ -166,6 +170,29 @@ def join_cards_of(given: Given, *, outside: Outside, peers: Peers, blobs: BlobSt
         blobs=blobs,
         clock=given.clock,
     )
+
+
+async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Route]:
+    """Return what answers of the coops whose home this is: their ledgers and their assemblies.
+
+    Raises:
+        LedgerDamaged: what is kept of a ledger contradicts itself.
+    """
+    timers = Timers(store=store, clock=given.clock)
+    ledgers = await join_ledger(
+        given.identity.did, given.genesis, store, ground.membership, timers=timers
+    )
+    governance = join_governance(
+        ground.membership,
+        ledgers.ledger,
+        ground.outside,
+        store=store,
+        peers=ground.peers,
+        clock=given.clock,
+        timers=timers,
+    )
+    ground.outside.run_too(timers.run)
+    return [*ledgers.routes(), *governance_routes(governance)]
 
 
 async def open_lan_of(given: Given, outside: Outside) -> Lan | None:

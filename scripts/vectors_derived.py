@@ -9,6 +9,7 @@ from typing import Any
 import vectors_journal as journal
 import vectors_names as names
 import vectors_people as people
+import vectors_votes as votes
 from vectors_frames import BLOB, notes
 from vectors_signed import record_vector
 
@@ -43,6 +44,7 @@ def derived() -> dict[str, Any]:
         "canonical": list(_canonical()),
         "journal": list(_journal()),
         "merkle": list(_merkle()),
+        "decisions": list(votes.files()),
     }
 
 

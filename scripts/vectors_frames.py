@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 import vectors_journal as journal
 import vectors_names as names
 import vectors_people as people
+import vectors_votes as votes
 from vectors_signed import manifest_token, receipt_token
 
 from nodeimpl.overlay.fingerprints import Fingerprints
@@ -213,6 +214,7 @@ def exchanges() -> dict[str, tuple[Exchange, ...]]:
             ),
         ),
         "names.claim": (Exchange(*names.passed()),),
+        "governance.pass-ballot": (Exchange(*votes.passed()),),
         **_computed(),
         **_found(),
         **_reconciled(),

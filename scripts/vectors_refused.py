@@ -8,6 +8,7 @@ from typing import Any
 
 import vectors_names as names
 import vectors_people as people
+import vectors_votes as votes
 
 from nodeimpl.overlay.namespaces import judge
 from nodeimpl.p2p import frames
@@ -38,6 +39,7 @@ def refused() -> dict[str, Any]:
         "records": list(_records()),
         "base64url": list(SPELLINGS),
         "records_taken": list(_taken()),
+        "decisions": list(votes.refused()),
     }
 
 

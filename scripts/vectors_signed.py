@@ -10,6 +10,7 @@ from typing import Any
 import vectors_grants
 import vectors_names as names
 import vectors_people as people
+import vectors_votes as votes
 from vectors_journal import head_token
 
 from opkit.proof import backup, jws, report
@@ -137,6 +138,7 @@ def tokens() -> dict[Jws, str]:
     signature = people.genesis().genesis.charters[0].signatures[0]
     made[signature] = "founder"
     made |= dict([names.signed()])
+    made |= votes.signed()
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name
     return made

@@ -12,7 +12,17 @@ from annotated_types import MaxLen
 
 from opkit import wire
 from opkit.proof import backup, report
-from opkit.wire import compute, genesis, grants, journal, membership, names, network, records
+from opkit.wire import (
+    compute,
+    genesis,
+    grants,
+    journal,
+    membership,
+    names,
+    network,
+    records,
+    votes,
+)
 from opkit.wire.base import B64, Wire
 from opkit.wire.casts import CASTS
 from opkit.wire.peer import COMMON_REFUSALS, METHODS, AnswerFrame, RequestFrame
@@ -33,6 +43,14 @@ SIGNED: dict[str, type[Wire]] = {
     backup.BACKUP_TYP: backup.BackupStatement,
     records.RECORD_TYP: records.RecordBody,
     names.NAME_TYP: names.NameClaim,
+    membership.DECIDED_MEMBER_TYP: membership.DecidedMember,
+    votes.PROPOSAL_TYP: votes.Proposal,
+    votes.BALLOT_TYP: votes.Ballot,
+    votes.DELEGATION_TYP: votes.Delegation,
+    votes.BALLOT_RECEIPT_TYP: votes.BallotReceipt,
+    votes.LODGING_RECEIPT_TYP: votes.LodgingReceipt,
+    votes.DECISION_TYP: votes.Decision,
+    votes.ATTESTED_DECISION_TYP: votes.AttestedDecision,
 }
 """What is signed, by its type in the JWS."""
 

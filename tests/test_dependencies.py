@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = {"bench", "devnet", "flows", "nodeimpl", "opkit"}
+OURS = {"bench", "devnet", "flows", "nodeimpl", "opkit", "tests"}
 LOADERS = {"import_module", "importorskip"}
 """Functions that import what their first argument names."""
 MAY_IMPORT = re.compile(

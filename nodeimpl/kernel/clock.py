@@ -10,13 +10,20 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a node may know about time."""
+    """What a node may know about time.
+
+    Attributes:
+        offset_ms: by how much world time runs ahead.
+        when_moved: called each time that it was moved.
+    """
 
     offset_ms: int
+    when_moved: list[Callable[[], None]]
 
     def now_ms(self) -> int:
         """Return real time in milliseconds since the Unix epoch."""
@@ -44,6 +51,7 @@ class RealClock:
         """
         assert offset_ms >= 0, "world time never runs behind"
         self.offset_ms = offset_ms
+        self.when_moved: list[Callable[[], None]] = []
         self._skew_ms = skew_ms
 
     def now_ms(self) -> int:
@@ -62,6 +70,8 @@ class RealClock:
         """Let world time run `offset_ms` ahead from now on; it never goes back."""
         assert offset_ms >= self.offset_ms, "world time only moves forward"
         self.offset_ms = offset_ms
+        for told in self.when_moved:
+            told()
 
     async def sleep(self, ms: int) -> None:
         """Return after `ms` milliseconds."""
@@ -78,6 +88,7 @@ class VirtualClock:
         """Start at `start_ms` (2026-01-01 unless told otherwise)."""
         assert start_ms >= 0, start_ms
         self.offset_ms = 0
+        self.when_moved: list[Callable[[], None]] = []
         self._now_ms = start_ms
         self._start_ms = start_ms
         self._order = itertools.count()
@@ -99,6 +110,8 @@ class VirtualClock:
         """Let world time run `offset_ms` ahead from now on; it never goes back."""
         assert offset_ms >= self.offset_ms, "world time only moves forward"
         self.offset_ms = offset_ms
+        for told in self.when_moved:
+            told()
 
     async def sleep(self, ms: int) -> None:
         """Return once the clock was advanced by `ms`; at once, after one turn, if it is not > 0."""

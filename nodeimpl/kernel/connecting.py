@@ -23,6 +23,21 @@ CONNECTING = {
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 """Hosts to which nothing leaves this machine, beside the folders of Unix sockets."""
 
+STATEMENT_MS_MAX = 10_000
+"""How long a statement may take. COMMIT is not bounded by it: it may wait for a standby."""
+
+LOCK_MS_MAX = 2_000
+"""How long a statement may wait for a lock: only a foreign session can hold one."""
+
+SETTINGS = f"""
+SET statement_timeout = {STATEMENT_MS_MAX};
+SET lock_timeout = {LOCK_MS_MAX};
+SET timezone = 'UTC';
+SELECT set_config('synchronous_commit', 'on', false)
+WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+"""
+"""What each session is set to; a stricter `synchronous_commit` of the server's stays."""
+
 
 def how_to_connect(url: str) -> str:
     """Return libpq's connection string for a URL: what it leaves open is filled in.

@@ -62,11 +62,22 @@ class Statements(Protocol):
 class Session(Statements, Protocol):
     """One connection and the transaction on it. Not shared between threads."""
 
+    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+        """Run one statement for each of several rows, whose outcome nobody waits for.
+
+        Args:
+            own_work: whether they go with the savepoint if it is undone; otherwise they are from
+                before it, and belong to the whole transaction unless it is set already.
+        """
+
+    def has_savepoint(self) -> bool:
+        """Return whether what is written now would be undone with the savepoint."""
+
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
 
     def savepoint(self) -> None:
-        """Set the savepoint (there is at most one)."""
+        """Set the savepoint (there is at most one), or have the first change set it."""
 
     def release(self) -> None:
         """Keep what was done since the savepoint."""

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select
 from nodeimpl.kernel import tree
 from nodeimpl.kernel.schema import journal, journal_cut, store_meta
 from nodeimpl.kernel.statements import sql
-from nodeimpl.kernel.tx import Tx
+from nodeimpl.kernel.tx import Spelled, Tx
 from opkit.proof.canonical import canonical
 from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.proof.merkle import Frontier, leaf_hash
@@ -84,23 +84,26 @@ class Head:
         return self.tree.size
 
 
-def append(tx: Tx, head: Head, events: Sequence[Event]) -> Head:
+def append(tx: Tx, head: Head, events: Sequence[Event | Spelled]) -> Head:
     """Write `events` after `head` and return the head after them."""
     for event in events:
         sequence = head.sequence + 1
-        body = canonical(event.model_dump(mode="json"))
-        stored = stored_bytes(sequence=sequence, type_name=event.type, at_ms=tx.now_ms, body=body)
+        if isinstance(event, Spelled):
+            kind, body = event.kind, event.body
+        else:
+            kind, body = type(event), canonical(event.model_dump(mode="json"))
+        stored = stored_bytes(sequence=sequence, type_name=kind.type, at_ms=tx.now_ms, body=body)
         digest = entry_hash(previous=head.hash, stored=stored)
-        tx.later(
-            _INSERT,
-            sequence=sequence,
-            type=event.type,
-            scope=event.scope.value,
-            at_ms=tx.now_ms,
-            body=body,
-            previous=head.hash,
-            hash=digest,
-        )
+        row = {
+            "sequence": sequence,
+            "type": kind.type,
+            "scope": kind.scope.value,
+            "at_ms": tx.now_ms,
+            "body": body,
+            "previous": head.hash,
+            "hash": digest,
+        }
+        tx.many(_INSERT, (row,))
         frontier, completed = head.tree.append(leaf_hash(stored))
         tree.keep(tx, size=sequence, completed=completed)
         head = Head(digest, frontier)

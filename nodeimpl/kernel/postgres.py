@@ -18,7 +18,7 @@ import structlog
 from psycopg.pq import TransactionStatus
 
 from nodeimpl.config import masked_url
-from nodeimpl.kernel.connecting import how_to_connect
+from nodeimpl.kernel.connecting import LOCK_MS_MAX, SETTINGS, how_to_connect
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
 from nodeimpl.kernel.errors import (
     StoreBehind,
@@ -30,12 +30,6 @@ from nodeimpl.kernel.errors import (
 from nodeimpl.kernel.pipeline import Pipeline
 from nodeimpl.kernel.sqlstates import UNKNOWN, judge
 from nodeimpl.kernel.statements import EngineName
-
-STATEMENT_MS_MAX = 10_000
-"""How long a statement may take. COMMIT is not bounded by it: it may wait for a standby."""
-
-LOCK_MS_MAX = 2_000
-"""How long a statement may wait for a lock: only a foreign session can hold one."""
 
 OWNER_MS_MAX = 1_500
 """How long a new process waits for the lock: a server notices late that the last owner died."""
@@ -51,15 +45,6 @@ DOUBT_MS_MAX = 30_000
 
 LOCK_NAME = zlib.crc32(b"opkit store")
 """The advisory lock that the owner holds; the database is part of its identity already."""
-
-_SETTINGS = f"""
-SET statement_timeout = {STATEMENT_MS_MAX};
-SET lock_timeout = {LOCK_MS_MAX};
-SET timezone = 'UTC';
-SELECT set_config('synchronous_commit', 'on', false)
-WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
-"""
-"""What each session is set to; a stricter `synchronous_commit` of the server's stays."""
 
 _COUNT = "UPDATE store_writer SET commits = %(commits)s WHERE id = 1 AND fence = %(fence)s"
 """Counts a group, if this is still the owner."""
@@ -105,6 +90,19 @@ class PostgresSession:
         """Run one statement by the next round trip; an error in it is raised there."""
         self._set_savepoint()
         self._pipe.later(text, parameters, take)
+
+    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+        """Run one statement for each of several rows, by the round trips that come next."""
+        if not rows:
+            return
+        if own_work:
+            self._set_savepoint()
+        for row in rows:
+            self._pipe.later(text, row, _ignore)
+
+    def has_savepoint(self) -> bool:
+        """Return whether what is written now would be undone with the savepoint."""
+        return self._saved in ("on its way", "set")
 
     def begin(self) -> None:
         """Begin a transaction, with a new connection if the old one was lost."""
@@ -240,11 +238,15 @@ class PostgresSession:
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._how, autocommit=True)
         try:
-            connection.execute(_SETTINGS.encode("ascii"))
+            connection.execute(SETTINGS.encode("ascii"))
         except psycopg.Error:
             connection.close()
             raise
         return connection
+
+
+def _ignore(_: Cursor) -> None:
+    """Want nothing of an answer."""
 
 
 class PostgresReader(PostgresSession):

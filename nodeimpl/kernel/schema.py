@@ -111,3 +111,13 @@ idempotency = Table(
     Index("ix_idempotency_principal_slot", "principal", "slot", unique=True),
 )
 """Answers by idempotency key; `slot` numbers a principal's keys in the order they came."""
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("due_ms", BigInteger, nullable=False),
+    Index("ix_timers_due_ms_kind_key", "due_ms", "kind", "key"),
+)
+"""What is to be done, and at which world time (`nodeimpl.kernel.timers`)."""

@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nodeimpl.kernel.engine import Cursor, Session, Trouble
 from nodeimpl.kernel.errors import SchemaBroken, StoreLocked
@@ -59,6 +59,10 @@ _SHARED_PRAGMAS = (
 )
 
 
+Saved = Literal["no", "wanted", "set"]
+"""How far the savepoint is that a piece of work would be undone to."""
+
+
 class SqliteSession:
     """One connection to an SQLite file."""
 
@@ -76,10 +80,24 @@ class SqliteSession:
         self._begin = begin
         self._checkpoints = checkpoints
         self._statements = 0
+        self._saved: Saved = "no"
 
     def execute(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
         """Run one statement inside the transaction."""
         return self._run(text, parameters)
+
+    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+        """Run one statement for each of several rows."""
+        if not rows:
+            return
+        if own_work:
+            self._set_savepoint()
+        self._statements += len(rows)
+        self._connection.executemany(text, rows)
+
+    def has_savepoint(self) -> bool:
+        """Return whether what is written now would be undone with the savepoint."""
+        return self._saved == "set"
 
     def later(
         self, text: str, parameters: Mapping[str, Any], take: Callable[[Cursor], None]
@@ -88,6 +106,8 @@ class SqliteSession:
         take(self._run(text, parameters))
 
     def _run(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
+        if self._saved == "wanted" and not text.startswith("SELECT"):
+            self._set_savepoint()
         self._statements += 1
         return self._connection.execute(text, parameters)
 
@@ -95,20 +115,25 @@ class SqliteSession:
         """Begin a transaction; now and then, move what was written from the log to its place."""
         if self._checkpoints and self._statements >= CHECKPOINT_STATEMENTS:
             self._checkpoint()
+        self._saved = "no"
         self._connection.execute(self._begin)
 
     def savepoint(self) -> None:
-        """Set the savepoint."""
-        self._connection.execute("SAVEPOINT work")
+        """Have the first statement that may change something set the savepoint."""
+        self._saved = "wanted"
 
     def release(self) -> None:
         """Keep what was done since the savepoint."""
-        self._connection.execute("RELEASE work")
+        is_set, self._saved = self._saved == "set", "no"
+        if is_set:
+            self._connection.execute("RELEASE work")
 
     def rollback_to(self) -> None:
         """Undo what was done since the savepoint, and drop it."""
-        self._connection.execute("ROLLBACK TO work")
-        self._connection.execute("RELEASE work")
+        is_set, self._saved = self._saved == "set", "no"
+        if is_set:
+            self._connection.execute("ROLLBACK TO work")
+            self._connection.execute("RELEASE work")
 
     def commit(self) -> None:
         """Return once the transaction is durable."""
@@ -122,6 +147,11 @@ class SqliteSession:
     def in_transaction(self) -> bool:
         """Return whether the transaction is still there."""
         return self._connection.in_transaction
+
+    def _set_savepoint(self) -> None:
+        if self._saved == "wanted":
+            self._connection.execute("SAVEPOINT work")
+            self._saved = "set"
 
     def _checkpoint(self) -> None:
         """Checkpoint, by this process's own hand: SQLite's automatic one tells no failed sync.

@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.elements import BindParameter, ClauseElement
 from sqlalchemy.sql.selectable import Exists
-from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 EngineName = Literal["sqlite", "postgresql"]
 
@@ -27,14 +27,21 @@ DIALECTS: dict[EngineName, Dialect] = {
 """The two dialects; neither imports its driver."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Statement:
-    """SQL text for each engine, the names it must be given, and values fixed in the statement."""
+    """SQL text for each engine, the names it must be given, and values fixed in the statement.
+
+    Each is a value of its own, made once: two of the same text are two statements.
+
+    Attributes:
+        tables: the tables that it reads or changes, wherever in it they are named.
+    """
 
     sqlite: str
     postgresql: str
     names: frozenset[str]
     fixed: dict[str, Any]
+    tables: frozenset[str]
 
 
 def sql(core: ClauseElement) -> Statement:
@@ -53,6 +60,7 @@ def sql(core: ClauseElement) -> Statement:
         postgresql=postgresql,
         names=frozenset(names),
         fixed={**fixed, **fixed_there},
+        tables=frozenset(each.name for each in iterate(core) if isinstance(each, Table)),
     )
 
 
@@ -93,6 +101,7 @@ def _on_conflict(plain: Statement, what: str) -> Statement:
         postgresql=f"{plain.postgresql} ON CONFLICT {what}",
         names=plain.names,
         fixed=plain.fixed,
+        tables=plain.tables,
     )
 
 

@@ -50,7 +50,8 @@ def keep(tx: Tx, *, size: int, completed: Sequence[bytes]) -> None:
         completed: the subtrees' roots by level, as `Frontier.append` returns them.
     """
     for level in range(LEVELS_PER_ROW, len(completed), LEVELS_PER_ROW):
-        tx.later(_KEEP, level=level, position=(size >> level) - 1, hash=completed[level])
+        row = {"level": level, "position": (size >> level) - 1, "hash": completed[level]}
+        tx.many(_KEEP, (row,))
 
 
 def read_frontier(tx: Tx, *, size: int) -> Frontier:

@@ -9,6 +9,7 @@ every caller of the group is told that nothing happened.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any
 from nodeimpl.kernel.clock import Clock
 from nodeimpl.kernel.engine import Session, Trouble
 from nodeimpl.kernel.errors import StoreFailed
+from nodeimpl.kernel.group import Group
 from nodeimpl.kernel.journal import Head, append
 from nodeimpl.kernel.tx import Tx
 from opkit.wire.gateway import StoreBusy
@@ -94,6 +96,7 @@ class Writer:
         self._failure: StoreFailed | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ending = False
+        self._lasting: dict[object, Any] = {}
         self._commit_began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
@@ -150,28 +153,30 @@ class Writer:
 
     def _group(self, first: Job) -> Ended:
         jobs: list[Job] = []
+        group = Group(self._session, self._lasting)
         try:
             self._call(self._session.begin)
-            head = self._run_jobs(first, jobs)
+            head = self._run_jobs(first, jobs, group)
             if all(job.error is not None for job in jobs):
                 self._call(self._session.rollback)
                 return Ended(jobs, self._head, committed=False)
+            self._close(group)
             self._commit()
         except _GroupLost as lost:
-            return self._lost(jobs or [first], why=str(lost))
+            return self._lost(jobs or [first], group, why=str(lost))
         except _Broken as broken:
-            return self._broken(jobs or [first], broken)
+            return self._broken(jobs or [first], group, broken)
         self._head = head
         return Ended(jobs, head, committed=True)
 
-    def _run_jobs(self, first: Job, jobs: list[Job]) -> Head:
+    def _run_jobs(self, first: Job, jobs: list[Job], group: Group) -> Head:
         """Run `first` and what joins meanwhile; `jobs` receives each before it runs."""
         head = self._head
         closes_at = time.monotonic() + self._group_s_max
         job: Job | None = first
         while job is not None:
             jobs.append(job)
-            head = self._run_job(job, head)
+            head = self._run_job(job, head, group)
             job = self._next(jobs, closes_at)
         return head
 
@@ -185,34 +190,50 @@ class Writer:
         self._ending = job is None
         return job
 
-    def _run_job(self, job: Job, head: Head) -> Head:
+    def _run_job(self, job: Job, head: Head, group: Group) -> Head:
         """Run one function in its savepoint; return the head after it, or `head` if it refused."""
         if job.waiting.cancelled():
             job.error = StoreBusy(why="the caller went away before the work began")
             return head
         self._call(self._session.savepoint)
-        tx = Tx(self._session, clock=self._clock, writes=True)
+        group.begin_work()
+        tx = Tx(self._session, clock=self._clock, writes=True, group=group)
         try:
             job.result = job.work(tx)
             after = append(tx, head, tx.announced)
             tx.finish()
             self._session.release()
         except Exception as error:  # noqa: BLE001 - whatever the function raised goes to its caller
-            self._undo(job, tx, error)
+            self._undo(job, tx, error, group)
             return head
         job.callbacks = tx.callbacks
         return after
 
-    def _undo(self, job: Job, tx: Tx, error: Exception) -> None:
+    def _undo(self, job: Job, tx: Tx, error: Exception, group: Group) -> None:
         """Roll one function back and note its error, or raise if more than it was undone."""
-        first_cause = tx.cause or error
+        first_cause = group.broken or tx.cause or error
         trouble = self._session.trouble(first_cause, committing=False)
         if trouble in _THE_END:
             raise _Broken(str(first_cause), in_doubt=False) from first_cause
-        if not self._session.in_transaction():
+        if group.broken is not None or not self._session.in_transaction():
             raise _GroupLost(str(first_cause)) from first_cause
         self._call(self._session.rollback_to)
+        _put_back(group.undo_work)
         job.error = StoreBusy(why=str(first_cause)) if trouble is Trouble.BUSY else error
+
+    def _close(self, group: Group) -> None:
+        """Do what is left before COMMIT: what was asked for at the end, then all rows that wait."""
+        group.begin_work()
+        tx = Tx(self._session, clock=self._clock, writes=True, group=group)
+        for callback in group.closing:
+            try:
+                callback(tx)
+            except Exception as error:
+                if tx.cause is None:
+                    raise _Broken(str(error), in_doubt=False) from error
+                self._call(tx.finish)
+        self._call(group.write)
+        self._call(tx.finish)
 
     def _call(self, action: Callable[[], None]) -> None:
         """Run one of the session's own steps; an error in it is the whole group's."""
@@ -235,23 +256,40 @@ class Writer:
         finally:
             self._commit_began_s = None
 
-    def _lost(self, jobs: list[Job], *, why: str) -> Ended:
+    def _lost(self, jobs: list[Job], group: Group, *, why: str) -> Ended:
         try:
             self._session.rollback()
+            _put_back(group.undo_all)
         except Exception as error:  # noqa: BLE001 - whatever it is, the session is of no use now
-            return self._broken(jobs, _Broken(f"{why}; then: {error}", in_doubt=False))
+            return self._broken(jobs, group, _Broken(f"{why}; then: {error}", in_doubt=False))
         for job in jobs:
             job.error, job.result = StoreBusy(why=why), None
         return Ended(jobs, self._head, committed=False)
 
-    def _broken(self, jobs: list[Job], broken: _Broken) -> Ended:
+    def _broken(self, jobs: list[Job], group: Group, broken: _Broken) -> Ended:
         why, cause = str(broken), broken.__cause__
         self._failure = cause if isinstance(cause, StoreFailed) else StoreFailed(why)
         try:
             self._session.rollback()
         except Exception as error:  # noqa: BLE001 - it is broken already; say so, and stop
             self._failure = StoreFailed(f"{why}; then rolling back: {error}")
+        with contextlib.suppress(_Broken):  # The store takes no more changes in any case.
+            _put_back(group.undo_all)
         for job in jobs:
             job.error = self._failure if broken.in_doubt else StoreBusy(why=why)
             job.result = None
         return Ended(jobs, self._head, committed=False, failure=self._failure)
+
+
+def _put_back(action: Callable[[], None]) -> None:
+    """Have put back what was kept in memory; memory that is in doubt is no base for more changes.
+
+    Raises:
+        _Broken: it could not be.
+    """
+    try:
+        action()
+    except Exception as error:
+        raise _Broken(
+            f"what was undone is not undone in memory: {error}", in_doubt=False
+        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -12,6 +12,7 @@ from nodeimpl.kernel.tx import Tx
 from nodeimpl.membership import store as tables
 from nodeimpl.membership.rules import Standing
 from nodeimpl.membership.service import Membership
+from opkit.proof.membership import is_decided
 from opkit.proof.standing import standing_of
 from opkit.wire.base import Jws, MemberId, Slug
 from opkit.wire.membership import Member
@@ -85,9 +86,22 @@ class Chains:
             return True
         pairs = zip(chosen.before, chosen.chain, strict=False)
         same = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        if self._is_overruled(tx, chosen, new=chosen.chain[same:]):
+            _log.warning("the operator's word on a member comes too late", member=member_id)
+            return True
         tables.cut_records(tx, member_id, after=same)
         for sequence, token in enumerate(chosen.chain[same:], same + 1):
             self._membership.put_link(tx, member_id, sequence, token)
         local = before.local if before else self._membership.is_home(chosen.member)
         self._membership.become(tx, before, Standing(member=chosen.member, local=local))
         return True
+
+    def _is_overruled(self, tx: Tx, chosen: Chosen, *, new: Sequence[Jws]) -> bool:
+        """Return whether this node, as the home of a coop that decides, knows better.
+
+        Elsewhere the operator's records are taken in whatever order they come, for only the home
+        knows which of them are older than its coop's first decision.
+        """
+        if not self._membership.is_home(chosen.member) or all(map(is_decided, new)):
+            return False
+        return self._membership.has_decided(tx, chosen.member.member_id.partition("/")[0])

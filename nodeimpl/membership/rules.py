@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from opkit.proof.membership import OPERATOR_ID, member_after
-from opkit.wire.base import Did, MemberId, NetworkId, Slug, TimeMs, b64decode, b64encode
+from opkit.wire.base import (
+    Did,
+    MemberId,
+    NetworkId,
+    Slug,
+    TimeMs,
+    b64decode,
+    b64encode,
+)
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import StandingStale, TokenRejected
 from opkit.wire.membership import (
@@ -28,6 +36,7 @@ from opkit.wire.membership import (
     Member,
     MemberMissing,
     MemberRecord,
+    MembersDecided,
     MembersFull,
     MemberUnknown,
     RecordRejected,
@@ -328,19 +337,21 @@ def judge_bearer(
 def judge_change(
     record: Judged[MemberRecord],
     *,
+    decided: bool,
     standing: Standing | None,
     holder: MemberId | None,
     members: int,
     records: int,
     limits: Limits,
 ) -> Standing:
-    """Return the member as the record leaves them, or refuse the record.
+    """Return the member as the operator's record leaves them, or refuse the record.
 
     Adding somebody who already is a member changes what the record says of them: name, key, roles.
     Revoking leaves all but `active` and the sequence number as it was.
 
     Args:
         record: the verdict over the operator's signature.
+        decided: whether the member's coop has decided on members of its own.
         holder: who holds the record's key now, if anybody does.
         members: how many members the node knows.
         records: how many records of this member it keeps.
@@ -348,6 +359,7 @@ def judge_change(
     Refuses, in this order:
         RecordRejected: it does not verify, is about the operator, who stands in genesis, or is the
             next of its chain and revokes a member who does not stand with that key.
+        MembersDecided: their coop decides on its members itself.
         RoleUnknown: a role is not in the table.
         MemberMissing: somebody is to be revoked who was never added.
         SequenceStale: the sequence number is not the next one of this member.
@@ -363,6 +375,8 @@ def judge_change(
     follows = said.sequence == last + 1
     if said.action == "revoke" and standing and follows and not _stands(standing.member, said.did):
         raise RecordRejected(why="it revokes a member who does not stand with that key")
+    if decided:
+        raise MembersDecided(coop=said.aud)
     unknown = [role for role in said.roles if role not in ROLES]
     if unknown:
         raise RoleUnknown(role=unknown[0])
@@ -370,17 +384,37 @@ def judge_change(
         raise MemberMissing(member_id=said.member_id)
     if not follows:
         raise SequenceStale(member_id=said.member_id, standing=last)
+    judge_room(
+        said, standing=standing, holder=holder, members=members, records=records, limits=limits
+    )
+    member = member_after(said, standing=standing.member if standing else None)
+    if said.action == "revoke":
+        assert standing is not None, "a missing member was refused above"
+        return Standing(member=member, local=standing.local)
+    return Standing(member=member, local=True)
+
+
+def judge_room(
+    said: MemberRecord,
+    *,
+    standing: Standing | None,
+    holder: MemberId | None,
+    members: int,
+    records: int,
+    limits: Limits,
+) -> None:
+    """Return if a link finds its key free, and room.
+
+    Refuses, in this order:
+        DidTaken: another member holds the key.
+        MembersFull: the node knows as many members, or records of this one, as it may.
+    """
     if holder is not None and holder != said.member_id:
         raise DidTaken(did=said.did)
     if standing is None and members >= limits.members_max:
         raise MembersFull(limit=limits.members_max)
     if records >= limits.records_per_member_max:
         raise MembersFull(limit=limits.records_per_member_max)
-    member = member_after(said, standing=standing.member if standing else None)
-    if said.action == "revoke":
-        assert standing is not None, "a missing member was refused above"
-        return Standing(member=member, local=standing.local)
-    return Standing(member=member, local=True)
 
 
 def _stands(member: Member, did: Did) -> bool:

@@ -28,6 +28,7 @@ from opkit.proof.membership import founding_members, read_record
 from opkit.wire.base import Did, Jws, MemberId, Slug, TimeMs
 from opkit.wire.gateway import RateExceeded, TokenRejected
 from opkit.wire.membership import (
+    DECIDED_MEMBER_TYP,
     LOGIN_TYP,
     TOKEN_TYP,
     AskChallenge,
@@ -162,7 +163,7 @@ class Membership:
         return standing.member if standing else None
 
     def records(self, tx: Tx, member_id: MemberId) -> tuple[Jws, ...]:
-        """Return the operator's records about a member: what others need to check their chain."""
+        """Return the records about a member: what others need to check their chain."""
         return tables.records_of(tx, member_id)
 
     # The endpoints.
@@ -291,6 +292,7 @@ class Membership:
         holder = tables.member_by_did(tx, said.did) if said else None
         after = rules.judge_change(
             record,
+            decided=said is not None and self.has_decided(tx, said.aud),
             standing=before,
             holder=holder.member.member_id if holder else None,
             members=tables.count_members(tx),
@@ -300,6 +302,14 @@ class Membership:
         self.put_link(tx, after.member.member_id, after.member.sequence, ask.record)
         self.become(tx, before, after)
         return after.member
+
+    def has_decided(self, tx: Tx, coop: str) -> bool:
+        """Return whether a coop has decided on a member, as far as this node knows."""
+        charter = self.genesis.charter(coop)
+        if charter is None:
+            return False
+        header = jws.header_of(charter.home_node, typ=DECIDED_MEMBER_TYP)
+        return tables.has_decided(tx, coop, header=header)
 
     def _stands_last(self, tx: Tx, said: MemberRecord, token: Jws) -> bool:
         """Return whether a record is the last of its member's chain."""

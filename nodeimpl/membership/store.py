@@ -9,12 +9,14 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
+    Integer,
     Table,
     Text,
     and_,
     bindparam,
     delete,
     func,
+    join,
     or_,
     outerjoin,
     select,
@@ -52,7 +54,7 @@ member_records = Table(
     Column("token", Text, nullable=False),
     Column("recorded_at_ms", BigInteger, nullable=False),
 )
-"""The operator's records as they were signed: the chain of each member."""
+"""Records as they were signed, by the operator or by decision: the chain of each member."""
 
 used_challenges = Table(
     "used_challenges",
@@ -109,31 +111,41 @@ _CUT_RECORDS = sql(
         member_records.c.sequence > bindparam("sequence"),
     )
 )
+_LAST_LINK = outerjoin(
+    members,
+    member_records,
+    and_(
+        member_records.c.member_id == members.c.member_id,
+        member_records.c.sequence == members.c.sequence,
+    ),
+)
+_AFTER = or_(
+    member_records.c.member_id > bindparam("after"),
+    and_(
+        member_records.c.member_id == bindparam("after"),
+        member_records.c.sequence > bindparam("sequence"),
+    ),
+)
 _OF_COOP = sql(
     select(members.c.member_id, members.c.sequence, member_records.c.record_id)
-    .select_from(
-        outerjoin(
-            members,
-            member_records,
-            and_(
-                member_records.c.member_id == members.c.member_id,
-                member_records.c.sequence == members.c.sequence,
-            ),
-        )
-    )
+    .select_from(_LAST_LINK)
     .where(members.c.coop == bindparam("coop"))
+)
+_MEMBERS_OF_COOP = sql(
+    select(*_MEMBER, member_records.c.record_id)
+    .select_from(_LAST_LINK)
+    .where(members.c.coop == bindparam("coop"))
+)
+_LINKS_OF_COOP = sql(
+    select(member_records.c.member_id, member_records.c.sequence, member_records.c.token)
+    .select_from(join(members, member_records, member_records.c.member_id == members.c.member_id))
+    .where(members.c.coop == bindparam("coop"), _AFTER)
+    .order_by(member_records.c.member_id, member_records.c.sequence)
+    .limit(bindparam("count_max", type_=BigInteger))
 )
 _LINKS = sql(
     select(member_records.c.member_id, member_records.c.sequence, member_records.c.token)
-    .where(
-        or_(
-            member_records.c.member_id > bindparam("after"),
-            and_(
-                member_records.c.member_id == bindparam("after"),
-                member_records.c.sequence > bindparam("sequence"),
-            ),
-        )
-    )
+    .where(_AFTER)
     .order_by(member_records.c.member_id, member_records.c.sequence)
     .limit(bindparam("count_max", type_=BigInteger))
 )
@@ -141,6 +153,17 @@ _COUNT_RECORDS = sql(
     select(func.count())
     .select_from(member_records)
     .where(member_records.c.member_id == bindparam("member_id"))
+)
+
+_HAS_DECIDED = sql(
+    select(member_records.c.sequence)
+    .select_from(join(members, member_records, member_records.c.member_id == members.c.member_id))
+    .where(
+        members.c.coop == bindparam("coop"),
+        func.substr(member_records.c.token, 1, bindparam("characters", type_=Integer))
+        == bindparam("header"),
+    )
+    .limit(1)
 )
 
 _USE_CHALLENGE = sql(used_challenges.insert())
@@ -231,6 +254,29 @@ def links_after(
 def members_of(tx: Tx, coop: Slug) -> list[tuple[MemberId, int, RecordId | None]]:
     """Return how the chain of each member of a coop stands: its number, and its last record."""
     return [(member, sequence, last) for member, sequence, last in tx.all(_OF_COOP, coop=coop)]
+
+
+def of_coop(tx: Tx, coop: Slug) -> list[tuple[Member, RecordId | None]]:
+    """Return each member of a coop, and the record id of the last link of their chain."""
+    found = tx.all(_MEMBERS_OF_COOP, coop=coop)
+    return [(_known(tuple(row[:-1])).member, row[-1]) for row in found]
+
+
+def links_of_coop(
+    tx: Tx, coop: Slug, *, member_id: str, sequence: int, count_max: int
+) -> list[tuple[MemberId, int, Jws]]:
+    """Return records of a coop's members by member and number, those after this one."""
+    rows = tx.all(
+        _LINKS_OF_COOP, coop=coop, after=member_id, sequence=sequence, count_max=count_max
+    )
+    return [(member, number, token) for member, number, token in rows]
+
+
+def has_decided(tx: Tx, coop: Slug, *, header: str) -> bool:
+    """Return whether a chain of a coop's member has a record that begins with this JWS header."""
+    begin = f"{header}."
+    found = tx.one(_HAS_DECIDED, coop=coop, header=begin, characters=len(begin))
+    return found is not None
 
 
 def count_records(tx: Tx, member_id: MemberId) -> int:

@@ -71,11 +71,11 @@ def _only_if_needed(_context: object, _revision: object, directives: list[Any]) 
 
 
 def import_all_tables() -> None:
-    """Import every domain's `store` module, so that all tables are known."""
+    """Import all `store` modules of domains, such as `holds_store`: all tables are known then."""
     for package in pkgutil.iter_modules(nodeimpl.__path__):
         folder = Path(nodeimpl.__path__[0]) / package.name
-        if package.ispkg and (folder / "store.py").exists():
-            importlib.import_module(f"nodeimpl.{package.name}.store")
+        for module in sorted(folder.glob("*store.py")) if package.ispkg else ():
+            importlib.import_module(f"nodeimpl.{package.name}.{module.stem}")
 
 
 if __name__ == "__main__":

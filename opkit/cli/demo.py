@@ -42,9 +42,11 @@ app = out.group()
 def demo(
     *,
     flow: Annotated[
-        list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all that apply.")
+        list[str] | None, typer.Argument(help="Flows such as a, b, 1; none: all.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="The network to start: three or federation.")] = "",
+    profile: Annotated[
+        str, typer.Option(help="The network to start: three, or federation (for all flows).")
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Fixes figures and faults, never keys.")] = 7,
     parallel: Annotated[int, typer.Option(min=1, max=8, help="Notebooks at once.")] = 2,
     to: Annotated[Path | None, typer.Option("--out", help="The run folder; must be new.")] = None,
@@ -102,7 +104,10 @@ def demo(
     _check_databases(database, devnet)
     _check_places(to, junit)
     if devnet is None:
-        return _on_own_network(asked, profile or "three", tell, database=database)
+        # Who names no story sees them all, and everybody who takes part in any.
+        everything = not asked.names and not present
+        profile = profile or ("federation" if everything else "three")
+        return _on_own_network(asked, profile, tell, database=database)
     return _on_running_network(asked, _attach(devnet, profile), tell)
 
 

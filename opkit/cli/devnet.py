@@ -34,6 +34,8 @@ app = out.group(
 
       opkit devnet chaos --help                 loss, delay, partition, skew …
 
+      opkit devnet seed                         post the demo world's history
+
       opkit devnet down                         stop it; `up` starts it again
 
       opkit devnet reset                        forget it, its keys and data too
@@ -123,6 +125,7 @@ _STAGES = {
     "genesis": "genesis signed, keys sealed",
     "prepared": "links open",
     "imported": "node loaded",
+    "seeded": "history posted to the ledgers",
     "ready": "all nodes ready and connected",
 }
 
@@ -223,6 +226,53 @@ def _show_status(on: Console, said: dict[str, Any]) -> None:
 
 def _peers(connected: int, others: int) -> str:
     return f"{others} peers" if connected == others else f"{connected} of {others} peers"
+
+
+@app.command()
+def seed(name: Name = None, as_json: out.Json = False) -> int:
+    """Post the demo world's history to the ledgers. Every start does it too; twice changes nothing.
+
+    Each coop's bookkeeper posts with their own key. What stands stays; an entry that stands with
+    other content is refused, and so is a network whose charters name no officers.
+
+    Example: opkit devnet seed
+    """
+    from devnet.attach import open_world
+    from devnet.seed import seed as seed_ledgers
+
+    which = _which(name)
+
+    async def post() -> list[dict[str, Any]]:
+        world = await open_world(which, run_id="seed", seed=0)
+        try:
+            return [
+                {
+                    "coop": each.entry.coop,
+                    "entry": each.entry.entry_id,
+                    "effective_on": each.entry.effective_on,
+                    "memo": each.entry.memo,
+                    "hash": each.entry.hash,
+                    "posted": each.fresh,
+                }
+                for each in await seed_ledgers(world)
+            ]
+        finally:
+            await world.close()
+
+    entries = asyncio.run(post())
+    said = {"name": which, "posted": sum(each["posted"] for each in entries), "entries": entries}
+
+    def human(on: Console) -> None:
+        rows = [
+            (each["coop"], each["effective_on"], each["memo"], "posted" if each["posted"] else "")
+            for each in entries
+        ]
+        out.table(on, ("ledger", "of", "entry", ""), rows)
+        stood = len(entries) - said["posted"]
+        on.print(f"{said['posted']} posted, {stood} stood already", markup=False)
+
+    out.show(said, as_json=as_json, human=human)
+    return exits.DONE
 
 
 @app.command()

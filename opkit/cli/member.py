@@ -1,4 +1,8 @@
-"""`opkit member`: who belongs to a node's network. Changes are signed by the operator."""
+"""`opkit member`: who belongs to a coop, or to a node.
+
+A coop decides on its members: a change is proposed by one of them. Members of no coop, and those of
+a coop that has not decided on any yet, are the operator's to change.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,19 @@ from opkit.cli.address import Address, Target, addressed
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
+    from opkit.client.governance import GovernanceCalls
     from opkit.proof.keys import Identity
+    from opkit.wire.governance import ProposalView
     from opkit.wire.membership import Member
 
 app = out.group(
-    """Members of a node. Until decisions do it, the network's operator adds and revokes.
+    """Members. Of a coop, a member proposes the change; of no coop, the operator makes it.
 
     Examples:
 
       opkit member list
+
+      opkit member add river-city-tool-library/ada --key DID --name Ada
 
       opkit member add ada --key DID --name Ada --role guest
 
@@ -37,9 +45,12 @@ DID = re.compile(r"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$")
 MemberArgument = Annotated[
     str, typer.Argument(help="coop/member, or just a name: a member of no coop.")
 ]
+ProposalOption = Annotated[
+    str, typer.Option("--proposal", help="The proposal's id; default: one is made up.")
+]
 OperatorOption = Annotated[
     str | None,
-    typer.Option("--operator", help="Another node: the operator's identity, a name or a file."),
+    typer.Option("--operator", help="Sign as the operator: an identity's name or file."),
 ]
 
 
@@ -78,18 +89,24 @@ def add(
     title: Annotated[str, typer.Option(help="What they do.")] = "member",
     role: Annotated[
         list[str] | None,
-        typer.Option("--role", help="member (the default), guest or operator; repeat it."),
+        typer.Option("--role", help="member (the default), officer, guest …; repeat it."),
     ] = None,
     operator: OperatorOption = None,
+    proposal: ProposalOption = "",
     as_json: out.Json = False,
 ) -> int:
-    """Add a member, give one a new key or other roles, or take one back in.
+    """Add a member, give one other roles, or take one back in: a coop's by a proposal.
 
-    Example: opkit member add ada --key DID --name Ada --role guest
+    Examples:
+      opkit member add river-city-tool-library/ada --key DID --name Ada
+
+      opkit member add ada --key DID --name Ada --role guest
     """
     member_id = _member_id(member_id)
-    if not DID.match(key):
-        raise Mistake(f"{key!r} is no did:key of an Ed25519 key", hint="opkit identity show NAME")
+    _check_key(key)
+    if _is_proposed(address, member_id, operator):
+        admitted = {"name": name, "title": title, "did": key, "roles": tuple(role or ("member",))}
+        return _propose(address, member_id, "admit", admitted, proposal, as_json=as_json)
     facts = {"name": name, "title": title, "did": key, "roles": tuple(role or ("member",))}
     return _change(address, member_id, "add", facts, operator=operator, as_json=as_json)
 
@@ -100,14 +117,96 @@ def revoke(
     address: Address,
     member_id: MemberArgument,
     operator: OperatorOption = None,
+    proposal: ProposalOption = "",
     as_json: out.Json = False,
 ) -> int:
-    """End a membership on a node: tokens, open streams and queued tasks end with it.
+    """End a membership: tokens, open streams and queued tasks end with it; a coop's by a proposal.
 
-    Example: opkit member revoke ada
+    Examples:
+      opkit member revoke ada
+
+      opkit member revoke river-city-tool-library/ada
     """
     member_id = _member_id(member_id)
+    if _is_proposed(address, member_id, operator):
+        return _propose(address, member_id, "remove", {}, proposal, as_json=as_json)
     return _change(address, member_id, "revoke", {}, operator=operator, as_json=as_json)
+
+
+@app.command()
+@addressed
+def rekey(
+    address: Address,
+    member_id: MemberArgument,
+    *,
+    key: Annotated[str, typer.Option("--key", help="The member's new DID.")],
+    operator: OperatorOption = None,
+    proposal: ProposalOption = "",
+    as_json: out.Json = False,
+) -> int:
+    """Give a member another key, with all else as it was; a coop's by a proposal.
+
+    Example: opkit member rekey river-city-tool-library/theo --key DID
+    """
+    member_id = _member_id(member_id)
+    _check_key(key)
+    if _is_proposed(address, member_id, operator):
+        return _propose(address, member_id, "rekey", {"did": key}, proposal, as_json=as_json)
+    return _change(address, member_id, "rekey", {"did": key}, operator=operator, as_json=as_json)
+
+
+def _is_proposed(address: Address, member_id: str, operator: str | None) -> bool:
+    """Return whether a change is put before the coop: unless it is of none, or the operator's."""
+    return not member_id.startswith("-/") and operator is None and address.speaker != "operator"
+
+
+def _propose(
+    address: Address,
+    member_id: str,
+    action: Literal["admit", "remove", "rekey"],
+    facts: dict[str, Any],
+    proposal: str,
+    *,
+    as_json: bool,
+) -> int:
+    """Propose a change to the member's coop, and show the proposal."""
+    from pydantic import ValidationError
+
+    from opkit.cli.assemblies import call
+    from opkit.proof.checks import ProofError
+    from opkit.proof.proposals import check_effect
+    from opkit.wire.votes import MembershipEffect
+
+    coop, _, name = member_id.partition("/")
+    try:
+        effect = MembershipEffect(action=action, member_id=member_id, **facts)
+        check_effect(effect, coop=coop)
+    except ValidationError as bad:
+        raise Mistake(f"that cannot be proposed: {bad.errors()[0]['msg']}") from bad
+    except ProofError as bad:
+        raise Mistake(f"that cannot be proposed: {bad.why}") from bad
+    proposal_id = proposal or f"{action}-{name[:40]}-{time.time_ns() // 1_000_000}"
+    title = f"{action.capitalize()} {facts.get('name') or name}"
+
+    async def do(assembly: GovernanceCalls) -> ProposalView:
+        return await assembly.propose(proposal_id, effect, title=title)
+
+    view = call(address, coop, do, signs=True)
+    said = {
+        "proposal": view.proposal_id,
+        "title": view.title,
+        "state": view.state,
+        "vote": f"opkit proposal vote {view.proposal_id} yes",
+        "until": out.moment(view.closes_ms) if view.closes_ms is not None else "not open",
+    }
+    shown = view.model_dump(mode="json")
+    out.show(shown, as_json=as_json, human=lambda on: out.facts(on, said))
+    return exits.DONE
+
+
+def _check_key(key: str) -> None:
+    if not DID.match(key):
+        raise Mistake(f"{key!r} is no did:key of an Ed25519 key", hint="opkit identity show NAME")
 
 
 def _member_id(said: str) -> str:
@@ -121,7 +220,7 @@ def _member_id(said: str) -> str:
 def _change(
     address: Address,
     member_id: str,
-    action: Literal["add", "revoke"],
+    action: Literal["add", "revoke", "rekey"],
     facts: dict[str, Any],
     *,
     operator: str | None,
@@ -157,7 +256,7 @@ async def _post(
     target: Target,
     signer: Identity,
     member_id: str,
-    action: Literal["add", "revoke"],
+    action: Literal["add", "revoke", "rekey"],
     facts: dict[str, Any],
 ) -> Member:
     """Sign the next record of the member's chain and have the node take it."""
@@ -172,14 +271,14 @@ async def _post(
     )
 
     standing = {member.member_id: member for member in await _list(target)}.get(member_id)
-    if action == "revoke":
+    if action != "add":
         if standing is None:
             raise MemberMissing(member_id=member_id)
-        facts = standing.model_dump(include={"name", "title", "did", "roles"})
+        facts = standing.model_dump(include={"name", "title", "did", "roles"}) | facts
     record = MemberRecord(
         network=target.network,
         aud=audience_of(member_id),
-        action=action,
+        action="revoke" if action == "revoke" else "add",
         member_id=member_id,
         sequence=(standing.sequence if standing else 0) + 1,
         issued_at_ms=time.time_ns() // 1_000_000,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from opkit.client.cards import CardCalls
     from opkit.client.compute import ComputeCalls
+    from opkit.client.governance import GovernanceCalls
+    from opkit.client.ledger import LedgerCalls
     from opkit.client.member import AsMember
     from opkit.client.names import NameCalls
     from opkit.client.pinning import Pin
@@ -100,6 +102,7 @@ class NodeClient:
         self._events = events
         self._pin = None if tls_key_hash is None else _pin(tls_key_hash)
         self._transport = Transport(url=url, http=http, pin=self._pin)
+        self._assemblies: dict[Slug, GovernanceCalls] = {}
         self._session = Session(
             url=self.url,
             node=node,
@@ -298,6 +301,18 @@ class NodeClient:
         from opkit.client.compute import ComputeCalls
 
         return ComputeCalls(self)
+
+    def ledger(self, coop: Slug) -> LedgerCalls:
+        """A coop's ledger: post, settle, hold, read; by its home node, for no other keeps it."""
+        from opkit.client.ledger import LedgerCalls
+
+        return LedgerCalls(self, coop)
+
+    def governance(self, coop: Slug) -> GovernanceCalls:
+        """A coop's assembly: propose, vote, delegate, count again; by its home node."""
+        from opkit.client.governance import GovernanceCalls
+
+        return self._assemblies.setdefault(coop, GovernanceCalls(self, coop))
 
     async def _authorised(
         self,

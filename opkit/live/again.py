@@ -10,8 +10,8 @@ from opkit.live.ports import ControlRefused
 from opkit.proof.checks import FAILED, Check
 from opkit.proof.cid import cid_of
 from opkit.proof.receipt import verify_receipt
-from opkit.story.proving import name_checks
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, NameRecord, ReceiptRecord
+from opkit.story.proving import proof_checks
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, ReceiptRecord
 from opkit.views.figures import Verification
 from opkit.wire.compute import GET_BLOB, GetBlob, ReceiptBundle
 from opkit.wire.errors import CoopError
@@ -35,11 +35,11 @@ async def verify_again(live: Live, told: MarkerRecord) -> Verification:
                 Check(f"proof {number}: {each.name}", each.ok, each.expected, each.actual)
                 for each in verdict.checks
             ]
-        elif isinstance(proof, NameRecord):
-            said = await asyncio.to_thread(name_checks, proof.record, genesis=live.source.genesis)
-            checks += [replace(each, name=f"proof {number}: {each.name}") for each in said]
-        else:
+        elif isinstance(proof, BlobRecord):
             checks.append(await _named_anew(live, proof, number))
+        else:
+            said = await asyncio.to_thread(proof_checks, proof, genesis=live.source.genesis)
+            checks += [replace(each, name=f"proof {number}: {each.name}") for each in said]
     ok = bool(checks) and all(check.ok for check in checks)
     return Verification(
         subject=told.name,

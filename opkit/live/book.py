@@ -7,10 +7,10 @@ its executor's entries are read before or after those of its home. Nothing here 
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from opkit.story.states import State
 from opkit.views.figures import Happening, Traffic
@@ -22,8 +22,20 @@ HAPPENINGS_MAX = 200
 TASKS_MAX = 500
 MODULES_MAX = 500
 TRAFFIC_MAX = 32
+POSTED_MAX = 1_000
+"""Of how many entries of ledgers it is remembered where in the journal they stand."""
+
 MOVED_MAX = 500
 """How many fetches are remembered for tasks that are not known yet."""
+
+VOTED_MAX = 200
+"""On how many proposals votes are remembered: the last ones that were voted on."""
+
+BALLOTS_MAX = 99
+"""Of how many earlier ballots of a member on one proposal it is remembered that they cast them."""
+
+_POSTED = "ledger.entry-posted"
+_VOTE = "governance.vote-cast"
 
 _ORDER = {state: place for place, state in enumerate(TaskState)}
 """A task only goes forward; the states stand in their order."""
@@ -78,11 +90,23 @@ class ModuleFacts:
         return (*((self.home,) if self.home else ()), *others)
 
 
+class Voted(NamedTuple):
+    """A member's last vote as it was journalled, and their ballots until then, by commitment."""
+
+    entry: JournalEntry
+    ballots: tuple[str, ...]
+
+
 class Book:
     """All that the journals said, as far as it is kept.
 
     Attributes:
         changes: how often something was said of a task or a module.
+        heard: how many entries of each domain came, by the first word of their type.
+        posted: the journal entry of each entry of a ledger, by whose node journalled it and the
+            latter's hash; the last ones.
+        votes: the last vote of each member, by whose node journalled it and the proposal; on the
+            last proposals that were voted on.
     """
 
     def __init__(self, *, orgs: Mapping[str, str]) -> None:
@@ -95,6 +119,9 @@ class Book:
         self.unnamed: set[tuple[str, str]] = set()
         self.orgs = dict(orgs)
         self.changes = 0
+        self.heard: Counter[str] = Counter()
+        self.posted: dict[tuple[str, str], JournalEntry] = {}
+        self.votes: dict[tuple[str, str], dict[str, Voted]] = {}
         self._happenings: list[Happening] = []
         self._shown: tuple[Happening, ...] | None = None
         self._keys: set[str] = set()
@@ -144,6 +171,11 @@ class Book:
     def take(self, org: str, entries: Sequence[JournalEntry]) -> None:
         """Merge what the node of an organisation journalled."""
         for entry in entries:
+            self.heard[entry.type.partition(".")[0]] += 1
+            if entry.type == _POSTED:
+                self._note_posted(org, entry)
+            elif entry.type == _VOTE:
+                self._note_vote(org, entry)
             merge = self._merges.get(entry.type)
             if merge is not None:
                 self.changes += 1
@@ -190,6 +222,23 @@ class Book:
                 del self.modules[oldest.wasm_hash]
         module.seen_ms = max(module.seen_ms, at_ms)
         return module
+
+    def _note_posted(self, org: str, entry: JournalEntry) -> None:
+        self.posted[org, str(entry.body["hash"])] = entry
+        if len(self.posted) > POSTED_MAX:
+            del self.posted[next(iter(self.posted))]
+
+    def _note_vote(self, org: str, entry: JournalEntry) -> None:
+        key = (org, str(entry.body["proposal"]))
+        votes = self.votes[key] = self.votes.pop(key, {})
+        member_id = str(entry.body["member_id"])
+        ballot = str(entry.body["commitment"])
+        cast = votes[member_id].ballots if member_id in votes else ()
+        # A journal that is another one than before is read again from its beginning.
+        others = tuple(each for each in cast if each != ballot)[-BALLOTS_MAX:]
+        votes[member_id] = Voted(entry, (*others, ballot))
+        if len(self.votes) > VOTED_MAX:
+            del self.votes[next(iter(self.votes))]
 
     def _deployed(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
         module = self._module(str(body["wasm_hash"]), entry.at_ms)

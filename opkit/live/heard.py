@@ -10,6 +10,9 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 import opkit.wire.compute
+import opkit.wire.governance
+import opkit.wire.holds
+import opkit.wire.ledger
 import opkit.wire.membership
 import opkit.wire.network
 import opkit.wire.overlay  # noqa: F401 - each of them names the events of its domain

@@ -131,6 +131,11 @@ def verify_by_author(token: str, *, typ: str, author: str, network: str | None, 
     return verify(token, typ=typ, issuer=issuer, network=for_network, of=of)
 
 
+def header_of(did: Did, *, typ: str) -> str:
+    """Return how every token of this type by this key begins, up to its first dot."""
+    return _header(did, typ)
+
+
 def record_id(token: str) -> RecordId:
     """Return the identity of a signed object: SHA-256 of its signing input, in hex.
 

@@ -1,7 +1,8 @@
 """Chains of members as they spread: which links stand, and one digest of how all chains stand.
 
-The operator signs each link, so it does not matter who hands it on. Of two links of one place every
-reader chooses the same, and a revocation before anything else. Source: ADR 0038.
+The operator signs each link, or a coop's home node one that was decided, so it does not matter who
+hands it on. Of two links of one place every reader chooses the same: a decided one before the
+operator's, then a revocation before anything else. Source: ADR 0038, ADR 0042.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from opkit.proof import jws
 from opkit.proof.canonical import sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
-from opkit.proof.membership import OPERATOR_ID, apply_record, founding_member, read_record
+from opkit.proof.membership import (
+    OPERATOR_ID,
+    apply_record,
+    founding_member,
+    is_decided,
+    read_link,
+)
 from opkit.wire.base import Did, Jws, MemberId, RecordId, Slug
 from opkit.wire.membership import Member, MemberRecord
 from opkit.wire.records import RecordBody, RecordName
@@ -27,7 +34,7 @@ def link_name(member_id: MemberId, sequence: int) -> RecordName:
 def may_write_member(owner: Did, genesis: GenesisView) -> bool:
     """Return whether a key's word counts that it recorded a link: that of the network's nodes.
 
-    It keeps strangers from taking the room; what is believed is the operator's signature.
+    It keeps strangers from taking the room; what is believed is the signature on the link itself.
     """
     return genesis.node(owner) is not None
 
@@ -45,7 +52,7 @@ def read_member(body: RecordBody, value: MemberValue, genesis: GenesisView) -> M
         ProofError: the link does not verify, stands under another one's name, or is about the
             operator, who stands in genesis.
     """
-    record = read_record(value.record, genesis=genesis)
+    record = read_link(value.record, genesis=genesis)
     if record.member_id == OPERATOR_ID:
         raise ProofError("the operator stands in genesis, no record changes that")
     if body.name != link_name(record.member_id, record.sequence):
@@ -58,9 +65,10 @@ def choose_links(
 ) -> tuple[tuple[Jws, ...], Member | None]:
     """Return the chain that stands of all links that are known, and the member as it leaves them.
 
-    Of two links of one place a revocation stands before anything else, then the lower id; one that
-    does not follow is passed over. The chain ends where nothing follows. So two readers who know
-    the same links believe the same, in whatever order they heard of them.
+    Of two links of one place a decided one stands before the operator's, then a revocation before
+    anything else, then the lower id; one that does not follow is passed over. The chain ends where
+    nothing follows. So two readers who know the same links believe the same, in whatever order they
+    heard of them.
 
     Args:
         member_id: whose chain it is.
@@ -70,7 +78,9 @@ def choose_links(
     member = founding_member(member_id, genesis=genesis)
     chain: list[Jws] = []
     while True:
-        found = _next_link(member_id, member, known.get(len(chain) + 1, ()), genesis)
+        links = known.get(len(chain) + 1, ())
+        decided = bool(chain) and is_decided(chain[-1])
+        found = _next_link(member_id, member, links, genesis, decided=decided)
         if found is None:
             return tuple(chain), member
         token, member = found
@@ -78,20 +88,26 @@ def choose_links(
 
 
 def _next_link(
-    member_id: MemberId, standing: Member | None, links: Iterable[Jws], genesis: GenesisView
+    member_id: MemberId,
+    standing: Member | None,
+    links: Iterable[Jws],
+    genesis: GenesisView,
+    *,
+    decided: bool,
 ) -> tuple[Jws, Member] | None:
     """Return which of the links of one place stands, and the member after it."""
-    found: list[tuple[bool, RecordId, Jws, Member]] = []
+    found: list[tuple[bool, bool, RecordId, Jws, Member]] = []
     for token in links:
         try:
-            after = apply_record(token, genesis=genesis, standing=standing)
+            after = apply_record(token, genesis=genesis, standing=standing, decided=decided)
         except ProofError:
             continue
         if after.member_id == member_id:
-            found.append((after.active, jws.record_id(token), token, after))
+            mine = is_decided(token)
+            found.append((not mine, after.active, jws.record_id(token), token, after))
     if not found:
         return None
-    _, _, token, after = min(found, key=lambda each: each[:2])
+    _, _, _, token, after = min(found, key=lambda each: each[:3])
     return token, after
 
 

@@ -20,9 +20,9 @@ from opkit.proof.receipt import verify_receipt
 from opkit.proof.report import verify_report
 from opkit.proof.witness import witnesses_of
 from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
-from opkit.story.proving import name_checks
+from opkit.story.proving import proof_checks
 from opkit.story.record import FlowRecord, RunRecord
-from opkit.story.report import BlobRecord, NameRecord, ReceiptRecord
+from opkit.story.report import BlobRecord, ReceiptRecord
 from opkit.views.report import EVIDENCE_ID, embedded_evidence
 from opkit.wire.kept import why_unread
 
@@ -124,11 +124,11 @@ def _proofs(
                 data = files.get(proof.path)
                 actual = "missing" if data is None else cid_of(data)
                 yield equal(f"{where}: bytes", expected=proof.cid, actual=actual)
-            elif isinstance(proof, NameRecord):
-                for check in name_checks(proof.record, genesis=genesis):
-                    yield replace(check, name=f"{where}: {check.name}")
-            else:
+            elif isinstance(proof, ReceiptRecord):
                 yield from _receipt(where, proof, genesis)
+            else:
+                for check in proof_checks(proof, genesis=genesis):
+                    yield replace(check, name=f"{where}: {check.name}")
 
 
 def _receipt(where: str, proof: ReceiptRecord, genesis: GenesisView | None) -> Iterator[Check]:

@@ -6,9 +6,12 @@ the command line; it may import this package, `opkit.proof` and `opkit.wire`, an
 
 from opkit.story.evidence import (
     BlobProof,
+    DecisionProof,
+    EntryProof,
     Evidence,
     NameProof,
     NotShown,
+    OmissionProof,
     Proof,
     ReceiptProof,
     expect,
@@ -26,6 +29,8 @@ from opkit.story.world import HostileHandle, NodeHandle, World
 
 __all__ = [
     "BlobProof",
+    "DecisionProof",
+    "EntryProof",
     "Evidence",
     "Flow",
     "Held",
@@ -35,6 +40,7 @@ __all__ = [
     "NodeHandle",
     "NotApplicable",
     "NotShown",
+    "OmissionProof",
     "PlannedStep",
     "Proof",
     "ReceiptProof",

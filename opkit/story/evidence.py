@@ -16,6 +16,9 @@ from opkit.proof.checks import Check, Verdict
 from opkit.proof.cid import cid_of
 from opkit.wire.base import Jws, Wire
 from opkit.wire.compute import ReceiptBundle
+from opkit.wire.journal import EntryProof as JournalProof
+from opkit.wire.ledger import Entry
+from opkit.wire.votes import DecisionFile, SignedBallot
 
 FACTS_MAX = 32
 CHECKS_MAX = 64
@@ -54,7 +57,31 @@ class NameProof:
     record: Jws
 
 
-Proof = ReceiptProof | BlobProof | NameProof
+@dataclass(frozen=True)
+class DecisionProof:
+    """A decision with all that it was counted from: whoever holds the genesis counts again."""
+
+    file: DecisionFile
+
+
+@dataclass(frozen=True)
+class OmissionProof:
+    """A decision's file that misses a vote, and the ballot with the receipt that says it counts."""
+
+    file: DecisionFile
+    ballot: SignedBallot
+    receipt: SignedBallot
+
+
+@dataclass(frozen=True)
+class EntryProof:
+    """An entry of a ledger, and its place in the signed journal of the node that keeps it."""
+
+    entry: Entry
+    journal: JournalProof
+
+
+Proof = ReceiptProof | BlobProof | NameProof | DecisionProof | OmissionProof | EntryProof
 
 
 @dataclass(frozen=True)

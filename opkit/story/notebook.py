@@ -14,7 +14,7 @@ from opkit.proof.cid import cid_of
 from opkit.story.evidence import NotShown
 from opkit.story.flow import Flow
 from opkit.story.hold import Held, opened
-from opkit.story.report import Report
+from opkit.story.report import MarkerRecord, Report
 from opkit.story.states import State
 from opkit.story.telling import Telling, Told
 from opkit.story.world import World
@@ -48,6 +48,17 @@ class NotebookStory:
             NotShown: as `Telling.step`.
         """
         await self._telling.step(marker)
+
+    def told(self, marker: str) -> MarkerRecord:
+        """Return a step that was told, with its evidence, to be drawn in the next cell.
+
+        Raises:
+            NotShown: it was not told yet.
+        """
+        for record in self._telling.report().markers:
+            if record.name == marker:
+                return record
+        raise NotShown(f"{marker} was not told yet")
 
     async def close(self) -> None:
         """Show how the story ended, and let go of the world.

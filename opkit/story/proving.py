@@ -1,13 +1,54 @@
-"""Verifying again what a marker rests on: names; receipts and bytes have their own verifiers."""
+"""Proofs as they are kept, and verifying again what a marker rests on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from opkit.proof import jws
-from opkit.proof.checks import Check, ProofError
+from opkit.proof.checks import Check, ProofError, attempt, equal
+from opkit.proof.decision import verify_decision
 from opkit.proof.genesis import GenesisView
+from opkit.proof.history import read_head, verify_entry
+from opkit.proof.ledger import entry_hash, sums_of
 from opkit.proof.names import read_name
+from opkit.proof.omission import verify_omission
+from opkit.story.evidence import (
+    BlobProof,
+    DecisionProof,
+    EntryProof,
+    NameProof,
+    OmissionProof,
+    Proof,
+)
+from opkit.story.report import (
+    BlobRecord,
+    DecisionRecord,
+    EntryRecord,
+    NameRecord,
+    OmissionRecord,
+    ProofRecord,
+    ReceiptRecord,
+)
 from opkit.wire.base import Jws
+from opkit.wire.ledger import EntryPosted
 from opkit.wire.records import RECORD_TYP, RecordBody
+from opkit.wire.votes import BALLOT_RECEIPT_TYP, BallotReceipt
+
+
+def record_of(proof: Proof) -> ProofRecord:
+    """Return a proof as the evidence keeps it; bytes lie beside the report under their name."""
+    if isinstance(proof, BlobProof):
+        return BlobRecord(cid=proof.cid, path=f"blobs/{proof.cid}")
+    if isinstance(proof, NameProof):
+        return NameRecord(record=proof.record)
+    if isinstance(proof, DecisionProof):
+        return DecisionRecord(file=proof.file)
+    if isinstance(proof, OmissionProof):
+        return OmissionRecord(file=proof.file, ballot=proof.ballot, receipt=proof.receipt)
+    if isinstance(proof, EntryProof):
+        return EntryRecord(entry=proof.entry, journal=proof.journal)
+    return ReceiptRecord(bundle=proof.bundle)
 
 
 def name_checks(record: Jws, *, genesis: GenesisView | None) -> tuple[Check, ...]:
@@ -32,6 +73,73 @@ def name_checks(record: Jws, *, genesis: GenesisView | None) -> tuple[Check, ...
         _held(f"name {view.name}: claimed by a member with their own key", view.member_id),
         _held(f"name {view.name}: countersigned by its coop's home node", view.home),
     )
+
+
+def proof_checks(
+    proof: NameRecord | DecisionRecord | OmissionRecord | EntryRecord,
+    *,
+    genesis: GenesisView | None,
+) -> tuple[Check, ...]:
+    """Return what verifying a proof finds, from the genesis and the proof alone.
+
+    Args:
+        proof: as it stands in the evidence.
+        genesis: the network's genesis as the verifier keeps it; None if they have none: then no
+            more can be said than that a proof adds up, signed by whoever it names.
+    """
+    if isinstance(proof, NameRecord):
+        return name_checks(proof.record, genesis=genesis)
+    if isinstance(proof, DecisionRecord):
+        return _called("decision", verify_decision(proof.file, genesis=genesis).checks)
+    if isinstance(proof, OmissionRecord):
+        return _called("omission", _omission_checks(proof, genesis))
+    return _called("entry", _entry_checks(proof, genesis))
+
+
+def _called(what: str, checks: Iterable[Check]) -> tuple[Check, ...]:
+    return tuple(replace(each, name=f"{what}, {each.name}") for each in checks)
+
+
+def _omission_checks(proof: OmissionRecord, genesis: GenesisView | None) -> Iterable[Check]:
+    if genesis is not None:
+        return verify_omission(
+            proof.file, ballot=proof.ballot, receipt=proof.receipt, genesis=genesis
+        ).checks
+    receipt, signed = attempt(
+        "receipt-signature",
+        lambda: jws.verify_by_author(
+            proof.receipt, typ=BALLOT_RECEIPT_TYP, author="did", network=None, of=BallotReceipt
+        ),
+    )
+    if receipt is None:
+        return [signed]
+    named, same = attempt("receipt-ballot", lambda: jws.record_id(proof.ballot))
+    if named is not None:
+        same = equal("receipt-ballot", expected=receipt.ballot, actual=named)
+    return [signed, same]
+
+
+def _entry_checks(proof: EntryRecord, genesis: GenesisView | None) -> Iterable[Check]:
+    """Return the checks that an entry is whole, and that its ledger's home has journalled it.
+
+    The event names the entry's hash, the signed head covers the event; so nobody can show another
+    entry in its place, the node itself included.
+    """
+    entry, event = proof.entry, proof.journal.entry
+    yield equal("hash", expected=entry_hash(entry), actual=entry.hash)
+    for unit, total in sorted(sums_of(entry.postings).items()):
+        yield equal(f"sum-{unit}", expected=0, actual=total)
+    yield equal("event", expected=EntryPosted.type, actual=event.type)
+    for field in ("coop", "sequence", "hash"):
+        said = event.body.get(field)
+        yield equal(f"event-{field}", expected=getattr(entry, field), actual=said)
+    yield from verify_entry(proof.journal, genesis=genesis).checks
+    if genesis is not None:
+        charter = genesis.charter(entry.coop)
+        home = "no such coop" if charter is None else charter.home_node
+        head, read = attempt("home", lambda: read_head(proof.journal.head, genesis=genesis))
+        yield read if head is None else equal("home", expected=home, actual=head.node)
+        yield equal("network", expected=genesis.network, actual=entry.network)
 
 
 def _held(name: str, who: str) -> Check:

@@ -13,6 +13,9 @@ from pydantic import Field, StringConstraints
 from opkit.story.states import State, state_of
 from opkit.wire.base import Cid, Count, Jws, TimeMs, Wire
 from opkit.wire.compute import ReceiptBundle
+from opkit.wire.journal import EntryProof as JournalProof
+from opkit.wire.ledger import Entry
+from opkit.wire.votes import DecisionFile, SignedBallot
 
 MarkerName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{2,63}$")]
 """A marker's name, such as `MODULE_FETCHED`."""
@@ -58,7 +61,34 @@ class NameRecord(Wire):
     record: Jws
 
 
-ProofRecord = Annotated[ReceiptRecord | BlobRecord | NameRecord, Field(discriminator="kind")]
+class DecisionRecord(Wire):
+    """A decision with every vote, which anybody counts again who has the genesis."""
+
+    kind: Literal["decision"] = "decision"
+    file: DecisionFile
+
+
+class OmissionRecord(Wire):
+    """A decision's file that misses a vote, and what shows that it was taken."""
+
+    kind: Literal["omission"] = "omission"
+    file: DecisionFile
+    ballot: SignedBallot
+    receipt: SignedBallot
+
+
+class EntryRecord(Wire):
+    """An entry of a ledger in the signed journal of its coop's home node."""
+
+    kind: Literal["entry"] = "entry"
+    entry: Entry
+    journal: JournalProof
+
+
+SignedRecord = ReceiptRecord | NameRecord | DecisionRecord | OmissionRecord | EntryRecord
+"""What somebody signed: it is verified by itself, from the genesis."""
+
+ProofRecord = Annotated[SignedRecord | BlobRecord, Field(discriminator="kind")]
 """Something a third party can verify again."""
 
 

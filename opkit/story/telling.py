@@ -11,15 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-from opkit.story.evidence import BlobProof, Evidence, NameProof, NotShown, Proof
+from opkit.story.evidence import BlobProof, Evidence, NotShown
 from opkit.story.flow import Flow, PlannedSetup, PlannedStep
+from opkit.story.proving import record_of
 from opkit.story.report import (
-    BlobRecord,
     CheckRecord,
     MarkerRecord,
-    NameRecord,
-    ProofRecord,
-    ReceiptRecord,
     Report,
     SetupRecord,
     Stop,
@@ -236,18 +233,10 @@ def _record(
         sentence=planned.sentence,
         evidence=dict(evidence.facts),
         checks=checks,
-        proofs=tuple(_proof_record(proof) for proof in evidence.proofs),
+        proofs=tuple(record_of(proof) for proof in evidence.proofs),
         at_ms=at_ms,
         took_ms=took_ms,
     )
-
-
-def _proof_record(proof: Proof) -> ProofRecord:
-    if isinstance(proof, BlobProof):
-        return BlobRecord(cid=proof.cid, path=f"blobs/{proof.cid}")
-    if isinstance(proof, NameProof):
-        return NameRecord(record=proof.record)
-    return ReceiptRecord(bundle=proof.bundle)
 
 
 def _raise_as_not_shown(what: str, raised: BaseException) -> NoReturn:

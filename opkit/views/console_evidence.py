@@ -12,7 +12,7 @@ from html import escape
 from typing import Final
 from urllib.parse import quote
 
-from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, NameRecord, ReceiptRecord
+from opkit.story.report import BlobRecord, CheckRecord, MarkerRecord, SignedRecord
 from opkit.story.stage import Mode, StageView
 from opkit.story.states import State
 from opkit.views.amounts import clock_text
@@ -20,6 +20,7 @@ from opkit.views.cards import control
 from opkit.views.console import in_front, in_words, opened
 from opkit.views.figures import ConsoleFigures, Verification
 from opkit.views.page import icon
+from opkit.views.proofs import proof_json
 from opkit.views.values import text_html, values_table
 
 _FAILED: Final = "“That did not hold, and nothing here hides it. The reason stands below.”"
@@ -138,12 +139,10 @@ def _proofs(told: MarkerRecord) -> str:
     return f'<div class="tell-acts">{"".join(parts)}</div>'
 
 
-def _saved(told: MarkerRecord, proof: ReceiptRecord | NameRecord, number: int) -> str:
-    kept = proof.bundle if isinstance(proof, ReceiptRecord) else proof
-    said = json.dumps(kept.model_dump(mode="json"), indent=2)
+def _saved(told: MarkerRecord, proof: SignedRecord, number: int) -> str:
     return (
         f'<a class="act" download="{escape(told.name.lower())}-{number}.{proof.kind}.json" '
-        f'href="data:application/json,{quote(said)}">Save proof</a>'
+        f'href="data:application/json,{quote(proof_json(proof))}">Save proof</a>'
     )
 
 

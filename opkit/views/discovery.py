@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 from typing import Final
-from urllib.parse import quote
 
 from opkit.story.states import State
 from opkit.views.amounts import count_text, counted, moment_html, round_trip_text
@@ -21,9 +20,8 @@ from opkit.views.cards import (
     scroll,
     table,
 )
-from opkit.views.checks import checks_table
-from opkit.views.figures import AnswerFigure, ChainLink, FoundFigure, NetworkFigures
-from opkit.views.page import icon
+from opkit.views.chains import chain_html, proof_acts
+from opkit.views.figures import AnswerFigure, FoundFigure, NetworkFigures
 from opkit.views.values import text_html
 from opkit.wire.services import FindServices, ServiceHealth
 
@@ -149,32 +147,14 @@ def _found(each: FoundFigure, network: NetworkFigures) -> Row:
 
 def _proofs(each: FoundFigure, network: NetworkFigures) -> str:
     """Return the chain of proofs of a service, link by link, and what can be done with it."""
-    again = control("Verify again", "verify", kind="main", service=each.name)
-    links = "".join(_link(link) for link in each.chain)
     tone, words = (State.DONE, "every link holds") if each.ok else (State.FAILED, "it breaks here")
     at = moment_html(each.verified_ms, now_ms=network.now_ms)
+    again = control("Verify again", "verify", kind="main", service=each.name)
+    acts = proof_acts(each.proof, file=f"{each.name}.service.json", again=again)
     return (
         f'<div data-begins="{escape(each.name)}" data-bring="{escape(each.name)}"></div>'
         f'<p class="verdict">{pill(tone, words)}{_health(each.health, now_ms=network.now_ms)}'
-        f'<span class="soft">verified here at {at}</span></p>'
-        f'<ol class="chain">{links}</ol><div class="acts">{again}'
-        f'<button type="button" class="act" data-copy="{escape(each.proof)}">Copy</button>'
-        f'<a class="act" download="{escape(each.name)}.service.json" '
-        f'href="data:application/json,{quote(each.proof)}">Save proof</a></div>'
-    )
-
-
-def _link(link: ChainLink) -> str:
-    held_ = sum(check.ok for check in link.checks)
-    state = State.DONE if link.ok else State.FAILED
-    title = link.title[:1].upper() + link.title[1:]
-    says = f"<span>{escape(link.says)}</span>" if link.says else ""
-    count = f"{held_} of {counted(len(link.checks), 'check')}"
-    opened = "" if link.ok else " open"
-    return (
-        f"<li>{icon(state)}<div><b>{escape(title)}</b>{says}"
-        f"<details{opened}><summary>{count} {'holds' if held_ == 1 else 'hold'}"
-        f"</summary>{checks_table(link.checks)}</details></div></li>"
+        f'<span class="soft">verified here at {at}</span></p>{chain_html(each.chain)}{acts}'
     )
 
 

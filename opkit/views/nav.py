@@ -25,5 +25,7 @@ PAGES: Final[tuple[PageEntry, ...]] = (
     PageEntry("network", "Network", "Who is up, who is linked to whom, and what just happened?"),
     PageEntry("names", "Names and agents", "Which services are there, and why believe it?"),
     PageEntry("compute", "Compute", "Which programs run where, and how do I check a receipt?"),
+    PageEntry("ledger", "Ledger", "Who has how much, and because of which decision or receipt?"),
+    PageEntry("governance", "Governance", "What is decided, by which votes, and what came of it?"),
 )
 """Every page there is. A new domain adds its line here."""

@@ -11,11 +11,12 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from opkit.story.record import FlowRecord, NodeRecord, RunRecord
-from opkit.story.report import MarkerRecord, NameRecord, ReceiptRecord
+from opkit.story.report import BlobRecord, MarkerRecord
 from opkit.story.states import State
 from opkit.views.checks import checks_table
 from opkit.views.deeds import deed_sentence
 from opkit.views.page import icon, page
+from opkit.views.proofs import PROOF_NAMES, proof_json
 from opkit.views.values import place, state_in, took, values_table, was_cut_short
 
 EVIDENCE_ID: Final = "opkit-evidence"
@@ -184,23 +185,15 @@ def _opened(flow: FlowRecord, told: MarkerRecord) -> str:
 def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
     parts = []
     for number, proof in enumerate(told.proofs):
-        if isinstance(proof, ReceiptRecord):
-            said = json.dumps(proof.bundle.model_dump(mode="json"), indent=2)
-            file = f"{flow.name}-{told.name.lower()}-{number}.receipt.json"
-            parts.append(
-                f'<a class="act" download="{file}" '
-                f'href="data:application/json,{quote(said)}">Save the receipt</a>'
-            )
-        elif isinstance(proof, NameRecord):
-            said = json.dumps(proof.model_dump(mode="json"), indent=2)
-            file = f"{flow.name}-{told.name.lower()}-{number}.name.json"
-            parts.append(
-                f'<a class="act" download="{file}" '
-                f'href="data:application/json,{quote(said)}">Save the record of the name</a>'
-            )
-        else:
+        if isinstance(proof, BlobRecord):
             parts.append(
                 f'<a class="act" href="{proof.path}" download>Save {_short(proof.cid)}</a>'
+            )
+        else:
+            file = f"{flow.name}-{told.name.lower()}-{number}.{proof.kind}.json"
+            parts.append(
+                f'<a class="act" download="{file}" href="data:application/json,'
+                f'{quote(proof_json(proof))}">Save {PROOF_NAMES[proof.kind]}</a>'
             )
     evidence_id = f"evidence-{flow.name}-{told.name}"
     said = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False)

@@ -7,64 +7,17 @@ the network but a sandbox that held, so it is told as refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from opkit.story.states import State
 from opkit.views.amounts import brief_text, counted, round_trip_text, size_text
 from opkit.views.deeds import deed_sentence
 from opkit.views.outcomes import nobody_could
-from opkit.wire.membership import NO_COOP
+from opkit.views.sentences_decided import DECIDED
+from opkit.views.sentences_money import MONEY
+from opkit.views.telling import Body, Names, Told, of
 
-Body = Mapping[str, Any]
-
-
-class Told(NamedTuple):
-    """A sentence, how it is coloured, and whether it was done on purpose by somebody hostile."""
-
-    sentence: str
-    tone: State
-    adversarial: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """What ids mean to people. What is not known here is told without its name.
-
-    Attributes:
-        titles: organisations' names by their ids.
-        orgs: organisations' ids by their nodes' DIDs.
-        modules: modules' names by their hashes.
-    """
-
-    titles: Mapping[str, str] = field(default_factory=dict)
-    orgs: Mapping[str, str] = field(default_factory=dict)
-    modules: Mapping[str, str] = field(default_factory=dict)
-
-    def org(self, org: str) -> str:
-        """Return an organisation's name."""
-        return self.titles.get(org, org)
-
-    def node(self, did: Any) -> str:
-        """Return the name of whose node has this DID; a stranger's is named as one."""
-        org = self.orgs.get(str(did))
-        return "a stranger" if org is None else self.org(org)
-
-    def module(self, wasm_hash: Any) -> str:
-        """Return a module's name in quotes: its owner chose it, and it may be any words."""
-        name = self.modules.get(str(wasm_hash), "")
-        return f"“{name}”" if name else "a program"
-
-    def member(self, member_id: Any, *, at: str) -> str:
-        """Return a member's name: `Hugo` at home, elsewhere `Hugo of BrightWorks`.
-
-        Who belongs to no organisation is named alone, and the operator by what they are.
-        """
-        org, _, name = str(member_id).partition("/")
-        if org == NO_COOP and name == "operator":
-            return "the operator"
-        person = name.replace("-", " ").title() or "somebody"
-        return person if org in (at, NO_COOP) else f"{person} of {self.org(org)}"
+__all__ = ["Names", "Told", "deed_told", "event_told", "odd_told"]
 
 
 def event_told(type_: str, body: Body, *, org: str, names: Names) -> Told:
@@ -123,7 +76,7 @@ def _peer_connected(body: Body, org: str, names: Names) -> Told:
 
 
 def _witnessed(body: Body, org: str, names: Names) -> Told:
-    whose = f"{_of(names.node(body.get('node')))} journal"
+    whose = f"{of(names.node(body.get('node')))} journal"
     size = int(body.get("size", 0))
     return Told(f"{names.org(org)} has witnessed {whose} up to entry {size:,}", State.DONE)
 
@@ -136,7 +89,7 @@ def _fork_proven(body: Body, org: str, names: Names) -> Told:
 
 def _growth_unproven(body: Body, org: str, names: Names) -> Told:
     who, size = names.node(body.get("node")), int(body.get("size", 0))
-    sentence = f"{names.org(org)} was not shown that {_of(who)} journal grew from entry {size:,}"
+    sentence = f"{names.org(org)} was not shown that {of(who)} journal grew from entry {size:,}"
     return Told(sentence, State.RUNNING)
 
 
@@ -145,7 +98,7 @@ def _peer_lost(body: Body, org: str, names: Names) -> Told:
 
 
 def _link_worsened(body: Body, org: str, names: Names) -> Told:
-    link = f"{_of(names.org(org))} link to {_peer(body, names)}"
+    link = f"{of(names.org(org))} link to {_peer(body, names)}"
     if body.get("amiss") == "loss":
         lost = int(body.get("lost_permille", 0)) / 10
         return Told(f"{link} loses {lost:.0f} % of what is sent", State.RUNNING)
@@ -156,7 +109,7 @@ def _link_worsened(body: Body, org: str, names: Names) -> Told:
 
 def _link_recovered(body: Body, org: str, names: Names) -> Told:
     seconds = int(body.get("bad_ms", 0)) // 1_000
-    link = f"{_of(names.org(org))} link to {_peer(body, names)}"
+    link = f"{of(names.org(org))} link to {_peer(body, names)}"
     return Told(f"{link} is good again after {counted(seconds, 'second')}", State.DONE)
 
 
@@ -175,7 +128,7 @@ def _clock_moved(body: Body, org: str, names: Names) -> Told:
 def _module_deployed(body: Body, org: str, names: Names) -> Told:
     owner = names.member(body.get("owner"), at=org)
     module = names.module(body.get("wasm_hash"))
-    return Told(f"{owner} put {module} on {_of(names.org(org))} node{_size(body)}", State.DONE)
+    return Told(f"{owner} put {module} on {of(names.org(org))} node{_size(body)}", State.DONE)
 
 
 def _module_fetched(body: Body, org: str, names: Names) -> Told:
@@ -231,7 +184,7 @@ def _member_added(body: Body, org: str, names: Names) -> Told:
 
 def _member_revoked(body: Body, org: str, names: Names) -> Told:
     member = names.member(body.get("member_id"), at=org)
-    return Told(f"{names.org(org)} revoked {_of(member)} membership", State.DONE)
+    return Told(f"{names.org(org)} revoked {of(member)} membership", State.DONE)
 
 
 def _token_issued(body: Body, org: str, names: Names) -> Told:
@@ -296,12 +249,12 @@ def _home_equivocated(body: Body, org: str, names: Names) -> Told:
 
 
 def _card_published(body: Body, org: str, names: Names) -> Told:
-    whose = _of(names.node(body.get("did")))
+    whose = of(names.node(body.get("did")))
     return Told(f"{names.org(org)} published {whose} agent card", State.DONE)
 
 
 def _card_revoked(body: Body, org: str, names: Names) -> Told:
-    whose = _of(names.node(body.get("did")))
+    whose = of(names.node(body.get("did")))
     return Told(f"{names.org(org)} took {whose} agent card back", State.DONE)
 
 
@@ -317,13 +270,13 @@ def _grant_revoked(body: Body, org: str, names: Names) -> Told:
 
 def _home_unheard(body: Body, org: str, names: Names) -> Told:
     coop = names.org(str(body.get("coop", "")))
-    sentence = f"{names.org(org)} takes no token of {_of(coop)} members: their home is silent"
+    sentence = f"{names.org(org)} takes no token of {of(coop)} members: their home is silent"
     return Told(sentence, State.RUNNING)
 
 
 def _home_heard(body: Body, org: str, names: Names) -> Told:
     coop = names.org(str(body.get("coop", "")))
-    sentence = f"{names.org(org)} takes tokens of {_of(coop)} members again: their home speaks"
+    sentence = f"{names.org(org)} takes tokens of {of(coop)} members again: their home speaks"
     return Told(sentence, State.DONE)
 
 
@@ -334,10 +287,6 @@ def _peer(body: Body, names: Names) -> str:
 
 def _size(body: Body) -> str:
     return f", {size_text(int(body.get('size_bytes', 0)))}"
-
-
-def _of(name: str) -> str:
-    return f"{name}’" if name.endswith("s") else f"{name}’s"
 
 
 _DONE: Final = State.DONE
@@ -389,4 +338,6 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "grants.revoked": _grant_revoked,
     "standing.home-unheard": _home_unheard,
     "standing.home-heard": _home_heard,
+    **MONEY,
+    **DECIDED,
 }

@@ -38,6 +38,13 @@ class Scope(StrEnum):
     CARDS_WRITE = "cards:write"
     NAMES_READ = "names:read"
     NAMES_WRITE = "names:write"
+    LEDGER_READ_OWN = "ledger:read-own"
+    LEDGER_READ = "ledger:read"
+    LEDGER_WRITE_OWN = "ledger:write-own"
+    LEDGER_WRITE = "ledger:write"
+    GOVERNANCE_READ = "governance:read"
+    GOVERNANCE_WRITE = "governance:write"
+    GOVERNANCE_VOTE = "governance:vote"
     CLOCK_WRITE = "clock:write"
 
 

@@ -155,5 +155,7 @@ def all_refusals(endpoint: Endpoint[Any, Any]) -> tuple[type[Refusal], ...]:
         skipped |= {TokenMissing, TokenRejected, StandingStale, ScopeMissing}
     if not endpoint.changes:
         skipped |= {IdempotencyKeyMissing, IdempotencyConflict, IdempotencyFull}
+    if not endpoint.stores_answer:
+        skipped |= {IdempotencyConflict, IdempotencyFull}
     gate = tuple(leaf for leaf in GATE_REFUSALS if leaf not in skipped)
     return (*gate, *endpoint.refuses, StoreBusy)

@@ -35,7 +35,11 @@ class AccountFloor(Wire):
 
 
 class Charter(Wire):
-    """What a coop's founders agreed on. Each founder signs it (`SignedCharter`)."""
+    """What a coop's founders agreed on. Each founder signs it (`SignedCharter`).
+
+    Attributes:
+        votes_final: whether a vote cannot be changed; only then is voting closed early.
+    """
 
     network: NetworkId
     coop: Slug
@@ -47,6 +51,7 @@ class Charter(Wire):
     voting_period_ms: Count
     challenge_window_ms: Count
     floors: tuple[AccountFloor, ...] = ()
+    votes_final: bool = False
 
 
 class SignedCharter(Wire):

@@ -1,8 +1,9 @@
 """Members, roles, and the way from a key to a token.
 
 A member is an id in a coop's membership chain that is bound to a current key. The chain starts
-with the charter's founders; until governance exists each change is a record that the network's
-operator signed. A token is got by signing a node's challenge.
+with the charter's founders; each change is a record that the network's operator signed, or, from a
+coop's first decision about its members on, one that its home node signed and that cites the
+decision. A token is got by signing a node's challenge. Source: ADR 0042.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from opkit.wire.base import (
     MemberId,
     MemberIdText,
     NetworkId,
+    RecordId,
     Slug,
     Text,
     TimeMs,
@@ -29,6 +31,7 @@ from opkit.wire.errors import Conflict, Denied, Exhausted, Invalid, Missing, Una
 from opkit.wire.events import Event
 
 MEMBER_TYP = "opkit-member+jws"
+DECIDED_MEMBER_TYP = "opkit-decided-member+jws"
 LOGIN_TYP = "opkit-login+jws"
 TOKEN_TYP = "opkit-token+jws"
 
@@ -53,17 +56,29 @@ _READ = frozenset(
     }
 )
 
-ROLES: dict[str, frozenset[Scope]] = {
-    "operator": frozenset(Scope),
-    "member": _READ
+_COOP_READ = frozenset({Scope.LEDGER_READ_OWN, Scope.LEDGER_READ, Scope.GOVERNANCE_READ})
+"""Reading what a coop keeps about itself: its own members may, and who audits it."""
+
+_MEMBER = (
+    _READ
+    | _COOP_READ
     | {
         Scope.WASM_WRITE,
         Scope.COMPUTE_SUBMIT,
         Scope.RECORDS_WRITE,
         Scope.CARDS_WRITE,
         Scope.NAMES_WRITE,
-    },
-    "auditor": _READ,
+        Scope.LEDGER_WRITE_OWN,
+        Scope.GOVERNANCE_WRITE,
+        Scope.GOVERNANCE_VOTE,
+    }
+)
+
+ROLES: dict[str, frozenset[Scope]] = {
+    "operator": frozenset(Scope),
+    "member": _MEMBER,
+    "officer": _MEMBER | {Scope.LEDGER_WRITE},
+    "auditor": _READ | _COOP_READ,
     "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ, Scope.CARDS_READ}),
 }
 """Which scopes a role grants: the only such table (`docs/api.md` is made from it)."""
@@ -114,6 +129,22 @@ class MemberRecord(Wire):
     roles: tuple[Slug, ...]
     sequence: Annotated[int, Field(ge=1)]
     issued_at_ms: TimeMs
+
+
+class DecidedMember(MemberRecord):
+    """A link that an assembly decided (`opkit-decided-member+jws`, by the home node of the coop).
+
+    The home node's word is enough to act on; who wants more fetches the decision and counts it.
+
+    Attributes:
+        node: the home node.
+        proposal: the hash of the proposal that was accepted.
+        decision: the decision's hash.
+    """
+
+    node: Did
+    proposal: RecordId
+    decision: RecordId
 
 
 class ChangeMember(Wire):
@@ -199,7 +230,7 @@ class Done(Wire):
 
 
 class MemberAdded(Event):
-    """A member was added by the operator's record."""
+    """A member was added, or is another one now: by the operator's record, or by decision."""
 
     type = "membership.member-added"
     scope = Scope.MEMBERS_READ
@@ -329,6 +360,15 @@ class MembersFull(Exhausted):
     limit: int
 
 
+@dataclass(eq=False, kw_only=True)
+class MembersDecided(Conflict):
+    """The coop decides on its members itself: the operator's record no longer makes one."""
+
+    code = "members-decided"
+    hint = "a member of the coop proposes it (`opkit member add`, `revoke` and `rekey` do)"
+    coop: str
+
+
 CHALLENGE = Endpoint(
     name="membership.challenge",
     method="POST",
@@ -367,7 +407,15 @@ CHANGE_MEMBER = Endpoint(
     answer=Member,
     scope=Scope.MEMBERS_WRITE,
     changes=True,
-    refuses=(RecordRejected, RoleUnknown, MemberMissing, SequenceStale, DidTaken, MembersFull),
+    refuses=(
+        RecordRejected,
+        MembersDecided,
+        RoleUnknown,
+        MemberMissing,
+        SequenceStale,
+        DidTaken,
+        MembersFull,
+    ),
 )
 
 LIST_MEMBERS = Endpoint(

@@ -132,7 +132,7 @@ SignedClaim = Annotated[Jws, Field(max_length=CLAIM_CHARACTERS_MAX)]
 """A `NameClaim` as its member signed it."""
 
 ChainLink = Annotated[Jws, Field(max_length=CLAIM_CHARACTERS_MAX)]
-"""A membership record (`opkit-member+jws`) as the operator signed it."""
+"""A membership record: the operator's (`opkit-member+jws`), or by decision."""
 
 MemberChain = Annotated[tuple[ChainLink, ...], Field(max_length=CHAIN_MAX)]
 """A member's chain, oldest first; empty for a founder of whom nothing was recorded since."""

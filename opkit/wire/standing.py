@@ -1,9 +1,9 @@
 """Who is a member now, on every node: links of membership chains, and their coop's word on them.
 
-The node that records a change hands the operator's record on (namespace `member`), and every node
-that hears it adds it to the chain that it keeps. Every minute a coop's home node says how its
-chains stand (namespace `standing`), so that a node that was cut off notices that it no longer
-knows.
+The node that records a change hands the record on (namespace `member`), the operator's or a decided
+one, and every node that hears it adds it to the chain that it keeps. Every minute a coop's home
+node says how its chains stand (namespace `standing`), so that a node that was cut off notices that
+it no longer knows.
 Source: ADR 0038.
 """
 
@@ -33,7 +33,7 @@ HOMES_SHOWN_MAX = 256
 class MemberValue(Wire):
     """One link of a member's chain, in the namespace `member` under `coop/member/sequence`.
 
-    It is believed because the operator signed it, whoever hands it on.
+    It is believed for the signature on it, the operator's or the home's, whoever hands it on.
     """
 
     record: Annotated[Jws, Field(max_length=LINK_CHARACTERS_MAX)]

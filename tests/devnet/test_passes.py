@@ -71,4 +71,5 @@ def test_a_node_that_has_not_started_has_none_to_give() -> None:
 
 
 def test_what_is_handed_out_reads_and_nothing_else() -> None:
-    assert all(str(scope).endswith(":read") for scope in passes.SCOPES)
+    rights = {str(scope).partition(":")[2] for scope in passes.SCOPES}
+    assert rights == {"read", "read-own"}

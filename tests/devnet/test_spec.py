@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from devnet.seed import history
 from devnet.spec import PROFILES, WORLD_FOLDER, DevnetSpec, WorldError, load_world
 
 WORLD = load_world()
+OFFICER = 'roles = ["officer"]'
 
 FIGURES = {
     "river-city-tool-library": (5, "community coop, over 400 tools"),
@@ -141,23 +144,49 @@ def test_opening_figures_are_those_the_flows_begin_with() -> None:
     }
 
 
-def test_every_unit_that_passes_has_a_floor_against_the_other_side() -> None:
-    """Without a floor below zero nothing could be owed, and the history could not be posted."""
-    for line in WORLD.passed:
-        floors = {
-            (floor.account, floor.unit): floor.floor
-            for floor in WORLD.organisations[line.payer].floors
-        }
-        assert floors[(f"due/{line.payee}", line.unit)] <= -line.amount
+def test_every_coop_has_officers_and_one_of_them_keeps_its_books() -> None:
+    said = {
+        org.id: [member.name for member in org.members if "officer" in member.roles]
+        for org in WORLD.organisations.values()
+        if org.coop
+    }
+    assert said == {
+        "river-city-tool-library": ["Mara", "Theo"],
+        "brightworks-cooperative": ["Hugo", "Gwen"],
+        "harbor-homes-cooperative": ["Rosa", "Felix", "Nadia"],
+        "fingerlakes-cdn": ["Edith", "Joss"],
+    }
+    for org in WORLD.organisations.values():
+        assert all("member" in member.roles for member in org.members)
+    keepers = {org.bookkeeper for org in WORLD.organisations.values() if org.coop}
+    assert keepers == {
+        "river-city-tool-library/mara",
+        "brightworks-cooperative/gwen",
+        "harbor-homes-cooperative/felix",
+        "fingerlakes-cdn/edith",
+    }
 
 
-def test_an_opening_figure_is_within_the_floor_of_opening_equity() -> None:
-    for line in WORLD.opening:
-        floors = {
-            (floor.account, floor.unit): floor.floor
-            for floor in WORLD.organisations[line.coop].floors
-        }
-        assert floors[("equity/opening", line.unit)] <= -line.amount
+def test_only_equity_and_what_is_due_may_stand_below_zero() -> None:
+    """Where credits come from is named; no member and no reserve can owe."""
+    floors = [floor for org in WORLD.organisations.values() for floor in org.floors]
+    assert {floor.account.split("/")[0] for floor in floors} == {"equity", "due"}
+    assert all(floor.floor < 0 for floor in floors)
+
+
+def test_every_balance_of_the_history_is_within_its_floor() -> None:
+    """On every day of it, on both sides: otherwise it could not be posted."""
+    balances: Counter[tuple[str, str]] = Counter()
+    floors = {
+        (f"{org.id}:{floor.account}", floor.unit): floor.floor
+        for org in WORLD.organisations.values()
+        for floor in org.floors
+    }
+    for entry in history("federation"):
+        for posting in entry.postings:
+            place = (posting.account, posting.unit)
+            balances[place] += posting.amount
+            assert balances[place] >= floors.get(place, 0), place
 
 
 def test_an_unknown_key_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -184,15 +213,24 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
         load_world(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["coop without members", "two of one id"])
-def test_a_coop_has_members_of_different_ids(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("coop without members", "has founding members"),
+        ("two of one id", "share an id"),
+        ("no officer", "an officer"),
+    ],
+)
+def test_a_coop_has_members_of_different_ids(tmp_path: Path, damage: str, why: str) -> None:
     broken_world(tmp_path)
     said = {"id": "unaffiliated", "title": "x", "kind": "x", "coop": True}
     lines = [f"{key} = {json.dumps(value)}" for key, value in said.items()]
     if damage == "two of one id":
-        lines += ["[[members]]", 'id = "a"', 'name = "A"', 'title = "t"'] * 2
+        lines += ["[[members]]", 'id = "a"', 'name = "A"', 'title = "t"', OFFICER] * 2
+    if damage == "no officer":
+        lines += ["[[members]]", 'id = "a"', 'name = "A"', 'title = "t"']
     (tmp_path / "unaffiliated.toml").write_text("\n".join(lines), "utf-8")
-    with pytest.raises(WorldError):
+    with pytest.raises(WorldError, match=why):
         load_world(tmp_path)
 
 

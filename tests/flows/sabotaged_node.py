@@ -12,14 +12,20 @@ from pathlib import Path
 import pytest
 from sabotage import SABOTAGE  # type: ignore[import-not-found]  # beside this file, by PYTHONPATH
 from sabotage_b import SABOTAGE_B  # type: ignore[import-not-found]  # the same
+from sabotage_money import SABOTAGE_MONEY  # type: ignore[import-not-found]  # the same
 
 from nodeimpl import __main__ as honest
 from nodeimpl.config import NodeConfig
 
 
 def serve(config: NodeConfig) -> int:
-    """Serve a node without the rule behind the named marker, until the process ends."""
+    """Serve a node without the rule behind the named marker, until the process ends.
+
+    A marker of a flow about money is named with the flow's name before it, as `1:VOTES_CAST`.
+    """
     if lost := Path(os.environ["SABOTAGE"]).read_text():
-        break_rule, _ = (SABOTAGE | SABOTAGE_B)[lost]
+        flow, _, marker = lost.rpartition(":")
+        table = SABOTAGE_MONEY[flow] if flow else SABOTAGE | SABOTAGE_B
+        break_rule, _ = table[marker]
         break_rule(pytest.MonkeyPatch())
     return honest.serve(config)

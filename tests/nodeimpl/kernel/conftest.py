@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +21,9 @@ def _text(plain: str, *names: str) -> Statement:
     postgresql = plain
     for name in names:
         postgresql = postgresql.replace(f":{name}", f"%({name})s")
-    return Statement(sqlite=plain, postgresql=postgresql, names=frozenset(names), fixed={})
+    return Statement(
+        sqlite=plain, postgresql=postgresql, names=frozenset(names), fixed={}, tables=frozenset()
+    )
 
 
 class Notes:
@@ -54,8 +56,8 @@ class Group:
     """Callers who write a note and its event in one commit."""
 
     CALLERS = 3
-    STEPS = 1 + CALLERS * 4 + 1
-    """Begin; savepoint, note, entry (which may go later), release for each caller; commit."""
+    STEPS = 1 + CALLERS * 3 + 2
+    """Begin; savepoint, note, release for each caller; the entries of all; commit."""
 
     LIMITS = StoreLimits(group_ms_max=20_000)
     """A group stays open until all have joined, however busy the machine is."""
@@ -119,6 +121,10 @@ def stepping() -> Callable[..., type[Any]]:
             ) -> None:
                 self._step("later")
                 super().later(text, parameters, take)
+
+            def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+                self._step("many")
+                super().many(text, rows, own_work=own_work)
 
             def begin(self) -> None:
                 self._step("begin")

@@ -84,4 +84,4 @@ def test_a_session_ended_at_any_step_leaves_nothing_of_its_group(
         await store.close()
 
     run(main())
-    assert seen == {"begin", "savepoint", "execute", "later", "release", "commit"}
+    assert seen == {"begin", "savepoint", "execute", "many", "release", "commit"}

@@ -22,7 +22,7 @@ WAIT_S_MAX = 100
 
 
 def _said(text: str) -> Statement:
-    return Statement(sqlite=text, postgresql=text, names=frozenset(), fixed={})
+    return Statement(sqlite=text, postgresql=text, names=frozenset(), fixed={}, tables=frozenset())
 
 
 COUNT = _said("SELECT count(*) FROM things")
@@ -31,6 +31,7 @@ THIS = Statement(
     postgresql="SELECT id FROM things WHERE id = %(id)s",
     names=frozenset({"id"}),
     fixed={},
+    tables=frozenset(),
 )
 IDS = _said("SELECT id FROM things ORDER BY id")
 ABSENT = _said("SELECT 1 FROM nothing_of_this_name")

@@ -78,7 +78,13 @@ def test_what_a_declared_column_names_is_held(store_url, info) -> None:
         made = sql(letters.insert())
         await store.write(
             lambda tx: tx.run(
-                Statement(sqlite=create, postgresql=create, names=frozenset(), fixed={})
+                Statement(
+                    sqlite=create,
+                    postgresql=create,
+                    names=frozenset(),
+                    fixed={},
+                    tables=frozenset(),
+                )
             )
         )
         await store.write(lambda tx: tx.run(made, scan_cid=cid_of(b"scan")))

@@ -12,6 +12,7 @@ import pytest
 
 from nodeimpl.kernel import postgres
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.connecting import STATEMENT_MS_MAX
 from nodeimpl.kernel.engine import Trouble
 from nodeimpl.kernel.sqlstates import UNKNOWN, WRITER_TABLE, judge
 from nodeimpl.kernel.store import Statement, Store, Tx
@@ -76,11 +77,15 @@ def told(url: str, notes: Any, story: Callable[[Store], Coroutine[Any, Any, None
 def raising(code: str) -> Statement:
     """Return a statement that the server answers by an error of this code."""
     plain = f"DO $$ BEGIN RAISE EXCEPTION 'by the test' USING ERRCODE = '{code}'; END $$"
-    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={})
+    return Statement(
+        sqlite=plain, postgresql=plain, names=frozenset(), fixed={}, tables=frozenset()
+    )
 
 
 def text(plain: str) -> Statement:
-    return Statement(sqlite=plain, postgresql=plain, names=frozenset(), fixed={})
+    return Statement(
+        sqlite=plain, postgresql=plain, names=frozenset(), fixed={}, tables=frozenset()
+    )
 
 
 @pytest.mark.postgres
@@ -131,7 +136,7 @@ def other_session(url: str) -> Iterator[Any]:
 def test_a_lock_that_somebody_else_holds_is_waited_for_and_then_busy(
     postgres_url: str, notes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_SETTINGS", postgres._SETTINGS.replace("2000", "100"))
+    monkeypatch.setattr(postgres, "SETTINGS", postgres.SETTINGS.replace("2000", "100"))
     monkeypatch.setattr(postgres, "LOCK_MS_MAX", 100)
 
     async def story(store: Store) -> None:
@@ -154,8 +159,8 @@ def test_a_lock_that_somebody_else_holds_is_waited_for_and_then_busy(
 def test_a_statement_that_takes_too_long_is_busy(
     postgres_url: str, notes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = postgres._SETTINGS.replace(str(postgres.STATEMENT_MS_MAX), "100")
-    monkeypatch.setattr(postgres, "_SETTINGS", short)
+    short = postgres.SETTINGS.replace(str(STATEMENT_MS_MAX), "100")
+    monkeypatch.setattr(postgres, "SETTINGS", short)
 
     async def story(store: Store) -> None:
         with pytest.raises(StoreBusy, match="statement timeout"):

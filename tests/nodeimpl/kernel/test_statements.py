@@ -89,7 +89,9 @@ def test_what_is_added_unless_is_not_added_and_not_told(store_url: str) -> None:
     richer = exists().where(account.c.who == bindparam("who"), account.c.n >= bindparam("n_max"))
     add = tally(account, unless=richer)
     text = str(CreateTable(account))
-    create = Statement(sqlite=text, postgresql=text, names=frozenset(), fixed={})
+    create = Statement(
+        sqlite=text, postgresql=text, names=frozenset(), fixed={}, tables=frozenset()
+    )
 
     async def main() -> None:
         store = await Store.open(url=store_url, clock=VirtualClock())

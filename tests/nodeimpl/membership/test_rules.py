@@ -364,6 +364,7 @@ def record(**changed: Any) -> MemberRecord:
 
 def judge_change(said: MemberRecord | None = None, **changed: Any) -> Standing:
     fields: dict[str, Any] = {
+        "decided": False,
         "standing": None,
         "holder": None,
         "members": 1,
@@ -438,6 +439,7 @@ def test_one_member_has_a_bounded_chain() -> None:
 
 CHANGE_FAULTS: dict[type[Refusal], dict[str, Any]] = {
     wire.RecordRejected: {"verdict": Judged(payload=None, why="forged")},
+    wire.MembersDecided: {"decided": True},
     wire.RoleUnknown: {"roles": ("queen",)},
     wire.MemberMissing: {"action": "revoke"},
     wire.SequenceStale: {"sequence": 7},
@@ -462,6 +464,7 @@ def test_change_refusals_come_in_the_declared_order(
 
 CHANGE_SAID: dict[type[Refusal], dict[str, Any]] = {
     wire.RecordRejected: {"why": "forged"},
+    wire.MembersDecided: {"coop": "mill"},
     wire.RoleUnknown: {"role": "queen"},
     wire.MemberMissing: {"member_id": "mill/ana"},
     wire.SequenceStale: {"member_id": "mill/ana", "standing": 0},

@@ -159,7 +159,9 @@ class Book:
 
 def text(plain: str, *names: str) -> Statement:
     """Return a statement of the tests' own."""
-    return Statement(sqlite=plain, postgresql=plain, names=frozenset(names), fixed={})
+    return Statement(
+        sqlite=plain, postgresql=plain, names=frozenset(names), fixed={}, tables=frozenset()
+    )
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ COMMANDS = {
     "doctor": (),
     "dash": (),
     "devnet": (
-        *("up", "status", "logs", "down", "reset"),
+        *("up", "status", "seed", "logs", "down", "reset"),
         *("kill", "restart", "cut", "heal", "hostile", "stop-hostile"),
     ),
     "devnet chaos": (
@@ -38,11 +38,18 @@ COMMANDS = {
     "peers": (),
     "dht": ("get", "put", "provide", "providers", "route"),
     "name": ("register", "renew", "withdraw", "get", "list", "import"),
+    "ledger": (
+        *("history", "entry", "position", "accounts", "trial-balance"),
+        *("statement", "post", "audit"),
+    ),
+    "hold": ("create", "list", "show", "post", "void"),
     "service": ("find",),
     "node": ("run", "init", "status", "backup", "restore", "new-generation"),
     "identity": ("new", "show"),
     "login": (),
-    "member": ("add", "revoke", "list"),
+    "member": ("add", "revoke", "rekey", "list"),
+    "proposal": (*("open", "list", "show", "vote", "delegate", "close", "cancel", "execute"),),
+    "decision": ("fetch", "verify", "omission"),
     "wasm": ("deploy", "get", "list"),
     "compute": ("submit", "status", "cancel"),
     "grant": ("give", "list", "revoke"),
@@ -428,7 +435,7 @@ def test_an_interrupt_while_a_class_is_made_ends_with_its_exit_code_too(tmp_path
 
 COMMAND = re.compile(r"(?<![\w./-])opkit ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
 NO_COMMANDS = {"bar", "challenge", "from", "import", "itself", "journal", "landing", "replay-bar"}
-NO_COMMANDS |= {"asks", "knows", "overlay", "store", "task", "that"}
+NO_COMMANDS |= {"asks", "ballot", "knows", "overlay", "store", "task", "that"}
 """What follows the word `opkit` in texts that name no command: classes, domains, prose."""
 
 

@@ -54,10 +54,13 @@ STAYS = {
 
 ENDS_WITH = {
     "opkit node status ~/node/config.toml": 1,
+    "opkit proposal close paint": 1,
+    "opkit proposal execute roof": 1,
+    "opkit decision omission paint.json --vote my-vote.json": 1,
     "opkit service find --type machine-booking --region north --verbose": 1,
     "opkit service find --capability turning --json": 1,
 }
-"""Exit codes other than 0: that node does not run, and nobody has named such a service."""
+"""Exit codes other than 0: no such node runs, voting is not over, no vote was left out."""
 
 TYPED = {"opkit demo a --present --devnet default": "quit\n"}
 """What is typed at examples that ask."""
@@ -66,8 +69,19 @@ PROCESSES = ("opkit demo", "opkit devnet up", "opkit record")
 """How examples begin that start what outlives them, or that are best left to a process."""
 
 OF_SEVERAL = {
-    *("card", "compute", "devnet", "dht", "grant", "identity", "journal", "member", "name"),
-    *("node", "receipt", "service", "wasm"),
+    *(
+        "card",
+        "compute",
+        "decision",
+        "devnet",
+        "dht",
+        "grant",
+        "hold",
+        "identity",
+        "journal",
+        "ledger",
+    ),
+    *("member", "name", "node", "proposal", "receipt", "service", "wasm"),
 }
 """Groups whose commands are counted one by one; of others one example shows the process."""
 
@@ -94,6 +108,7 @@ opkit net sim --nodes 12 --loss 0.1 --churn 0.2 --seeds 5
 ON_A_DEVNET = """\
 opkit devnet up
 opkit devnet status
+opkit devnet seed
 opkit devnet status --json
 opkit devnet logs bright --follow
 opkit devnet logs harbor -f
@@ -104,6 +119,27 @@ opkit member list
 opkit member list --node harbor-homes-cooperative
 opkit member add ada --key DID --name Ada --role guest
 opkit member revoke ada
+opkit member add river-city-tool-library/ada --key DID --name Ada
+opkit member revoke river-city-tool-library/ada
+opkit member rekey river-city-tool-library/theo --key DID
+opkit proposal open paint --title "Paint the hall"
+opkit proposal vote paint yes
+opkit proposal show paint
+opkit proposal open roof --title R --from reserve --to vendor/x --amount 5
+opkit proposal open later --title "Not yet" --draft
+opkit proposal open later
+opkit proposal list --state open
+opkit proposal vote paint no --out my-vote.json
+opkit proposal delegate theo
+opkit proposal delegate nobody
+opkit proposal close paint
+opkit proposal execute roof
+opkit proposal cancel paint
+opkit decision fetch paint --out paint.json
+opkit decision fetch paint --attested --out attested.json
+opkit decision verify paint.json
+opkit decision verify paint.json --genesis network.jws
+opkit decision omission paint.json --vote my-vote.json
 opkit wasm deploy patronage.wasm
 opkit wasm deploy patronage.wasm --as mara
 opkit wasm list --owner river-city-tool-library/mara
@@ -129,6 +165,31 @@ opkit name list
 opkit name list --prefix lathe --max 10
 opkit name import names.jsonl
 opkit name withdraw lathe
+opkit ledger post fee --from equity/opening --to member/theo --amount 12000
+opkit ledger post tea --line member/theo=-300 --line income=300 --as theo
+opkit ledger history
+opkit ledger history --max 10
+opkit ledger history --member theo --unit commons-credits --since 2026-01-01
+opkit ledger history --account equity/opening --oldest --json
+opkit ledger entry fee
+opkit ledger position
+opkit ledger position theo
+opkit ledger position theo --json
+opkit ledger accounts
+opkit ledger accounts --prefix member/
+opkit hold create d7 --from member/theo --to income --amount 5000 --as theo
+opkit hold create d8 --from equity/opening --to member/ines --amount 9
+opkit hold list
+opkit hold list --state held
+opkit hold list --account member/theo --json
+opkit hold post d7 --amount 3000 --as theo
+opkit hold show d7
+opkit hold void d8 --as ines
+opkit ledger trial-balance
+opkit ledger statement member/theo
+opkit ledger statement equity/opening --out opening.csv
+opkit ledger audit
+opkit ledger audit --coop brightworks-cooperative --as hugo --verbose
 opkit card publish agent.json
 opkit card publish agent.json --region eu-west
 opkit card update agent.json

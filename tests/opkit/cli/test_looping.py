@@ -31,6 +31,17 @@ class Hitting(asyncio.DefaultEventLoopPolicy):
         return HitWhileMade()
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Let Ctrl-C be heard: whoever is started in the background begins without.
+
+    Source: POSIX, Shell Command Language, section 2.11.
+    """
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
 @pytest.fixture
 def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What destructors complain of, and what warnings would be printed."""

@@ -199,3 +199,41 @@ def test_everything_kept_has_a_limit(book: Book, monkeypatch: Any) -> None:
 def test_an_event_of_another_kind_changes_nothing(book: Book) -> None:
     book.take(HOME, [entry("not-known-here")])
     assert not book.tasks and not book.modules
+
+
+def posted(number: int) -> JournalEntry:
+    made = {"sequence": number, "type": "ledger.entry-posted", "body": {"hash": f"h{number}"}}
+    return JournalEntry.model_construct(at_ms=number, previous="", hash="", **made)
+
+
+def vote(number: int, *, proposal: str, member: str) -> JournalEntry:
+    body = {"proposal": proposal, "member_id": member, "commitment": f"b{number}"}
+    return JournalEntry.model_construct(
+        sequence=number, type="governance.vote-cast", at_ms=number, body=body, previous="", hash=""
+    )
+
+
+def test_where_an_entry_of_a_ledger_is_journalled_is_known_by_whose_node_it_is(book, monkeypatch):
+    monkeypatch.setattr(books, "POSTED_MAX", 2)
+    before = book.changes
+    book.take(HOME, [posted(1), posted(2)])
+    book.take(OTHER, [posted(2)])
+
+    assert set(book.posted) == {(HOME, "h2"), (OTHER, "h2")}
+    assert book.heard["ledger"] == 3
+    assert book.changes == before, "of tasks and modules nothing was said"
+
+
+def test_the_last_vote_of_a_member_counts_with_how_often_they_voted(book, monkeypatch):
+    monkeypatch.setattr(books, "VOTED_MAX", 2)
+    last = vote(3, proposal="p", member="m/x")
+    for each in (vote(1, proposal="p", member="m/x"), vote(2, proposal="p", member="m/y"), last):
+        book.take(HOME, [each])
+    book.take(HOME, [last])
+
+    votes = book.votes[HOME, "p"]
+    assert votes["m/x"] == (last, ("b1", "b3")), "the same again is not another"
+    assert votes["m/y"].ballots == ("b2",)
+    book.take(OTHER, [vote(4, proposal="q", member="m/x")])
+    book.take(OTHER, [vote(5, proposal="r", member="m/x")])
+    assert set(book.votes) == {(OTHER, "q"), (OTHER, "r")}

@@ -25,6 +25,7 @@ from opkit.wire.compute import (
 from opkit.wire.genesis import Charter, Founder, Genesis, GenesisNode, SignedCharter
 from opkit.wire.membership import MEMBER_TYP, MemberRecord
 from opkit.wire.network import EngineId
+from tests.opkit.proof.assemblies import Assembly, make_assembly
 
 NETWORK = "a" * 26
 COOPS = {"tool-library": ("mira", "ondrej"), "building-yard": ("ruth",)}
@@ -209,3 +210,9 @@ def network(parts: Parts) -> Network:
 def rebuilt(parts: Parts) -> Network:
     """A later network of the same people with the same keys: only its random id differs."""
     return make_network(make_parts("b" * 26, keys=parts))
+
+
+@pytest.fixture(scope="session")
+def assembly(network: Network) -> Assembly:
+    """The tool library's assembly."""
+    return make_assembly(network)

@@ -43,6 +43,21 @@ def test_a_step_is_displayed_as_running_and_changes_in_place(bakery, tiny_world,
     assert world.closed == 1
 
 
+def test_what_was_told_can_be_drawn_in_the_next_cell(bakery, tiny_world, displays):
+    async def cells() -> None:
+        story = await kit.tell(bakery, _opening(tiny_world()))
+        with pytest.raises(NotShown, match="DOUGH_MADE was not told yet"):
+            story.told("DOUGH_MADE")
+        await story.step("DOUGH_MADE")
+        record = story.told("DOUGH_MADE")
+        assert (record.name, record.ok) == ("DOUGH_MADE", True)
+        for marker in bakery.markers[1:]:
+            await story.step(marker)
+        await story.close()
+
+    asyncio.run(asyncio.wait_for(cells(), 120))
+
+
 def test_closing_early_says_so_and_still_lets_go(bakery, tiny_world, displays):
     world = tiny_world()
 

@@ -84,7 +84,7 @@ TAGS = re.compile(
     "|poly(gon|line)|pre|progress|script|section|select|small|span|strong|style|summary|svg|table"
     "|tbody|t[dhr]|thead|time|title|ul"
 )
-STYLE = re.compile(r"(?:(?:left|top):-?[0-9.]+%;?)*")
+STYLE = re.compile(r"(?:(?:left|top|width):-?[0-9.]+%;?)*")
 ADDRESS = re.compile(
     r"(?:/[\w./-]*|blobs/\w+|notebooks/\w+\.html|#[\w-]*|data:application/json,[\w%./-]*)"
 )

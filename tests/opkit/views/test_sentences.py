@@ -24,6 +24,94 @@ NAMES = Names(
     modules={CID: "patronage"},
 )
 BODIES = {
+    "ledger.entry-posted": (
+        {
+            "kind": "decided",
+            "cause": {"kind": "decision", "id": "9"},
+            "postings": [
+                {"account": "bakery:surplus/q1", "unit": "usd-cents", "amount": -300},
+                {"account": "bakery:member/ana", "unit": "usd-cents", "amount": 200},
+                {"account": "bakery:member/bo", "unit": "usd-cents", "amount": 100},
+            ],
+        },
+        "Bakery posted 3.00 $ from Surplus to 2 accounts, because of a decision",
+        State.DONE,
+    ),
+    "ledger.account-configured": (
+        {"account": "bakery:cash", "unit": "usd-cents", "floor": -500, "closed": False},
+        "Cash of Bakery may owe 5.00 $, as was decided",
+        State.DONE,
+    ),
+    "ledger.hold-created": (
+        {"by": "bakery/ana", "to_account": "bakery:vendor/mill", "unit": "x", "amount": 7},
+        "Ana set 7 x aside for Mill",
+        State.RUNNING,
+    ),
+    "ledger.hold-posted": (
+        {"by": "bakery/ana", "amount": 5, "released": 2},
+        "Ana had paid what was set aside at Bakery, and the rest is free again",
+        State.DONE,
+    ),
+    "ledger.hold-voided": (
+        {"by": "bakery/ana", "released": 7},
+        "Ana released what was set aside at Bakery",
+        State.DONE,
+    ),
+    "ledger.hold-lapsed": (
+        {"released": 7},
+        "What was set aside in Bakery’s ledger is free again: its time is over",
+        State.WAITING,
+    ),
+    "governance.proposal-drafted": (
+        {"member_id": "bakery/ana", "title": "A new oven"},
+        "Ana drafted “A new oven”",
+        State.WAITING,
+    ),
+    "governance.proposal-opened": (
+        {"member_id": "bakery/ana", "title": "A new oven", "electors": 5},
+        "Ana put “A new oven” to the vote of 5 members",
+        State.RUNNING,
+    ),
+    "governance.vote-cast": (
+        {"member_id": "bakery/bo", "proposal_id": "oven", "sequence": 2},
+        "Bo voted on “oven”",
+        State.DONE,
+    ),
+    "governance.delegation-set": (
+        {"member_id": "bakery/bo", "to": "bakery/ana"},
+        "Bo lets Ana vote for them",
+        State.DONE,
+    ),
+    "governance.proposal-closed": (
+        {"proposal_id": "oven", "outcome": "accepted", "tally": {"yes": 3, "no": 1}},
+        "Bakery’s members accepted “oven”: 3 yes, 1 no",
+        State.DONE,
+    ),
+    "governance.proposal-cancelled": (
+        {"proposal_id": "oven"},
+        "“oven” at Bakery was taken back by its proposer",
+        State.WAITING,
+    ),
+    "governance.effect-executed": (
+        {"proposal_id": "oven"},
+        "Bakery did what was decided on “oven”, once",
+        State.DONE,
+    ),
+    "governance.decision-voided": (
+        {"proposal_id": "oven", "member_id": "bakery/bo"},
+        "Bakery’s decision on “oven” is void: Bo’s vote is missing in it",
+        State.FAILED,
+    ),
+    "governance.decision-expired": (
+        {"proposal_id": "oven"},
+        "Bakery’s decision on “oven” expired: nobody had it done in time",
+        State.WAITING,
+    ),
+    "governance.vote-lodged": (
+        {"coop": "harbor-homes", "member_id": "harbor-homes/cora"},
+        "Bakery witnessed Cora of Harbor Homes’ vote for Harbor Homes’ assembly",
+        State.DONE,
+    ),
     "node.started": ({"version": "0", "generation": 1}, "Bakery came up", State.DONE),
     "journal.checkpointed": (
         {"size": 256, "hash": "0", "peaks": [], "head": "x"},
@@ -340,3 +428,45 @@ def test_what_comparing_did_is_said_without_noughts(kept, pushed, what):
     body = {"peer": DID, "kept": kept, "pushed": pushed}
     told = event_told("overlay.records-repaired", body, org="bakery", names=NAMES)
     assert told.sentence == f"Bakery {what}, comparing with Harbor Homes"
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "sentence"),
+    [
+        (
+            "ledger.entry-posted",
+            {
+                "kind": "correction",
+                "cause": None,
+                "postings": [
+                    {"account": "bakery:cash", "unit": "usd-cents", "amount": -1},
+                    {"account": "bakery:due/harbor-homes", "unit": "usd-cents", "amount": 1},
+                ],
+            },
+            "Bakery posted 0.01 $ from Cash to Harbor Homes, putting an earlier entry right",
+        ),
+        ("ledger.account-configured", {"closed": True}, "Bakery closed an account, as was decided"),
+        (
+            "ledger.account-configured",
+            {"account": "bakery:cash", "floor": 0},
+            "Cash of Bakery may owe none, as was decided",
+        ),
+        (
+            "governance.delegation-set",
+            {"member_id": "bakery/bo", "to": None},
+            "Bo lets nobody vote for them any more",
+        ),
+        (
+            "governance.proposal-closed",
+            {"proposal_id": "oven", "outcome": "rejected", "tally": {"yes": 1, "no": 3}},
+            "Bakery’s members rejected “oven”: 1 yes, 3 no",
+        ),
+        (
+            "governance.proposal-closed",
+            {"proposal_id": "oven", "outcome": "no-quorum", "tally": {"cast": 2, "electorate": 5}},
+            "Bakery’s members did not decide “oven”: 2 of 5 took part",
+        ),
+    ],
+)
+def test_what_money_and_votes_came_to_is_told_as_it_was(type_, body, sentence):
+    assert event_told(type_, body, org="bakery", names=NAMES).sentence == sentence

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import date
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -14,16 +16,23 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import pytest
 from annotated_types import Ge, Le, MaxLen, MinLen
 from hypothesis import strategies as st
-from pydantic import PlainValidator, StringConstraints
+from pydantic import AfterValidator, PlainValidator, StringConstraints
 from pydantic.fields import FieldInfo
 
 import opkit.wire
 from opkit.wire.base import PLAIN, Wire
 from opkit.wire.errors import REFUSALS, Refusal
+from opkit.wire.ledger.types import real_day
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]))
 ITEMS_MAX = 3
 """The most items of a generated list: the bounds of the types are tested by themselves."""
+REPEATS_MAX = 8
+"""How often a part of a pattern is repeated at most beyond its fewest, for the same reason."""
+BY_VALIDATOR: dict[Any, st.SearchStrategy[str]] = {
+    real_day: st.dates().map(date.isoformat),
+}
+"""Texts that pass what a pattern alone cannot say."""
 
 
 def load_all() -> list[str]:
@@ -81,16 +90,31 @@ def plain(annotation: Any, constraints: tuple[Any, ...]) -> st.SearchStrategy[An
 
 
 def text(constraints: tuple[Any, ...]) -> st.SearchStrategy[str]:
-    """Return text that keeps its pattern and length."""
+    """Return text that keeps its pattern, validator and length."""
+    judged = [said.func for said in constraints if isinstance(said, AfterValidator)]
+    if judged:
+        assert len(judged) == 1, "one strategy cannot pass two validators"
+        return BY_VALIDATOR[judged[0]]
     patterns = [said.pattern for said in constraints if getattr(said, "pattern", None)]
     if set(patterns) - {PLAIN}:
-        return st.from_regex(patterns[0], fullmatch=True)
+        return matching(patterns[0])
     fewest, most = bound(constraints, MinLen, 0), bound(constraints, MaxLen, 40)
     return st.text(
         alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
         min_size=fewest,
         max_size=min(most, 40),
     )
+
+
+@cache
+def matching(pattern: str) -> st.SearchStrategy[str]:
+    """Return short texts that match a pattern: each repeat of a part is bounded closer."""
+
+    def closer(repeat: re.Match[str]) -> str:
+        fewest, most = int(repeat[1]), int(repeat[2])
+        return f"{{{fewest},{min(most, fewest + REPEATS_MAX)}}}"
+
+    return st.from_regex(re.sub(r"\{(\d+),(\d+)\}", closer, pattern), fullmatch=True)
 
 
 def flat(constraints: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -36,6 +36,7 @@ from opkit.wire import (
     names,
     network,
     records,
+    votes,
 )
 from opkit.wire.base import Wire, b64encode
 from opkit.wire.casts import CASTS
@@ -48,13 +49,13 @@ PAGE = (Path(__file__).parents[3] / "docs/protocol.md").read_text("utf-8")
 UNKNOWN = "zz_of_a_newer_version"
 SIGNED_IN = (
     *(backup, compute, genesis, grants, journal, membership, names),
-    *(network, records, report),
+    *(network, records, report, votes),
 )
 """The modules in which what is signed is declared."""
-FILES = {"ReceiptBundle", "EntryProof"}
+FILES = {"ReceiptBundle", "EntryProof", "DecisionFile", "AttestedFile"}
 """Types that travel as files: all that is believed of them is signed. They are refused as asks are:
 who has an older opkit is told so, and not shown half of a proof."""
-BASES = {"Event", "Kept"}
+BASES = {"Event", "Kept", "EntryBody", "HoldBody"}
 """Types that nothing is of: their subclasses are of a kind."""
 
 
@@ -145,7 +146,9 @@ def test_every_type_is_of_a_kind(wire: type[Wire]) -> None:
 
 
 def filed() -> set[type[Wire]]:
-    return reachable(compute.ReceiptBundle, journal.EntryProof)
+    return reachable(
+        compute.ReceiptBundle, journal.EntryProof, votes.DecisionFile, votes.AttestedFile
+    )
 
 
 def test_every_type_refuses_what_it_does_not_know_unless_it_only_listens(wire: type[Wire]) -> None:

@@ -10,6 +10,7 @@ import { children, fingerprint, itemOf, namePlace, nearestFirst } from './places
 import { nodePlace, roomOf } from './places.mjs'
 import { judge, keyPair, sign, sponsorOf } from './records.mjs'
 import { unfit } from './schema.mjs'
+import { countAgain } from './votes.mjs'
 
 const chunks = []
 for await (const chunk of process.stdin) chunks.push(chunk)
@@ -170,7 +171,25 @@ for (const ask of frames.filter((one) => one.kind === 'ask' && one.on === 'journ
   })
 }
 
+for (const one of derived.decisions) {
+  check('decision', one.name, () => {
+    const { hash, tally, outcome } = one
+    return same(countAgain(one.file, genesis), { hash, tally, outcome })
+  })
+}
+
 // What must be refused, and with what.
+
+for (const one of refused.decisions) {
+  check('refused decision', one.name, () => {
+    try {
+      countAgain(one.file, genesis)
+    } catch (no) {
+      return no.message === one.check || no.message
+    }
+    return 'believed'
+  })
+}
 
 function codeOf(ask) {
   try {

@@ -1,0 +1,24 @@
+"""Holds against accounts when the node starts: what is set aside is what open holds say.
+
+Source: ADR 0040.
+"""
+
+from __future__ import annotations
+
+from nodeimpl.kernel.tx import Tx
+from nodeimpl.ledger import holds_store as table
+from nodeimpl.ledger.checking import LedgerDamaged
+from opkit.wire.base import Slug
+
+
+def check_holds(tx: Tx, coop: Slug) -> None:
+    """Return if each account of a ledger has set aside what its holds say.
+
+    Raises:
+        LedgerDamaged: one has something else set aside.
+    """
+    held, set_aside = table.held(tx, coop), table.set_aside(tx, coop)
+    for account, unit in sorted(held.keys() | set_aside.keys()):
+        said, kept = held.get((account, unit), 0), set_aside.get((account, unit), 0)
+        if said != kept:
+            raise LedgerDamaged(f"{account} has {kept} {unit} set aside, and its holds say {said}")
