@@ -1,0 +1,473 @@
+"""One replica of an object: takes what verifies, in whatever order, and tells what others lack.
+
+It does no I/O: whoever drives it carries operations, keeps the signed texts, and says what time it
+is. Two replicas with the same operations that count have the same bytes (`snapshot`), whatever came
+first, came twice, or was said twice by one author. Source: ADR 0043.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nodeimpl.kernel.crdt.authority import Authority, Standing
+from nodeimpl.kernel.crdt.fold import (
+    Cut,
+    ObjectSpec,
+    apply_all,
+    checkpoint_of,
+    cut_of,
+    read_snapshot,
+    snapshot_of,
+)
+from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX, Hlc, check_skew
+from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
+from nodeimpl.kernel.crdt.states import STATES, AnyState
+from nodeimpl.kernel.crdt.waiting import Waiting
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.keys import Identity
+from opkit.proof.operations import (
+    Base,
+    ReadOperation,
+    checkpoint_id,
+    read_checkpoint,
+    read_next,
+    read_operation,
+    sign_checkpoint,
+    sign_operation,
+)
+from opkit.wire.base import Did, Jws, RecordId
+from opkit.wire.errors import Refusal
+from opkit.wire.operations import (
+    OPERATIONS_GIVEN_MAX,
+    PARENTS_MAX,
+    TICK_MAX,
+    Act,
+    AdmitAct,
+    Checkpoint,
+    CheckpointRejected,
+    Delta,
+    EpochOver,
+    ExpelAct,
+    Frontier,
+    LogFull,
+    Operation,
+    OperationNotAuthors,
+    OperationRejected,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLimits:
+    """What a replica keeps.
+
+    Attributes:
+        operations_max: operations since the last checkpoint.
+        waiting_max: of each author, operations that wait for what they follow.
+    """
+
+    skew_ms_max: int = SKEW_MS_MAX
+    operations_max: int = 262_144
+    waiting_max: int = 1_024
+    given_characters_max: int = 1_048_576
+
+
+class Taken(StrEnum):
+    """What became of an operation: `WAITING` ones lack what they follow."""
+
+    NEW = "new"
+    KNOWN = "known"
+    WAITING = "waiting"
+
+
+class Replica:
+    """What one node has of an object.
+
+    Attributes:
+        base: what the epoch began with.
+        state: the value, of the kind of the object.
+        counts: how often what happened, to be measured.
+    """
+
+    def __init__(
+        self, spec: ObjectSpec, base: Base, *, limits: ReplicaLimits | None = None
+    ) -> None:
+        """Begin with nothing but who may begin."""
+        self.spec = spec
+        self.limits = limits or ReplicaLimits()
+        self.counts: Counter[str] = Counter()
+        self._begin(base, STATES[spec.kind]())
+
+    def _begin(self, base: Base, begun: AnyState) -> None:
+        self.base = base
+        self.state: AnyState = begun.copy()
+        self._begun = begun
+        self._log = Log()
+        self._control: set[RecordId] = set()
+        self._authority = self._judge_of(base)
+        self._waiting = Waiting(self.limits.waiting_max)
+        self._forks: dict[Did, tuple[RecordId, RecordId]] = {}
+
+    def _judge_of(self, base: Base) -> Authority:
+        return Authority(
+            base,
+            self._log,
+            admissions_min=self.spec.admissions_min,
+            expulsions_min=self.spec.expulsions_min,
+        )
+
+    def __len__(self) -> int:
+        """Return how many operations there are since the last checkpoint."""
+        return len(self._log)
+
+    def __contains__(self, operation: RecordId) -> bool:
+        """Return whether an operation is here, in its past."""
+        return operation in self._log.entries
+
+    @property
+    def standing(self) -> Standing:
+        """Who is an author after all that is here."""
+        return self._authority.standing(Control(self._control))
+
+    @property
+    def forks(self) -> dict[Did, tuple[Jws, Jws]]:
+        """Authors who signed two operations under one number, with two that prove it."""
+        entries = self._log.entries
+        return {did: (entries[a].token, entries[b].token) for did, (a, b) in self._forks.items()}
+
+    @property
+    def fork_ids(self) -> dict[Did, tuple[RecordId, RecordId]]:
+        """The same by ids, in order, as an expulsion cites them."""
+        return dict(self._forks)
+
+    def snapshot(self) -> bytes:
+        """Return value and authors in their one spelling: equal on replicas that have the same."""
+        return snapshot_of(self.spec, self.state, self.standing)
+
+    # What comes in.
+
+    def take(self, token: Jws, now_ms: int) -> Taken:
+        """Take an operation from whomever; those that waited for it are taken with it.
+
+        Raises:
+            OperationRejected, OperationClockAhead, EpochOver, OperationNotAuthors, LogFull: in this
+                order; nothing has changed then.
+        """
+        try:
+            if jws.record_id(token) in self._log.entries:
+                return Taken.KNOWN
+            read = read_operation(token, network=self.spec.network, aud=self.spec.aud)
+        except ProofError as bad:
+            raise OperationRejected(why=bad.why) from bad
+        return self._take(read, now_ms)
+
+    def _take(self, read: ReadOperation, now_ms: int) -> Taken:
+        said = read.operation
+        self._check_act(said.act)
+        check_skew(Hlc(said.time_ms), now_ms=now_ms, skew_ms_max=self.limits.skew_ms_max)
+        if (said.epoch, said.base) != (self.base.epoch, self.base.id):
+            raise EpochOver(epoch=said.epoch, epoch_now=self.base.epoch)
+        if self._is_idle(read):
+            raise OperationNotAuthors(did=said.did)
+        absent = self._log.absent(cites_of(read))
+        if absent:
+            self._check_known(said.did)
+            self._waiting.put(read, absent)
+            return Taken.WAITING
+        self._place(read)
+        self._release(read.id)
+        return Taken.NEW
+
+    def _check_known(self, did: Did) -> None:
+        """Raise `OperationNotAuthors` for who never was one here: strangers do not wait."""
+        standing = self.standing
+        if not any(
+            did in known for known in (standing.authors, standing.expelled, self.base.authors)
+        ):
+            raise OperationNotAuthors(did=did)
+
+    def _check_act(self, act: Act) -> None:
+        if not isinstance(act, (*STATES[self.spec.kind].acts, AdmitAct, ExpelAct)):
+            raise OperationRejected(why=f"{act.kind} is nothing that is done to a {self.spec.kind}")
+
+    def _release(self, first: RecordId) -> None:
+        """Take what waited for an operation, and what waited for that."""
+        arrived = deque([first])
+        while arrived:
+            for read in self._waiting.release(arrived.popleft()):
+                try:
+                    self._place(read)
+                except Refusal as no:
+                    self.counts[no.code] += 1
+                else:
+                    arrived.append(read.id)
+
+    def _place(self, read: ReadOperation) -> Entry:
+        """Put an operation whose past is here into the log, and into the value if it counts.
+
+        Raises:
+            OperationRejected, OperationNotAuthors, LogFull: in this order.
+        """
+        said = read.operation
+        self._check_past(read)
+        control = self._log.control_of(cites_of(read))
+        if said.did not in self._authority.standing(control).authors:
+            raise OperationNotAuthors(did=said.did)
+        if self._is_idle(read):
+            raise OperationNotAuthors(did=said.did)
+        if len(self._log) >= self.limits.operations_max:
+            raise LogFull(limit=self.limits.operations_max)
+        entry = self._log.add(read, control)
+        self._note_fork(entry)
+        self._count_in(entry)
+        return entry
+
+    def _is_idle(self, read: ReadOperation) -> bool:
+        """Return whether an operation counts for nothing, and nothing here waits for it.
+
+        No expulsion that is here has seen it, or it would be here too. So who was expelled fills no
+        log with what is not about authors.
+        """
+        said = read.operation
+        if isinstance(said.act, AdmitAct | ExpelAct) or self._waiting.wants(read.id):
+            return False
+        return said.did in self.standing.expelled
+
+    def _check_past(self, read: ReadOperation) -> None:
+        """Raise `OperationRejected` if an operation does not fit what it follows."""
+        said, entries = read.operation, self._log.entries
+        at = Hlc(said.time_ms, said.tick)
+        if said.time_ms <= self.base.time_ms and self.base.epoch:
+            raise OperationRejected(why="its time lies before the checkpoint")
+        if any(entries[each].said.at >= at for each in cites_of(read)):
+            raise OperationRejected(why="its time is not after all that it follows")
+        if said.previous is not None:
+            before = entries[said.previous]
+            if (before.said.did, before.sequence + 1) != (said.did, said.sequence):
+                raise OperationRejected(why="it is not the next one of its author")
+        if isinstance(said.act, ExpelAct) and said.act.fork is not None:
+            self._check_fork(read, said.act)
+
+    def _check_fork(self, read: ReadOperation, act: ExpelAct) -> None:
+        assert act.fork is not None
+        found = [self._log.entries.get(each) for each in act.fork]
+        ids = [each.said.id for each in found if each is not None]
+        if len(ids) != 2 or not all(self._log.follows(cites_of(read), each) for each in ids):
+            raise OperationRejected(why="it does not follow the fork that it names")
+        places = {(each.said.did, each.sequence) for each in found if each is not None}
+        if len(places) != 1 or places.pop()[0] != act.did:
+            raise OperationRejected(why="what it names is no fork of theirs")
+
+    def _note_fork(self, entry: Entry) -> None:
+        ids = self._log.places[entry.said.did, entry.sequence]
+        if len(ids) > 1 and entry.said.did not in self._forks:
+            first, second = sorted(ids)[:2]
+            self._forks[entry.said.did] = (first, second)
+
+    def _count_in(self, entry: Entry) -> None:
+        """Have an operation count, if it does; after an expulsion, count all anew."""
+        if not entry.about_authors:
+            apply_all(self.state, (entry,), self._authority)
+            return
+        self._control.add(entry.said.id)
+        ended = self._authority.voice(entry)
+        if ended is not None and any(
+            self._authority.is_void(each)
+            for each in self._log.entries.values()
+            if each.said.did == ended
+        ):
+            self.state = self._begun.copy()
+            apply_all(self.state, self._log.entries.values(), self._authority)
+
+    # What goes out.
+
+    def issue(self, author: Identity, act: Act, now_ms: int) -> Jws:
+        """Return an act as this author's next operation here, which was taken in with it.
+
+        Raises:
+            OperationRejected, OperationClockAhead, OperationNotAuthors, LogFull: nobody takes it.
+        """
+        base = self.base
+        at = max(Hlc(base.time_ms, TICK_MAX), self._log.last).following(now_ms)
+        previous = self._last_of(author.did)
+        heads = sorted(each for each in self._log.heads if each != previous)
+        operation = Operation(
+            network=self.spec.network,
+            aud=self.spec.aud,
+            did=author.did,
+            epoch=base.epoch,
+            base=base.id,
+            sequence=1 if previous is None else self._log.entries[previous].sequence + 1,
+            previous=previous,
+            parents=tuple(heads[:PARENTS_MAX]),
+            time_ms=at.time_ms,
+            tick=at.tick,
+            act=act,
+        )
+        try:
+            read = sign_operation(operation, author)
+        except ProofError as bad:
+            raise OperationRejected(why=bad.why) from bad
+        self._take(read, now_ms)
+        return read.token
+
+    def _last_of(self, did: Did) -> RecordId | None:
+        """Return an author's operation of the highest number; of a fork, the one with the lower id.
+
+        Numbers have no gap, for each operation cites the one before.
+        """
+        low, high = 0, 1
+        places = self._log.places
+        while (did, high) in places:
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if (did, middle) in places else (low, middle)
+        return min(places[did, low]) if low else None
+
+    def frontier(self) -> Frontier:
+        """Return what is here in few words, for a peer to answer with what is missing."""
+        return Frontier(
+            aud=self.spec.aud,
+            epoch=self.base.epoch,
+            base=self.base.id,
+            heads=self._log.frontier_heads(),
+            haves=self._log.haves(),
+        )
+
+    def lacking(self, frontier: Frontier) -> Delta:
+        """Return the first operations that a peer lacks, each after what it follows.
+
+        What counts for nothing is left out; whoever finds it cited asks for it (`missing`).
+
+        Raises:
+            EpochOver: the peer stands on another checkpoint: it rejoins, or this replica does.
+        """
+        if (frontier.epoch, frontier.base) != (self.base.epoch, self.base.id):
+            raise EpochOver(epoch=frontier.epoch, epoch_now=self.base.epoch)
+        entries = self._log.lacking((*frontier.heads, *frontier.haves))
+        counting = (entry for entry in entries if not self._authority.is_void(entry))
+        return self._delta(entry.token for entry in counting)
+
+    def give(self, ids: Sequence[RecordId]) -> Delta:
+        """Return operations by their ids, as far as they are here."""
+        entries = self._log.entries
+        return self._delta(entries[each].token for each in ids if each in entries)
+
+    def _delta(self, tokens: Iterable[Jws]) -> Delta:
+        given: list[Jws] = []
+        room = self.limits.given_characters_max
+        for token in tokens:
+            room -= len(token)
+            if len(given) == OPERATIONS_GIVEN_MAX or (given and room < 0):
+                return Delta(operations=tuple(given), more=True)
+            given.append(token)
+        return Delta(operations=tuple(given), more=False)
+
+    def missing(self) -> tuple[RecordId, ...]:
+        """Return what others here wait for, to be asked for by id."""
+        return self._waiting.wanted()
+
+    # Checkpoints.
+
+    def propose(self) -> Checkpoint:
+        """Return the checkpoint that all that is here adds up to, to be signed.
+
+        Raises:
+            ProofError: there are more heads or authors than a checkpoint tells of.
+        """
+        entries = self._log.entries
+        counting = [each for each in entries if not self._authority.is_void(entries[each])]
+        covered = self._log.past(counting)
+        cited = {cited for each in covered for cited in entries[each].cites}
+        return self._checkpoint(covered - cited)
+
+    def countersign(self, token: Jws, member: Identity) -> Jws:
+        """Return a member's signature under a checkpoint of another one, which this replica judged.
+
+        Raises:
+            CheckpointRejected: it does not verify, or is not what its operations add up to.
+        """
+        try:
+            asked = read_checkpoint(token, network=self.spec.network, aud=self.spec.aud)
+            return sign_checkpoint(self._judged(asked), member)
+        except ProofError as bad:
+            raise CheckpointRejected(why=bad.why) from bad
+
+    def _judged(self, asked: Checkpoint) -> Checkpoint:
+        """Return a checkpoint that follows from what is here; raise `ProofError` otherwise."""
+        if self._log.absent(asked.heads):
+            raise ProofError("it covers operations that are not here")
+        own = self._checkpoint(asked.heads)
+        if checkpoint_id(own) != checkpoint_id(asked):
+            raise ProofError("it is not what its operations add up to")
+        return own
+
+    def _checkpoint(self, heads: Iterable[RecordId]) -> Checkpoint:
+        return checkpoint_of(self.spec, self.base, self._cut(heads), heads)
+
+    def _cut(self, heads: Iterable[RecordId]) -> Cut:
+        return cut_of(self.spec, self.base, self._begun, self._log, heads)
+
+    def compact(self, tokens: Sequence[Jws], own: Did | None = None) -> tuple[Act, ...]:
+        """Begin the epoch that the members agreed on; return one's own acts that it leaves out.
+
+        Whoever missed the checkpoint signs them anew. Operations of the epoch before are refused
+        from now on.
+
+        Raises:
+            CheckpointRejected: too few signed it, or it is not what its operations add up to, or
+                covers some that are not here; nothing has changed then.
+        """
+        try:
+            base, said = read_next(
+                tokens, base=self.base, network=self.spec.network, aud=self.spec.aud
+            )
+            self._judged(said)
+        except ProofError as bad:
+            raise CheckpointRejected(why=bad.why) from bad
+        covered = self._log.past(said.heads)
+        begun = self._cut(said.heads).state.compacted()
+        left = self._acts_of(own, covered)
+        self._begin(base, begun)
+        return left
+
+    def _followed(self, chain: Sequence[Sequence[Jws]]) -> Base:
+        """Return where a chain of checkpoints leads from here; raise `ProofError` if nowhere."""
+        if not chain:
+            raise ProofError("there is no later checkpoint")
+        base = self.base
+        for tokens in chain:
+            base, _ = read_next(tokens, base=base, network=self.spec.network, aud=self.spec.aud)
+        return base
+
+    def _acts_of(self, did: Did | None, covered: set[RecordId]) -> tuple[Act, ...]:
+        return tuple(
+            entry.act
+            for each, entry in self._log.entries.items()
+            if entry.said.did == did and each not in covered
+        )
+
+    def rejoin(
+        self, chain: Sequence[Sequence[Jws]], snapshot: bytes, own: Did | None = None
+    ) -> tuple[Act, ...]:
+        """Begin as new with the last of the checkpoints that follow the one that stands here.
+
+        What of the operations here the members did not cover is unknown to them: one's own acts of
+        this epoch are returned, for their author to see which of them are still wanted.
+
+        Raises:
+            CheckpointRejected: a link does not follow the one before, too few signed it, or the
+                snapshot is another one; nothing has changed then.
+        """
+        try:
+            base = self._followed(chain)
+            begun = read_snapshot(snapshot, spec=self.spec, base=base)
+        except ProofError as bad:
+            raise CheckpointRejected(why=bad.why) from bad
+        left = self._acts_of(own, set())
+        self._begin(base, begun)
+        return left
