@@ -8,6 +8,7 @@ from typing import Any
 
 import vectors_journal as journal
 import vectors_names as names
+import vectors_operations as operations
 import vectors_people as people
 import vectors_votes as votes
 from vectors_frames import BLOB, notes
@@ -45,6 +46,7 @@ def derived() -> dict[str, Any]:
         "journal": list(_journal()),
         "merkle": list(_merkle()),
         "decisions": list(votes.files()),
+        "operations": [operations.derived()],
     }
 
 

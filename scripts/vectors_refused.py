@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import vectors_names as names
+import vectors_operations as operations
 import vectors_people as people
 import vectors_votes as votes
 
@@ -38,6 +39,7 @@ def refused() -> dict[str, Any]:
         "frames": list(_frames()),
         "records": list(_records()),
         "base64url": list(SPELLINGS),
+        "operations": list(operations.refused()),
         "records_taken": list(_taken()),
         "decisions": list(votes.refused()),
     }

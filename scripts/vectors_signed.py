@@ -9,6 +9,7 @@ from typing import Any
 
 import vectors_grants
 import vectors_names as names
+import vectors_operations
 import vectors_people as people
 import vectors_votes as votes
 from vectors_journal import head_token
@@ -139,6 +140,7 @@ def tokens() -> dict[Jws, str]:
     made[signature] = "founder"
     made |= dict([names.signed()])
     made |= votes.signed()
+    made |= vectors_operations.signed()
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name
     return made

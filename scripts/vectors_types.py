@@ -20,6 +20,7 @@ from opkit.wire import (
     membership,
     names,
     network,
+    operations,
     records,
     votes,
 )
@@ -51,11 +52,15 @@ SIGNED: dict[str, type[Wire]] = {
     votes.LODGING_RECEIPT_TYP: votes.LodgingReceipt,
     votes.DECISION_TYP: votes.Decision,
     votes.ATTESTED_DECISION_TYP: votes.AttestedDecision,
+    operations.OPERATION_TYP: operations.Operation,
+    operations.CHECKPOINT_TYP: operations.Checkpoint,
 }
 """What is signed, by its type in the JWS."""
 
 BYTES = get_args(B64)[1:3]
 """What makes a field one of bytes: how it is read, and written."""
+
+ID = get_args(operations.ObjectId)[1].pattern
 
 NAMES = {
     r"^did:key:z6Mk[1-9A-HJ-NP-Za-km-z]{44}$": "DID",
@@ -66,6 +71,7 @@ NAMES = {
     r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$": "slug",
     r"^[a-z0-9-]{1,64}/[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$": "member id",
     r"^[a-z2-7]{26}$": "network id",
+    ID: "object id",
     r"^[A-Za-z0-9_.-]+$": "JWS",
     r"^[!#-\[\]-~]{1,64}$": "address",
     r"^[1-9A-HJ-NP-Za-km-z]{8}$": "a DID's end",

@@ -227,6 +227,13 @@ class Frontier(Wire):
     haves: Annotated[tuple[RecordId, ...], Field(max_length=HAVES_MAX)] = ()
 
 
+class Wanted(Wire):
+    """Ask for operations by their ids: something that came cites them."""
+
+    aud: ObjectId
+    ids: Annotated[tuple[RecordId, ...], Field(min_length=1, max_length=OPERATIONS_GIVEN_MAX)]
+
+
 class Delta(Wire):
     """Operations that a frontier lacks, each after all that it follows; `more`: some are left."""
 

@@ -29,13 +29,14 @@ def expected(vectors: dict[str, Any]) -> dict[str, int]:
     counts["growth"] = len(growth)
     derived, refused = vectors["derived"], vectors["refused"]
     plural = {"key": "keys", "tree": "trees", "cid": "cids"}
-    for name in ("key", "tree", "cid", "base64url", "canonical", "journal", "merkle"):
+    for name in ("key", "tree", "cid", "base64url", "canonical", "journal", "merkle", "operations"):
         counts[name] = len(derived[plural.get(name, name)])
     counts["record"] = len(derived["records"]) + len(refused["records_taken"])
     counts["refused frame"] = len(refused["frames"])
     counts["refused record"] = len(refused["records"])
     counts["decision"] = len(derived["decisions"])
     counts["refused decision"] = len(refused["decisions"])
+    counts["refused operation"] = len(refused["operations"])
     counts["refused text"] = len(refused["base64url"])
     return counts | {"signed": len(vectors["signed"]), "nearest": 1}
 
@@ -94,6 +95,8 @@ def test_a_vector_of_any_kind_that_is_changed_is_noticed() -> None:
     refused["frames"][1]["json"] = '{"v":1,"method":"dht.ping","body":{"sender":null}}'
     refused["records"][0]["jws"] = refused["records_taken"][0]["jws"]
     refused["base64url"][0] = "YQ"
+    derived["operations"][0]["operations"].pop()
+    refused["operations"][0]["jws"] = derived["operations"][0]["operations"][0]
     said = judged(vectors)
     assert {why.partition(":")[0] for why in said["wrong"]} == set(expected(vectors))
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from nodeimpl.kernel.crdt.fold import ObjectSpec
+from nodeimpl.kernel.crdt.replica import Replica
 from opkit.proof import jws
 from opkit.proof.backup import BackupStatement, read_backup, sign_backup
 from opkit.proof.checks import ProofError
@@ -16,6 +18,7 @@ from opkit.proof.grants import verify_grant
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members, read_record
 from opkit.proof.names import make_claim, read_claim
+from opkit.proof.operations import beginning, read_checkpoint, read_operation, sign_checkpoint
 from opkit.proof.receipt import verify_manifest
 from opkit.proof.record import read_record as read_signed_record
 from opkit.proof.record import sign_record
@@ -27,11 +30,12 @@ from opkit.wire.grants import GRANT_TYP, Grant
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
 from opkit.wire.membership import LOGIN_TYP, TOKEN_TYP, Login, TokenClaims
 from opkit.wire.network import CLOCK_TYP, ClockRecord
+from opkit.wire.operations import AddAct, ObjectKind
 from opkit.wire.records import RecordBody
 
 Reader = Callable[[Any, Jws], object]
 KINDS = ["backup", "charter", "clock", "genesis", "grant", "journal-head", "login", "manifest"]
-KINDS += ["member", "name", "receipt", "record", "report", "token"]
+KINDS += ["member", "name", "receipt", "record", "report", "token", "operation", "checkpoint"]
 
 
 def by_a_member(network: Any) -> dict[str, Jws]:
@@ -115,16 +119,32 @@ def objects_of(network: Any) -> dict[str, Jws]:
     )
     charter = network.view.charter("tool-library")
     report = ReportStatement(network=network.name, run_id="r", created_ms=1, files=())
-    return signed | {
-        "backup": sign_backup(backup, operator),
-        "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
-        "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
-        "genesis": network.view.token,
-        "journal-head": signed_head,
-        "member": network.record("-/pilar", did=network.nodes["tool-library"].did),
-        "receipt": network.receipt(signed["manifest"], signer=operator),
-        "record": sign_record(record, operator),
-        "report": sign_report(report, operator),
+    return (
+        signed
+        | on_an_object(network)
+        | {
+            "backup": sign_backup(backup, operator),
+            "charter": jws.sign(charter, typ=CHARTER_TYP, identity=operator),
+            "clock": jws.sign(clock, typ=CLOCK_TYP, identity=operator),
+            "genesis": network.view.token,
+            "journal-head": signed_head,
+            "member": network.record("-/pilar", did=network.nodes["tool-library"].did),
+            "receipt": network.receipt(signed["manifest"], signer=operator),
+            "record": sign_record(record, operator),
+            "report": sign_report(report, operator),
+        }
+    )
+
+
+def on_an_object(network: Any) -> dict[str, Jws]:
+    """Return what authors sign on a shared object: an operation, and a checkpoint over it."""
+    operator: Identity = network.operator
+    spec = ObjectSpec(network=network.name, aud="federation", kind=ObjectKind.OR_SET)
+    replica = Replica(spec, beginning([operator.did]))
+    operation = replica.issue(operator, AddAct(element="a"), now_ms=1)
+    return {
+        "operation": operation,
+        "checkpoint": sign_checkpoint(replica.propose(), operator),
     }
 
 
@@ -150,6 +170,12 @@ READERS: dict[str, Reader] = {
     ),
     "member": lambda network, token: read_record(token, genesis=network.view),
     "name": lambda network, token: read_claim(token, network=network.name),
+    "operation": lambda network, token: read_operation(
+        token, network=network.name, aud="federation"
+    ),
+    "checkpoint": lambda network, token: read_checkpoint(
+        token, network=network.name, aud="federation"
+    ),
     "receipt": by_operator(RECEIPT_TYP, Receipt),
     "record": lambda network, token: read_signed_record(token, network=network.name),
     "report": lambda network, token: read_report(token, genesis=network.view),

@@ -1,11 +1,12 @@
 // Compares this folder's idea of the protocol with docs/protocol-vectors.json, which it reads on
 // stdin; prints {checked, wrong}: how many of each kind agree, and what does not.
 import { canonical, cidOf, didOf, fromBase64url, keyOf, read, recordId } from '../basics.mjs'
-import { sha256 } from '../basics.mjs'
+import { Refused, sha256 } from '../basics.mjs'
 import { consistencyHolds, inclusionHolds, rootOf } from './trees.mjs'
 import { readGenesis } from '../stranger.mjs'
 import { framed, lengthOf, No, parse, readAnswer, readRequest } from './frames.mjs'
 import { hasGrown } from './heads.mjs'
+import { checkpointId, foldSet, readCheckpoint, readOperation } from './operations.mjs'
 import { children, fingerprint, itemOf, namePlace, nearestFirst } from './places.mjs'
 import { nodePlace, roomOf } from './places.mjs'
 import { judge, keyPair, sign, sponsorOf } from './records.mjs'
@@ -175,6 +176,13 @@ for (const one of derived.decisions) {
   check('decision', one.name, () => {
     const { hash, tally, outcome } = one
     return same(countAgain(one.file, genesis), { hash, tally, outcome })
+for (const one of derived.operations) {
+  check('operations', one.aud, () => {
+    const told = one.operations.map((token) => readOperation(token, { network, aud: one.aud }))
+    const { snapshot, heads } = foldSet(told, { network, aud: one.aud, founders: one.founders })
+    const checkpoint = readCheckpoint(one.checkpoint, { network, aud: one.aud })
+    const covers = same(checkpoint.heads, heads) === true && checkpointId(checkpoint) === one.checkpoint_id
+    return covers && snapshot === one.snapshot
   })
 }
 
@@ -220,6 +228,18 @@ for (const one of refused.records) {
   check('refused record', one.name, () => {
     const code = codeOf(() => judge(one.jws, { genesis, now }))
     return code === one.code || `${code}, not ${one.code}`
+  })
+}
+
+for (const one of refused.operations) {
+  check('refused operation', one.name, () => {
+    const by = one.name.startsWith('checkpoint') ? readCheckpoint : readOperation
+    try {
+      by(one.jws, { network, aud: derived.operations[0].aud })
+      return 'taken'
+    } catch (no) {
+      return no instanceof Refused || no.stack
+    }
   })
 }
 

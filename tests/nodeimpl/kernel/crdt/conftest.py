@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 
 from nodeimpl.kernel.crdt.fold import ObjectSpec
-from nodeimpl.kernel.crdt.replica import Replica, ReplicaLimits, Taken
+from nodeimpl.kernel.crdt.pull import Pull, answer
+from nodeimpl.kernel.crdt.replica import Replica, ReplicaLimits
 from opkit.proof.keys import Identity
 from opkit.proof.operations import beginning
 from opkit.wire.errors import Refusal
@@ -42,17 +43,11 @@ class Party:
 
     def pull(self, other: Party) -> int:
         """Take what this replica lacks of another one's, as a driver does; return how many."""
-        new = 0
-        for _ in range(10_000):
-            delta = other.replica.lacking(self.replica.frontier())
-            if not delta.operations:
-                wanted = self.replica.missing()
-                delta = other.replica.give(wanted)
-            got = [self._offered(token) for token in delta.operations]
-            new += got.count(Taken.NEW)
-            if not any(each in {Taken.NEW, Taken.WAITING} for each in got):
-                return new
-        raise AssertionError("pulling comes to no end")
+        session = Pull(self.replica)
+        while (question := session.question()) is not None:
+            session.answered(answer(other.replica, question), self.now + 60_000)
+        assert not session.lied, session.lied
+        return session.taken
 
     def _offered(self, token):
         try:

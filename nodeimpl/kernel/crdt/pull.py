@@ -1,0 +1,87 @@
+"""Taking from a peer what is lacking here: question after question, until nothing comes any more.
+
+It brings one side what the other has; for both to have the same, both pull. The asker drives, the
+answerer keeps nothing between two questions. Whoever gives what does not verify, or what is no
+answer, has lied: the session ends, and what verified before is kept. Source: ADR 0043.
+"""
+
+from __future__ import annotations
+
+from nodeimpl.kernel.crdt.replica import Replica, Taken
+from opkit.wire.base import RecordId
+from opkit.wire.errors import Refusal
+from opkit.wire.operations import (
+    OPERATIONS_GIVEN_MAX,
+    Delta,
+    Frontier,
+    OperationRejected,
+    Wanted,
+)
+
+QUESTIONS_MAX = 4_096
+"""How many questions one session asks; what is left comes with the next one."""
+
+
+def answer(replica: Replica, question: Frontier | Wanted) -> Delta:
+    """Return what a replica answers.
+
+    Raises:
+        EpochOver: the asker stands on another checkpoint.
+    """
+    if isinstance(question, Wanted):
+        return replica.give(question.ids)
+    return replica.lacking(question)
+
+
+class Pull:
+    """One session with one peer.
+
+    Attributes:
+        taken: how many operations came that were new here, those included that waited for them.
+        lied: what an honest peer does not do, if this one did; empty otherwise.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        """Ask for what this replica lacks."""
+        self.taken = 0
+        self.lied = ""
+        self._replica = replica
+        self._questions = 0
+        self._asked: Frontier | Wanted | None = None
+        self._wanted_once: set[RecordId] = set()
+        self._over = False
+
+    def question(self) -> Frontier | Wanted | None:
+        """Return what to ask next; None once there is nothing more to ask."""
+        if self._over or self.lied or self._questions >= QUESTIONS_MAX:
+            return None
+        self._questions += 1
+        wanted = [each for each in self._replica.missing() if each not in self._wanted_once]
+        if wanted and self._asked is not None:
+            ids = tuple(wanted[:OPERATIONS_GIVEN_MAX])
+            self._wanted_once.update(ids)
+            self._asked = Wanted(aud=self._replica.spec.aud, ids=ids)
+        else:
+            self._asked = self._replica.frontier()
+        return self._asked
+
+    def answered(self, delta: Delta, now_ms: int) -> None:
+        """Take what came; an operation that does not count here, or not yet, is no lie."""
+        asked = self._asked
+        assert asked is not None, "an answer follows a question"
+        if isinstance(asked, Wanted) and len(delta.operations) > len(asked.ids):
+            self.lied = "it gave more than it was asked for"
+            return
+        before = len(self._replica)
+        moved = False
+        for token in delta.operations:
+            try:
+                moved |= self._replica.take(token, now_ms) is Taken.NEW
+            except OperationRejected as no:
+                self.lied = no.why
+                break
+            except Refusal as no:
+                self._replica.counts[no.code] += 1
+        self.taken += len(self._replica) - before
+        fresh = any(each not in self._wanted_once for each in self._replica.missing())
+        self._over = isinstance(asked, Frontier) and not moved and not fresh
