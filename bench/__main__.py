@@ -1,7 +1,7 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
 Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle, a2a, blobs,
-reconcile, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied,
+reconcile, crdt, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied,
 flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
 (transfers, transfers-http, ledger-long, ledger-kills), votes, and those of the console, which need
 Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only if
@@ -42,6 +42,7 @@ MEASUREMENTS = {
     "interruption": ("bench.interruption", "interruption"),
     "sim": ("bench.sim", "sim"),
     "reconcile": ("bench.reconcile", "reconcile"),
+    "crdt": ("bench.crdt", "crdt"),
     "gossip": ("bench.gossip", "gossip"),
     "burst": ("bench.gossip", "burst"),
     "lookups": ("bench.lookups", "lookups"),
