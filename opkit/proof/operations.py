@@ -19,6 +19,7 @@ from opkit.proof.keys import Identity
 from opkit.wire.base import Did, Jws, NetworkId, RecordId
 from opkit.wire.operations import (
     AUTHORS_MAX,
+    CHECKPOINT_CHARACTERS_MAX,
     CHECKPOINT_TYP,
     OPERATION_CHARACTERS_MAX,
     OPERATION_TYP,
@@ -191,9 +192,11 @@ def read_checkpoint(token: Jws, *, network: NetworkId, aud: ObjectId) -> Checkpo
     """Return a checkpoint of an object as one member signed it, whoever that is.
 
     Raises:
-        ProofError: signature, type, network or shape; another object; a base that does not fit
-            its epoch; lists that are not in order; somebody who stands and is expelled at once.
+        ProofError: length, signature, type, network or shape; another object; a base that does not
+            fit its epoch; lists that are not in order; somebody who stands and is expelled at once.
     """
+    if len(token) > CHECKPOINT_CHARACTERS_MAX:
+        raise ProofError("the checkpoint is longer than any may be")
     checkpoint = jws.verify_by_author(
         token, typ=CHECKPOINT_TYP, author="did", network=network, of=Checkpoint
     )

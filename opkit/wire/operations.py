@@ -20,7 +20,6 @@ from opkit.wire.base import (
     SAFE_INT_MAX,
     Count,
     Did,
-    Jws,
     NetworkId,
     RecordId,
     TimeMs,
@@ -56,13 +55,7 @@ TOTAL_MAX = 2**40
 VALUE_CHARACTERS_MAX = 4_096
 
 HEADS_MAX = 64
-"""How many operations that nothing follows yet a checkpoint or a frontier tells of."""
-
-HAVES_MAX = 96
-"""How many operations a frontier names at most."""
-
-OPERATIONS_GIVEN_MAX = 256
-"""How many operations one delta has at most."""
+"""How many operations that nothing follows yet a checkpoint tells of."""
 
 ObjectId = Annotated[
     str,
@@ -80,10 +73,6 @@ Key = Annotated[str, StringConstraints(max_length=256, pattern=PLAIN)]
 Total = Annotated[int, Field(ge=0, le=TOTAL_MAX)]
 
 Over = Annotated[tuple[RecordId, ...], Field(max_length=OVER_MAX)]
-
-SignedOperation = Annotated[Jws, Field(max_length=OPERATION_CHARACTERS_MAX)]
-
-SignedCheckpoint = Annotated[Jws, Field(max_length=CHECKPOINT_CHARACTERS_MAX)]
 
 
 class ObjectKind(StrEnum):
@@ -211,34 +200,6 @@ class Checkpoint(Wire):
     expelled: Annotated[tuple[Did, ...], Field(max_length=AUTHORS_MAX)]
     state: RecordId
     time_ms: TimeMs
-
-
-class Frontier(Wire):
-    """What a replica has, told in few words: the peer answers with what is missing.
-
-    Attributes:
-        heads: what nothing follows here; haves: more of what is here, further and further back.
-    """
-
-    aud: ObjectId
-    epoch: Count
-    base: RecordId | None
-    heads: Annotated[tuple[RecordId, ...], Field(max_length=HEADS_MAX)] = ()
-    haves: Annotated[tuple[RecordId, ...], Field(max_length=HAVES_MAX)] = ()
-
-
-class Wanted(Wire):
-    """Ask for operations by their ids: something that came cites them."""
-
-    aud: ObjectId
-    ids: Annotated[tuple[RecordId, ...], Field(min_length=1, max_length=OPERATIONS_GIVEN_MAX)]
-
-
-class Delta(Wire):
-    """Operations that a frontier lacks, each after all that it follows; `more`: some are left."""
-
-    operations: Annotated[tuple[SignedOperation, ...], Field(max_length=OPERATIONS_GIVEN_MAX)]
-    more: bool
 
 
 @dataclass(eq=False, kw_only=True)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from nodeimpl.kernel.crdt.hlc import Hlc
 from nodeimpl.kernel.crdt.states import Said
+from nodeimpl.kernel.crdt.told import HAVES_MAX
 from opkit.proof.operations import ReadOperation
 from opkit.wire.base import Did, Jws, RecordId
-from opkit.wire.operations import HAVES_MAX, HEADS_MAX, Act, AdmitAct, ExpelAct
+from opkit.wire.operations import HEADS_MAX, Act, AdmitAct, ExpelAct
 
 Control = frozenset[RecordId]
 """The operations about who is an author, in some causal past."""

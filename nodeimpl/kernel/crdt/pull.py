@@ -8,14 +8,11 @@ answer, has lied: the session ends, and what verified before is kept. Source: AD
 from __future__ import annotations
 
 from nodeimpl.kernel.crdt.replica import Replica, Taken
+from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier, Wanted
 from opkit.wire.base import RecordId
 from opkit.wire.errors import Refusal
 from opkit.wire.operations import (
-    OPERATIONS_GIVEN_MAX,
-    Delta,
-    Frontier,
     OperationRejected,
-    Wanted,
 )
 
 QUESTIONS_MAX = 4_096

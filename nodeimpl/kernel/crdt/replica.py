@@ -25,6 +25,7 @@ from nodeimpl.kernel.crdt.fold import (
 from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX, Hlc, check_skew
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
 from nodeimpl.kernel.crdt.states import STATES, AnyState
+from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
 from nodeimpl.kernel.crdt.waiting import Waiting
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
@@ -42,17 +43,14 @@ from opkit.proof.operations import (
 from opkit.wire.base import Did, Jws, RecordId
 from opkit.wire.errors import Refusal
 from opkit.wire.operations import (
-    OPERATIONS_GIVEN_MAX,
     PARENTS_MAX,
     TICK_MAX,
     Act,
     AdmitAct,
     Checkpoint,
     CheckpointRejected,
-    Delta,
     EpochOver,
     ExpelAct,
-    Frontier,
     LogFull,
     Operation,
     OperationNotAuthors,

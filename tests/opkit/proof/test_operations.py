@@ -21,6 +21,7 @@ from opkit.proof.operations import (
 )
 from opkit.wire.base import Jws
 from opkit.wire.operations import (
+    CHECKPOINT_CHARACTERS_MAX,
     CHECKPOINT_TYP,
     OPERATION_CHARACTERS_MAX,
     OPERATION_TYP,
@@ -101,6 +102,8 @@ def test_no_other_type_and_nothing_too_long_is_an_operation() -> None:
         read_operation(token_of(operation(), typ="opkit-name+jws"), network=NETWORK, aud=AUD)
     with pytest.raises(ProofError, match="longer than any"):
         read_operation("x" * (OPERATION_CHARACTERS_MAX + 1), network=NETWORK, aud=AUD)
+    with pytest.raises(ProofError, match="longer than any"):
+        read_checkpoint("x" * (CHECKPOINT_CHARACTERS_MAX + 1), network=NETWORK, aud=AUD)
     with pytest.raises(ProofError, match="the author whom it names"):
         sign_operation(operation(), BEN)
 

@@ -35,6 +35,7 @@ from opkit.wire import (
     membership,
     names,
     network,
+    operations,
     records,
     votes,
 )
@@ -50,6 +51,7 @@ UNKNOWN = "zz_of_a_newer_version"
 SIGNED_IN = (
     *(backup, compute, genesis, grants, journal, membership, names),
     *(network, records, report, votes),
+    *(network, operations, records, report),
 )
 """The modules in which what is signed is declared."""
 FILES = {"ReceiptBundle", "EntryProof", "DecisionFile", "AttestedFile"}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nodeimpl.kernel.crdt.pull import Pull, answer
+from nodeimpl.kernel.crdt.told import Delta, Wanted
 from opkit.proof import jws
-from opkit.wire.operations import AddAct, Delta, EpochOver, Wanted
+from opkit.wire.operations import AddAct, EpochOver
 
 
 def test_a_forged_operation_ends_the_session_and_what_verified_is_kept(parties):
@@ -54,6 +57,6 @@ def test_a_peer_who_has_not_what_it_builds_on_ends_the_session_and_not_the_other
 
 def test_a_peer_on_another_checkpoint_says_so(parties):
     ada, ben, _ = parties()
-    frontier = ben.replica.frontier().model_copy(update={"epoch": 2, "base": "c" * 64})
+    frontier = replace(ben.replica.frontier(), epoch=2, base="c" * 64)
     with pytest.raises(EpochOver):
         answer(ada.replica, frontier)
