@@ -74,11 +74,13 @@ def _unsigned(members: int) -> list[Row]:
 
         def add(grown: OrSet = grown, said: list[tuple[Said, AddAct]] = said) -> None:
             for each, act in said:
-                grown.absorb(delta_of(ObjectKind.OR_SET, each, act))  # type: ignore[arg-type]
+                delta = delta_of(ObjectKind.OR_SET, each, act)
+                assert isinstance(delta, OrSet)
+                grown.absorb(delta)
 
         adds.append(_cpu(add) / ADDED * 1e6)
-        delta = _of(range(start, start + share))
-        merges.append(_cpu(partial(_merged, whole, delta)) * 1e3)
+        more = _of(range(start, start + share))
+        merges.append(_cpu(partial(_merged, whole, more)) * 1e3)
     told = f"OR-Set of {members:,}"
     return [
         row(f"{told}, add", median(adds), "us", target="<= 20", of=adds),

@@ -181,8 +181,8 @@ for (const one of derived.operations) {
     const told = one.operations.map((token) => readOperation(token, { network, aud: one.aud }))
     const { snapshot, heads } = foldSet(told, { network, aud: one.aud, founders: one.founders })
     const checkpoint = readCheckpoint(one.checkpoint, { network, aud: one.aud })
-    const covers = same(checkpoint.heads, heads) === true && checkpointId(checkpoint) === one.checkpoint_id
-    return covers && snapshot === one.snapshot
+    const covers = same(checkpoint.heads, heads) === true && snapshot === one.snapshot
+    return covers && checkpointId(checkpoint) === one.checkpoint_id
   })
 }
 
