@@ -1,8 +1,8 @@
 """`python -m bench [NAME…]`: measure, print a table, write `bench/latest.json`.
 
 Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle, a2a, blobs,
-reconcile, crdt, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied,
-flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
+reconcile, crdt, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte,
+emptied, flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
 (transfers, transfers-http, ledger-long, ledger-kills), votes, and those of the console, which need
 Names: help, devnet, demo, notebook, flow-b, tasks, idle, a2a, blobs, reconcile, crdt, those of
 networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys,
