@@ -6,10 +6,11 @@ holds; this page only refuses early what would be refused there.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from opkit.live.again import verify_again
+from opkit.live.deeds import Act, Deeds, argument
 from opkit.live.kept import Kept
 from opkit.live.live import Live
 from opkit.live.ports import Draw, PageRefused
@@ -25,12 +26,8 @@ from opkit.views.topology import shown_on_map, topology
 SEED: Final = 7
 """Fixes the figures of a telling, as `opkit demo` does by default; never keys."""
 
-NUMBER_CHARS_MAX: Final = 9
-
 _LEADS = frozenset(Action) - {Action.SKIP_TO, Action.STOP}
 """What a control asks of the stage by the action's own name."""
-
-Act = Callable[[Mapping[str, str]], Awaitable[None]]
 
 
 class ConsolePage:
@@ -45,7 +42,7 @@ class ConsolePage:
         self._staged = live.shared(Staged, Staged)
         self._selected = ""
         self._node = ""
-        self._deeds = ""
+        self._deeds = Deeds(live)
         self._again: Verification | None = None
         self._verifying = False
         self._kept = Kept()
@@ -57,14 +54,7 @@ class ConsolePage:
             "open": self._open,
             "close": self._close,
             "skip-to": self._skip_to,
-            "deeds": self._list_deeds,
-            "cut": self._do_to_link,
-            "loss": self._hinder,
-            "delay": self._hinder,
-            "partition": self._part,
-            "heal": self._heal,
-            "kill": self._do_to_node,
-            "restart": self._do_to_node,
+            **self._deeds.acts,
         }
 
     def frame(self) -> str:
@@ -93,7 +83,7 @@ class ConsolePage:
             "say": lambda: self._kept.made("say", told, lambda: evidence.say(now)),
             "evidence": lambda: self._kept.made("evidence", told, lambda: evidence.evidence(now)),
             "transport": lambda: controls.transport(now),
-            "deeds": lambda: controls.deeds(now, chosen=self._deeds),
+            "deeds": lambda: controls.deeds(now, chosen=self._deeds.chosen),
         }
 
     async def act(self, act: str, arguments: Mapping[str, str]) -> None:
@@ -127,13 +117,13 @@ class ConsolePage:
         if "org" in arguments:
             self._node = arguments["org"]
         else:
-            self._selected = _argument(arguments, "marker")
+            self._selected = argument(arguments, "marker")
 
     async def _follow(self, _: Mapping[str, str]) -> None:
         self._selected = ""
 
     async def _verify(self, arguments: Mapping[str, str]) -> None:
-        marker = _argument(arguments, "marker")
+        marker = argument(arguments, "marker")
         steps = self._staged.view.steps if self._staged.view is not None else ()
         told = next((each.record for each in steps if each.marker == marker), None)
         if told is None or not told.proofs:
@@ -148,73 +138,23 @@ class ConsolePage:
 
     # What a presenter may do.
 
-    async def _ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        if not self._live.source.may_act:
-            raise PageRefused("only the presenter may do that")
-        return await self._live.source.ask(do, **arguments)
-
     async def _run(self, arguments: Mapping[str, str]) -> None:
         await self._open(arguments)
         await self._lead(Action.PLAY)
 
     async def _open(self, arguments: Mapping[str, str]) -> None:
-        flow = _argument(arguments, "flow")
-        self._staged.take(await self._ask("stage-open", flow=flow, seed=SEED))
+        flow = argument(arguments, "flow")
+        self._staged.take(await self._deeds.ask("stage-open", flow=flow, seed=SEED))
         self._selected, self._again = "", None
 
     async def _close(self, _: Mapping[str, str]) -> None:
-        await self._ask("stage-close")
+        await self._deeds.ask("stage-close")
         self._selected, self._again = "", None
 
     async def _skip_to(self, arguments: Mapping[str, str]) -> None:
-        await self._lead(Action.SKIP_TO, marker=_argument(arguments, "marker"))
+        await self._lead(Action.SKIP_TO, marker=argument(arguments, "marker"))
 
     async def _lead(self, action: Action, marker: str = "") -> None:
-        await self._ask("stage-do", action=action.value, marker=marker)
+        await self._deeds.ask("stage-do", action=action.value, marker=marker)
         # The audience looks where the presenter leads, not where they looked before.
         self._selected = ""
-
-    async def _list_deeds(self, arguments: Mapping[str, str]) -> None:
-        self._deeds = arguments.get("open", "")
-
-    async def _do_to_link(self, arguments: Mapping[str, str]) -> None:
-        a, b = _argument(arguments, "a"), _argument(arguments, "b")
-        await self._ask(arguments["act"], a=a, b=b)
-        self._deeds = ""
-
-    async def _hinder(self, arguments: Mapping[str, str]) -> None:
-        if arguments["act"] == "loss":
-            await self._ask("loss", share_permille=_number(arguments, "permille"))
-        else:
-            await self._ask("delay", delay_ms=_number(arguments, "ms"))
-        self._deeds = ""
-
-    async def _part(self, arguments: Mapping[str, str]) -> None:
-        await self._ask("partition", groups=[[_argument(arguments, "org")]])
-        self._deeds = ""
-
-    async def _heal(self, arguments: Mapping[str, str]) -> None:
-        if "a" in arguments:
-            await self._do_to_link(arguments)
-            return
-        chosen = {"id": _number(arguments, "number")} if "number" in arguments else {}
-        await self._ask("heal", **chosen)
-        self._deeds = ""
-
-    async def _do_to_node(self, arguments: Mapping[str, str]) -> None:
-        await self._ask(arguments["act"], org=_argument(arguments, "org"))
-        self._deeds = ""
-
-
-def _argument(arguments: Mapping[str, str], name: str) -> str:
-    value = arguments.get(name, "")
-    if not value:
-        raise PageRefused(f"that control lacks its {name}")
-    return value
-
-
-def _number(arguments: Mapping[str, str], name: str) -> int:
-    value = _argument(arguments, name)
-    if not value.isascii() or not value.isdecimal() or len(value) > NUMBER_CHARS_MAX:
-        raise PageRefused(f"that control's {name} is no number")
-    return int(value)

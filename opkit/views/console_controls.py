@@ -5,7 +5,7 @@ What cuts and kills says what it will do and how to undo it before it can be pre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,14 +56,23 @@ def transport(figures: ConsoleFigures) -> str:
 
 def deeds(figures: ConsoleFigures, *, chosen: str = "") -> str:
     """Return what can be done to the network; `chosen` is the kind whose list is open."""
-    if not figures.may_act:
-        return ""
-    listed = {name: kind.controls_of(figures.network) for name, kind in _KINDS.items()}
+    return disturb(figures.network, chosen=chosen) if figures.may_act else ""
+
+
+def disturb(network: NetworkFigures, *, chosen: str = "", kinds: Sequence[str] = ()) -> str:
+    """Return the buttons that disturb a network, for a presenter.
+
+    Args:
+        network: the network now.
+        chosen: the kind whose list is open; empty if none is.
+        kinds: which there are, in their order; none named: all.
+    """
+    listed = {name: _KINDS[name].controls_of(network) for name in kinds or _KINDS}
     buttons = "".join(
         _opener(name, count=len(each), is_open=name == chosen) for name, each in listed.items()
     )
-    whole = _whole(figures.network) if chosen == "heal" else ""
-    panel = _panel(_KINDS[chosen], listed[chosen], whole) if chosen in _KINDS else ""
+    whole = _whole(network) if chosen == "heal" else ""
+    panel = _panel(_KINDS[chosen], listed[chosen], whole) if chosen in listed else ""
     return f"{panel}{buttons}"
 
 
