@@ -61,7 +61,8 @@ def strategy(annotation: Any, constraints: tuple[Any, ...] = ()) -> st.SearchStr
     if origin is tuple:
         item = strategy(arguments[0])
         fewest = bound(constraints, MinLen, 0)
-        return st.lists(item, min_size=fewest, max_size=fewest + ITEMS_MAX).map(tuple)
+        most = min(fewest + ITEMS_MAX, bound(constraints, MaxLen, fewest + ITEMS_MAX))
+        return st.lists(item, min_size=fewest, max_size=most).map(tuple)
     if origin is dict:
         return st.dictionaries(TEXT, st.integers(-(2**53) + 1, 2**53 - 1), max_size=ITEMS_MAX)
     return plain(annotation, constraints)
