@@ -45,6 +45,8 @@ class Scope(StrEnum):
     GOVERNANCE_READ = "governance:read"
     GOVERNANCE_WRITE = "governance:write"
     GOVERNANCE_VOTE = "governance:vote"
+    AGREEMENTS_READ = "agreements:read"
+    AGREEMENTS_WRITE = "agreements:write"
     CLOCK_WRITE = "clock:write"
 
 

@@ -26,6 +26,7 @@ from opkit.wire.base import (
     Wire,
 )
 from opkit.wire.ledger import POSTINGS_MAX, AccountId, Memo, Unit
+from opkit.wire.terms import AgreementEffect
 
 PROPOSAL_TYP = "opkit-proposal+jws"
 BALLOT_TYP = "opkit-ballot+jws"
@@ -81,7 +82,7 @@ What was closed by a vote is voided if a vote is shown to be missing before the 
 ends. A draft may be cancelled as well.
 """
 
-EffectKind = Literal["text", "spend", "distribution", "membership", "configuration"]
+EffectKind = Literal["text", "spend", "distribution", "membership", "configuration", "agreement"]
 
 Positive = Annotated[int, Field(strict=True, ge=1, le=SAFE_INT_MAX)]
 Natural = Annotated[int, Field(strict=True, ge=0, le=SAFE_INT_MAX)]
@@ -181,7 +182,12 @@ class ConfigurationEffect(Wire):
 
 
 Effect = Annotated[
-    TextEffect | SpendEffect | DistributionEffect | MembershipEffect | ConfigurationEffect,
+    TextEffect
+    | SpendEffect
+    | DistributionEffect
+    | MembershipEffect
+    | ConfigurationEffect
+    | AgreementEffect,
     Field(discriminator="kind"),
 ]
 """What happens once the proposal is accepted and the challenge window is over."""

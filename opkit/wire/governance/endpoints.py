@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opkit.wire import deciding as no
+from opkit.wire.agreements import EFFECT_REFUSALS as AGREEMENT_REFUSALS
 from opkit.wire.endpoint import Endpoint, Scope
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.governance.types import (
@@ -87,6 +88,7 @@ PROPOSE = Endpoint(
         no.ProposerUnknown,
         no.ProposalTaken,
         no.EffectMalformed,
+        *AGREEMENT_REFUSALS,
         *no.OPENING_REFUSALS,
     ),
 )
@@ -106,6 +108,7 @@ OPEN_PROPOSAL = Endpoint(
         no.ProposalNotDraft,
         no.ProposerUnknown,
         no.EffectMalformed,
+        *AGREEMENT_REFUSALS,
         *no.OPENING_REFUSALS,
     ),
 )
@@ -230,6 +233,7 @@ EXECUTE_PROPOSAL = Endpoint(
         MemberMissing,
         DidTaken,
         MembersFull,
+        *AGREEMENT_REFUSALS,
         *SETTLE_REFUSALS,
     ),
 )

@@ -348,6 +348,7 @@ class EffectDone(Wire):
     Attributes:
         entry: what it posted, if it did.
         member: what it made of a member, if it did.
+        agreement: which one it signed, or gave notice of, if it did.
         rule: by what the assembly decides now.
     """
 
@@ -359,6 +360,7 @@ class EffectDone(Wire):
     executed_ms: TimeMs
     entry: Entry | None
     member: Member | None
+    agreement: RecordId | None = None
     rule: Rule
 
 
