@@ -19,6 +19,9 @@ _OWN_CAUSES = ("receipt", "agreement")
 
 _UNITS = frozenset(wire.UNITS)
 
+_BY_THE_NODE = ("decision", "hold", "exchange")
+"""Rights by which the node itself posts: what it posts was judged elsewhere."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -66,11 +69,12 @@ class Right:
     Attributes:
         by: the member who asks; `-` for the node.
         kind: `own`: a member for themselves; `coop`: one who may post for the coop (`ledger:write`)
-            as well; `decision`: what the assembly decided; `hold`: what a hold had set aside.
+            as well; `decision`: what the assembly decided; `hold`: what a hold had set aside;
+            `exchange`: what coops exchanged under an agreement.
     """
 
     by: MemberId | Literal["-"]
-    kind: Literal["own", "coop", "decision", "hold"]
+    kind: Literal["own", "coop", "decision", "hold", "exchange"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,10 +229,10 @@ def _judge_own_words(draft: Draft, right: Right) -> None:
         raise wire.EntryMalformed(why="a posting of 0")
     if len({(each.account, each.unit) for each in draft.postings}) != len(draft.postings):
         raise wire.EntryMalformed(why="an account has two postings in one unit")
-    if right.kind in ("decision", "hold"):
+    if right.kind in _BY_THE_NODE:
         return
     if draft.entry_id.startswith(wire.RESERVED_IDS):
-        raise wire.EntryMalformed(why="ids that begin so are those of holds and decisions")
+        raise wire.EntryMalformed(why="ids that begin so are of holds, decisions and exchanges")
     if draft.cause is not None and draft.cause.kind not in _OWN_CAUSES:
         raise wire.EntryMalformed(why=f"an entry for a {draft.cause.kind} is not posted by hand")
 
@@ -241,7 +245,7 @@ def judge_right(coop: Slug, postings: Sequence[wire.Posting], right: Right) -> N
         AccountNotYours: one is of another member's account, or of the coop's and they may not post
             for it.
     """
-    if right.kind in ("decision", "hold"):
+    if right.kind in _BY_THE_NODE:
         return
     debits = [(each.account, path_of(each.account)) for each in postings if each.amount < 0]
     for account, path in debits:
@@ -265,6 +269,10 @@ def _judge_owner(coop: Slug, account: wire.AccountId, path: str, right: Right) -
 
 def check_judged_so_far(draft: Draft, right: Right) -> None:
     """Assert what a service ensures before it posts: a kind that the right may post."""
-    kinds = {"decision": ("decided",), "hold": ("bound",)}
+    kinds = {
+        "decision": ("decided",),
+        "hold": ("bound",),
+        "exchange": ("bound", "correction"),
+    }
     allowed = kinds.get(right.kind, ("ordinary", "correction"))
     assert draft.kind in allowed, f"{right.kind} posts no {draft.kind} entry"

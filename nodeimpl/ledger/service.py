@@ -133,6 +133,40 @@ class Ledger:
         )
         return self._post(tx, self.book(coop), draft, Right(by=by or NODE, kind="hold"))
 
+    def post_exchanged(
+        self,
+        tx: Tx,
+        *,
+        coop: Slug,
+        entry_id: wire.EntryId,
+        postings: tuple[wire.Posting, ...],
+        memo: str,
+        cause: wire.Cause,
+        corrects: RecordId | None = None,
+        by: MemberId | None = None,
+    ) -> wire.Entry:
+        """Post this coop's half of an exchange, after what was set aside for it was let go of.
+
+        Args:
+            entry_id: begins with `exchange:`, so that nobody can take it before.
+            cause: the exchange, or the ruling for whose sake an earlier half is put right.
+            corrects: the hash of that half.
+
+        Refuses:
+            LedgerElsewhere; then as `SETTLE_REFUSALS`.
+        """
+        draft = Draft(
+            coop=coop,
+            entry_id=entry_id,
+            kind="correction" if corrects else "bound",
+            postings=postings,
+            memo=memo,
+            cause=cause,
+            corrects=corrects,
+            effective_on=None,
+        )
+        return self._post(tx, self.book(coop), draft, Right(by=by or NODE, kind="exchange"))
+
     def set_aside(
         self, tx: Tx, *, coop: Slug, account: wire.AccountId, unit: wire.Unit, change: int
     ) -> None:

@@ -192,9 +192,10 @@ class LedgerAudit:
         cause = "" if entry.cause is None else entry.cause.kind
         lacks = {
             "decided": cause != "decision",
-            "bound": cause not in {"hold", "receipt", "agreement"},
+            "bound": cause not in {"hold", "receipt", "agreement", "exchange"},
             "correction": entry.corrects is None,
-            "ordinary": entry.corrects is not None or cause in {"decision", "hold"},
+            "ordinary": entry.corrects is not None
+            or cause in {"decision", "hold", "exchange", "ruling"},
         }[entry.kind]
         self._tell("causes", entry.sequence, f"{entry.kind}, for {cause or 'nothing'}" * lacks)
         if entry.kind == "decided":

@@ -77,11 +77,12 @@ EntryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-
 """The caller's permanent id of an entry: it names one entry of a ledger, for good."""
 
 CauseId = EntryId
-"""What an entry is for: the hash of a decision or receipt, the id of an agreement or hold."""
+"""What an entry is for: the hash of a decision, receipt, exchange or ruling, the id of an agreement or
+hold."""
 
-RESERVED_IDS = ("hold:", "decision:")
-"""How ids begin of entries that holds and decisions post; nobody else's may, or they could be kept
-from being posted."""
+RESERVED_IDS = ("hold:", "decision:", "exchange:")
+"""How ids begin of entries that holds, decisions and exchanges post; nobody else's may, or they could
+be kept from being posted."""
 
 Memo = Annotated[str, StringConstraints(max_length=512, pattern=PLAIN)]
 """What an entry is about, for people."""
@@ -104,9 +105,9 @@ Day = Annotated[
 
 EntryKind = Literal["ordinary", "correction", "decided", "bound"]
 """By whose right an entry stands: its poster's, the same for an earlier entry's sake, a decision's,
-or that of a hold that the account's owner made."""
+or that of a hold that the account's owner made, or of an exchange that the coop agreed to."""
 
-CauseKind = Literal["decision", "receipt", "agreement", "hold"]
+CauseKind = Literal["decision", "receipt", "agreement", "hold", "exchange", "ruling"]
 
 
 class Posting(Wire):
@@ -126,7 +127,8 @@ class Cause(Wire):
 
     Attributes:
         id: of a decision its record id (the proposal's hash names what was decided; this names the
-            decision), of a receipt its record id, of an agreement or a hold its own id.
+            decision), of a receipt, an exchange's offer or an arbiter's ruling its record id, of an
+            agreement or a hold its own id.
     """
 
     kind: CauseKind
