@@ -43,6 +43,7 @@ def make_world(profile: ProfileName, *, now_ms: TimeMs) -> MadeWorld:
     network = network_id()
     operator = Identity.generate()
     nodes = {org.id: Identity.generate() for org in orgs}
+    coops = frozenset(org.id for org in orgs if org.coop)
     members = {org.member_id(member): Identity.generate() for org in orgs for member in org.members}
     genesis = Genesis(
         network=network,
@@ -51,7 +52,7 @@ def make_world(profile: ProfileName, *, now_ms: TimeMs) -> MadeWorld:
         created_ms=now_ms,
         nodes=tuple(_node(org, nodes[org.id]) for org in orgs),
         charters=tuple(
-            _charter(org, world, network=network, home=nodes[org.id], members=members)
+            _charter(org, world, network=network, home=nodes[org.id], members=members, coops=coops)
             for org in orgs
             if org.coop
         ),
@@ -80,6 +81,7 @@ def _charter(
     network: NetworkId,
     home: Identity,
     members: Mapping[MemberId, Identity],
+    coops: frozenset[Slug],
 ) -> SignedCharter:
     founders = tuple(
         Founder(
@@ -102,5 +104,6 @@ def _charter(
         voting_period_ms=world.assembly.voting_period_days * DAY_MS,
         challenge_window_ms=world.assembly.challenge_window_days * DAY_MS,
         floors=org.floors,
+        auditors=tuple(coop for coop in org.audited_by if coop in coops),
     )
     return sign_charter(charter, {one.member_id: members[one.member_id] for one in founders})

@@ -68,7 +68,10 @@ class Figures(_Data):
 
 
 class Organisation(_Data):
-    """An organisation with a node of its own; `coop` is False for the unaffiliated one."""
+    """An organisation with a node of its own; `coop` is False for the unaffiliated one.
+
+    `audited_by` are coops whose auditors read its books, where those have a node too.
+    """
 
     id: Slug
     title: Text
@@ -77,6 +80,7 @@ class Organisation(_Data):
     figures: Figures = Figures()
     members: tuple[MemberSpec, ...] = ()
     floors: tuple[AccountFloor, ...] = ()
+    audited_by: tuple[Slug, ...] = ()
 
     @model_validator(mode="after")
     def _a_coop_has_members(self) -> Self:
@@ -155,6 +159,7 @@ class WorldSpec(_Data):
         named = [org for orgs in self.profiles.values() for org in orgs]
         named += [org for line in self.passed for org in (line.payer, line.payee)]
         named += [line.coop for line in self.opening]
+        named += [coop for org in self.organisations.values() for coop in org.audited_by]
         unknown = sorted(set(named) - set(self.organisations))
         if unknown:
             raise ValueError(f"no such organisation: {', '.join(unknown)}")

@@ -24,6 +24,7 @@ from opkit.wire.base import (
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import StandingStale, TokenRejected
 from opkit.wire.membership import (
+    AUDITOR,
     CHALLENGE_TTL_MS,
     ROLES,
     TOKEN_TTL_MS_MAX,
@@ -70,6 +71,7 @@ class Limits:
         used_challenges_max: challenges remembered as used; more in that time are turned away.
         verified_tokens_max: tokens whose verification is remembered in memory.
         visitors: whether members of other coops may log in, for what `VISITORS` says.
+        auditors: coops whose auditors, as visitors, may read all that this node keeps.
     """
 
     members_max: int = 10_000
@@ -81,6 +83,7 @@ class Limits:
     used_challenges_max: int = 100_000
     verified_tokens_max: int = 4_096
     visitors: bool = False
+    auditors: frozenset[Slug] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +134,24 @@ def scopes_of(roles: Iterable[str]) -> frozenset[Scope]:
     return granted
 
 
-def scopes_here(standing: Standing | None, *, visitors: bool) -> frozenset[Scope] | None:
-    """Return what a member may do at this node; None if they may not log in."""
+def scopes_here(standing: Standing | None, *, limits: Limits) -> frozenset[Scope] | None:
+    """Return what a member may do at this node; None if they may not log in.
+
+    An auditor of a coop that those at home here agreed on reads what an auditor of theirs would,
+    and changes no more than any visitor.
+
+    Source: ADR 0038, ADR 0047.
+    """
     if standing is None or not standing.member.active:
         return None
-    granted = scopes_of(standing.member.roles)
+    member = standing.member
+    granted = scopes_of(member.roles)
     if standing.local:
         return granted
-    return granted & VISITORS if visitors and standing.member.coop is not None else None
+    if not limits.visitors or member.coop is None:
+        return None
+    audits = AUDITOR in member.roles and member.coop in limits.auditors
+    return granted & (VISITORS | ROLES[AUDITOR] if audits else VISITORS)
 
 
 def is_missed(away: Away | None, *, now_ms: TimeMs) -> bool:
@@ -244,7 +257,7 @@ def judge_login(
         raise LoginRejected(why="it is for another node")
     if login.did != signer:
         raise LoginRejected(why="it names another key than the one that signed it")
-    granted = scopes_here(standing, visitors=limits.visitors)
+    granted = scopes_here(standing, limits=limits)
     if standing is None or granted is None:
         raise MemberUnknown(did=signer)
     if is_missed(away, now_ms=now_ms):
@@ -324,7 +337,7 @@ def judge_bearer(
     """
     if revoked:
         raise TokenRejected(why="it was revoked")
-    granted = scopes_here(standing, visitors=limits.visitors)
+    granted = scopes_here(standing, limits=limits)
     if standing is None or granted is None:
         raise TokenRejected(why="its member may not log in here now")
     if standing.member.did != did:

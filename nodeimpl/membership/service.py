@@ -94,7 +94,7 @@ class Membership:
         limits: Limits | None = None,
     ) -> None:
         """Join the parts. The key for challenges changes with the store's generation."""
-        self.limits = limits or Limits()
+        self.limits = replace(limits or Limits(), auditors=genesis.auditors_at(identity.did))
         self.store = store
         self.identity = identity
         self.genesis = genesis

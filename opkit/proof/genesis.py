@@ -74,6 +74,14 @@ class GenesisView:
             for founder in charter.founders
         )
 
+    def auditors_at(self, node: Did) -> frozenset[Slug]:
+        """Return the coops whose auditors may read what the coop at home at a node keeps."""
+        named = self.node(node)
+        charter = None if named is None or named.coop is None else self.charter(named.coop)
+        if charter is None or charter.home_node != node:
+            return frozenset()
+        return frozenset(charter.auditors)
+
     @cached_property
     def _nodes(self) -> dict[str, GenesisNode]:
         return {node.did: node for node in self.genesis.nodes}
@@ -127,7 +135,8 @@ def read_genesis(token: str) -> GenesisView:
     Raises:
         ProofError: the operator's signature; a node, coop, member or key that occurs twice; a
             node of a coop without charter; a charter of another network, without home node here,
-            with members of another coop, or without exactly its founders' signatures, by DID.
+            with members of another coop, audited by itself, by no coop of the genesis or by one
+            twice, or without exactly its founders' signatures, by DID.
     """
     claimed = jws.peek(token).payload
     genesis = jws.verify(
@@ -181,6 +190,9 @@ def _check_charter(signed: SignedCharter, genesis: Genesis) -> None:
     for founder in charter.founders:
         if not founder.member_id.startswith(f"{charter.coop}/"):
             raise ProofError(f"{founder.member_id} is no member id of {charter.coop}")
+    others = {other.charter.coop for other in genesis.charters} - {charter.coop}
+    if len(others.intersection(charter.auditors)) != len(charter.auditors):
+        raise ProofError(f"the auditors of {charter.coop} are not other coops, each once")
     signers = sorted(founder.did for founder in charter.founders)
     if len(signers) != len(signed.signatures):
         raise ProofError(f"the charter of {charter.coop} lacks a founder's signature, or has more")

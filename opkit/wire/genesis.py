@@ -39,6 +39,8 @@ class Charter(Wire):
 
     Attributes:
         votes_final: whether a vote cannot be changed; only then is voting closed early.
+        auditors: coops of the network whose auditors may read here what this one keeps about
+            itself (ADR 0047).
     """
 
     network: NetworkId
@@ -52,6 +54,7 @@ class Charter(Wire):
     challenge_window_ms: Count
     floors: tuple[AccountFloor, ...] = ()
     votes_final: bool = False
+    auditors: Annotated[tuple[Slug, ...], Field(max_length=16)] = ()
 
 
 class SignedCharter(Wire):

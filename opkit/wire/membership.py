@@ -53,10 +53,19 @@ _READ = frozenset(
         Scope.EVENTS_READ,
         Scope.CARDS_READ,
         Scope.NAMES_READ,
+        Scope.FEDERATION_READ,
     }
 )
 
-_COOP_READ = frozenset({Scope.LEDGER_READ_OWN, Scope.LEDGER_READ, Scope.GOVERNANCE_READ})
+_COOP_READ = frozenset(
+    {
+        Scope.LEDGER_READ_OWN,
+        Scope.LEDGER_READ,
+        Scope.GOVERNANCE_READ,
+        Scope.AGREEMENTS_READ,
+        Scope.CLEARING_READ,
+    }
+)
 """Reading what a coop keeps about itself: its own members may, and who audits it."""
 
 _MEMBER = (
@@ -77,7 +86,13 @@ _MEMBER = (
 ROLES: dict[str, frozenset[Scope]] = {
     "operator": frozenset(Scope),
     "member": _MEMBER,
-    "officer": _MEMBER | {Scope.LEDGER_WRITE},
+    "officer": _MEMBER
+    | {
+        Scope.LEDGER_WRITE,
+        Scope.FEDERATION_WRITE,
+        Scope.AGREEMENTS_WRITE,
+        Scope.CLEARING_WRITE,
+    },
     "auditor": _READ | _COOP_READ,
     "guest": frozenset({Scope.NODE_READ, Scope.WASM_READ, Scope.CARDS_READ}),
 }
@@ -95,9 +110,14 @@ VISITORS: frozenset[Scope] = frozenset(
         Scope.CARDS_WRITE,
         Scope.NAMES_READ,
         Scope.NAMES_WRITE,
+        Scope.FEDERATION_READ,
     }
 )
 """What a member may do at most at a node that is neither their coop's home nor was told of them."""
+
+
+AUDITOR = "auditor"
+"""The role that also reads what other coops keep about themselves, where their charters say so."""
 
 
 class Member(Wire):

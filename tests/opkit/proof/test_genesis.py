@@ -160,6 +160,33 @@ def test_a_charter_with_a_member_of_another_coop_is_refused(parts: Any) -> None:
     refused(parts.token(genesis), "no member id of tool-library")
 
 
+def test_a_coop_is_audited_by_whom_its_own_charter_names(parts: Any) -> None:
+    charter = parts.charters[0].charter.model_copy(update={"auditors": ("building-yard",)})
+    view = read_genesis(parts.token(parts.with_charter(charter)))
+    assert view.auditors_at(parts.nodes["tool-library"].did) == {"building-yard"}
+    for org in ("building-yard", "loner"):
+        assert view.auditors_at(parts.nodes[org].did) == frozenset()
+    assert view.auditors_at(Identity.generate().did) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "auditors", [("tool-library",), ("elsewhere",), ("building-yard", "building-yard")]
+)
+def test_a_charter_that_names_no_other_coop_as_auditor_is_refused(
+    parts: Any, auditors: tuple[str, ...]
+) -> None:
+    charter = parts.charters[0].charter.model_copy(update={"auditors": auditors})
+    refused(parts.token(parts.with_charter(charter)), "the auditors of tool-library")
+
+
+def test_auditors_that_the_founders_did_not_agree_on_are_refused(parts: Any) -> None:
+    signed = parts.charters[0]
+    open_to_all = signed.charter.model_copy(update={"auditors": ("building-yard",)})
+    other = SignedCharter(charter=open_to_all, signatures=signed.signatures)
+    genesis = parts.genesis.model_copy(update={"charters": (other, parts.charters[1])})
+    refused(parts.token(genesis), "signed another charter")
+
+
 def test_a_charter_without_one_founders_signature_is_refused(parts: Any) -> None:
     """An operator cannot found a coop in other people's names."""
     signed = parts.charters[0]
