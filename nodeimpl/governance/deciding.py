@@ -27,6 +27,7 @@ from opkit.proof.ballots import (
     read_lodging_receipt,
 )
 from opkit.proof.checks import ProofError
+from opkit.proof.decision import attested_of
 from opkit.proof.governance import Counted
 from opkit.wire import governance as wire
 from opkit.wire.base import Jws, RecordId, TimeMs
@@ -35,7 +36,6 @@ from opkit.wire.votes import (
     BALLOT_RECEIPT_TYP,
     DECISION_TYP,
     EXECUTE_WITHIN_MS,
-    AttestedDecision,
     BallotReceipt,
     Decision,
     LodgingReceipt,
@@ -258,12 +258,9 @@ class Deciding:
         mine = self._assemblies
         signed = jws.sign(decision, typ=DECISION_TYP, identity=mine.identity)
         said = mine.said(of)
-        shared = decision.model_dump(
-            exclude={"previous", "kind", "ballots_hash", "delegations_hash", "executable_until_ms"}
-        )
-        attested = AttestedDecision(
-            **shared,
-            decision=jws.record_id(signed),
+        attested = attested_of(
+            decision,
+            cited=jws.record_id(signed),
             title=said.title,
             effect=said.effect,
             commitments=commitments,

@@ -90,6 +90,44 @@ def read_decision(token: str, *, network: str | None) -> Decision:
     return jws.verify_by_author(token, typ=DECISION_TYP, author="did", network=network, of=Decision)
 
 
+def read_attested(token: str, *, network: str | None) -> AttestedDecision:
+    """Return what left a coop of a decision, signed by the node that it names, as `read_decision`.
+
+    Raises:
+        ProofError: signature, type, network or shape.
+    """
+    return jws.verify_by_author(
+        token, typ=ATTESTED_DECISION_TYP, author="did", network=network, of=AttestedDecision
+    )
+
+
+def attested_of(
+    decision: Decision, *, cited: RecordId, title: str, effect: Effect, commitments: int
+) -> AttestedDecision:
+    """Return what leaves the coop of a decision.
+
+    Args:
+        cited: the decision's hash.
+        title: the proposal's; `effect` what it decided.
+        commitments: how many ballots are committed to.
+    """
+    shared = decision.model_dump(
+        exclude={"previous", "kind", "ballots_hash", "delegations_hash", "executable_until_ms"}
+    )
+    return AttestedDecision(
+        **shared, decision=cited, title=title, effect=effect, commitments=commitments
+    )
+
+
+def said_checks(said: Decision | AttestedDecision, *, genesis: GenesisView | None) -> list[Check]:
+    """Return the checks of what a home node says was decided, without anything to count again."""
+    checks = []
+    if genesis is not None:
+        checks += [_by_home(said.did, said.aud, genesis)]
+        checks += _chartered(said.rule, said.aud, genesis)
+    return [*checks, *_adds_up(said), _outcome(said), *_window(said)]
+
+
 def verify_decision(file: DecisionFile, *, genesis: GenesisView | None) -> Verdict:
     """Check a decision and count it again; never raises for a bad one. See `examine_decision`."""
     return examine_decision(file, genesis=genesis)[0]
@@ -154,13 +192,13 @@ def examine_attested(
         file: the attested decision, and the commitments.
         genesis: the network's genesis as the verifier keeps it; None if they have none.
     """
-    said, signed = attempt("attestation-signature", lambda: _read_attested(file, genesis))
+    network = None if genesis is None else genesis.network
+    said, signed = attempt(
+        "attestation-signature", lambda: read_attested(file.attested, network=network)
+    )
     if said is None:
         return Verdict(subject=ATTESTED, checks=(signed,), anchored=genesis is not None), None
-    checks = [signed]
-    if genesis is not None:
-        checks += [_by_home(said.did, said.aud, genesis)]
-        checks += _chartered(said.rule, said.aud, genesis)
+    checks = [signed, *said_checks(said, genesis=genesis)]
     root, rooted = attempt("commitments-root", lambda: commitments_root(file.commitments))
     if root is not None:
         rooted = equal("commitments-root", expected=said.commitments_root, actual=root)
@@ -170,9 +208,6 @@ def examine_attested(
         equal("commitments-counted", expected=said.commitments, actual=len(file.commitments)),
         equal("ballots-committed", expected=tally.cast - tally.delegated, actual=said.commitments),
         _effect_holds(said.effect, said.aud),
-        *_adds_up(said),
-        _outcome(said),
-        *_window(said),
     ]
     subject = f"{_subject(said)} ({ATTESTED})"
     return Verdict(subject=subject, checks=tuple(checks), anchored=genesis is not None), said
@@ -266,7 +301,7 @@ def _counted(decision: Decision, counted: Counted) -> list[Check]:
     ]
 
 
-def _adds_up(said: AttestedDecision) -> list[Check]:
+def _adds_up(said: Decision | AttestedDecision) -> list[Check]:
     """Return the checks that a tally that nobody can count does not contradict itself."""
     tally = said.tally
     return [
@@ -347,13 +382,3 @@ def _window(said: Decision | AttestedDecision) -> list[Check]:
 
 def _subject(said: Decision | AttestedDecision) -> str:
     return f"decision {said.sequence} of {said.aud} on {said.proposal_id}"
-
-
-def _read_attested(file: AttestedFile, genesis: GenesisView | None) -> AttestedDecision:
-    return jws.verify_by_author(
-        file.attested,
-        typ=ATTESTED_DECISION_TYP,
-        author="did",
-        network=None if genesis is None else genesis.network,
-        of=AttestedDecision,
-    )

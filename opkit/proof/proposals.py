@@ -15,9 +15,11 @@ from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
 from opkit.proof.keys import Identity
 from opkit.proof.patronage import allocate
+from opkit.proof.terms import check_agreement_effect
 from opkit.wire.base import Jws, NetworkId, Slug
 from opkit.wire.ledger import AccountConfigured, Entry
 from opkit.wire.membership import ROLES
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import (
     PROPOSAL_CHARACTERS_MAX,
     PROPOSAL_TYP,
@@ -110,7 +112,8 @@ def check_effect(effect: Effect, *, coop: Slug) -> None:
         ProofError: it pays from or to another coop's ledger, or an account itself; a distribution's
             lines are not those that its weights give; it is about another coop's member, gives a
             role that is none or not the coop's to give, lacks what its action needs or has what it
-            does not; it changes nothing, or one account twice.
+            does not; it changes nothing, or one account twice; it is about an agreement as
+            `check_agreement_effect` says that none is.
     """
     if isinstance(effect, SpendEffect):
         _check_own(effect.from_account, effect.to_account, coop=coop)
@@ -122,6 +125,8 @@ def check_effect(effect: Effect, *, coop: Slug) -> None:
         _check_membership(effect, coop=coop)
     elif isinstance(effect, ConfigurationEffect):
         _check_configuration(effect, coop=coop)
+    elif isinstance(effect, AgreementEffect):
+        check_agreement_effect(effect, coop=coop)
 
 
 def check_distribution(effect: DistributionEffect, *, coop: Slug) -> None:

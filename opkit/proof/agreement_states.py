@@ -1,0 +1,133 @@
+"""How an agreement stands at a moment: from its terms, its signatures and what amends it alone.
+
+No node's word and no order of arrival enters, so all who hold the same say the same. Times are
+those of the signatures, in world time; intervals are half open. Source: ADR 0045.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from opkit.proof.terms import DAY_MS
+from opkit.wire.agreements import AgreementState
+from opkit.wire.base import RecordId, Slug, TimeMs
+from opkit.wire.terms import Action, Terms
+
+_ENDS: tuple[AgreementState, ...] = ("superseded", "ended", "lapsed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A signature that verified: which coop gave it, for what, and when."""
+
+    coop: Slug
+    action: Action
+    at_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Successor:
+    """An agreement that amends another one and that all have signed: its id, and its beginning."""
+
+    agreement: RecordId
+    since_ms: TimeMs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What an agreement goes through, whenever it is looked at.
+
+    Attributes:
+        unsigned: the parties that have not signed.
+        since_ms: its beginning; None if not all have signed.
+        notice_ms: when notice was given first; None if it was not.
+        end_ms, end: when it ends, and how; None if nothing says so yet.
+        superseded_by: what took its place; None if nothing did before it ended otherwise.
+    """
+
+    unsigned: tuple[Slug, ...]
+    since_ms: TimeMs | None
+    notice_ms: TimeMs | None
+    end_ms: TimeMs | None
+    end: AgreementState | None
+    superseded_by: RecordId | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is or was in force from its beginning on: it did not end before that."""
+        return self.since_ms is not None and (self.end_ms is None or self.since_ms < self.end_ms)
+
+    def state(self, now_ms: TimeMs) -> AgreementState:
+        """Return how it stands at a moment of world time."""
+        if self.end_ms is not None and self.end_ms <= now_ms:
+            assert self.end is not None, "what ends does so somehow"
+            return self.end
+        if self.since_ms is None:
+            return "proposed"
+        if now_ms < self.since_ms:
+            return "signed"
+        return "active" if self.notice_ms is None or now_ms < self.notice_ms else "ending"
+
+    def turns_ms(self, now_ms: TimeMs) -> TimeMs | None:
+        """Return when it stands otherwise next; None if that is not known."""
+        times = (self.since_ms, self.notice_ms, self.end_ms)
+        return min((each for each in times if each is not None and each > now_ms), default=None)
+
+    def turned_ms(self, now_ms: TimeMs) -> TimeMs:
+        """Return since when it stands as it does; 0 if since it was proposed."""
+        times = (self.since_ms, self.notice_ms, self.end_ms)
+        return max((each for each in times if each is not None and each <= now_ms), default=0)
+
+
+def course_of(
+    terms: Terms,
+    given: Iterable[Given],
+    *,
+    successors: Sequence[Successor] = (),
+    barred_by: Successor | None = None,
+) -> Course:
+    """Return the course of an agreement.
+
+    It is in force from its beginning, or from when the last party signed. Notice before all had
+    signed takes the party's signature back, at once. Of two agreements that amend one, only that
+    which begins first (at the same moment, the one with the lower id) takes its place; the other
+    never is in force.
+
+    Args:
+        given: the signatures, each party's once for each action.
+        successors: those that amend it, and hold (`Course.holds`) taken by themselves.
+        barred_by: if it amends another, the one that took the place of that instead.
+    """
+    signed = {each.coop: each.at_ms for each in given if each.action == "adopt"}
+    notices = [each.at_ms for each in given if each.action == "end"]
+    unsigned = tuple(coop for coop in terms.parties if coop not in signed)
+    signed_ms = None if unsigned else max(signed.values())
+    notice_ms = min(notices, default=None)
+    ends: list[tuple[TimeMs, int, RecordId | None]] = []
+    term_end_ms = terms.starts_ms + terms.term_days * DAY_MS
+    if not terms.renewable or signed_ms is None or signed_ms >= term_end_ms:
+        ends.append((term_end_ms, _ENDS.index("lapsed"), None))
+    if notice_ms is not None:
+        withdrawn = signed_ms is None or notice_ms < signed_ms
+        wait_ms = 0 if withdrawn else terms.notice_days * DAY_MS
+        ends.append((notice_ms + wait_ms, _ENDS.index("ended"), None))
+    ends += [
+        (winner.since_ms, _ENDS.index("superseded"), winner.agreement)
+        for winner in (first_of(successors), barred_by)
+        if winner is not None
+    ]
+    first = min(ends, default=None, key=lambda end: end[:2])
+    return Course(
+        unsigned=unsigned,
+        since_ms=None if signed_ms is None else max(signed_ms, terms.starts_ms),
+        notice_ms=notice_ms,
+        end_ms=None if first is None else first[0],
+        end=None if first is None else _ENDS[first[1]],
+        superseded_by=None if first is None else first[2],
+    )
+
+
+def first_of(successors: Iterable[Successor]) -> Successor | None:
+    """Return which of several that amend one agreement takes its place; None of none."""
+    return min(successors, default=None, key=lambda each: (each.since_ms, each.agreement))
