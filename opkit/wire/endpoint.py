@@ -45,8 +45,12 @@ class Scope(StrEnum):
     GOVERNANCE_READ = "governance:read"
     GOVERNANCE_WRITE = "governance:write"
     GOVERNANCE_VOTE = "governance:vote"
+    FEDERATION_READ = "federation:read"
+    FEDERATION_WRITE = "federation:write"
     AGREEMENTS_READ = "agreements:read"
     AGREEMENTS_WRITE = "agreements:write"
+    CLEARING_READ = "clearing:read"
+    CLEARING_WRITE = "clearing:write"
     CLOCK_WRITE = "clock:write"
 
 
