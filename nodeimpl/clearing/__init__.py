@@ -1,0 +1,1 @@
+"""Exchanges between coops: offered, accepted, decided, posted on all sides, settled and netted."""
