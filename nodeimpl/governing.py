@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodeimpl.governance.ports import Ledger
+from nodeimpl.governance.ports import Agreements, Ledger
 from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.service import Governance
 from nodeimpl.kernel.clock import Clock
@@ -25,6 +25,7 @@ REACH_MS = 2_000
 def join_governance(
     membership: Membership,
     ledger: Ledger,
+    agreements: Agreements,
     outside: Outside,
     *,
     store: Store,
@@ -42,6 +43,7 @@ def join_governance(
         timers=timers,
         members=AssemblyMembers(membership),
         ledger=ledger,
+        agreements=agreements,
         homes=_Homes(peers, outside=outside),
         limits=limits,
     )

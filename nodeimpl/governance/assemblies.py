@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance import store as tables
-from nodeimpl.governance.ports import Ledger, Members
+from nodeimpl.governance.ports import Agreements, Ledger, Members
 from nodeimpl.governance.states import AssemblyState, Delegated, Standing
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
@@ -62,17 +62,25 @@ class Assemblies:
     Attributes:
         identity: the node's own key.
         genesis: its network's.
-        members: what membership does for governance; `ledger` what the ledger does.
+        members: what membership does for governance; `ledger` what the ledger does; `agreements`
+            what agreements do.
     """
 
     def __init__(
-        self, *, identity: Identity, genesis: GenesisView, members: Members, ledger: Ledger
+        self,
+        *,
+        identity: Identity,
+        genesis: GenesisView,
+        members: Members,
+        ledger: Ledger,
+        agreements: Agreements,
     ) -> None:
         """Join the parts."""
         self.identity = identity
         self.genesis = genesis
         self.members = members
         self.ledger = ledger
+        self.agreements = agreements
         self._electorates: AtHand[dict[MemberId, Elector]] = AtHand()
         self._proposals: AtHand[Proposal] = AtHand()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from opkit.proof.checks import ProofError
 from opkit.proof.proposals import check_effect
+from opkit.proof.terms import TermsDiffer
 from opkit.wire import deciding as no
 from opkit.wire.base import Slug
 from opkit.wire.ledger import TREASURY, UNITS, Posting, Settle
@@ -22,7 +23,8 @@ def judge_effect(effect: Effect, *, coop: Slug) -> None:
 
     Refuses:
         EffectMalformed: it does not hold (`check_effect`); it would debit an account that is none
-            of the treasury's; nothing is counted in its unit.
+            of the treasury's; nothing is counted in its unit. That the terms of an agreement are
+            others than it is named by is a refusal of its own, by who keeps agreements.
     """
     why = _why_malformed(effect, coop=coop)
     if why:
@@ -87,6 +89,8 @@ def altered(field: str, *, decided: object, asked: object) -> no.EffectAltered:
 def _why_malformed(effect: Effect, *, coop: Slug) -> str:
     try:
         check_effect(effect, coop=coop)
+    except TermsDiffer:
+        return ""
     except ProofError as bad:
         return bad.why
     units = set[str]()

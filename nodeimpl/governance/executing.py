@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance import rules, states
 from nodeimpl.governance import store as tables
 from nodeimpl.governance.assemblies import Assemblies
@@ -15,8 +16,10 @@ from nodeimpl.kernel.store import Tx
 from nodeimpl.kernel.timers import Timers
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
+from opkit.wire.base import RecordId
 from opkit.wire.ledger import Entry, Settle
 from opkit.wire.membership import Member
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import (
     ConfigurationEffect,
     DistributionEffect,
@@ -33,6 +36,7 @@ class Done:
     standing: Standing
     entry: Entry | None = None
     member: Member | None = None
+    agreement: RecordId | None = None
 
 
 class Executing:
@@ -50,7 +54,8 @@ class Executing:
 
         Refuses, in this order:
             AssemblyNotYours: the caller is no member of the coop.
-            (the rest): as `EFFECT_REFUSALS` says, then what membership or the ledger refuses.
+            (the rest): as `EFFECT_REFUSALS` says, then what membership, agreements or the ledger
+                refuse.
         """
         mine = self._assemblies
         standing = self._found(tx, ask.coop, ask.proposal_id, caller)
@@ -77,6 +82,7 @@ class Executing:
             executed_ms=after.executed_ms,
             entry=done.entry,
             member=done.member,
+            agreement=done.agreement,
             rule=mine.state(tx, after.coop).rule,
         )
 
@@ -122,7 +128,7 @@ class Executing:
         """Have the effect, and record that it was had."""
         assert standing.decision is not None, "what was accepted was decided"
         assert caller is not None, "the endpoint asks for a scope"
-        entry = member = None
+        entry = member = agreement = None
         if isinstance(effect, SpendEffect | DistributionEffect):
             entry = self._assemblies.ledger.post_decided(
                 tx,
@@ -137,6 +143,8 @@ class Executing:
             member = self._assemblies.members.decide(
                 tx, effect, proposal=standing.hash, decision=standing.decision
             )
+        elif isinstance(effect, AgreementEffect):
+            agreement = self._agree(tx, standing, effect)
         else:
             assert isinstance(effect, ConfigurationEffect), "text is not executed"
             self._configure(tx, standing, effect)
@@ -160,7 +168,18 @@ class Executing:
                 entry=after.entry,
             )
         )
-        return Done(standing=after, entry=entry, member=member)
+        return Done(standing=after, entry=entry, member=member, agreement=agreement)
+
+    def _agree(self, tx: Tx, standing: Standing, effect: AgreementEffect) -> RecordId:
+        decided = votes.get_decision(tx, standing.hash)
+        assert decided is not None, "what was accepted was decided"
+        return self._assemblies.agreements.decided(
+            tx,
+            effect,
+            coop=standing.coop,
+            decision=decided.signed,
+            attested=decided.attested,
+        )
 
     def _configure(self, tx: Tx, standing: Standing, effect: ConfigurationEffect) -> None:
         mine = self._assemblies

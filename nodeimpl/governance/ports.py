@@ -9,6 +9,7 @@ from opkit.wire.base import Did, Jws, MemberId, RecordId, Slug
 from opkit.wire.governance import BallotPassed, PassBallot
 from opkit.wire.ledger import AccountId, AccountView, Entry, EntryId, Posting, Unit
 from opkit.wire.membership import Member
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import Elector, MembershipEffect
 
 
@@ -70,6 +71,22 @@ class Ledger(Protocol):
 
     def treasury(self, tx: Tx, coop: Slug) -> tuple[AccountView, ...]:
         """Return the accounts that nothing but a decision debits, at most 1,000."""
+
+
+class Agreements(Protocol):
+    """What this domain asks of agreements, and has them do."""
+
+    def judge(self, tx: Tx, effect: AgreementEffect, *, coop: Slug) -> None:
+        """Return if a coop may decide so about an agreement now.
+
+        Refuses:
+            EffectMalformed, then as `opkit.wire.agreements.EFFECT_REFUSALS` says.
+        """
+
+    def decided(
+        self, tx: Tx, effect: AgreementEffect, *, coop: Slug, decision: Jws, attested: Jws
+    ) -> RecordId:
+        """Sign what was decided, and return which agreement it is about; refuses as `judge`."""
 
 
 class Homes(Protocol):

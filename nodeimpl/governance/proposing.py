@@ -17,6 +17,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.proposals import read_proposal
 from opkit.wire import governance as wire
 from opkit.wire.base import SAFE_INT_MAX, Jws, RecordId
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import Elector, Proposal
 
 
@@ -46,8 +47,9 @@ class Proposing:
     ) -> wire.ProposalView:
         """Put a proposal before its assembly, and open it if that is asked.
 
-        The very same again is answered as it stands. Refuses as `rules.judge_proposal`, and, if it
-        is to be opened, as `rules.judge_opening`; a draft is refused where there is no room.
+        The very same again is answered as it stands. Refuses as `rules.judge_proposal`, then what
+        could not be done about an agreement, and, if it is to be opened, as `rules.judge_opening`;
+        a draft is refused where there is no room.
         """
         mine = self._assemblies
         mine.own(ask.coop)
@@ -60,6 +62,7 @@ class Proposing:
         said = rules.judge_proposal(signed, coop=ask.coop, proposer=proposer, standing=known)
         if known is not None and known.hash == signed.id:
             return mine.view(tx, known)
+        self._judge_agreement(tx, said)
         draft = self._draft(tx, signed, said, known)
         if not ask.open_now:
             rules.judge_room(
@@ -89,8 +92,8 @@ class Proposing:
 
         Refuses, in this order:
             ProposalUnknown, ProposalNotYours, ProposalNotDraft: there is none of the caller's.
-            ProposerUnknown, EffectMalformed, (the rest): as `rules.judge_proposal` and
-                `rules.judge_opening`: the assembly may have changed since it was drafted.
+            ProposerUnknown, EffectMalformed, (the rest): as `propose`: the assembly, or the
+                agreement that it is about, may have changed since it was drafted.
         """
         assert caller is not None, "the endpoint asks for a scope"
         mine = self._assemblies
@@ -101,7 +104,16 @@ class Proposing:
         states.check("open", draft)
         said = mine.said(draft)
         rules.judge_proposer(said, proposer=mine.members.member(tx, said.member_id))
+        self._judge_agreement(tx, said)
         return mine.view(tx, self._open(tx, draft, said, counts=True))
+
+    def _judge_agreement(self, tx: Tx, said: Proposal) -> None:
+        """Return if what is proposed about an agreement could be done now, or is about none.
+
+        Refuses: EffectMalformed, then as `opkit.wire.agreements.EFFECT_REFUSALS` says.
+        """
+        if isinstance(said.effect, AgreementEffect):
+            self._assemblies.agreements.judge(tx, said.effect, coop=said.aud)
 
     def page(
         self, tx: Tx, ask: wire.ListProposals, caller: Caller | None, _: None

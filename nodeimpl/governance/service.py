@@ -7,7 +7,7 @@ from nodeimpl.governance.deciding import Deciding
 from nodeimpl.governance.executing import Executing
 from nodeimpl.governance.files import Files
 from nodeimpl.governance.lodging import Lodging
-from nodeimpl.governance.ports import Homes, Ledger, Members
+from nodeimpl.governance.ports import Agreements, Homes, Ledger, Members
 from nodeimpl.governance.proposing import Proposing
 from nodeimpl.governance.rules import Limits
 from nodeimpl.governance.voting import Voting
@@ -35,13 +35,18 @@ class Governance:
         timers: Timers,
         members: Members,
         ledger: Ledger,
+        agreements: Agreements,
         homes: Homes,
         limits: Limits | None = None,
     ) -> None:
         """Join the parts."""
         limits = limits or Limits()
         self.assemblies = Assemblies(
-            identity=identity, genesis=genesis, members=members, ledger=ledger
+            identity=identity,
+            genesis=genesis,
+            members=members,
+            ledger=ledger,
+            agreements=agreements,
         )
         self.proposing = Proposing(self.assemblies, timers=timers, limits=limits)
         self.voting = Voting(self.assemblies, timers=timers)

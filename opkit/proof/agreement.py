@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from opkit.proof import jws
 from opkit.proof.agreement_states import Given
-from opkit.proof.canonical import canonical, parse_canonical, sha256_hex
+from opkit.proof.canonical import canonical, sha256_hex
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.decision import attested_of, read_attested, read_decision, said_checks
 from opkit.proof.genesis import GenesisView
@@ -317,13 +317,15 @@ def read_agreement_file(data: bytes) -> AgreementFile:
     """
     if len(data) > AGREEMENT_FILE_BYTES_MAX:
         raise ProofError(f"{len(data)} bytes are more than {AGREEMENT_FILE_BYTES_MAX}")
-    parse_canonical(data)
     try:
-        return AgreementFile.model_validate_json(data, strict=True)
+        file = AgreementFile.model_validate_json(data, strict=True)
     except ValidationError as bad:
         first = bad.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ProofError(f"it is no agreement's file: {where}: {first['msg']}") from bad
+    if canonical(file.model_dump(mode="json")) != data:
+        raise ProofError("the file is not in its one spelling")
+    return file
 
 
 def verify_agreement(file: AgreementFile, *, genesis: GenesisView | None) -> Verdict:
