@@ -118,6 +118,12 @@ def read_operation(token: Jws, *, network: NetworkId, aud: ObjectId) -> ReadOper
     return ReadOperation(jws.record_id(token), operation, token)
 
 
+def reread_operation(token: Jws) -> ReadOperation:
+    """Return an operation that was read and kept before; its signature is not looked at again."""
+    operation = Operation.model_validate(jws.reread(token))
+    return ReadOperation(jws.record_id(token), operation, token)
+
+
 def _check(operation: Operation) -> None:
     """Raise `ProofError` if an operation contradicts itself."""
     if (operation.base is None) != (operation.epoch == 0):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from nodeimpl.kernel.crdt.authority import Authority, Standing
 from nodeimpl.kernel.crdt.hlc import Hlc
@@ -13,8 +14,16 @@ from nodeimpl.kernel.crdt.states import STATES, AnyState, spelled
 from opkit.proof.canonical import sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.operations import Base
-from opkit.wire.base import NetworkId, RecordId
-from opkit.wire.operations import HEADS_MAX, Checkpoint, ObjectId, ObjectKind
+from opkit.wire.base import Did, NetworkId, RecordId
+from opkit.wire.operations import HEADS_MAX, Act, Checkpoint, ObjectId, ObjectKind
+
+Permits: TypeAlias = "Callable[[Did, Act], bool]"
+"""Whether an author may say something of an object: by the two alone, so that all say the same."""
+
+
+def permit_all(_did: Did, _act: Act) -> bool:
+    """Let every author say whatever the object's kind knows."""
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +32,9 @@ class ObjectSpec:
 
     With more dishonest authors than the least number of voices less one, they admit and expel whom
     they like.
+
+    Attributes:
+        permits: what an author may say; anything else was never an operation on this object.
     """
 
     network: NetworkId
@@ -30,6 +42,7 @@ class ObjectSpec:
     kind: ObjectKind
     admissions_min: int = 1
     expulsions_min: int = 1
+    permits: Permits = permit_all
 
 
 @dataclass(frozen=True, slots=True)

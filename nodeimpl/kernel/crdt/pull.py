@@ -7,13 +7,13 @@ answer, has lied: the session ends, and what verified before is kept. Source: AD
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nodeimpl.kernel.crdt.replica import Replica, Taken
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier, Wanted
-from opkit.wire.base import RecordId
+from opkit.wire.base import Jws, RecordId
 from opkit.wire.errors import Refusal
-from opkit.wire.operations import (
-    OperationRejected,
-)
+from opkit.wire.operations import OperationRejected
 
 QUESTIONS_MAX = 4_096
 """How many questions one session asks; what is left comes with the next one."""
@@ -34,6 +34,7 @@ class Pull:
     """One session with one peer.
 
     Attributes:
+        replica: what pulls.
         taken: how many operations came that were new here, those included that waited for them.
         lied: what an honest peer does not do, if this one did; empty otherwise.
     """
@@ -42,7 +43,7 @@ class Pull:
         """Ask for what this replica lacks."""
         self.taken = 0
         self.lied = ""
-        self._replica = replica
+        self.replica = replica
         self._questions = 0
         self._asked: Frontier | Wanted | None = None
         self._wanted_once: set[RecordId] = set()
@@ -53,32 +54,39 @@ class Pull:
         if self._over or self.lied or self._questions >= QUESTIONS_MAX:
             return None
         self._questions += 1
-        wanted = [each for each in self._replica.missing() if each not in self._wanted_once]
+        wanted = [each for each in self.replica.missing() if each not in self._wanted_once]
         if wanted and self._asked is not None:
             ids = tuple(wanted[:OPERATIONS_GIVEN_MAX])
             self._wanted_once.update(ids)
-            self._asked = Wanted(aud=self._replica.spec.aud, ids=ids)
+            self._asked = Wanted(aud=self.replica.spec.aud, ids=ids)
         else:
-            self._asked = self._replica.frontier()
+            self._asked = self.replica.frontier()
         return self._asked
 
-    def answered(self, delta: Delta, now_ms: int) -> None:
-        """Take what came; an operation that does not count here, or not yet, is no lie."""
+    def answered(
+        self, delta: Delta, now_ms: int, *, take: Callable[[Jws, int], Taken] | None = None
+    ) -> None:
+        """Take what came; an operation that does not count here, or not yet, is no lie.
+
+        Args:
+            take: takes an operation as `Replica.take` does, which it is unless said.
+        """
+        take = take or self.replica.take
         asked = self._asked
         assert asked is not None, "an answer follows a question"
         if isinstance(asked, Wanted) and len(delta.operations) > len(asked.ids):
             self.lied = "it gave more than it was asked for"
             return
-        before = len(self._replica)
+        before = len(self.replica)
         moved = False
         for token in delta.operations:
             try:
-                moved |= self._replica.take(token, now_ms) is Taken.NEW
+                moved |= take(token, now_ms) is Taken.NEW
             except OperationRejected as no:
                 self.lied = no.why
                 break
             except Refusal as no:
-                self._replica.counts[no.code] += 1
-        self.taken += len(self._replica) - before
-        fresh = any(each not in self._wanted_once for each in self._replica.missing())
+                self.replica.counts[no.code] += 1
+        self.taken += len(self.replica) - before
+        fresh = any(each not in self._wanted_once for each in self.replica.missing())
         self._over = isinstance(asked, Frontier) and not moved and not fresh

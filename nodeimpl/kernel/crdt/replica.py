@@ -8,7 +8,7 @@ first, came twice, or was said twice by one author. Source: ADR 0043.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -88,6 +88,7 @@ class Replica:
         base: what the epoch began with.
         state: the value, of the kind of the object.
         counts: how often what happened, to be measured.
+        placed: told of each operation that was taken in, after all that it follows.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Replica:
         self.spec = spec
         self.limits = limits or ReplicaLimits()
         self.counts: Counter[str] = Counter()
+        self.placed: Callable[[ReadOperation], None] = _unheard
         self._begin(base, STATES[spec.kind]())
 
     def _begin(self, base: Base, begun: AnyState) -> None:
@@ -162,9 +164,15 @@ class Replica:
             raise OperationRejected(why=bad.why) from bad
         return self._take(read, now_ms)
 
+    def take_read(self, read: ReadOperation, now_ms: int) -> Taken:
+        """Take an operation whose signature was found to hold (`read_operation`); as `take`."""
+        if read.id in self._log.entries:
+            return Taken.KNOWN
+        return self._take(read, now_ms)
+
     def _take(self, read: ReadOperation, now_ms: int) -> Taken:
         said = read.operation
-        self._check_act(said.act)
+        self._check_act(said)
         check_skew(Hlc(said.time_ms), now_ms=now_ms, skew_ms_max=self.limits.skew_ms_max)
         if (said.epoch, said.base) != (self.base.epoch, self.base.id):
             raise EpochOver(epoch=said.epoch, epoch_now=self.base.epoch)
@@ -187,9 +195,12 @@ class Replica:
         ):
             raise OperationNotAuthors(did=did)
 
-    def _check_act(self, act: Act) -> None:
+    def _check_act(self, said: Operation) -> None:
+        act = said.act
         if not isinstance(act, (*STATES[self.spec.kind].acts, AdmitAct, ExpelAct)):
             raise OperationRejected(why=f"{act.kind} is nothing that is done to a {self.spec.kind}")
+        if not self.spec.permits(said.did, act):
+            raise OperationRejected(why="its author may not say that of this object")
 
     def _release(self, first: RecordId) -> None:
         """Take what waited for an operation, and what waited for that."""
@@ -221,6 +232,7 @@ class Replica:
         entry = self._log.add(read, control)
         self._note_fork(entry)
         self._count_in(entry)
+        self.placed(read)
         return entry
 
     def _is_idle(self, read: ReadOperation) -> bool:
@@ -469,3 +481,7 @@ class Replica:
         left = self._acts_of(own, set())
         self._begin(base, begun)
         return left
+
+
+def _unheard(_read: ReadOperation) -> None:
+    """Tell nobody."""
