@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 import opkit
 from nodeimpl import configured
+from nodeimpl.agreeing import join_agreements
+from nodeimpl.agreements.routes import routes as agreements_routes
 from nodeimpl.carding import Carding, join_cards
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
@@ -182,9 +184,11 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
     ledgers = await join_ledger(
         given.identity.did, given.genesis, store, ground.membership, timers=timers
     )
+    agreements = join_agreements(given.identity, given.genesis, timers=timers)
     governance = join_governance(
         ground.membership,
         ledgers.ledger,
+        agreements,
         ground.outside,
         store=store,
         peers=ground.peers,
@@ -192,7 +196,7 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
         timers=timers,
     )
     ground.outside.run_too(timers.run)
-    return [*ledgers.routes(), *governance_routes(governance)]
+    return [*ledgers.routes(), *governance_routes(governance), *agreements_routes(agreements)]
 
 
 async def open_lan_of(given: Given, outside: Outside) -> Lan | None:

@@ -41,6 +41,7 @@ from opkit.wire.votes import (
     SpendEffect,
     TextEffect,
 )
+from tests.nodeimpl.agreements.told import alone
 
 NETWORK = "a" * 26
 COOP = "yard"
@@ -165,6 +166,7 @@ class Coop:
         self.ledger = Ledger(own=identity.did, genesis=genesis)
         self.timers = Timers(store=store, clock=clock)
         self.net = net or Net()
+        self.agreements, self.shared = alone(identity, genesis, self.timers)
         self.governance = Governance(
             identity=identity,
             genesis=genesis,
@@ -173,6 +175,7 @@ class Coop:
             timers=self.timers,
             members=AssemblyMembers(self.membership),
             ledger=self.ledger,
+            agreements=self.agreements,
             homes=self.net,
             limits=limits,
         )
