@@ -137,6 +137,14 @@ class Agreements:
 
     # What peers tell.
 
+    def believable(self, terms: Terms, signing: str) -> bool:
+        """Return whether something that somebody shares is a signature that verifies."""
+        try:
+            self._believed(read_signing(signing, terms=terms), terms)
+        except ProofError:
+            return False
+        return True
+
     def heard(self, tx: Tx, agreement: RecordId, terms: Terms, signing: str) -> str:
         """Keep a signature that somebody shared, if it verifies; return why not otherwise.
 
@@ -250,6 +258,7 @@ class Agreements:
             AgreementsFull: there is no room for one more.
         """
         terms, believed = proven
+        self._timers.catch_up(tx)
         agreement = agreement_id(terms)
         held = tables.get(tx, agreement)
         if held is None and tables.count(tx) >= self._limits.agreements_max:
@@ -279,7 +288,6 @@ class Agreements:
         self, tx: Tx, agreement: RecordId, terms: Terms, believed: tuple[Believed, ...]
     ) -> None:
         """Keep an agreement and what was signed of it, as far as it is new; tell what turned."""
-        self._timers.catch_up(tx)
         if tables.get(tx, agreement) is None:
             file_hash = sha256_hex(spell_file(terms, ()))
             tables.add(tx, agreement, terms, told="proposed", file_hash=file_hash)
