@@ -240,8 +240,9 @@ JUDGED_REFUSALS: tuple[type[Refusal], ...] = (
 
 TAKEN_REFUSALS: tuple[type[Refusal], ...] = (
     OfferRejected,
-    OfferLapsed,
     ExchangeEnded,
+    ExchangeConflict,
+    OfferLapsed,
     *JUDGED_REFUSALS,
 )
 """What another party refuses an offer with."""

@@ -116,7 +116,7 @@ class Offer(Wire):
         parties: for whom it is: the coops of all legs, in order.
         period: which period a settlement settles; None for anything else.
         arbiter: whom all agreements of the legs name, for when a side is silent.
-        sequence: the proposer's own, one more for each of its offers.
+        sequence: which exchange of the proposer's it is; higher than that of any before.
         expires_ms: from this moment of real time on nobody accepts it any more.
     """
 
@@ -406,11 +406,10 @@ class TellOutcome(Wire):
 
 
 class OutcomeTaken(Wire):
-    """How it stands with the one who was told, who may know of a ruling."""
+    """How an exchange stands with the one who was told or asked, who may know of a ruling."""
 
     state: ExchangeState
-    outcome: SignedWord | None
-    ruling: SignedWord | None
+    evidence: Evidence
 
 
 class AskOutcome(Wire):
@@ -428,7 +427,6 @@ class AskRuling(Wire):
 
 
 class Ruled(Wire):
-    """What the arbiter says: its ruling, or the proposer's own word that it got."""
+    """What the arbiter has of an exchange by now: its ruling, or the proposer's own word."""
 
-    outcome: SignedWord | None
-    ruling: SignedWord | None
+    evidence: Evidence

@@ -1,0 +1,299 @@
+"""Every state that sides of an exchange can reach together, whatever is lost, repeated or late.
+
+Whatever a side journalled it may say at any time, as often as it likes, or never: that is a network
+that loses, repeats and reorders, and sides that crash between any two steps. All that can be
+reached so is looked at, not a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from nodeimpl.clearing import machine
+from nodeimpl.clearing.machine import Side
+from opkit.wire.clearing import Ending
+
+PROPOSER = "p"
+ENDINGS: tuple[Ending, ...] = ("committed", "aborted")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All sides, and what the arbiter ruled.
+
+    Attributes:
+        lies: ends that the proposer signed beside the one that it decided.
+        prompt: whether ledgers do at once what they have to; otherwise they do it at any later time.
+    """
+
+    proposer: Side
+    responders: tuple[Side | None, ...]
+    rulings: tuple[tuple[Ending, str], ...] = ()
+    lies: tuple[Ending, ...] = ()
+    prompt: bool = False
+
+    def sides(self) -> list[Side]:
+        return [self.proposer, *(each for each in self.responders if each is not None)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bad:
+    """Who is not honest."""
+
+    proposer_lies: bool = False
+    rulings_max: int = 1
+    prompt: bool = False
+
+
+def name(at: int) -> str:
+    return f"r{at}"
+
+
+def others_of(at: int, count: int) -> frozenset[str]:
+    return frozenset({PROPOSER, *(name(each) for each in range(count) if each != at)})
+
+
+def begin(count: int, bad: Bad) -> World:
+    proposer = machine.offered(frozenset(name(at) for at in range(count)))
+    return World(proposer, (None,) * count, prompt=bad.prompt)
+
+
+def put(world: World, at: int, side: Side) -> World:
+    if world.prompt and machine.act_of(side):
+        side = machine.did_act(side)
+    if at < 0:
+        return replace(world, proposer=side)
+    return replace(
+        world, responders=tuple(side if i == at else old for i, old in enumerate(world.responders))
+    )
+
+
+def told_ends(world: World) -> set[Ending]:
+    """Return which ends the proposer has signed."""
+    ends = set(world.lies)
+    if world.proposer.outcome is not None:
+        ends.add(world.proposer.outcome)
+    return ends
+
+
+def proposing(world: World) -> Iterator[World]:
+    proposer = world.proposer
+    for at, side in enumerate(world.responders):
+        if side is not None and side.accepted and proposer.ending is None:
+            heard = machine.hear_acceptance(proposer, name(at))
+            yield replace(world, proposer=heard)
+            if machine.may_commit(heard):
+                decided = machine.decide(heard, "committed")
+                yield replace(world, proposer=machine.did_act(decided))
+    if machine.may_abort(proposer):
+        yield replace(world, proposer=machine.decide(proposer, "aborted"))
+
+
+def responding(world: World) -> Iterator[World]:
+    count = len(world.responders)
+    for at, side in enumerate(world.responders):
+        if side is None:
+            yield put(world, at, machine.accepted(others_of(at, count)))
+        for ending in told_ends(world):
+            known = side or machine.overheard(others_of(at, count))
+            yield put(world, at, machine.hear_outcome(known, ending))
+
+
+def ruling(world: World, bad: Bad) -> Iterator[World]:
+    """The arbiter is asked by somebody in doubt, and may believe anybody to be silent."""
+    asked = any(side is not None and side.accepted for side in world.responders)
+    if not asked or len(world.rulings) == bad.rulings_max:
+        return
+    ends = {"aborted"} | {end for end in told_ends(world) if end == "committed"}
+    for ending in ENDINGS:
+        if ending in ends:
+            taken = (ending, f"{9 - len(world.rulings)}")
+            yield replace(world, rulings=(*world.rulings, taken))
+
+
+def hearing_rulings(world: World) -> Iterator[World]:
+    count = len(world.responders)
+    for ending, ruling_id in world.rulings:
+        yield put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
+        for at, side in enumerate(world.responders):
+            known = side or machine.overheard(others_of(at, count))
+            yield put(world, at, machine.hear_ruling(known, ending, ruling_id))
+
+
+def posting(world: World) -> Iterator[World]:
+    for at, side in enumerate([world.proposer, *world.responders], -1):
+        if side is not None and machine.act_of(side):
+            yield put(world, at, machine.did_act(side))
+
+
+def telling(world: World) -> Iterator[World]:
+    """A side that has ended tells another, and hears that it knows, and of its ruling."""
+    every = [world.proposer, *world.responders]
+    for at, side in enumerate(every, -1):
+        if side is None or side.ending is None:
+            continue
+        for to in sorted(side.untold):
+            to_at = -1 if to == PROPOSER else int(to[1:])
+            there = every[to_at + 1] or machine.overheard(others_of(to_at, len(world.responders)))
+            me = PROPOSER if at < 0 else name(at)
+            if side.ruling is not None:
+                there = machine.hear_ruling(there, *side.ruling, by=me)
+            elif side.outcome is not None and to_at >= 0:
+                there = machine.hear_outcome(there, side.outcome)
+            told = put(world, to_at, there)
+            answered = machine.hear_told(side, to)
+            if there.ruling is not None:
+                answered = machine.hear_ruling(answered, *there.ruling, by=to)
+            yield put(told, at, answered)
+            yield told  # The answer is lost.
+
+
+def lying(world: World, bad: Bad) -> Iterator[World]:
+    """A proposer that everybody accepted can sign both ends."""
+    accepted = [side is not None and side.accepted for side in world.responders]
+    if bad.proposer_lies and all(accepted) and not world.lies:
+        for ending in ENDINGS:
+            yield replace(world, lies=(ending,))
+
+
+def steps(world: World, bad: Bad) -> Iterator[World]:
+    yield from proposing(world)
+    yield from responding(world)
+    yield from ruling(world, bad)
+    yield from hearing_rulings(world)
+    yield from posting(world)
+    yield from telling(world)
+    yield from lying(world, bad)
+
+
+def explore(count: int, bad: Bad, look: Callable[[World], None]) -> int:
+    """Look at every world that can be reached; return how many there are."""
+    first = begin(count, bad)
+    seen, waiting = {first}, [first]
+    while waiting:
+        world = waiting.pop()
+        look(world)
+        for after in steps(world, bad):
+            if after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return len(seen)
+
+
+def settle(world: World) -> World:
+    """Return the world once all could talk for as long as they wished.
+
+    The proposer's patience ends; who accepted hears it, or the arbiter.
+    """
+    if machine.may_abort(world.proposer):
+        world = replace(world, proposer=machine.decide(world.proposer, "aborted"))
+    before = None
+    while before != world:
+        before = world
+        for at, side in enumerate(world.responders):
+            if side is None:
+                continue
+            if world.proposer.outcome is not None:
+                world = put(world, at, machine.hear_outcome(side, world.proposer.outcome))
+        for ending, ruling_id in world.rulings:
+            world = put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
+            for at, side in enumerate(world.responders):
+                if side is not None:
+                    world = put(world, at, machine.hear_ruling(side, ending, ruling_id))
+        for after in (posting, telling):
+            nexts = list(after(world))
+            world = nexts[0] if nexts else world
+    return world
+
+
+@pytest.mark.parametrize("responders", [1, 2])
+def test_without_an_arbiter_nobody_posts_what_another_does_not(responders: int) -> None:
+    def look(world: World) -> None:
+        proposer = world.proposer
+        if proposer.outcome == "committed":
+            assert all(side is not None and side.accepted for side in world.responders)
+        for side in world.sides():
+            assert side.rival is False
+            if side.posted:
+                assert proposer.outcome == "committed"
+            if side.ending is not None:
+                assert side.ending == proposer.outcome
+
+    count = explore(responders, Bad(rulings_max=0), look)
+    assert count > (10 if responders == 1 else 100)
+
+
+@pytest.mark.parametrize(
+    ("responders", "bad"),
+    [
+        (1, Bad()),
+        (2, Bad()),
+        (1, Bad(rulings_max=2)),
+        (2, Bad(rulings_max=2, prompt=True)),
+    ],
+)
+def test_once_all_can_talk_all_stand_the_same(responders: int, bad: Bad) -> None:
+    def look(world: World) -> None:
+        end = settle(world)
+        assert len({side.ending for side in end.sides()}) == 1, (world, end)
+        for side in end.sides():
+            assert side.ending is not None
+            assert side.posted == (side.ending == "committed"), (world, end)
+            assert not side.in_doubt and not side.untold, (world, end)
+
+    assert explore(responders, bad, look) > 50
+
+
+def test_a_proposer_that_signs_both_ends_is_seen_and_the_ruling_stands() -> None:
+    def look(world: World) -> None:
+        if not world.rulings:
+            return
+        end = settle(world)
+        (ruled,) = {ending for ending, _ in world.rulings}
+        assert {side.ending for side in end.sides()} == {ruled}
+        assert {side.posted for side in end.sides()} == {ruled == "committed"}
+        for side in world.sides():
+            if side.rival:
+                assert len(told_ends(world)) == 2
+
+    assert explore(2, Bad(proposer_lies=True, prompt=True), look) > 500
+
+
+def test_what_is_heard_again_changes_nothing() -> None:
+    def look(world: World) -> None:
+        for side in world.sides():
+            if side.outcome is not None:
+                assert machine.hear_outcome(side, side.outcome) == side
+            if side.ruling is not None:
+                assert machine.hear_ruling(side, *side.ruling) == side
+            for other in side.others:
+                told = machine.hear_told(side, other)
+                assert machine.hear_told(told, other) == told
+
+    explore(2, Bad(rulings_max=2, prompt=True), look)
+
+
+def test_an_end_that_was_decided_is_never_taken_back_but_by_a_ruling() -> None:
+    def look(world: World) -> None:
+        for after in steps(world, Bad(rulings_max=2, prompt=True)):
+            pairs = zip(world.sides(), after.sides(), strict=False)
+            for old, new in pairs:
+                if old.role != new.role or old.others != new.others:
+                    continue
+                if old.ending is not None and old.ending != new.ending:
+                    assert new.ruling is not None and new.ruling != old.ruling
+                assert new.entries in (old.entries, old.entries + 1)
+
+    explore(2, Bad(rulings_max=2, prompt=True), look)
+
+
+def test_deciding_twice_is_a_defect() -> None:
+    proposer = machine.decide(machine.offered(frozenset({"r0"})), "aborted")
+    for ending in ENDINGS:
+        with pytest.raises(AssertionError):
+            machine.decide(proposer, ending)
+    with pytest.raises(AssertionError):
+        machine.decide(machine.offered(frozenset({"r0"})), "committed")
