@@ -161,7 +161,7 @@ class Holds:
         self._ledger.book(ask.coop)
         hold = table.get(tx, coop=ask.coop, hold_id=ask.hold_id)
         accounts = () if hold is None else (hold.from_account, hold.to_account)
-        _judge_reader(ask.coop, caller, accounts)
+        self._judge_reader(ask.coop, caller, accounts)
         if hold is None:
             raise wire.HoldUnknown(hold_id=ask.hold_id)
         return _seen(hold, tx.world_ms)
@@ -177,7 +177,7 @@ class Holds:
         """
         assert caller is not None, "reading a ledger needs a token"
         self._ledger.book(ask.coop)
-        _judge_reader(ask.coop, caller, (ask.account,))
+        self._judge_reader(ask.coop, caller, (ask.account,))
         holds = table.page(
             tx,
             coop=ask.coop,
@@ -237,6 +237,17 @@ class Holds:
             made_ms=tx.now_ms,
         )
 
+    def _judge_reader(self, coop: str, caller: Caller, accounts: tuple[AccountId, ...]) -> None:
+        """Return if a member may read about holds from or to these accounts."""
+        own = f"{coop}:{member_path(caller.member_id)}"
+        judge_reader(
+            coop,
+            caller.member_id,
+            whole=Scope.LEDGER_READ in caller.scopes,
+            asks_own=any(is_under(account, own) for account in accounts),
+            auditors=self._ledger.auditors,
+        )
+
     def _set_aside(self, tx: Tx, hold: wire.Hold, change: int) -> None:
         account: AccountId = hold.from_account
         self._ledger.set_aside(tx, coop=hold.coop, account=account, unit=hold.unit, change=change)
@@ -246,17 +257,6 @@ class Holds:
         table.end(tx, ended)
         self._timers.cancel(tx, kind=TIMER, key=_key(hold))
         return ended
-
-
-def _judge_reader(coop: str, caller: Caller, accounts: tuple[AccountId, ...]) -> None:
-    """Return if a member may read about holds from or to these accounts."""
-    own = f"{coop}:{member_path(caller.member_id)}"
-    judge_reader(
-        coop,
-        caller.member_id,
-        whole=Scope.LEDGER_READ in caller.scopes,
-        asks_own=any(is_under(account, own) for account in accounts),
-    )
 
 
 def _seen(hold: wire.Hold, world_ms: TimeMs) -> wire.Hold:

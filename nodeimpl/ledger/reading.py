@@ -57,7 +57,7 @@ class Reading:
         self._ledger.book(ask.coop)
         found = _entry(tx, ask.coop, ask.entry)
         own = caller is not None and found is not None and _concerns(found, caller.member_id)
-        _judge(caller, ask.coop, asks_own=own)
+        self._judge(caller, ask.coop, asks_own=own)
         if found is None:
             raise wire.EntryUnknown(entry=ask.entry)
         return found
@@ -71,7 +71,9 @@ class Reading:
             LedgerElsewhere, LedgerNotYours, LedgerOwnOnly.
         """
         self._ledger.book(ask.coop)
-        _judge(caller, ask.coop, asks_own=caller is not None and ask.member == caller.member_id)
+        self._judge(
+            caller, ask.coop, asks_own=caller is not None and ask.member == caller.member_id
+        )
         end = _last(tx, ask.coop)
         entries, next_after = _page(tx, ask)
         return wire.HistoryPage(
@@ -93,7 +95,7 @@ class Reading:
         self._ledger.book(ask.coop)
         member = self._member(tx, ask.coop, ask.did)
         own = caller is not None and member is not None and member.member_id == caller.member_id
-        _judge(caller, ask.coop, asks_own=own)
+        self._judge(caller, ask.coop, asks_own=own)
         if member is None or member.coop != ask.coop:
             raise MemberMissing(member_id=ask.did)
         found = accounts_under(
@@ -121,7 +123,7 @@ class Reading:
             LedgerElsewhere, LedgerNotYours.
         """
         self._ledger.book(ask.coop)
-        _judge(caller, ask.coop, asks_own=False)
+        self._judge(caller, ask.coop, asks_own=False)
         path, unit = _split(ask.after, " ")
         found: list[Account] = []
         if ask.prefix.isascii() and path.isascii():
@@ -144,7 +146,7 @@ class Reading:
             LedgerElsewhere, LedgerNotYours.
         """
         self._ledger.book(ask.coop)
-        _judge(caller, ask.coop, asks_own=False)
+        self._judge(caller, ask.coop, asks_own=False)
         end, checked = _last(tx, ask.coop), tx.one(tables.GET_CHECK, coop=ask.coop)
         return wire.TrialBalance(
             coop=ask.coop,
@@ -179,7 +181,7 @@ class Reading:
         self._ledger.book(ask.coop)
         coop, path = _split(ask.account, ":")
         own = caller is not None and rules.is_under(path, rules.member_path(caller.member_id))
-        _judge(caller, ask.coop, asks_own=own)
+        self._judge(caller, ask.coop, asks_own=own)
         row = None
         if coop == ask.coop and path.isascii():
             path_bytes = path.encode("ascii")
@@ -197,6 +199,16 @@ class Reading:
         )
         return wire.Statement(csv=_csv(lines))
 
+    def _judge(self, caller: Caller | None, coop: Slug, *, asks_own: bool) -> None:
+        assert caller is not None, "a ledger is read with a token"
+        rules.judge_reader(
+            coop,
+            caller.member_id,
+            whole=Scope.LEDGER_READ in caller.scopes,
+            asks_own=asks_own,
+            auditors=self._ledger.auditors,
+        )
+
     def _member(self, tx: Tx, coop: Slug, who: str) -> Member | None:
         """Return the member of an id or of a key, or None."""
         if who.startswith("did:"):
@@ -207,12 +219,6 @@ class Reading:
 def _split(text: str, at: str) -> tuple[str, str]:
     first, _, rest = text.partition(at)
     return first, rest
-
-
-def _judge(caller: Caller | None, coop: Slug, *, asks_own: bool) -> None:
-    assert caller is not None, "a ledger is read with a token"
-    whole = Scope.LEDGER_READ in caller.scopes
-    rules.judge_reader(coop, caller.member_id, whole=whole, asks_own=asks_own)
 
 
 def _last(tx: Tx, coop: Slug) -> wire.Entry | None:

@@ -132,18 +132,28 @@ def judge_poster(coop: Slug, member_id: MemberId) -> None:
         raise wire.LedgerNotYours(coop=coop, member_id=member_id)
 
 
-def judge_reader(coop: Slug, member_id: MemberId, *, whole: bool, asks_own: bool) -> None:
+def judge_reader(
+    coop: Slug,
+    member_id: MemberId,
+    *,
+    whole: bool,
+    asks_own: bool,
+    auditors: frozenset[Slug] = frozenset(),
+) -> None:
     """Return if a member may read what they ask for.
 
     Args:
         whole: whether their token is for reading the whole ledger.
         asks_own: whether they ask for what concerns themselves.
+        auditors: coops whose auditors may read this ledger: only they get such a token here.
 
     Refuses, in this order:
-        LedgerNotYours: they are of another coop; who is of none was let in to read by the operator.
+        LedgerNotYours: they are of another coop, and do not audit this one; who is of none was let
+            in to read by the operator.
         LedgerOwnOnly: they may read what concerns themselves, and this is more.
     """
-    if coop_of(member_id) not in (coop, NO_COOP):
+    reader = coop_of(member_id)
+    if reader not in (coop, NO_COOP) and not (whole and reader in auditors):
         raise wire.LedgerNotYours(coop=coop, member_id=member_id)
     if not whole and not asks_own:
         raise wire.LedgerOwnOnly(member_id=member_id)

@@ -25,6 +25,7 @@ class Ledger:
     What takes a transaction runs in it; all that posts or changes runs on the writer.
 
     Attributes:
+        auditors: coops whose auditors may read these ledgers.
         first: done before an entry is judged: what is due in world time, such as a hold that lapses
             and whose money is free from then on.
     """
@@ -37,6 +38,7 @@ class Ledger:
             for signed in genesis.genesis.charters
             if signed.charter.home_node == own
         )
+        self.auditors = genesis.auditors_at(own)
         self.first: Callable[[Tx], None] = lambda _: None
         self._genesis = genesis
         numbers = Numbers()

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from opkit.proof.genesis import GenesisView
     from opkit.proof.keys import Identity
     from opkit.proof.services import ProvenService
+    from opkit.wire.audit import CoopEvidence
 
 DEADLINE_MS = 10_000
 
@@ -313,6 +314,15 @@ class NodeClient:
         from opkit.client.governance import GovernanceCalls
 
         return self._assemblies.setdefault(coop, GovernanceCalls(self, coop))
+
+    async def gather(self, coop: Slug) -> CoopEvidence:
+        """Return all that an auditor gathers of a coop at its home node, to be verified at leisure.
+
+        What is refused or not answered is in it as a gap (`opkit.client.gathering`).
+        """
+        from opkit.client.gathering import gather_coop
+
+        return await gather_coop(self, coop)
 
     async def _authorised(
         self,

@@ -19,7 +19,7 @@ class LedgerElsewhere(Missing):
 
 @dataclass(eq=False, kw_only=True)
 class LedgerNotYours(Denied):
-    """The caller is no member of the coop whose ledger it is."""
+    """The caller is no member of the coop whose ledger it is, nor audits it."""
 
     code = "ledger-not-yours"
     hint = "a coop's own members post to its ledger"

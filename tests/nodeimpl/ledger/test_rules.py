@@ -275,6 +275,16 @@ def test_who_reads_what() -> None:
             rules.judge_poster(COOP, stranger)
 
 
+def test_who_audits_a_ledger_reads_it_with_a_token_for_the_whole_and_posts_nothing() -> None:
+    mill = frozenset({"mill"})
+    rules.judge_reader(COOP, "mill/ada", whole=True, asks_own=False, auditors=mill)
+    for member_id, whole in (("mill/ada", False), ("dairy/ada", True)):
+        with pytest.raises(wire.LedgerNotYours):
+            rules.judge_reader(COOP, member_id, whole=whole, asks_own=True, auditors=mill)
+    with pytest.raises(wire.LedgerNotYours):
+        rules.judge_poster(COOP, "mill/ada")
+
+
 @pytest.mark.parametrize(
     "path", ["", "/", "a//b", "a/", "/a", "A", "a/b/c/d/e", "a b", "é", "a/" + "x" * 64, "a:b"]
 )
