@@ -14,6 +14,7 @@ from nodeimpl.agreements.routes import routes as agreements_routes
 from nodeimpl.carding import Carding, join_cards
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
+from nodeimpl.federating import Shares, join_sharing
 from nodeimpl.gateway.app import build_app
 from nodeimpl.governance.routes import routes as governance_routes
 from nodeimpl.governing import join_governance
@@ -69,12 +70,17 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """What all domains stand on: bytes, members, connections, the network around, and its work."""
+    """What all domains stand on: bytes, members, connections, the network around, and its work.
+
+    Attributes:
+        shares: the objects that this node keeps together with others.
+    """
 
     blobs: BlobStore
     membership: Membership
     peers: Peers
     outside: Outside
+    shares: Shares
     compute: Compute
 
 
@@ -89,10 +95,18 @@ async def lay_ground(given: Given, store: Store) -> Ground:
     peers = await make_peers(given, store)
     peers.serve_blobs(blobs)
     outside = await join_overlay_of(given, peers=peers, blobs=blobs, store=store)
+    shares = join_sharing(given.identity, given.genesis, store, outside, peers=peers, clock=clock)
     compute = make_compute(given, store=store, blobs=blobs, peers=peers, membership=membership)
     compute.serve_peers(peers)
     membership.while_revoking(compute.member_revoked)
-    return Ground(blobs=blobs, membership=membership, peers=peers, outside=outside, compute=compute)
+    return Ground(
+        blobs=blobs,
+        membership=membership,
+        peers=peers,
+        outside=outside,
+        shares=shares,
+        compute=compute,
+    )
 
 
 async def make_peers(given: Given, store: Store) -> Peers:
