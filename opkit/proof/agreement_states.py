@@ -40,6 +40,7 @@ class Course:
 
     Attributes:
         unsigned: the parties that have not signed.
+        signed_ms: when the last one did; None if not all have.
         since_ms: its beginning; None if not all have signed.
         notice_ms: when notice was given first; None if it was not.
         end_ms, end: when it ends, and how; None if nothing says so yet.
@@ -47,6 +48,7 @@ class Course:
     """
 
     unsigned: tuple[Slug, ...]
+    signed_ms: TimeMs | None
     since_ms: TimeMs | None
     notice_ms: TimeMs | None
     end_ms: TimeMs | None
@@ -63,7 +65,7 @@ class Course:
         if self.end_ms is not None and self.end_ms <= now_ms:
             assert self.end is not None, "what ends does so somehow"
             return self.end
-        if self.since_ms is None:
+        if self.signed_ms is None or self.since_ms is None or now_ms < self.signed_ms:
             return "proposed"
         if now_ms < self.since_ms:
             return "signed"
@@ -71,13 +73,16 @@ class Course:
 
     def turns_ms(self, now_ms: TimeMs) -> TimeMs | None:
         """Return when it stands otherwise next; None if that is not known."""
-        times = (self.since_ms, self.notice_ms, self.end_ms)
-        return min((each for each in times if each is not None and each > now_ms), default=None)
+        return min((each for each in self._times if each > now_ms), default=None)
 
     def turned_ms(self, now_ms: TimeMs) -> TimeMs:
         """Return since when it stands as it does; 0 if since it was proposed."""
-        times = (self.since_ms, self.notice_ms, self.end_ms)
-        return max((each for each in times if each is not None and each <= now_ms), default=0)
+        return max((each for each in self._times if each <= now_ms), default=0)
+
+    @property
+    def _times(self) -> tuple[TimeMs, ...]:
+        times = (self.signed_ms, self.since_ms, self.notice_ms, self.end_ms)
+        return tuple(each for each in times if each is not None)
 
 
 def course_of(
@@ -120,6 +125,7 @@ def course_of(
     first = min(ends, default=None, key=lambda end: end[:2])
     return Course(
         unsigned=unsigned,
+        signed_ms=signed_ms,
         since_ms=None if signed_ms is None else max(signed_ms, terms.starts_ms),
         notice_ms=notice_ms,
         end_ms=None if first is None else first[0],

@@ -1,0 +1,145 @@
+"""How agreements stand: by their signatures and world time alone, each moment exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opkit.proof.agreement_states import Course, Given, Successor, course_of, first_of
+from opkit.wire.terms import Action
+from tests.opkit.proof.pacts import DAY_MS, START_MS, TERM_MS, terms_of
+
+END_MS = START_MS + TERM_MS
+NOTICE_MS = 30 * DAY_MS
+
+
+def by(coop: str, at_ms: int, action: Action = "adopt") -> Given:
+    return Given(coop=coop, action=action, at_ms=at_ms)
+
+
+def both(at_ms: int = START_MS) -> list[Given]:
+    return [by("mill", START_MS - 5), by("yard", at_ms)]
+
+
+def course(*signed: Given, successors: Any = (), barred_by: Any = None, **changes: Any) -> Course:
+    return course_of(terms_of(**changes), signed, successors=successors, barred_by=barred_by)
+
+
+def states(it: Course, *times: int) -> list[str]:
+    return [it.state(time) for time in times]
+
+
+def test_it_is_in_force_from_the_last_signature_on_and_not_before_its_start() -> None:
+    late = course(*both(START_MS + 7))
+    assert late.since_ms == START_MS + 7
+    assert states(late, START_MS + 6, START_MS + 7) == ["proposed", "active"]
+    early = course(*both(START_MS - 3))
+    times = (START_MS - 4, START_MS - 3, START_MS - 1, START_MS)
+    assert states(early, *times) == ["proposed", "signed", "signed", "active"]
+
+
+def test_one_signature_is_a_proposal_whoever_gave_it() -> None:
+    for coop in ("mill", "yard"):
+        alone = course(by(coop, START_MS))
+        assert alone.state(START_MS + DAY_MS) == "proposed"
+        assert not alone.holds and len(alone.unsigned) == 1
+
+
+def test_a_proposal_lapses_with_the_term_that_it_was_for() -> None:
+    for renewable in (True, False):
+        alone = course(by("mill", START_MS), renewable=renewable)
+        assert states(alone, END_MS - 1, END_MS) == ["proposed", "lapsed"]
+        too_late = course(*both(END_MS), renewable=renewable)
+        assert too_late.state(END_MS) == "lapsed"
+
+
+def test_what_is_not_renewable_lapses_and_what_is_goes_on() -> None:
+    assert states(course(*both(), renewable=False), END_MS - 1, END_MS) == ["active", "lapsed"]
+    assert course(*both()).state(END_MS + 100 * TERM_MS) == "active"
+
+
+def test_notice_ends_it_when_its_days_are_over() -> None:
+    ending = course(*both(), by("yard", START_MS + 9, "end"))
+    at_ms = START_MS + 9
+    assert states(ending, at_ms - 1, at_ms) == ["active", "ending"]
+    over_ms = at_ms + NOTICE_MS
+    assert states(ending, over_ms - 1, over_ms) == ["ending", "ended"]
+    assert ending.turns_ms(START_MS) == at_ms
+    assert ending.turns_ms(at_ms) == over_ms
+    assert ending.turns_ms(over_ms) is None
+
+
+def test_the_first_notice_counts() -> None:
+    twice = course(
+        *both(), by("yard", START_MS + 9, "end"), by("mill", START_MS + 8, "end"), notice_days=1
+    )
+    assert twice.end_ms == START_MS + 8 + DAY_MS
+
+
+def test_notice_before_all_have_signed_takes_the_signature_back_for_good() -> None:
+    back = course(by("mill", START_MS), by("mill", START_MS + 1, "end"))
+    assert states(back, START_MS, START_MS + 1) == ["proposed", "ended"]
+    after = course(by("mill", START_MS), by("mill", START_MS + 1, "end"), by("yard", START_MS + 2))
+    assert states(after, START_MS, START_MS + 1, START_MS + 2) == ["proposed", "ended", "ended"]
+    assert not after.holds
+
+
+def test_what_amends_it_takes_its_place_and_of_two_the_first() -> None:
+    first, second = (
+        Successor(agreement=name * 64, since_ms=START_MS + at) for name, at in (("b", 5), ("a", 6))
+    )
+    amended = course(*both(), successors=[second, first])
+    assert amended.superseded_by == "b" * 64
+    assert states(amended, START_MS + 4, START_MS + 5) == ["active", "superseded"]
+    same = [Successor(agreement=name * 64, since_ms=START_MS + 5) for name in "ba"]
+    assert course(*both(), successors=same).superseded_by == "a" * 64
+    assert first_of([]) is None
+
+
+def test_what_came_too_late_to_amend_is_never_in_force() -> None:
+    winner = Successor(agreement="b" * 64, since_ms=START_MS)
+    barred = course(*both(START_MS + 1), barred_by=winner)
+    assert barred.state(START_MS + 1) == "superseded" and not barred.holds
+
+
+def test_what_has_ended_is_not_superseded_afterwards() -> None:
+    late = Successor(agreement="b" * 64, since_ms=START_MS + 50 * DAY_MS)
+    ended = course(*both(), by("yard", START_MS, "end"), successors=[late])
+    assert ended.state(late.since_ms) == "ended" and ended.superseded_by is None
+
+
+TIMES = st.integers(START_MS - DAY_MS, END_MS + DAY_MS)
+SIGNED = st.lists(
+    st.builds(by, st.sampled_from(["mill", "yard"]), TIMES, st.sampled_from(["adopt", "end"])),
+    max_size=6,
+    unique_by=lambda each: (each.coop, each.action),
+)
+
+
+@given(SIGNED, st.booleans(), st.permutations(range(6)), TIMES)
+def test_no_order_matters_and_what_is_over_stays_over(
+    signed: list[Given], renewable: bool, order: list[int], now_ms: int
+) -> None:
+    one = course(*signed, renewable=renewable)
+    shuffled = [signed[index] for index in order if index < len(signed)]
+    assert course(*shuffled, renewable=renewable) == one
+    state = one.state(now_ms)
+    turn_ms = one.turns_ms(now_ms)
+    if turn_ms is None:
+        assert one.state(now_ms + 1_000 * TERM_MS) == state
+    else:
+        assert one.state(turn_ms - 1) == state
+    if state in ("ended", "lapsed", "superseded"):
+        assert turn_ms is None or one.state(turn_ms) == state
+    if state in ("active", "ending"):
+        assert one.holds and not one.unsigned
+
+
+@pytest.mark.parametrize("now_ms", [START_MS - DAY_MS, START_MS, START_MS + 9])
+def test_it_says_since_when_it_stands_so(now_ms: int) -> None:
+    it = course(*both(), by("yard", START_MS + 9, "end"))
+    since = it.turned_ms(now_ms)
+    assert since <= now_ms and (since == 0 or it.state(since) == it.state(now_ms))
