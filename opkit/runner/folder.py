@@ -12,7 +12,8 @@ from opkit.proof.report import ReportStatement, file_hash, sign_report
 from opkit.runner.junit import junit_xml
 from opkit.runner.nbfile import read_notebook
 from opkit.story.record import RunRecord
-from opkit.views.report import report_html
+from opkit.story.report import AuditRecord
+from opkit.views.report import audit_name, report_html
 
 EVIDENCE = "evidence.json"
 GENESIS_COPY = "genesis-copy.jws"
@@ -43,11 +44,39 @@ def write_folder(
         (folder / "blobs" / cid).write_bytes(data)
     said = json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / EVIDENCE).write_text(f"{said}\n", encoding="utf-8")
+    for name, data in audit_files(run, genesis=genesis).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
     (folder / GENESIS_COPY).write_text(f"{genesis.token}\n", encoding="ascii")
     (folder / JUNIT).write_bytes(junit_xml(run))
     _write_notebooks_html(folder)
     (folder / INDEX).write_text(report_html(run), encoding="utf-8")
     sign_folder(folder, run, operator=operator)
+
+
+def audit_files(run: RunRecord, *, genesis: GenesisView | None) -> dict[str, bytes]:
+    """Return the report for funders of each audit of a run, by path: page, table, and evidence."""
+    audits = {
+        audit_name(flow, marker, number): proof.file
+        for flow in run.flows
+        for marker in flow.markers
+        for number, proof in enumerate(marker.proofs)
+        if isinstance(proof, AuditRecord)
+    }
+    if not audits:
+        return {}
+    from opkit.proof.audited import examine_audit
+    from opkit.proof.figures import figures_csv, figures_of
+    from opkit.views.audit import audit_html
+
+    files: dict[str, bytes] = {}
+    for name, file in audits.items():
+        view = examine_audit(file, genesis=genesis)
+        beside = f"{name.rpartition('/')[2]}.json"
+        files[f"{name}.html"] = audit_html(view, genesis=genesis, file=beside).encode("utf-8")
+        files[f"{name}.csv"] = figures_csv(figures_of(view))
+        files[f"{name}.json"] = file.model_dump_json().encode("utf-8")
+    return files
 
 
 def sign_folder(folder: Path, run: RunRecord, *, operator: Identity) -> None:

@@ -19,7 +19,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.receipt import verify_receipt
 from opkit.proof.report import verify_report
 from opkit.proof.witness import witnesses_of
-from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, files_of
+from opkit.runner.folder import EVIDENCE, INDEX, SIGNATURE, audit_files, files_of
 from opkit.story.proving import proof_checks
 from opkit.story.record import FlowRecord, RunRecord
 from opkit.story.report import BlobRecord, ReceiptRecord
@@ -110,6 +110,10 @@ def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> I
     yield _that(f"{INDEX} shows this evidence", shown == run, f"the same run in {EVIDENCE_ID}")
     for flow in run.flows:
         yield from _proofs(flow, files, genesis)
+    for name, data in audit_files(run, genesis=genesis).items():
+        # A replay has none of them, and a page names coops by the genesis of whoever wrote it.
+        if name in files and name.endswith(".csv"):
+            yield _that(f"{name} follows from the evidence", files.get(name) == data, "to the byte")
 
 
 def _proofs(

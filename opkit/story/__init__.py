@@ -5,10 +5,13 @@ the command line; it may import this package, `opkit.proof` and `opkit.wire`, an
 """
 
 from opkit.story.evidence import (
+    AgreementProof,
+    AuditProof,
     BlobProof,
     DecisionProof,
     EntryProof,
     Evidence,
+    ExchangeProof,
     NameProof,
     NotShown,
     OmissionProof,
@@ -28,10 +31,13 @@ from opkit.story.waiting import journal_head, until, wait_for_event
 from opkit.story.world import HostileHandle, NodeHandle, World
 
 __all__ = [
+    "AgreementProof",
+    "AuditProof",
     "BlobProof",
     "DecisionProof",
     "EntryProof",
     "Evidence",
+    "ExchangeProof",
     "Flow",
     "Held",
     "HostileHandle",

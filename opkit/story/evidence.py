@@ -14,7 +14,10 @@ from typing import Any
 
 from opkit.proof.checks import Check, Verdict
 from opkit.proof.cid import cid_of
+from opkit.wire.agreements import AgreementFile
+from opkit.wire.audit import AuditFile
 from opkit.wire.base import Jws, Wire
+from opkit.wire.clearing import Evidence as Exchanged
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.journal import EntryProof as JournalProof
 from opkit.wire.ledger import Entry
@@ -81,7 +84,39 @@ class EntryProof:
     journal: JournalProof
 
 
-Proof = ReceiptProof | BlobProof | NameProof | DecisionProof | OmissionProof | EntryProof
+@dataclass(frozen=True)
+class AgreementProof:
+    """An agreement with every party's signature and the decision that each of them cites."""
+
+    file: AgreementFile
+
+
+@dataclass(frozen=True)
+class ExchangeProof:
+    """What was signed of an exchange, and the entries that posted it on each side."""
+
+    evidence: Exchanged
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuditProof:
+    """All that an auditor gathered: whoever holds the genesis finds the same figures."""
+
+    file: AuditFile
+
+
+Proof = (
+    ReceiptProof
+    | BlobProof
+    | NameProof
+    | DecisionProof
+    | OmissionProof
+    | EntryProof
+    | AgreementProof
+    | ExchangeProof
+    | AuditProof
+)
 
 
 @dataclass(frozen=True)

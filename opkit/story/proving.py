@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from opkit.proof import jws
+from opkit.proof.agreement import verify_agreement
+from opkit.proof.audited import examine_audit
 from opkit.proof.checks import Check, ProofError, attempt, equal
+from opkit.proof.clearing import verify_exchange
 from opkit.proof.decision import verify_decision
 from opkit.proof.genesis import GenesisView
 from opkit.proof.history import read_head, verify_entry
@@ -14,17 +17,23 @@ from opkit.proof.ledger import entry_hash, sums_of
 from opkit.proof.names import read_name
 from opkit.proof.omission import verify_omission
 from opkit.story.evidence import (
+    AgreementProof,
+    AuditProof,
     BlobProof,
     DecisionProof,
     EntryProof,
+    ExchangeProof,
     NameProof,
     OmissionProof,
     Proof,
 )
 from opkit.story.report import (
+    AgreementRecord,
+    AuditRecord,
     BlobRecord,
     DecisionRecord,
     EntryRecord,
+    ExchangeRecord,
     NameRecord,
     OmissionRecord,
     ProofRecord,
@@ -48,6 +57,12 @@ def record_of(proof: Proof) -> ProofRecord:
         return OmissionRecord(file=proof.file, ballot=proof.ballot, receipt=proof.receipt)
     if isinstance(proof, EntryProof):
         return EntryRecord(entry=proof.entry, journal=proof.journal)
+    if isinstance(proof, AgreementProof):
+        return AgreementRecord(file=proof.file)
+    if isinstance(proof, ExchangeProof):
+        return ExchangeRecord(evidence=proof.evidence, entries=proof.entries)
+    if isinstance(proof, AuditProof):
+        return AuditRecord(file=proof.file)
     return ReceiptRecord(bundle=proof.bundle)
 
 
@@ -76,7 +91,13 @@ def name_checks(record: Jws, *, genesis: GenesisView | None) -> tuple[Check, ...
 
 
 def proof_checks(
-    proof: NameRecord | DecisionRecord | OmissionRecord | EntryRecord,
+    proof: NameRecord
+    | DecisionRecord
+    | OmissionRecord
+    | EntryRecord
+    | AgreementRecord
+    | ExchangeRecord
+    | AuditRecord,
     *,
     genesis: GenesisView | None,
 ) -> tuple[Check, ...]:
@@ -93,6 +114,12 @@ def proof_checks(
         return _called("decision", verify_decision(proof.file, genesis=genesis).checks)
     if isinstance(proof, OmissionRecord):
         return _called("omission", _omission_checks(proof, genesis))
+    if isinstance(proof, AgreementRecord):
+        return _called("agreement", verify_agreement(proof.file, genesis=genesis).checks)
+    if isinstance(proof, ExchangeRecord):
+        return _called("exchange", _exchange_checks(proof, genesis))
+    if isinstance(proof, AuditRecord):
+        return _called("audit", examine_audit(proof.file, genesis=genesis).verdict.checks)
     return _called("entry", _entry_checks(proof, genesis))
 
 
@@ -117,6 +144,24 @@ def _omission_checks(proof: OmissionRecord, genesis: GenesisView | None) -> Iter
     if named is not None:
         same = equal("receipt-ballot", expected=receipt.ballot, actual=named)
     return [signed, same]
+
+
+def _exchange_checks(proof: ExchangeRecord, genesis: GenesisView | None) -> Iterable[Check]:
+    """Verify an exchange; without a genesis nobody knows whose homes signed, only of what."""
+    if genesis is not None:
+        return verify_exchange(proof.evidence, genesis=genesis, entries=proof.entries).checks
+    evidence = proof.evidence
+    words = [*evidence.acceptances, evidence.outcome, evidence.ruling]
+    return [_on_offer(word, evidence.offer) for word in words if word is not None]
+
+
+def _on_offer(word: Jws, offer: Jws) -> Check:
+    """Return the check that a signed word is on an offer, whoever signed the two."""
+    said, read = attempt("what was signed of it", lambda: jws.peek(word))
+    if said is None:
+        return read
+    cited, expected = said.payload.get("offer"), jws.record_id(offer)
+    return equal(f"{said.typ} is on this offer", expected=expected, actual=cited)
 
 
 def _entry_checks(proof: EntryRecord, genesis: GenesisView | None) -> Iterable[Check]:

@@ -11,7 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from opkit.story.states import State, state_of
+from opkit.wire.agreements import AgreementFile
+from opkit.wire.audit import AuditFile
 from opkit.wire.base import Cid, Count, Jws, TimeMs, Wire
+from opkit.wire.clearing import Evidence as Exchanged
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.journal import EntryProof as JournalProof
 from opkit.wire.ledger import Entry
@@ -85,7 +88,38 @@ class EntryRecord(Wire):
     journal: JournalProof
 
 
-SignedRecord = ReceiptRecord | NameRecord | DecisionRecord | OmissionRecord | EntryRecord
+class AgreementRecord(Wire):
+    """An agreement, which anybody verifies who has the genesis."""
+
+    kind: Literal["agreement"] = "agreement"
+    file: AgreementFile
+
+
+class ExchangeRecord(Wire):
+    """What was signed of an exchange, and the entries that posted it."""
+
+    kind: Literal["exchange"] = "exchange"
+    evidence: Exchanged
+    entries: Annotated[tuple[Entry, ...], Field(max_length=8)] = ()
+
+
+class AuditRecord(Wire):
+    """What an auditor gathered: its figures follow from it alone."""
+
+    kind: Literal["audit"] = "audit"
+    file: AuditFile
+
+
+SignedRecord = (
+    ReceiptRecord
+    | NameRecord
+    | DecisionRecord
+    | OmissionRecord
+    | EntryRecord
+    | AgreementRecord
+    | ExchangeRecord
+    | AuditRecord
+)
 """What somebody signed: it is verified by itself, from the genesis."""
 
 ProofRecord = Annotated[SignedRecord | BlobRecord, Field(discriminator="kind")]

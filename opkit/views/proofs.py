@@ -6,7 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from opkit.story.report import DecisionRecord, ReceiptRecord, SignedRecord
+from opkit.story.report import (
+    AgreementRecord,
+    AuditRecord,
+    DecisionRecord,
+    ReceiptRecord,
+    SignedRecord,
+)
 from opkit.wire.base import Wire
 
 PROOF_NAMES: Final[Mapping[str, str]] = {
@@ -15,6 +21,9 @@ PROOF_NAMES: Final[Mapping[str, str]] = {
     "decision": "the decision",
     "omission": "the proof of the missing vote",
     "entry": "the entry",
+    "agreement": "the agreement",
+    "exchange": "the exchange",
+    "audit": "the audit",
 }
 """What each kind of proof is called."""
 
@@ -24,6 +33,6 @@ def proof_json(proof: SignedRecord) -> str:
     kept: Wire = proof
     if isinstance(proof, ReceiptRecord):
         kept = proof.bundle
-    elif isinstance(proof, DecisionRecord):
+    elif isinstance(proof, DecisionRecord | AgreementRecord | AuditRecord):
         kept = proof.file
     return json.dumps(kept.model_dump(mode="json"), indent=2)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from opkit.story.record import FlowRecord, NodeRecord, RunRecord
-from opkit.story.report import BlobRecord, MarkerRecord
+from opkit.story.report import AuditRecord, BlobRecord, MarkerRecord
 from opkit.story.states import State
 from opkit.views.checks import checks_table
 from opkit.views.deeds import deed_sentence
@@ -44,6 +44,11 @@ def report_html(run: RunRecord) -> str:
     names = ", ".join(flow.name for flow in run.flows)
     verdict = "told whole" if run.ok else "not told whole"
     return page(title=escape(f"Flow {names}: {verdict}"), body=body)
+
+
+def audit_name(flow: FlowRecord, told: MarkerRecord, number: int) -> str:
+    """Return the path of an audit's files in the run folder, without what they end in."""
+    return f"audit/{flow.name}-{told.name.lower()}-{number}"
 
 
 def embedded_evidence(html: bytes) -> RunRecord | None:
@@ -190,6 +195,10 @@ def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
                 f'<a class="act" href="{proof.path}" download>Save {_short(proof.cid)}</a>'
             )
         else:
+            if isinstance(proof, AuditRecord):
+                name = audit_name(flow, told, number)
+                parts.append(f'<a class="act" href="{name}.html">Open the report for funders</a>')
+                parts.append(f'<a class="act" href="{name}.csv" download>Save its figures</a>')
             file = f"{flow.name}-{told.name.lower()}-{number}.{proof.kind}.json"
             parts.append(
                 f'<a class="act" download="{file}" href="data:application/json,'
