@@ -44,7 +44,6 @@ from nodeimpl.p2p.peers import Peers
 from nodeimpl.p2p.reaching import PeerAddress
 from nodeimpl.p2p.transport import Transport
 from nodeimpl.sandbox.sandbox import Sandbox
-from nodeimpl.sharing.service import Sharing
 from nodeimpl.witness.service import Witness
 from nodeimpl.witnessing import join_witness
 from opkit.proof.genesis import GenesisView
@@ -199,8 +198,9 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
     ledgers = await join_ledger(
         given.identity.did, given.genesis, store, ground.membership, timers=timers
     )
-    sharing = Sharing(given.identity, network=given.genesis.network)
-    agreements = join_agreements(given.identity, given.genesis, sharing, timers=timers)
+    agreements = join_agreements(
+        given.identity, given.genesis, ground.shares.sharing, timers=timers
+    )
     governance = join_governance(
         ground.membership,
         ledgers.ledger,
