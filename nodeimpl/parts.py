@@ -14,7 +14,8 @@ from nodeimpl.agreements.routes import routes as agreements_routes
 from nodeimpl.carding import Carding, join_cards
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
-from nodeimpl.federating import Shares, join_sharing
+from nodeimpl.federating import Shares, join_federation, join_sharing
+from nodeimpl.federation.routes import routes as federation_routes
 from nodeimpl.gateway.app import build_app
 from nodeimpl.governance.routes import routes as governance_routes
 from nodeimpl.governing import join_governance
@@ -211,8 +212,14 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
         clock=given.clock,
         timers=timers,
     )
+    federation = await join_federation(given.identity, given.genesis, store, ground.shares)
     ground.outside.run_too(timers.run)
-    return [*ledgers.routes(), *governance_routes(governance), *agreements_routes(agreements)]
+    return [
+        *ledgers.routes(),
+        *governance_routes(governance),
+        *agreements_routes(agreements),
+        *federation_routes(federation),
+    ]
 
 
 async def open_lan_of(given: Given, outside: Outside) -> Lan | None:

@@ -281,6 +281,7 @@ class Sharing:
                 raise wire.ObjectUnknown(object_id=object_id[:129])
             kept = self._load(tx, row)
             self._kept[object_id] = kept
+            tx.before_commit(self._flush)
         self._kept.move_to_end(object_id)
         return kept
 

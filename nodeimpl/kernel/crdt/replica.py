@@ -143,6 +143,10 @@ class Replica:
         """The same by ids, in order, as an expulsion cites them."""
         return dict(self._forks)
 
+    def voices(self) -> tuple[Entry, ...]:
+        """Return what authors said about authors since the last checkpoint, by id."""
+        return tuple(self._log.entries[each] for each in sorted(self._control))
+
     def snapshot(self) -> bytes:
         """Return value and authors in their one spelling: equal on replicas that have the same."""
         return snapshot_of(self.spec, self.state, self.standing)

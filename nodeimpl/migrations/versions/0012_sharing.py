@@ -14,6 +14,12 @@ depends_on = None
 def upgrade() -> None:
     """Bring the schema forward."""
     op.create_table(
+        "federation_told",
+        sa.Column("did", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("did", "what", name=op.f("pk_federation_told")),
+    )
+    op.create_table(
         "shared_forks",
         sa.Column("object_id", sa.Text(), nullable=False),
         sa.Column("did", sa.Text(), nullable=False),

@@ -56,8 +56,8 @@ from opkit.wire.federation.types import (
     CoopStatement,
     FederationMember,
     FederationMembers,
-    Forks,
     ForkShown,
+    ForksShown,
     IssueAttestation,
     ListAttestations,
     ListFederation,
@@ -71,7 +71,7 @@ from opkit.wire.federation.types import (
     RevokeAttestation,
     SharedObject,
     SignedStatement,
-    Vouch,
+    VouchFor,
     VouchTaken,
 )
 
@@ -110,7 +110,7 @@ __all__ = [
     "FederationMember",
     "FederationMembers",
     "ForkShown",
-    "Forks",
+    "ForksShown",
     "IssueAttestation",
     "ListAttestations",
     "ListFederation",
@@ -132,7 +132,7 @@ __all__ = [
     "SharedObject",
     "SignedStatement",
     "StatementTooLong",
-    "Vouch",
+    "VouchFor",
     "VouchRepeated",
     "VouchTaken",
 ]

@@ -21,7 +21,7 @@ from opkit.wire.federation.types import (
     AttestationView,
     FederationMember,
     FederationMembers,
-    Forks,
+    ForksShown,
     IssueAttestation,
     ListAttestations,
     ListFederation,
@@ -32,7 +32,7 @@ from opkit.wire.federation.types import (
     ReadLog,
     RegisterCoop,
     RevokeAttestation,
-    Vouch,
+    VouchFor,
     VouchTaken,
 )
 from opkit.wire.objects import ObjectUnknown
@@ -60,7 +60,7 @@ LIST_FORKS = Endpoint(
     method="GET",
     path="/v1/federation/forks",
     ask=ListForks,
-    answer=Forks,
+    answer=ForksShown,
     scope=Scope.FEDERATION_READ,
 )
 
@@ -91,7 +91,7 @@ REGISTER_COOP = Endpoint(
     answer=FederationMember,
     scope=Scope.FEDERATION_WRITE,
     changes=True,
-    refuses=(NotCoopsHome, CoopNotYours, NotFederated, DecisionNotFound, StatementTooLong),
+    refuses=(NotCoopsHome, NotFederated, CoopNotYours, DecisionNotFound, StatementTooLong),
     body_bytes_max=8_192,
 )
 
@@ -99,7 +99,7 @@ VOUCH = Endpoint(
     name="federation.vouch",
     method="POST",
     path="/v1/federation/vouch",
-    ask=Vouch,
+    ask=VouchFor,
     answer=VouchTaken,
     scope=Scope.FEDERATION_WRITE,
     changes=True,

@@ -47,11 +47,11 @@ class StatementTooLong(Invalid):
 
 @dataclass(eq=False, kw_only=True)
 class DecisionNotFound(Missing):
-    """The coop has made no such decision, or it was not accepted."""
+    """The coop has accepted no such proposal, or the decision on it is void."""
 
     code = "decision-not-found"
-    hint = "`opkit decision show` tells a decision's hash"
-    decision: str
+    hint = "`opkit proposal list` shows what was proposed"
+    proposal: str
 
 
 @dataclass(eq=False, kw_only=True)

@@ -131,17 +131,18 @@ class RegisterCoop(Wire):
     """Say to all that this node's coop belongs to the federation.
 
     Attributes:
-        coop: needed only at a node of no coop; empty for the node's own.
+        coop: needed only at a node of no coop; None for the node's own.
         title: as it is to be shown; empty for the charter's.
-        decision: the coop's own decision, by its hash; None to cite the charter.
+        proposal: the coop's own accepted proposal, by id or hash, whose decision is cited; empty to
+            cite the charter alone.
     """
 
-    coop: SlugText = ""
+    coop: Slug | None = None
     title: Text = ""
-    decision: RecordId | None = None
+    proposal: SlugText = ""
 
 
-class Vouch(Wire):
+class VouchFor(Wire):
     """Vouch for a node's becoming a member, or say that a member is to be one no more."""
 
     did: Did
@@ -248,7 +249,7 @@ class ListForks(Wire):
     """Ask which authors are proven to have signed two histories."""
 
 
-class Forks(Wire):
+class ForksShown(Wire):
     """Forks, by object and author; `left_off` were too many."""
 
     forks: Annotated[tuple[ForkShown, ...], Field(max_length=FORKS_SHOWN_MAX)]
