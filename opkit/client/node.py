@@ -24,6 +24,7 @@ from opkit.wire.membership import Token
 if TYPE_CHECKING:
     import httpx
 
+    from opkit.client.agreements import AgreementCalls
     from opkit.client.cards import CardCalls
     from opkit.client.compute import ComputeCalls
     from opkit.client.governance import GovernanceCalls
@@ -288,6 +289,13 @@ class NodeClient:
         from opkit.client.names import NameCalls
 
         return NameCalls(self)
+
+    @cached_property
+    def agreements(self) -> AgreementCalls:
+        """Agreements: propose, sign, give notice, get, list, use, bring."""
+        from opkit.client.agreements import AgreementCalls
+
+        return AgreementCalls(self)
 
     @cached_property
     def cards(self) -> CardCalls:
