@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opkit.client.agreements import AgreementCalls
     from opkit.client.cards import CardCalls
     from opkit.client.compute import ComputeCalls
+    from opkit.client.federation import FederationCalls
     from opkit.client.governance import GovernanceCalls
     from opkit.client.ledger import LedgerCalls
     from opkit.client.member import AsMember
@@ -296,6 +297,13 @@ class NodeClient:
         from opkit.client.agreements import AgreementCalls
 
         return AgreementCalls(self)
+
+    @cached_property
+    def federation(self) -> FederationCalls:
+        """The federation: members, attestations, forks; register, vouch, attest, revoke."""
+        from opkit.client.federation import FederationCalls
+
+        return FederationCalls(self)
 
     @cached_property
     def cards(self) -> CardCalls:
