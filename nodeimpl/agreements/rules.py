@@ -283,7 +283,7 @@ def view(held: Held, stands: Course, *, world_ms: TimeMs) -> wire.AgreementView:
     kept = held.kept
     return wire.AgreementView(
         agreement=kept.agreement,
-        number=kept.number,
+        serial=kept.number,
         terms=kept.terms,
         state=stands.state(world_ms),
         signatures=tuple(each.line for each in held.signatures),

@@ -148,7 +148,7 @@ class AgreementView(Wire):
     """An agreement as a node holds it.
 
     Attributes:
-        number: which one that this node heard of.
+        serial: which one that this node heard of, counted from 1.
         unsigned: the parties that have not signed.
         since_ms: from when on it is, was, or will be in force; None if not all have signed.
         until_ms: when it ends, ended, or was superseded; None if nothing says so yet.
@@ -158,7 +158,7 @@ class AgreementView(Wire):
     """
 
     agreement: RecordId
-    number: Count
+    serial: Count
     terms: Terms
     state: AgreementState
     signatures: Annotated[tuple[SignatureLine, ...], Field(max_length=SIGNATURES_MAX)]
@@ -214,7 +214,7 @@ class ListAgreements(Wire):
     Attributes:
         state: those in this state; empty for all.
         party: those that this coop makes; empty for all.
-        before: the number of the last one of the page before; 0 for the first page.
+        before: the serial of the last one of the page before; 0 for the first page.
     """
 
     state: Literal[

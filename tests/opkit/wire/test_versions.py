@@ -28,6 +28,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.wire import (
     agents,
+    agreements,
     compute,
     genesis,
     grants,
@@ -49,14 +50,16 @@ from opkit.wire.peer import METHODS, AnswerFrame, FrameMalformed, RequestFrame
 PAGE = (Path(__file__).parents[3] / "docs/protocol.md").read_text("utf-8")
 UNKNOWN = "zz_of_a_newer_version"
 SIGNED_IN = (
-    *(backup, compute, genesis, grants, journal, membership, names),
+    *(agreements, backup, compute, genesis, grants, journal, membership, names),
     *(network, records, report, votes),
     *(network, operations, records, report),
 )
 """The modules in which what is signed is declared."""
-FILES = {"ReceiptBundle", "EntryProof", "DecisionFile", "AttestedFile"}
+FILES = {"ReceiptBundle", "EntryProof", "DecisionFile", "AttestedFile", "AgreementFile"}
 """Types that travel as files: all that is believed of them is signed. They are refused as asks are:
 who has an older opkit is told so, and not shown half of a proof."""
+SHARED = (agreements.Signing,)
+"""Types that stand as text in a signed operation."""
 BASES = {"Event", "Kept", "EntryBody", "HoldBody"}
 """Types that nothing is of: their subclasses are of a kind."""
 
@@ -142,14 +145,18 @@ def dumped(value: Wire) -> dict[str, Any]:
 
 def test_every_type_is_of_a_kind(wire: type[Wire]) -> None:
     """Who adds a type says by its use how it is read."""
-    proven = reachable(*signed().values(), *records.VALUES.values(), agents.AgentParams)
+    proven = reachable(*signed().values(), *records.VALUES.values(), *SHARED, agents.AgentParams)
     kinds = (wire in ASKS) + (wire in SAID) + (wire in PEERS) + (wire in proven)
     assert kinds or wire.__name__ in FILES | BASES or wire in filed(), wire
 
 
 def filed() -> set[type[Wire]]:
     return reachable(
-        compute.ReceiptBundle, journal.EntryProof, votes.DecisionFile, votes.AttestedFile
+        agreements.AgreementFile,
+        compute.ReceiptBundle,
+        journal.EntryProof,
+        votes.DecisionFile,
+        votes.AttestedFile,
     )
 
 
