@@ -1,8 +1,8 @@
 """All that an auditor gathers of a coop at its home node: reading, and nothing else.
 
 What is answered is kept as it came, to be verified by whoever holds it (`opkit.proof.audited`).
-What is refused, or not answered, is a gap with its reason; nothing is asked of anybody else instead,
-and nothing is filled in. Source: ADR 0048.
+What is refused, or not answered, is a gap with its reason; nobody else is asked, and nothing
+is filled in. Source: ADR 0048.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ from opkit.wire.clearing import (
     Evidence,
     ListExchanges,
 )
-from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Fault, Refusal, Unreachable
 from opkit.wire.events import JournalEntry
 from opkit.wire.journal import (
@@ -67,17 +66,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AUDIT_SCOPES = (
-    Scope.NODE_READ,
-    Scope.EVENTS_READ,
-    Scope.LEDGER_READ_OWN,
-    Scope.LEDGER_READ,
-    Scope.GOVERNANCE_READ,
-    Scope.AGREEMENTS_READ,
-    Scope.CLEARING_READ,
-)
-"""All that gathering needs: none of them changes anything."""
-
 TOO_MANY = "too-many"
 """Why something is a gap of which there is more than an audit keeps."""
 
@@ -86,7 +74,8 @@ async def gather_coop(client: NodeClient, coop: Slug) -> CoopEvidence:
     """Return what the home node of a coop shows to this client, and what it does not.
 
     Args:
-        client: of the home node, by somebody who may read there: see `AUDIT_SCOPES`.
+        client: of the home node, by somebody who may read there, by a token for
+            `opkit.wire.audit.AUDIT_SCOPES`.
         coop: whose evidence it is.
 
     Raises:

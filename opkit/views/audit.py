@@ -33,6 +33,16 @@ STANDINGS: Final[Mapping[Standing, tuple[State, str]]] = {
 }
 """The shape and the words of each standing: none is told by colour alone."""
 
+_CSS: Final = (
+    ".money i{font-style:normal;font-weight:400;font-size:.6em;color:var(--opkit-soft)}"
+    "main a{color:inherit;text-decoration-color:var(--opkit-soft);text-underline-offset:.2em}"
+    ".figure summary,.people summary{gap:.6rem}.links summary{padding:.45rem 0;min-height:44px;"
+    "display:grid;grid-template-columns:auto minmax(0,1fr) auto;gap:.6rem}"
+    ".gaps li{padding:.45rem 0}.gaps li,.figure a,.people span{overflow-wrap:anywhere}"
+    "@media (max-width:34rem){.figure summary{flex-wrap:wrap}}"
+)
+"""What this page has beside what all reports have."""
+
 CHECKS_SHOWN_MAX = 400
 """The most checks of a coop that are listed; those that fail come first, all are counted."""
 
@@ -55,7 +65,7 @@ def audit_html(view: AuditView, *, genesis: GenesisView | None, file: str) -> st
     )
     side = f"{_how_many(figures)}{_links(view, titles)}{_check_it(view, file)}"
     body = (
-        f"{_header(view)}<main>{_missing(view, titles)}"
+        f"<style>{_CSS}</style>{_header(view)}<main>{_missing(view, titles)}"
         f'<div>{books}{evidence}</div><div class="side">{side}</div></main>'
     )
     return page(title=f"Audit of {counted(len(view.coops), 'coop')}", body=body)
@@ -142,21 +152,21 @@ def _label(figure: Figure, titles: Mapping[Slug, str]) -> str:
 
 def _how_many(figures: Iterable[Figure]) -> str:
     rows = [
-        (f"{len([each for each in figures if each.standing == standing]):,}", standing)
+        (counted(sum(each.standing == standing for each in figures), "figure"), standing)
         for standing in STANDINGS
     ]
     shown = "".join(
-        f'<div class="figure"><summary><b>{count}</b>figures, {STANDINGS[standing][1]}</summary>'
-        "</div>"
+        f"<li><span>{STANDINGS[standing][1]}</span><span>{count}</span></li>"
         for count, standing in rows
-        if count != "0"
     )
-    return f'<section class="card"><h2>How do the figures stand?</h2>{shown}</section>'
+    return (
+        f'<section class="card figure"><h2>How do the figures stand?</h2><ul>{shown}</ul></section>'
+    )
 
 
 def _links(view: AuditView, titles: Mapping[Slug, str]) -> str:
     rows = "".join(_checks(coop, titles[coop.coop]) for coop in view.coops.values())
-    return f'<section class="card"><h2>Which links were followed?</h2>{rows}</section>'
+    return f'<section class="card links"><h2>Which links were followed?</h2>{rows}</section>'
 
 
 def _checks(coop: AuditedCoop, title: str) -> str:
@@ -170,8 +180,8 @@ def _checks(coop: AuditedCoop, title: str) -> str:
         for each in checks[:CHECKS_SHOWN_MAX]
     )
     return (
-        f"<details><summary>{icon(state)} {escape(title)}: {held:,} of {len(checks):,} checks hold"
-        f'<span class="took"></span></summary>{shown}</details>'
+        f"<details><summary>{icon(state)}<span>{escape(title)}: {held:,} of {len(checks):,} checks "
+        f'hold</span><span class="took"></span></summary>{shown}</details>'
     )
 
 

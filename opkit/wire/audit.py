@@ -14,10 +14,22 @@ from opkit.wire.agreements import AgreementFile
 from opkit.wire.base import PLAIN, Count, Did, MemberId, NetworkId, RecordId, Slug, TimeMs, Wire
 from opkit.wire.clearing import Evidence
 from opkit.wire.compute import ReceiptBundle
+from opkit.wire.endpoint import Scope
 from opkit.wire.journal import EntryProof
 from opkit.wire.kept import Kept
 from opkit.wire.ledger import AccountConfigured, Amount, Entry, Unit
 from opkit.wire.votes import AttestedFile
+
+AUDIT_SCOPES = (
+    Scope.NODE_READ,
+    Scope.EVENTS_READ,
+    Scope.LEDGER_READ_OWN,
+    Scope.LEDGER_READ,
+    Scope.GOVERNANCE_READ,
+    Scope.AGREEMENTS_READ,
+    Scope.CLEARING_READ,
+)
+"""All that an auditor's token is for: none of them changes anything."""
 
 COOPS_MAX = 64
 """The most coops of one audit."""

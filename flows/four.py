@@ -1,0 +1,461 @@
+"""A report that shows what it rests on.
+
+Finger Lakes tells those who fund its cooperatives how they do. Zuri, who audits them, may read
+their books and change nothing. She gathers what each of them has signed and follows every link
+herself. A proof that nobody shows her stays a gap. Each figure of her report leads to all that it
+rests on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from flows.four_acts import (
+    BILL,
+    BRIGHT,
+    CDN,
+    COOPS,
+    DOLLARS,
+    FELIX,
+    GWEN,
+    HARBOR,
+    HOURS,
+    KEEPERS,
+    NODES,
+    ON_THE_ROOF,
+    QUOTE,
+    RESERVE,
+    RIVER,
+    ROSA,
+    SHARES,
+    SURPLUS,
+    THEO,
+    ZURI,
+    bill_of,
+    counted_again,
+    forged,
+    gathered,
+    of,
+    reader,
+    with_,
+)
+from flows.four_say import SAY
+from flows.modules import stamped
+from flows.money import account_of, open_period, posting, said
+from flows.patronage import as_input
+from flows.runs import label_of
+from flows.voting import (
+    VOTING_DAYS,
+    WINDOW_DAYS,
+    all_yes,
+    closed,
+    drafted,
+    executed,
+    opened,
+    vote,
+)
+from opkit.proof import jws
+from opkit.proof.audited import AuditView, examine_audit
+from opkit.proof.checks import Check
+from opkit.proof.figures import FIGURE_COLUMNS, figures_csv, figures_of, resolves
+from opkit.proof.proposals import make_distribution
+from opkit.story import AuditProof, Evidence, Flow, World, expect, refused, same, that
+from opkit.wire.audit import AUDIT_SCOPES, AuditFile, Figure
+from opkit.wire.compute import ReceiptBundle
+from opkit.wire.deciding import RollCallNotYours
+from opkit.wire.endpoint import Scope
+from opkit.wire.gateway import ScopeMissing
+from opkit.wire.governance import (
+    LEDGER_SETTLE,
+    LIST_VOTES,
+    PROPOSE,
+    ListVotes,
+    ProposalView,
+    Propose,
+)
+from opkit.wire.ledger import (
+    LEDGER_POST,
+    LEDGER_TRIAL_BALANCE,
+    AskTrialBalance,
+    Entry,
+    PostEntry,
+    Settle,
+    SettleLine,
+)
+from opkit.wire.membership import RoleInsufficient
+from opkit.wire.votes import DistributionEffect, SpendEffect
+
+
+@dataclass
+class Audit:
+    """What the steps hand on to each other."""
+
+    roof: ProposalView | None = None
+    shares: ProposalView | None = None
+    paid: list[Entry] = field(default_factory=list)
+    bill: Entry | None = None
+    receipt: ReceiptBundle | None = None
+    file: AuditFile | None = None
+    view: AuditView | None = None
+
+    @property
+    def gathered(self) -> AuditFile:
+        """All that Zuri was shown."""
+        assert self.file is not None, "nothing was gathered yet"
+        return self.file
+
+    @property
+    def audited(self) -> AuditView:
+        """The same, once she has followed every link."""
+        assert self.view is not None, "nothing was verified yet"
+        return self.view
+
+    @property
+    def withheld(self) -> Entry:
+        """The entry whose receipt nobody shows."""
+        assert self.bill is not None, "nothing was booked yet"
+        return self.bill
+
+    @property
+    def proposals(self) -> tuple[ProposalView, ProposalView]:
+        """What Harbor Homes and BrightWorks decided on."""
+        assert self.roof is not None and self.shares is not None, "nothing was proposed yet"
+        return self.roof, self.shares
+
+
+flow: Flow[Audit] = Flow(
+    name="4",
+    title="A report that shows what it rests on",
+    story=" ".join((__doc__ or "").split("\n\n", 1)[1].split()),
+    memory=Audit,
+    notebook="flow_4_audit.ipynb",
+    profiles=("federation",),
+    needs=frozenset({"pass_time"}),
+    disturbs=frozenset({"clock"}),
+)
+
+
+@flow.prepare
+async def they_propose(world: World, story: Audit) -> None:
+    """Harbor Homes votes on a roof, BrightWorks on a surplus, for a week."""
+    reserve, surplus = account_of(world, HARBOR, "reserve"), account_of(world, BRIGHT, "surplus")
+    await open_period(world, account=reserve, unit=DOLLARS, amount=RESERVE, by=FELIX)
+    await open_period(world, account=surplus, unit=SHARES, amount=SURPLUS, by=GWEN)
+    roof = SpendEffect(
+        from_account=reserve,
+        to_account=account_of(world, HARBOR, "vendor"),
+        unit=DOLLARS,
+        amount=QUOTE,
+        memo="Roof repair",
+    )
+    shares = make_distribution(
+        from_account=surplus,
+        unit=SHARES,
+        surplus=SURPLUS,
+        weights={f"{BRIGHT}:member/{who.split('/')[1]}": hours for who, hours in HOURS.items()},
+        memo="Surplus of the first quarter, by hours",
+    )
+    label = label_of(world.run_id)
+    signed = await drafted(
+        world, ROSA, roof, proposal_id=f"roof-{label}", title="Roof repair", text="It leaks."
+    )
+    story.roof = await opened(world, ROSA, signed)
+    signed = await drafted(
+        world, GWEN, shares, proposal_id=f"shares-{label}", title="Surplus", text="By hours."
+    )
+    story.shares = await opened(world, GWEN, signed)
+    await vote(world, story.roof, ON_THE_ROOF)
+    await vote(world, story.shares, all_yes(*HOURS))
+    await world.pass_time(days=VOTING_DAYS)
+    story.roof = await closed(world, ROSA, story.roof)
+    story.shares = await closed(world, GWEN, story.shares)
+
+
+@flow.prepare
+async def they_pay(world: World, story: Audit) -> None:
+    """A day later the roofer is paid, and so are BrightWorks' five members."""
+    await world.pass_time(days=WINDOW_DAYS)
+    roof, shares = story.proposals
+    assert isinstance(roof.effect, SpendEffect), "a payment was decided"
+    done = await executed(world, FELIX, roof, roof.effect)
+    assert done.entry is not None, "a payment posts an entry"
+    assert isinstance(shares.effect, DistributionEffect), "a distribution was decided"
+    settled = Settle(
+        coop=BRIGHT,
+        proposal=shares.proposal,
+        from_account=shares.effect.from_account,
+        unit=SHARES,
+        lines=tuple(
+            SettleLine(account=line.account, amount=line.amount) for line in shares.effect.lines
+        ),
+    )
+    story.paid = [done.entry, await world.client(BRIGHT, GWEN).call(LEDGER_SETTLE, settled)]
+
+
+@flow.prepare
+async def theo_keeps_a_receipt(world: World, story: Audit) -> None:
+    """Theo has BrightWorks' node compute, books the bill, and keeps the receipt to himself."""
+    theo = world.client(RIVER, THEO)
+    program = await theo.wasm.deploy(stamped("patronage", f"4 {world.run_id}"), name="patronage")
+    names = {who.split("/")[1]: hours for who, hours in HOURS.items()}
+    task = await theo.compute.submit(
+        program.wasm_hash,
+        as_input(surplus=SURPLUS, hours=names),
+        executor=world.node(BRIGHT).did,
+    )
+    story.receipt = (await task.result()).bundle
+    story.bill = await bill_of(world, jws.record_id(story.receipt.receipt))
+
+
+@flow.step("EVIDENCE_GATHERED", say=SAY["EVIDENCE_GATHERED"])
+async def zuri_reads_all(world: World, story: Audit) -> Evidence:
+    """Zuri of Finger Lakes reads the books of all four cooperatives. Her tokens can only read."""
+    checks = []
+    for coop in COOPS:
+        granted = await reader(world, coop).login(scopes=AUDIT_SCOPES)
+        checks.append(
+            same(
+                f"her token at {coop} is for",
+                expected=", ".join(sorted(AUDIT_SCOPES)),
+                actual=", ".join(sorted(granted.scopes)),
+            )
+        )
+    story.file = file = await gathered(world)
+    for coop in COOPS:
+        counted = await world.client(coop, KEEPERS[coop]).call(
+            LEDGER_TRIAL_BALANCE, AskTrialBalance(coop=coop)
+        )
+        checks += [
+            same(
+                f"{coop}, entries by its own books",
+                expected=counted.sequence,
+                actual=len(of(file, coop).entries),
+            ),
+            that(f"{coop}, its journal covers the last one", of(file, coop).tie is not None),
+        ]
+    roof = story.proposals[0]
+    with refused(RollCallNotYours, coop=HARBOR) as secret:
+        ask = ListVotes(coop=HARBOR, proposal_id=roof.proposal_id)
+        await reader(world, HARBOR).call(LIST_VOTES, ask)
+    return expect(
+        *checks,
+        secret.check,
+        entries={coop: len(of(file, coop).entries) for coop in COOPS},
+        decisions={coop: len(of(file, coop).decisions) for coop in COOPS},
+        who_voted_how=secret.problem,
+    )
+
+
+@flow.step("CHAINS_VERIFIED", say=SAY["CHAINS_VERIFIED"])
+async def link_by_link(world: World, story: Audit) -> Evidence:
+    """Zuri follows every link herself. She calls decisions attested: she has not seen the votes."""
+    story.view = view = examine_audit(story.gathered, genesis=world.genesis)
+    cut = with_(story.gathered, BRIGHT, entries=of(story.gathered, BRIGHT).entries[:-1])
+    last = of(story.gathered, HARBOR).entries[-1]
+    changed = with_(
+        story.gathered,
+        HARBOR,
+        entries=(*of(story.gathered, HARBOR).entries[:-1], forged(last)),
+    )
+    roof, shares = (
+        (HARBOR, story.proposals[0].decision, story.paid[0]),
+        (BRIGHT, story.proposals[1].decision, story.paid[1]),
+    )
+    return expect(
+        that(
+            "every link holds, from the genesis",
+            view.verdict.status == "verified",
+            expected="verified",
+            actual=", ".join(each.name for each in view.verdict.failures) or view.verdict.status,
+        ),
+        *_each_coop(view),
+        *_attested(view, *roof),
+        *_attested(view, *shares),
+        *_notices(world, cut, "announced-place", "an entry left out is found"),
+        *_notices(world, changed, "chain", "an entry changed by one is found"),
+        links={coop: len(audited.checks) for coop, audited in view.coops.items()},
+    )
+
+
+def _each_coop(view: AuditView) -> Iterable[Check]:
+    """Yield the check of each coop's links, all together."""
+    for coop, audited in view.coops.items():
+        bad = [check.name for check in audited.checks if not check.ok]
+        yield that(
+            f"{coop}, {len(audited.checks)} links",
+            bool(audited.checks) and not bad,
+            expected="all hold",
+            actual=", ".join(bad) or "all hold",
+        )
+
+
+def _attested(view: AuditView, coop: str, decision: str | None, entry: Entry) -> Iterable[Check]:
+    """Yield the checks that an entry rests on its decision, as it left the coop."""
+    known = view.coops[coop]
+    cause = entry.cause.id if entry.cause else ""
+    yield same(f"{coop}, what the payment cites", expected=decision or "", actual=cause)
+    yield that(f"{coop}, that decision was attested", cause in known.decisions)
+    figure = _named(figures_of(view), coop, "paid-by-decision")
+    yield same(f"{coop}, what was paid is", expected="attested", actual=figure.standing)
+
+
+def _notices(world: World, file: AuditFile, check: str, what: str) -> Iterable[Check]:
+    """Yield the check that a copy which lies is found out, and by what."""
+    failed = examine_audit(file, genesis=world.genesis).verdict.failures
+    names = [each.name.partition(", ")[2] for each in failed]
+    yield that(what, check in names, expected=check, actual=", ".join(names) or "nothing")
+
+
+def _named(figures: Sequence[Figure], coop: str, name: str) -> Figure:
+    return next(each for each in figures if each.coop == coop and each.name.startswith(name))
+
+
+@flow.step("GAP_REPORTED", say=SAY["GAP_REPORTED"])
+async def theo_shows_nothing(world: World, story: Audit) -> Evidence:
+    """Theo's bill names a receipt that nobody shows. Zuri reports the gap, and counts it apart."""
+    view, bill = story.audited, story.withheld
+    mine = [gap for gap in view.gaps if gap.cited_by == bill.hash]
+    figures = figures_of(view)
+    apart = _named(figures, RIVER, "unproven/receipt")
+    elsewhere = [
+        each.name
+        for each in figures
+        if each is not apart
+        and each.unit != "-"
+        and any(ref.hash == bill.hash for ref in each.rests_on)
+    ]
+    assert story.receipt is not None and bill.cause is not None, "the bill names its receipt"
+    handed = examine_audit(
+        with_(story.gathered, RIVER, receipts=(story.receipt,)), genesis=world.genesis
+    )
+    left = [gap for gap in handed.gaps if gap.cited_by == bill.hash]
+    return expect(
+        same("gaps at this entry", expected=1, actual=len(mine)),
+        same("what is missing", expected="receipt", actual=mine[0].kind if mine else "nothing"),
+        same("which one", expected=bill.cause.id, actual=mine[0].named if mine else "none"),
+        that(
+            "nothing else is missing",
+            {gap.kind for gap in view.gaps} == {"receipt"},
+            expected="receipts alone",
+            actual=", ".join(f"{gap.kind} of {gap.coop}" for gap in view.gaps),
+        ),
+        same("its figure stands as", expected="gap", actual=apart.standing),
+        that("it has the bill", any(ref.hash == bill.hash for ref in apart.rests_on)),
+        that("no other sum has it", not elsewhere, actual=", ".join(elsewhere) or "none"),
+        same("once Theo hands it over, gaps there", expected=0, actual=len(left)),
+        same("and what he handed over verifies", expected="verified", actual=handed.verdict.status),
+        gap=mine[0] if mine else None,
+        bill=said(BILL, DOLLARS),
+    )
+
+
+@flow.step("FIGURES_LINKED", say=SAY["FIGURES_LINKED"])
+async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
+    """Each figure of Zuri's report names what it rests on, and comes out the same from that."""
+    file, view = story.gathered, story.audited
+    figures = figures_of(view)
+    lost = [f"{each.coop} {each.name}" for each in figures if not _linked(each, view)]
+    sums = [each for each in figures if each.unit != "-"]
+    wrong = [
+        f"{each.coop} {each.name}" for each in sums if counted_again(each, file) != each.amount
+    ]
+    table = figures_csv(figures)
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8"))))
+    paid = _named(figures, HARBOR, "paid-by-decision")
+    return expect(
+        that("each leads to evidence that was gathered", not lost, actual=", ".join(lost)),
+        that("each comes to the same, added up here", not wrong, actual=", ".join(wrong)),
+        that(
+            "the roof is in what Harbor Homes paid",
+            any(ref.hash == story.paid[0].hash for ref in paid.rests_on),
+        ),
+        same("rows of the table", expected=len(figures), actual=len(rows)),
+        same("its columns", expected=list(FIGURE_COLUMNS), actual=list(rows[0])),
+        that(
+            "the table says the same",
+            [row["amount"] for row in rows] == [str(each.amount) for each in figures],
+        ),
+        that("made again it is the same", figures_csv(figures_of(view)) == table),
+        proofs=[AuditProof(file)],
+        figures=[
+            {
+                "coop": each.coop,
+                "figure": each.label,
+                "amount": each.amount,
+                "unit": each.unit,
+                "stands": each.standing,
+                "rests on": len(each.rests_on),
+            }
+            for each in figures
+        ],
+    )
+
+
+def _linked(figure: Figure, view: AuditView) -> bool:
+    """Return whether a figure leads to evidence, unless it is of nothing."""
+    if not figure.rests_on:
+        return figure.amount == 0
+    return all(resolves(ref, view) for ref in figure.rests_on)
+
+
+@flow.step("AUDITOR_WRITE_REFUSED", adversarial=True, say=SAY["AUDITOR_WRITE_REFUSED"])
+async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
+    """With the same tokens Zuri posts and proposes, on all five nodes. No node lets her."""
+    checks, problems = [], {}
+    before = await _lengths(world)
+    ask = PostEntry(
+        coop=HARBOR,
+        entry_id=f"audit-{label_of(world.run_id)}",
+        postings=(
+            posting(f"{HARBOR}:vendor/audit", DOLLARS, 100),
+            posting(f"{HARBOR}:equity/opening", DOLLARS, -100),
+        ),
+    )
+    signed = await drafted(
+        world,
+        ROSA,
+        SpendEffect(
+            from_account=f"{HARBOR}:reserve",
+            to_account=ask.postings[0].account,
+            unit=DOLLARS,
+            amount=100,
+            memo="For the auditor",
+        ),
+        proposal_id=f"audit-{label_of(world.run_id)}",
+        title="For the auditor",
+        text="Nobody asked for it.",
+    )
+    for org in NODES:
+        zuri = reader(world, org)
+        with refused(ScopeMissing, needs=Scope.LEDGER_WRITE_OWN.value) as post:
+            await zuri.call(LEDGER_POST, ask)
+        with refused(ScopeMissing, needs=Scope.GOVERNANCE_WRITE.value) as propose:
+            await zuri.call(PROPOSE, Propose(coop=HARBOR, proposal=signed))
+        checks += [post.check, propose.check]
+        problems[org] = post.problem
+    for coop in COOPS:
+        if coop == CDN:
+            continue
+        with refused(RoleInsufficient, scope=Scope.LEDGER_WRITE_OWN.value) as token:
+            wanted = (*AUDIT_SCOPES, Scope.LEDGER_WRITE_OWN)
+            await world.client(coop, ZURI, scopes=wanted).login(scopes=wanted)
+        checks.append(token.check)
+        problems[f"a token to write at {coop}"] = token.problem
+    after = await _lengths(world)
+    return expect(
+        *checks,
+        same("entries in all books, before and after", expected=before, actual=after),
+        refusals=problems,
+    )
+
+
+async def _lengths(world: World) -> dict[str, int]:
+    """Return how many entries each coop's books have."""
+    lengths = {}
+    for coop in COOPS:
+        ask = AskTrialBalance(coop=coop)
+        lengths[coop] = (await reader(world, coop).call(LEDGER_TRIAL_BALANCE, ask)).sequence
+    return lengths

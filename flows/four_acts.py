@@ -1,0 +1,135 @@
+"""Who does what in flow 4, and what its auditor computes by herself to compare figures with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from flows.money import posting, sums_in
+from flows.runs import label_of
+from opkit.story import World
+from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence, Figure
+from opkit.wire.endpoint import Scope
+from opkit.wire.ledger import LEDGER_POST, TREASURY, Cause, Entry, PostEntry
+from opkit.wire.votes import Choice
+
+if TYPE_CHECKING:
+    from opkit.client import NodeClient
+    from opkit.wire.base import MemberId, RecordId, Slug
+
+RIVER, BRIGHT, HARBOR, CDN = (
+    "river-city-tool-library",
+    "brightworks-cooperative",
+    "harbor-homes-cooperative",
+    "fingerlakes-cdn",
+)
+COOPS = (RIVER, BRIGHT, HARBOR, CDN)
+"""Whose evidence is gathered: all coops of the network, the auditor's own included."""
+
+NODES = (*COOPS, "unaffiliated")
+
+ZURI = f"{CDN}/zuri"
+THEO = f"{RIVER}/theo"
+ROSA, FELIX, NADIA, KOFI = (f"{HARBOR}/{name}" for name in ("rosa", "felix", "nadia", "kofi"))
+HUGO, LEILA, BRAM, YUKI, GWEN = (
+    f"{BRIGHT}/{name}" for name in ("hugo", "leila", "bram", "yuki", "gwen")
+)
+KEEPERS: Mapping[Slug, MemberId] = {
+    RIVER: THEO,
+    BRIGHT: GWEN,
+    HARBOR: FELIX,
+    CDN: f"{CDN}/edith",
+}
+"""Who keeps each coop's own books, and is asked how long they are."""
+
+DOLLARS, SHARES = "usd-cents", "patronage-credits"
+RESERVE, QUOTE, SURPLUS, BILL = 4_800_000, 1_200_000, 3_840, 25_000
+HOURS = {HUGO: 120, LEILA: 115, BRAM: 104, YUKI: 98, GWEN: 87}
+
+ON_THE_ROOF: dict[MemberId, Choice] = {ROSA: "yes", FELIX: "yes", NADIA: "yes", KOFI: "no"}
+
+ONLY_HERE = (Scope.NODE_READ, Scope.EVENTS_READ)
+"""What an auditor may read at a node that no coop is at home at."""
+
+
+def reader(world: World, org: Slug) -> NodeClient:
+    """Return Zuri's client of a node, with a token that is for reading and nothing else."""
+    scopes = AUDIT_SCOPES if org in COOPS else ONLY_HERE
+    return world.client(org, ZURI, scopes=scopes)
+
+
+async def gathered(world: World) -> AuditFile:
+    """Return what all coops show to Zuri."""
+    coops = [await reader(world, coop).gather(coop) for coop in COOPS]
+    return AuditFile(
+        network=world.genesis.network,
+        auditor=ZURI,
+        gathered_ms=reader(world, CDN).now_ms(),
+        coops=tuple(coops),
+    )
+
+
+async def bill_of(world: World, receipt: RecordId) -> Entry:
+    """Have Theo book what computing cost, naming the receipt for it."""
+    ask = PostEntry(
+        coop=RIVER,
+        entry_id=f"computing-{label_of(world.run_id)}",
+        postings=(
+            posting(f"{RIVER}:vendor/computing", DOLLARS, BILL),
+            posting(f"{RIVER}:equity/opening", DOLLARS, -BILL),
+        ),
+        memo="Computing, by its receipt",
+        cause=Cause(kind="receipt", id=receipt),
+    )
+    return await world.client(RIVER, THEO).call(LEDGER_POST, ask)
+
+
+def with_(file: AuditFile, coop: Slug, **changes: object) -> AuditFile:
+    """Return a copy of an audit in which what one coop showed is otherwise."""
+    coops = tuple(
+        each.model_copy(update=changes) if each.coop == coop else each for each in file.coops
+    )
+    return file.model_copy(update={"coops": coops})
+
+
+def of(file: AuditFile, coop: Slug) -> CoopEvidence:
+    """Return what one coop showed."""
+    return next(each for each in file.coops if each.coop == coop)
+
+
+def forged(entry: Entry) -> Entry:
+    """Return an entry whose first posting is one less, its second one more, its hash the same."""
+    first, second, *rest = entry.postings
+    changed = (
+        first.model_copy(update={"amount": first.amount - 1}),
+        second.model_copy(update={"amount": second.amount + 1}),
+    )
+    return entry.model_copy(update={"postings": (*changed, *rest)})
+
+
+def counted_again(figure: Figure, file: AuditFile) -> int:
+    """Return what a figure comes to by the entries that it names, added up without its code."""
+    named = {ref.hash for ref in figure.rests_on if ref.kind == "ledger"}
+    entries = [each for each in of(file, figure.coop).entries if each.hash in named]
+    what, _, rest = figure.name.removesuffix(f"/{figure.unit}").partition("/")
+    if what == "has":
+        assert rest in TREASURY, "nothing else is kept by decisions alone"
+        return _balance(entries, figure, under=rest)
+    if what in {"charged-to", "charged-by"}:
+        return abs(_balance(entries, figure, under=f"due/{rest}"))
+    return sum(
+        each.amount
+        for entry in entries
+        for each in entry.postings
+        if each.unit == figure.unit and each.amount > 0
+    )
+
+
+def _balance(entries: Iterable[Entry], figure: Figure, *, under: str) -> int:
+    """Return what entries come to under a path of accounts."""
+    path = f"{figure.coop}:{under}"
+    return sum(
+        amount
+        for (account, unit), amount in sums_in(entries).items()
+        if unit == figure.unit and (account == path or account.startswith(f"{path}/"))
+    )
