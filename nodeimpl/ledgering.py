@@ -11,7 +11,7 @@ from nodeimpl.kernel.binding import Route
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.ledger.checking import check
-from nodeimpl.ledger.holds_checking import check_holds
+from nodeimpl.ledger.holds_checking import SetAside, check_holds
 from nodeimpl.ledger.holds_routes import routes as holds_routes
 from nodeimpl.ledger.holds_service import Holds
 from nodeimpl.ledger.reading import Reading
@@ -46,9 +46,19 @@ async def join_ledger(
     membership: Membership,
     *,
     timers: Timers,
+    others: SetAside | None = None,
     limits: Limits | None = None,
 ) -> Ledgers:
     """Return a node's part in ledgers, once what it keeps of them was added up.
+
+    Args:
+        own: this node's key.
+        genesis: says whose home it is.
+        store: keeps the ledgers.
+        membership: says who posts.
+        timers: end holds.
+        others: who else has something set aside in them.
+        limits: the bounds.
 
     Raises:
         LedgerDamaged: what is kept contradicts itself.
@@ -57,7 +67,7 @@ async def join_ledger(
     ledger = Ledger(own=own, genesis=genesis, limits=limits)
     for coop in ledger.coops:
         checked = await check(store, coop, network=genesis.network)
-        await store.read(partial(check_holds, coop=coop))
+        await store.read(partial(check_holds, coop=coop, others=others))
         if checked:
             _log.info("the ledger adds up", coop=coop, entries=checked)
     return Ledgers(

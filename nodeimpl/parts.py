@@ -12,8 +12,11 @@ from nodeimpl import configured
 from nodeimpl.agreeing import join_agreements
 from nodeimpl.agreements.routes import routes as agreements_routes
 from nodeimpl.carding import Carding, join_cards
+from nodeimpl.clearing.checking import set_aside
+from nodeimpl.clearing.routes import routes as clearing_routes
 from nodeimpl.compute.service import Compute
 from nodeimpl.config import NodeConfig
+from nodeimpl.exchanging import join_clearing
 from nodeimpl.federating import Shares, join_federation, join_sharing
 from nodeimpl.federation.routes import routes as federation_routes
 from nodeimpl.gateway.app import build_app
@@ -197,7 +200,12 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
     """
     timers = Timers(store=store, clock=given.clock)
     ledgers = await join_ledger(
-        given.identity.did, given.genesis, store, ground.membership, timers=timers
+        given.identity.did,
+        given.genesis,
+        store,
+        ground.membership,
+        timers=timers,
+        others=set_aside,
     )
     agreements = join_agreements(
         given.identity, given.genesis, ground.shares.sharing, timers=timers
@@ -213,12 +221,23 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
         timers=timers,
     )
     federation = await join_federation(given.identity, given.genesis, store, ground.shares)
+    clearing = join_clearing(
+        given.identity,
+        given.genesis,
+        store,
+        ledger=ledgers.ledger,
+        agreements=agreements,
+        outside=ground.outside,
+        peers=ground.peers,
+        clock=given.clock,
+    )
     ground.outside.run_too(timers.run)
     return [
         *ledgers.routes(),
         *governance_routes(governance),
         *agreements_routes(agreements),
         *federation_routes(federation),
+        *clearing_routes(clearing),
     ]
 
 

@@ -130,9 +130,7 @@ def judge_terms(offer: Offer, coop: Slug, terms: Mapping[RecordId, Terms]) -> No
             raise ArbiterDiffers(arbiter=offer.arbiter, agreed=arbiter)
     if offer.period is not None:
         clearing = terms[legs[0].agreement].clearing
-        settled = "" if clearing is None else clearing.settled
-        if ("Q" in offer.period) != (settled == "quarterly"):
-            raise PeriodWrong(period=offer.period, settled=settled)
+        judge_period(offer.period, settled="" if clearing is None else clearing.settled)
 
 
 def judge_stands(
@@ -177,6 +175,26 @@ def judge_stands(
     for each in sides:
         if open_with.get(each.other, 0) >= limits.doubt_per_side_max:
             raise ExchangesExhausted(other=each.other, limit=limits.doubt_per_side_max)
+
+
+def judge_period(period: str, *, settled: str) -> None:
+    """Return if a period is one by which an agreement settles. Refuses: PeriodWrong."""
+    if ("Q" in period) != (settled == "quarterly"):
+        raise PeriodWrong(period=period, settled=settled)
+
+
+def judge_settling(stand: Stand, *, agreement: RecordId, period: str) -> None:
+    """Return if there is something to settle between two, and nothing under way.
+
+    Refuses, in this order:
+        SettlementDone, InDoubt, NothingToSettle.
+    """
+    if stand.done is not None:
+        raise SettlementDone(agreement=agreement, period=period, exchange=stand.done)
+    if stand.doubtful is not None:
+        raise InDoubt(agreement=agreement, exchange=stand.doubtful)
+    if stand.balance == 0:
+        raise NothingToSettle(agreement=agreement, balance=0)
 
 
 def judge_time(offer: Offer, *, now_ms: TimeMs) -> None:

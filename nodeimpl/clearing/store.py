@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +28,7 @@ from opkit.proof import jws
 from opkit.proof.clearing import changes_of
 from opkit.wire.base import MemberId, RecordId, Slug, TimeMs
 from opkit.wire.clearing import Evidence, Exchange, Offer, Period
-from opkit.wire.ledger import AccountId, Unit
+from opkit.wire.ledger import Unit
 
 exchanges = Table(
     "clearing_exchanges",
@@ -293,7 +293,7 @@ def put(tx: Tx, kept: Kept) -> None:
     )
 
 
-def doubt_no_more(tx: Tx, kept: Kept) -> None:
+def mark_doubt(tx: Tx, kept: Kept) -> None:
     """Keep whether the legs of an exchange are in doubt."""
     tx.run(
         _DOUBT_LEGS,
@@ -446,11 +446,6 @@ def offer_in(evidence: Evidence) -> Offer:
     return Offer.model_validate(jws.reread(evidence.offer), strict=False)
 
 
-def accounts_aside(kept: Kept, postings: list[tuple[AccountId, int]]) -> dict[AccountId, int]:
-    """Return what is set aside for an exchange, of what it would post: all that is debited."""
-    return {account: -amount for account, amount in postings if amount < 0 and kept.aside}
-
-
 _POSITION_NAMES = tuple(column.name for column in positions.columns)
 
 
@@ -501,8 +496,3 @@ def _kept(row: tuple[Any, ...]) -> Kept:
         correction=correction,
         ended_ms=ended_ms,
     )
-
-
-def turned(kept: Kept, **changes: Any) -> Kept:
-    """Return a side with changes."""
-    return replace(kept, **changes)

@@ -124,8 +124,8 @@ class OutcomesContradict(Event):
     exchange: RecordId
     exchange_id: ExchangeId
     by: Slug
-    first: RecordId
-    second: RecordId
+    first: Ending
+    second: Ending
 
 
 class RulingGiven(Event):

@@ -28,9 +28,10 @@ from nodeimpl.kernel.store import Tx, sql, upsert
 from opkit.wire.base import Did, RecordId, Slug, TimeMs
 from opkit.wire.clearing import Ending, Evidence
 
-Task = Literal["offer", "tell", "ask", "plead", "post"]
-"""`offer`: a party's acceptance is awaited; `tell`: a side is to know how it ended; `ask`: the
-proposer is to say so; `plead`: the arbiter is; `post`: the ledger is to take what it did not."""
+Task = Literal["offer", "lapse", "tell", "ask", "plead", "post"]
+"""`offer`: a party's acceptance is awaited; `lapse`: its time will be over; `tell`: a side is to
+know how it ended; `ask`: the proposer is to say so; `plead`: the arbiter is; `post`: the ledger is
+to take what it did not."""
 
 outbox = Table(
     "clearing_outbox",
@@ -85,6 +86,11 @@ _LATER = sql(
     )
     .values(tries=_o.tries + 1, due_ms=bindparam("due_ms"))
 )
+_HASTEN = sql(
+    update(outbox)
+    .where(_o.node == bindparam("its_node"), _o.tries > 0, _o.due_ms > bindparam("now_ms"))
+    .values(due_ms=bindparam("now_ms"))
+)
 _COUNT = sql(select(func.count()).select_from(outbox))
 
 _PUT_RULING = upsert(rulings)
@@ -136,6 +142,11 @@ def postpone(tx: Tx, errands: Iterable[Errand], *, due_ms: TimeMs) -> None:
             its_party=each.party,
             due_ms=due_ms,
         )
+
+
+def hasten(tx: Tx, node: Did, *, now_ms: TimeMs) -> None:
+    """Have what a node was silent to said to it now."""
+    tx.run(_HASTEN, its_node=node, now_ms=now_ms)
 
 
 def count(tx: Tx) -> int:
