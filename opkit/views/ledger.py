@@ -34,6 +34,7 @@ from opkit.views.money import (
     unit_name,
 )
 from opkit.views.page import icon
+from opkit.views.telling import all_of
 from opkit.wire.holds import Hold
 from opkit.wire.ledger import TREASURY, Entry, UnitTotal
 
@@ -204,7 +205,7 @@ def held(told: LedgerFigures | None, titles: Mapping[str, str]) -> str:
         return figure(question, "–", "nothing told yet")
     worth = [amount_text(each.held, each.unit) for each in told.total.units if each.held]
     more = " or more" if told.more_holds else ""
-    words = f"{many(len(told.holds), 'hold')}{more}{', worth ' + _and(worth) if worth else ''}"
+    words = f"{many(len(told.holds), 'hold')}{more}{', worth ' + all_of(worth) if worth else ''}"
     rows = [
         (f"for {account_name(each.to_account, titles).words}", amount_html(each.amount, each.unit))
         for each in told.holds
@@ -319,9 +320,3 @@ def _hold(each: Hold, titles: Mapping[str, str], *, now_ms: int) -> str:
         f"<b>{amount_html(each.amount, each.unit)}</b>{memo}"
         f'<small class="soft">held until {escape(lapses)} of world time</small></li>'
     )
-
-
-def _and(words: Sequence[str]) -> str:
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"

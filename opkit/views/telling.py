@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,3 +63,10 @@ class Names:
 def of(name: str) -> str:
     """Return what belongs to somebody: `Bakery’s`, `Harbor Homes’`."""
     return f"{name}’" if name.endswith("s") else f"{name}’s"
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Return names as people list them: `Ana`, `Ana and Bo`, `Ana, Bo and Chidi`."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -204,7 +204,7 @@ class _Map:
     def _words(self, link: LinkFigure) -> str:
         if link.state == "cut":
             words = '<span>cut<span class="why"> on purpose</span></span>'
-            return f'<span class="flag s-running">{_SCISSORS}{words}</span>'
+            return f'<span class="flag s-running">{SCISSORS}{words}</span>'
         if link.state == "lost":
             return f'<span class="flag s-failed">{icon(State.FAILED)}lost</span>'
         moved = self._on(link)
@@ -245,8 +245,9 @@ def _badge(node: NodeFigure) -> str:
     return "" if node.health == "up" else icon(HEALTH_STATES[node.health])
 
 
-_SCISSORS: Final = (
+SCISSORS: Final = (
     '<svg viewBox="0 0 20 20" aria-hidden="true"><g fill="none" stroke="currentColor" '
     'stroke-width="1.8" stroke-linecap="round"><circle cx="5" cy="5.5" r="2.4"/>'
     '<circle cx="5" cy="14.5" r="2.4"/><path d="M7 7l10 8M7 13l10-8"/></g></svg>'
 )
+"""What stands where something is cut on purpose."""

@@ -12,7 +12,9 @@ from types import ModuleType
 
 from hypothesis import given
 
-from opkit.views import governance, ledger, ledger_why
+from opkit.views import federation, governance, ledger, ledger_why
+from opkit.views.federation import Looked
+from opkit.views.figures import LastingFigure
 from opkit.wire.votes import ConfigurationEffect, MembershipEffect, RuleChange, TextEffect
 
 
@@ -28,7 +30,8 @@ def sibling(name: str) -> ModuleType:
 POISON = sibling("test_injection")
 MONEY = sibling("test_ledger")
 VOTES = sibling("test_governance")
-SPARED = POISON.FIXED | {"effective_on", "would_be", "action"}
+FEDERATION = sibling("test_federation")
+SPARED = POISON.FIXED | {"effective_on", "would_be", "action", "copy", "mirror", "role"}
 """Fields whose texts types allow a few words, or only a day."""
 
 EFFECTS = (
@@ -74,6 +77,33 @@ def test_no_text_on_the_page_of_governance_becomes_markup(networks, text):
             proof = replace(evil(VOTES.PROOF, text), subject=told.chosen.view.proposal)
             cards = governance.cards(
                 lambda: around, homes=homes, coop=homes[0].coop, told=told, proof=proof
+            )
+            for draw in cards.values():
+                POISON.Drawn(draw())
+
+
+@POISON.SETTINGS
+@given(text=POISON.poisons)
+def test_no_text_on_the_page_of_the_federation_becomes_markup(networks, text):
+    around, homes = evil(networks(5), text), evil(FEDERATION.HOMES, text)
+    lasting = LastingFigure(number=1, kind="partition", sentence=text, ends_ms=1)
+    around = replace(around, lasting=(lasting,))
+    silent = replace(FEDERATION.TOLD, silent=(("river", "down"),))
+    copied = FEDERATION.copies("same", "other", "silent")
+    odd = replace(FEDERATION.AGREED, state="odd", copies=copied)
+    for sound in (silent, replace(silent, wrong=("bytes",), agreements=(odd,))):
+        told = evil(sound, text)
+        looked = Looked(moved=told.moved[1].hash, deeds="heal", may_act=True)
+        proof = replace(evil(FEDERATION.PROOF, text), subject=told.agreements[0].agreement)
+        passed = replace(proof, subject=looked.moved, ok=False, trouble=text)
+        for seen in (None, passed):
+            cards = federation.cards(
+                lambda: around,
+                told=told,
+                homes=homes,
+                looked=looked,
+                proof=proof,
+                moved_proof=seen,
             )
             for draw in cards.values():
                 POISON.Drawn(draw())
