@@ -14,6 +14,7 @@ from opkit.views.amounts import brief_text, counted, round_trip_text, size_text
 from opkit.views.deeds import deed_sentence
 from opkit.views.outcomes import nobody_could
 from opkit.views.sentences_decided import DECIDED
+from opkit.views.sentences_federation import FEDERATED
 from opkit.views.sentences_money import MONEY
 from opkit.views.telling import Body, Names, Told, of
 
@@ -340,4 +341,5 @@ _TELLERS: Final[dict[str, Callable[[Body, str, Names], Told]]] = {
     "standing.home-heard": _home_heard,
     **MONEY,
     **DECIDED,
+    **FEDERATED,
 }

@@ -24,6 +24,122 @@ NAMES = Names(
     modules={CID: "patronage"},
 )
 BODIES = {
+    "federation.registered": (
+        {"did": DID, "coop": "harbor-homes", "title": "Harbor Homes Cooperative"},
+        "Bakery heard Harbor Homes register Harbor Homes Cooperative",
+        State.DONE,
+    ),
+    "federation.vouched": (
+        {"did": "x", "by": DID, "expel": False, "voices": 1},
+        "Bakery heard Harbor Homes vouch for a stranger",
+        State.DONE,
+    ),
+    "federation.joined": (
+        {"did": DID},
+        "Bakery takes Harbor Homes as a member of the federation",
+        State.DONE,
+    ),
+    "federation.expelled": (
+        {"did": DID},
+        "Bakery takes Harbor Homes as a member of the federation no more",
+        State.REFUSED,
+    ),
+    "federation.attested": (
+        {"issuer": "harbor-homes", "subject": "bakery", "kind": "well-insured"},
+        "Bakery heard Harbor Homes attest “well insured” of Bakery",
+        State.DONE,
+    ),
+    "federation.revoked": (
+        {"issuer": DID, "subject": "bakery", "kind": "insured"},
+        "Bakery heard Harbor Homes take “insured” of Bakery back",
+        State.WAITING,
+    ),
+    "objects.opened": (
+        {"object_id": "agreement/9", "peer": DID},
+        "Bakery got an agreement from Harbor Homes",
+        State.DONE,
+    ),
+    "objects.merged": (
+        {"object_id": "federation", "operations": 2, "peer": DID},
+        "Bakery got 2 changes of the federation from Harbor Homes",
+        State.DONE,
+    ),
+    "objects.author-forked": (
+        {"object_id": "federation", "did": DID},
+        "Bakery has proof that Harbor Homes signed two histories of the federation",
+        State.FAILED,
+    ),
+    "objects.peer-lied": (
+        {"object_id": "agreement/9", "peer": DID},
+        "Bakery believed nothing that Harbor Homes gave of an agreement, and ended the link",
+        State.REFUSED,
+    ),
+    "agreements.proposed": (
+        {"title": "Ovens", "parties": ["bakery", "harbor-homes"]},
+        "Bakery keeps the terms of “Ovens”, between Bakery and Harbor Homes",
+        State.RUNNING,
+    ),
+    "agreements.signed": (
+        {"title": "Ovens", "coop": "harbor-homes", "action": "adopt"},
+        "Bakery has it that Harbor Homes signed “Ovens”, as it had decided",
+        State.DONE,
+    ),
+    "agreements.turned": (
+        {"title": "Ovens", "before": "proposed", "after": "active"},
+        "“Ovens” is active: all have signed, says Bakery",
+        State.DONE,
+    ),
+    "clearing.offered": (
+        {
+            "coop": "bakery",
+            "kind": "exchange",
+            "unit": "commons-credits",
+            "legs": [{"payer": "bakery", "payee": "harbor-homes", "amount": 40}],
+        },
+        "Bakery proposed an exchange: 40 cc from Bakery to Harbor Homes",
+        State.RUNNING,
+    ),
+    "clearing.accepted": (
+        {"coop": "bakery", "proposer": "harbor-homes", "exchange_id": "x-1", "legs": []},
+        "Bakery accepted the exchange “x-1” that Harbor Homes proposed",
+        State.RUNNING,
+    ),
+    "clearing.committed": (
+        {"coop": "bakery", "kind": "netting", "exchange_id": "x-1", "legs": [{}, {}, {}]},
+        "Bakery posted its half of the netting “x-1” of 3 debts in a circle",
+        State.DONE,
+    ),
+    "clearing.aborted": (
+        {"coop": "bakery", "exchange_id": "x-1", "why": "agreement-inactive"},
+        "Nothing came of “x-1” at Bakery: agreement inactive",
+        State.REFUSED,
+    ),
+    "clearing.ruled": (
+        {
+            "coop": "bakery",
+            "exchange_id": "x-1",
+            "arbiter": "harbor-homes",
+            "ending": "committed",
+            "correction": "9",
+        },
+        "Bakery follows Harbor Homes, who ruled that “x-1” is posted, and put its ledger right",
+        State.DONE,
+    ),
+    "clearing.stuck": (
+        {"coop": "bakery", "exchange_id": "x-1", "why": "account-closed"},
+        "Bakery cannot post “x-1” for now: account closed",
+        State.RUNNING,
+    ),
+    "clearing.contradicted": (
+        {"by": "harbor-homes", "exchange_id": "x-1"},
+        "Bakery has proof that Harbor Homes signed two ends of “x-1”",
+        State.FAILED,
+    ),
+    "clearing.ruling-given": (
+        {"exchange_id": "x-1", "ending": "aborted"},
+        "Bakery ruled that “x-1” of others comes to nothing",
+        State.DONE,
+    ),
     "ledger.entry-posted": (
         {
             "kind": "decided",
@@ -469,4 +585,42 @@ def test_what_comparing_did_is_said_without_noughts(kept, pushed, what):
     ],
 )
 def test_what_money_and_votes_came_to_is_told_as_it_was(type_, body, sentence):
+    assert event_told(type_, body, org="bakery", names=NAMES).sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("type_", "body", "sentence"),
+    [
+        (
+            "federation.vouched",
+            {"did": DID, "by": "x", "expel": True},
+            "Bakery heard a stranger say that Harbor Homes shall be expelled",
+        ),
+        ("objects.opened", {"object_id": "federation"}, "Bakery begins to share the federation"),
+        (
+            "objects.merged",
+            {"object_id": "agreement/9", "operations": 1},
+            "Bakery signed 1 change of an agreement",
+        ),
+        (
+            "agreements.signed",
+            {"title": "Ovens", "coop": "bakery", "action": "end"},
+            "Bakery has it that Bakery gave notice of “Ovens”, as it had decided",
+        ),
+        ("agreements.turned", {"after": "odd"}, "an agreement stands otherwise now, says Bakery"),
+        (
+            "clearing.offered",
+            {
+                "coop": "bakery",
+                "kind": "settlement",
+                "period": "2026-03",
+                "unit": "usd-cents",
+                "legs": [{"payer": "bakery", "payee": "harbor-homes", "amount": 150}],
+            },
+            "Bakery proposed the settlement of 2026-03: 1.50 $ from Bakery to Harbor Homes",
+        ),
+        ("clearing.aborted", {"why": "lapsed"}, "Nothing came of an exchange at Bakery: lapsed"),
+    ],
+)
+def test_what_coops_share_and_exchange_is_told_as_it_was(type_, body, sentence):
     assert event_told(type_, body, org="bakery", names=NAMES).sentence == sentence
