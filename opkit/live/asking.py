@@ -48,13 +48,17 @@ class Asking:
         """Ask as long as somebody wants to see it, until cancelled."""
         while True:
             await self._wanted.wait()
-            self._heard = self._live.book.heard[self.domain]
+            self._heard = self._count()
             if self._live.followed:
                 await self.look()
             await self._rest()
             late = time.monotonic() - self._wanted_at > WANTED_MS / 1000
             if not self._live.is_watched or late:
                 self._wanted.clear()
+
+    def _count(self) -> int:
+        """Return how many events have come after which is asked at once."""
+        return self._live.book.heard[self.domain]
 
     def _want(self) -> None:
         self._wanted_at = time.monotonic()
@@ -69,5 +73,5 @@ class Asking:
         await asyncio.sleep(PAUSE_MS / 1000)
         with suppress(TimeoutError):
             async with asyncio.timeout((EVERY_MS - PAUSE_MS) / 1000):
-                while self._live.book.heard[self.domain] == self._heard:
+                while self._count() == self._heard:
                     await self._live.wait_change(self._live.revision)

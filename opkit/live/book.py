@@ -16,7 +16,7 @@ from opkit.story.states import State
 from opkit.views.figures import Happening, Traffic
 from opkit.views.outcomes import task_state
 from opkit.wire.compute import FINAL, ModuleInfo, TaskState
-from opkit.wire.events import JournalEntry
+from opkit.wire.events import EVENTS, JournalEntry
 
 HAPPENINGS_MAX = 200
 TASKS_MAX = 500
@@ -34,8 +34,12 @@ VOTED_MAX = 200
 BALLOTS_MAX = 99
 """Of how many earlier ballots of a member on one proposal it is remembered that they cast them."""
 
+CONTRADICTED_MAX = 50
+"""How many exchanges are remembered of which somebody signed both ends."""
+
 _POSTED = "ledger.entry-posted"
 _VOTE = "governance.vote-cast"
+_CONTRADICTED = "clearing.contradicted"
 
 _ORDER = {state: place for place, state in enumerate(TaskState)}
 """A task only goes forward; the states stand in their order."""
@@ -102,11 +106,13 @@ class Book:
 
     Attributes:
         changes: how often something was said of a task or a module.
-        heard: how many entries of each domain came, by the first word of their type.
+        heard: how many entries of each domain came, by the first word of their type; `heard_from`
+            by the organisation, too.
         posted: the journal entry of each entry of a ledger, by whose node journalled it and the
             latter's hash; the last ones.
         votes: the last vote of each member, by whose node journalled it and the proposal; on the
             last proposals that were voted on.
+        contradicted: the last exchanges of which somebody signed both ends, by the exchange.
     """
 
     def __init__(self, *, orgs: Mapping[str, str]) -> None:
@@ -120,8 +126,10 @@ class Book:
         self.orgs = dict(orgs)
         self.changes = 0
         self.heard: Counter[str] = Counter()
+        self.heard_from: Counter[tuple[str, str]] = Counter()
         self.posted: dict[tuple[str, str], JournalEntry] = {}
         self.votes: dict[tuple[str, str], dict[str, Voted]] = {}
+        self.contradicted: dict[str, JournalEntry] = {}
         self._happenings: list[Happening] = []
         self._shown: tuple[Happening, ...] | None = None
         self._keys: set[str] = set()
@@ -171,11 +179,16 @@ class Book:
     def take(self, org: str, entries: Sequence[JournalEntry]) -> None:
         """Merge what the node of an organisation journalled."""
         for entry in entries:
-            self.heard[entry.type.partition(".")[0]] += 1
+            if entry.type in EVENTS:  # A node may journal any type: only known ones are counted.
+                domain = entry.type.partition(".")[0]
+                self.heard[domain] += 1
+                self.heard_from[org, domain] += 1
             if entry.type == _POSTED:
                 self._note_posted(org, entry)
             elif entry.type == _VOTE:
                 self._note_vote(org, entry)
+            elif entry.type == _CONTRADICTED:
+                self._note_contradicted(entry)
             merge = self._merges.get(entry.type)
             if merge is not None:
                 self.changes += 1
@@ -239,6 +252,11 @@ class Book:
         votes[member_id] = Voted(entry, (*others, ballot))
         if len(self.votes) > VOTED_MAX:
             del self.votes[next(iter(self.votes))]
+
+    def _note_contradicted(self, entry: JournalEntry) -> None:
+        self.contradicted[str(entry.body["exchange"])] = entry
+        if len(self.contradicted) > CONTRADICTED_MAX:
+            del self.contradicted[next(iter(self.contradicted))]
 
     def _deployed(self, org: str, entry: JournalEntry, body: Mapping[str, Any]) -> None:
         module = self._module(str(body["wasm_hash"]), entry.at_ms)

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+import opkit.wire.agreements
+import opkit.wire.clearing
 import opkit.wire.compute
+import opkit.wire.federation
 import opkit.wire.governance
 import opkit.wire.holds
 import opkit.wire.ledger
 import opkit.wire.membership
 import opkit.wire.network
+import opkit.wire.objects
 import opkit.wire.overlay  # noqa: F401 - each of them names the events of its domain
 from opkit.wire.events import EVENTS, JournalEntry
 
