@@ -27,5 +27,6 @@ PAGES: Final[tuple[PageEntry, ...]] = (
     PageEntry("compute", "Compute", "Which programs run where, and how do I check a receipt?"),
     PageEntry("ledger", "Ledger", "Who has how much, and because of which decision or receipt?"),
     PageEntry("governance", "Governance", "What is decided, by which votes, and what came of it?"),
+    PageEntry("federation", "Federation", "What do coops agree, who owes whom, who is parted?"),
 )
 """Every page there is. A new domain adds its line here."""
