@@ -42,6 +42,8 @@ GROUPS = {
     "member": "Members of a node: add, revoke, rekey, list.",
     "proposal": "What a coop decides: open, list, show, vote, delegate, close, cancel, execute.",
     "decision": "What was decided, counted again offline: fetch, verify, omission.",
+    "agreement": "What coops agree on: propose, sign, show, list, verify, end, bring.",
+    "federation": "Coops that belong together: members, register, vouch, attest, revoke, forks.",
     "wasm": "Modules by their hash: deploy, get, list.",
     "compute": "Run a module as a task: submit, status, cancel.",
     "grant": "What a node may submit in your name, for A2A clients: give, list, revoke.",
