@@ -50,6 +50,10 @@ COMMANDS = {
     "member": ("add", "revoke", "rekey", "list"),
     "proposal": (*("open", "list", "show", "vote", "delegate", "close", "cancel", "execute"),),
     "decision": ("fetch", "verify", "omission"),
+    "federation": (
+        *("members", "register", "vouch", "attest", "revoke"),
+        *("attestations", "forks", "log", "objects"),
+    ),
     "wasm": ("deploy", "get", "list"),
     "compute": ("submit", "status", "cancel"),
     "grant": ("give", "list", "revoke"),

@@ -75,6 +75,7 @@ OF_SEVERAL = {
         "decision",
         "devnet",
         "dht",
+        "federation",
         "grant",
         "hold",
         "identity",
@@ -140,6 +141,20 @@ opkit decision fetch paint --attested --out attested.json
 opkit decision verify paint.json
 opkit decision verify paint.json --genesis network.jws
 opkit decision omission paint.json --vote my-vote.json
+opkit federation vouch DID
+opkit federation members
+opkit federation members --node harbor-homes-cooperative --json
+opkit federation register --title "River City Tool Library"
+opkit federation attest brightworks-cooperative insured "Insured until May."
+opkit federation attestations
+opkit federation attestations --subject brightworks-cooperative --valid
+opkit federation revoke brightworks-cooperative insured
+opkit federation forks
+opkit federation log
+opkit federation log --max 10 --json
+opkit federation objects --node brightworks-cooperative
+opkit federation vouch DID --as hugo
+opkit federation vouch DID --expel --as hugo
 opkit wasm deploy patronage.wasm
 opkit wasm deploy patronage.wasm --as mara
 opkit wasm list --owner river-city-tool-library/mara
