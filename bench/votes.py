@@ -23,7 +23,7 @@ from devnet.cluster import running_cluster
 from nodeimpl.governance.service import Governance
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import RealClock
-from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.ledger.service import Ledger
 from nodeimpl.membership.decided import AssemblyMembers
@@ -35,9 +35,10 @@ from opkit.proof.genesis import GenesisView, read_genesis, sign_charter, sign_ge
 from opkit.proof.keys import Identity
 from opkit.proof.proposals import sign_proposal
 from opkit.wire import governance as wire
-from opkit.wire.base import Did
+from opkit.wire.base import Did, Jws, Slug
 from opkit.wire.genesis import Charter, Founder, Genesis, GenesisNode
 from opkit.wire.membership import MEMBER_TYP, ChangeMember, MemberRecord
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import Proposal, TextEffect
 
 COOP = "yard"
@@ -152,6 +153,7 @@ class _Assembly:
             timers=Timers(store=store, clock=clock),
             members=AssemblyMembers(self._membership),
             ledger=Ledger(own=self._home.did, genesis=self.genesis),
+            agreements=_Nothing(),
             homes=_Nobody(),
         )
 
@@ -259,6 +261,18 @@ class _Nobody:
 
     async def pass_ballot(self, home: Did, ask: wire.PassBallot) -> NoReturn:
         raise AssertionError("nothing is lodged here")
+
+
+class _Nothing:
+    """No agreement: all that is voted on here is text."""
+
+    def judge(self, tx: Tx, effect: AgreementEffect, *, coop: Slug) -> NoReturn:
+        raise AssertionError("nothing is agreed on here")
+
+    def decided(
+        self, tx: Tx, effect: AgreementEffect, *, coop: Slug, decision: Jws, attested: Jws
+    ) -> NoReturn:
+        raise AssertionError("nothing is agreed on here")
 
 
 def _caller(did: Did) -> Caller:
