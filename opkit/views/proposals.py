@@ -8,6 +8,8 @@ from typing import Final
 from opkit.story.states import State
 from opkit.views.amounts import counted
 from opkit.views.money import account_name, amount_text
+from opkit.views.telling import all_of
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import (
     ConfigurationEffect,
     DistributionEffect,
@@ -47,6 +49,7 @@ KINDS: Final[Mapping[EffectKind, str]] = {
     "distribution": "a distribution",
     "membership": "a membership",
     "configuration": "a configuration",
+    "agreement": "an agreement",
 }
 
 _DAY_MS: Final = 86_400_000
@@ -102,6 +105,8 @@ def effect_text(effect: Effect, titles: Mapping[str, str]) -> str:
             return _membership(effect)
         case ConfigurationEffect():
             return _configuration(effect, titles)
+        case AgreementEffect():
+            return _agreement(effect, titles)
         case _:
             return "Being accepted is all there is to it"
 
@@ -120,6 +125,14 @@ def _membership(effect: MembershipEffect) -> str:
             return f"{who} is a member no more"
         case _:
             return f"{who} signs with another key"
+
+
+def _agreement(effect: AgreementEffect, titles: Mapping[str, str]) -> str:
+    """Return what the coop's home node signs."""
+    if effect.terms is None:
+        return f"The coop gives notice of agreement {effect.agreement[:12]}…"
+    parties = all_of([titles.get(coop, coop) for coop in effect.terms.parties])
+    return f"The coop signs “{effect.terms.title}”, an agreement of {parties}"
 
 
 def _configuration(effect: ConfigurationEffect, titles: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from hypothesis import given
 from opkit.views import federation, governance, ledger, ledger_why
 from opkit.views.federation import Looked
 from opkit.views.figures import LastingFigure
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import ConfigurationEffect, MembershipEffect, RuleChange, TextEffect
 
 
@@ -40,6 +41,8 @@ EFFECTS = (
     TextEffect(),
     MembershipEffect(action="admit", member_id="harbor/x", name="X"),
     ConfigurationEffect(rule=RuleChange(votes_final=True)),
+    AgreementEffect(action="adopt", agreement="1" * 64, terms=FEDERATION.TERMS),
+    AgreementEffect(action="end", agreement="1" * 64),
 )
 
 

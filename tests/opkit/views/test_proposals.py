@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opkit.views.proposals import (
+    KINDS,
     effect_text,
     member_name,
     needed,
@@ -15,9 +18,11 @@ from opkit.views.proposals import (
     term_text,
     until_text,
 )
+from opkit.wire.terms import AgreementEffect, Terms
 from opkit.wire.votes import (
     AccountChange,
     ConfigurationEffect,
+    EffectKind,
     MembershipEffect,
     RuleChange,
     TextEffect,
@@ -111,6 +116,27 @@ def member(action, **changes):
 )
 def test_every_effect_is_a_sentence(effect, words):
     assert effect_text(effect, {}) == words
+
+
+def test_an_agreement_is_said_by_its_title_and_its_parties():
+    terms = Terms(
+        network="a" * 26,
+        parties=("bright", "river"),
+        facilitator=None,
+        arbiter="lakes",
+        title="Machines",
+        text="",
+        starts_ms=1,
+        term_days=1,
+        renewable=False,
+        notice_days=0,
+    )
+    adopt = AgreementEffect(action="adopt", agreement="7" * 64, terms=terms)
+    said = effect_text(adopt, {"river": "River City"})
+    assert said == "The coop signs “Machines”, an agreement of bright and River City"
+    end = AgreementEffect(action="end", agreement="7" * 64)
+    assert effect_text(end, {}) == f"The coop gives notice of agreement {'7' * 12}…"
+    assert set(KINDS) == set(get_args(EffectKind))
 
 
 def test_a_member_is_said_by_name():
