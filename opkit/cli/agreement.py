@@ -39,9 +39,9 @@ app = out.group(
 
       opkit agreement propose terms.toml
 
-      opkit agreement sign adopt-1f0c
+      opkit agreement sign adopt-1f0c6b2d3e4f5a6b
 
-      opkit agreement show 1f0c --out agreement.json
+      opkit agreement show 1f0c6b --out agreement.json
 
       opkit agreement verify agreement.json
     """

@@ -94,7 +94,8 @@ def course_of(
 ) -> Course:
     """Return the course of an agreement.
 
-    It is in force from its beginning, or from when the last party signed. Notice before all had
+    It is in force from its beginning, or from when the last party signed. What is not renewable
+    lapses with its term, whoever has signed by then. Notice before all had
     signed takes the party's signature back, at once. Of two agreements that amend one, only that
     which begins first (at the same moment, the one with the lower id) takes its place; the other
     never is in force.
@@ -111,7 +112,7 @@ def course_of(
     notice_ms = min(notices, default=None)
     ends: list[tuple[TimeMs, int, RecordId | None]] = []
     term_end_ms = terms.starts_ms + terms.term_days * DAY_MS
-    if not terms.renewable or signed_ms is None or signed_ms >= term_end_ms:
+    if not terms.renewable:
         ends.append((term_end_ms, _ENDS.index("lapsed"), None))
     if notice_ms is not None:
         withdrawn = signed_ms is None or notice_ms < signed_ms

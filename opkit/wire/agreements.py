@@ -47,7 +47,7 @@ AgreementState = Literal["proposed", "signed", "active", "superseded", "ending",
 
 Proposed: not all have signed. Signed: all have, and it has not begun. Active and ending are in
 force; ending: notice was given. Superseded: all have signed one that amends it. Lapsed: its term
-was over before notice was given, or before all had signed.
+is over, and it is not renewed of itself.
 """
 
 IN_FORCE: tuple[AgreementState, ...] = ("active", "ending")

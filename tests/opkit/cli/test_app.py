@@ -50,6 +50,7 @@ COMMANDS = {
     "member": ("add", "revoke", "rekey", "list"),
     "proposal": (*("open", "list", "show", "vote", "delegate", "close", "cancel", "execute"),),
     "decision": ("fetch", "verify", "omission"),
+    "agreement": ("propose", "sign", "show", "list", "end", "bring", "verify"),
     "federation": (
         *("members", "register", "vouch", "attest", "revoke"),
         *("attestations", "forks", "log", "objects"),

@@ -37,6 +37,21 @@ ELSEWHERE = {
     "opkit devnet up big --database postgresql:///opkit": "tests/devnet/test_databases.py",
     "opkit net sim --nodes 500 --loss 0.1 --churn 0.2": "bench/sim.py",
     "opkit net sim --nodes 500 --seed 7 --loss 0.1 --plot out.html": "tests/opkit/cli/test_net.py",
+    **dict.fromkeys(
+        (
+            "opkit agreement propose terms.toml",
+            "opkit agreement propose --adopt 1f0c6b --as hugo",
+            "opkit agreement sign adopt-1f0c6b2d3e4f5a6b",
+            "opkit agreement show 1f0c6b",
+            "opkit agreement show 1f0c6b --out agreement.json",
+            "opkit agreement list --state active",
+            "opkit agreement end 1f0c6b",
+            "opkit agreement bring agreement.json --node fingerlakes-cdn",
+            "opkit agreement verify agreement.json",
+            "opkit agreement verify agreement.json --genesis network.jws",
+        ),
+        "tests/opkit/cli/test_agreement.py",
+    ),
 }
 """Examples that need more than this group of tests has, and what runs their like."""
 

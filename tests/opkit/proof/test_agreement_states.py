@@ -48,12 +48,13 @@ def test_one_signature_is_a_proposal_whoever_gave_it() -> None:
         assert not alone.holds and len(alone.unsigned) == 1
 
 
-def test_a_proposal_lapses_with_the_term_that_it_was_for() -> None:
-    for renewable in (True, False):
-        alone = course(by("mill", START_MS), renewable=renewable)
-        assert states(alone, END_MS - 1, END_MS) == ["proposed", "lapsed"]
-        too_late = course(*both(END_MS), renewable=renewable)
-        assert too_late.state(END_MS) == "lapsed"
+def test_a_proposal_for_one_term_lapses_with_it_and_any_other_waits() -> None:
+    alone = course(by("mill", START_MS), renewable=False)
+    assert states(alone, END_MS - 1, END_MS) == ["proposed", "lapsed"]
+    too_late = course(*both(END_MS), renewable=False)
+    assert too_late.state(END_MS) == "lapsed" and not too_late.holds
+    assert course(by("mill", START_MS)).state(END_MS) == "proposed"
+    assert course(*both(END_MS)).state(END_MS) == "active"
 
 
 def test_what_is_not_renewable_lapses_and_what_is_goes_on() -> None:
