@@ -107,7 +107,7 @@ class Keeper:
         at_ms = self.clock.world_ms() if world_ms is None else world_ms
         return await self.store.read(lambda tx: self.agreements.active(tx, agreement, at_ms))
 
-    async def list(self, **ask: Any) -> wire.AgreementPage:
+    async def page(self, **ask: Any) -> wire.AgreementPage:
         asked = wire.ListAgreements(**ask)
         return await self.store.read(lambda tx: self.agreements.list(tx, asked, self.caller))
 

@@ -394,7 +394,7 @@ def test_a_bad_file_is_refused_for_what_is_bad_of_it(
     async def story(hall: Keeper) -> None:
         with pytest.raises(refusal):
             await hall.bring(data)
-        assert (await hall.list()).agreements == ()
+        assert (await hall.page()).agreements == ()
 
     made_once.run(story, node="hall")
 
@@ -421,15 +421,15 @@ def test_agreements_are_listed_newest_first_in_pages(made: Made) -> None:
         seen: list[str] = []
         before = 0
         while True:
-            page = await mill.list(before=before, agreements_max=3)
+            page = await mill.page(before=before, agreements_max=3)
             seen += [each.agreement for each in page.agreements]
             before = page.next_before
             if not before:
                 break
         assert seen == names[::-1]
-        active = await mill.list(state="active", party="yard")
+        active = await mill.page(state="active", party="yard")
         assert [each.agreement for each in active.agreements] == names[::-2]
-        assert (await mill.list(party="wharf")).agreements == ()
+        assert (await mill.page(party="wharf")).agreements == ()
 
     made.run(story)
 
@@ -442,7 +442,7 @@ def test_a_filtered_page_scans_so_many_and_goes_on(made_once: Made) -> None:
         found: list[str] = []
         before, pages = 0, 0
         while True:
-            page = await mill.list(state="active", before=before)
+            page = await mill.page(state="active", before=before)
             found += [each.agreement for each in page.agreements]
             before, pages = page.next_before, pages + 1
             if not before:
