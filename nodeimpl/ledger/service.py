@@ -12,7 +12,7 @@ from nodeimpl.ledger.book import Book, Numbers
 from nodeimpl.ledger.rules import Account, Draft, Limits, Right
 from opkit.proof.genesis import GenesisView
 from opkit.wire import ledger as wire
-from opkit.wire.base import Did, MemberId, RecordId, Slug
+from opkit.wire.base import SAFE_INT_MAX, Did, MemberId, RecordId, Slug
 from opkit.wire.endpoint import Scope
 
 NODE = "-"
@@ -311,7 +311,7 @@ def view_of(coop: Slug, account: Account) -> wire.AccountView:
         unit=account.unit,
         balance=account.balance,
         held=account.held,
-        available=max(0, account.balance - account.held - account.floor),
+        available=min(SAFE_INT_MAX, max(0, account.balance - account.held - account.floor)),
         floor=account.floor,
         closed=account.closed,
         decision=account.decision,

@@ -43,6 +43,8 @@ GROUPS = {
     "proposal": "What a coop decides: open, list, show, vote, delegate, close, cancel, execute.",
     "decision": "What was decided, counted again offline: fetch, verify, omission.",
     "agreement": "What coops agree on: propose, sign, show, list, verify, end, bring.",
+    "exchange": "What coops exchange under an agreement: offer, show, list.",
+    "clearing": "How coops stand with each other: positions, settle, net.",
     "federation": "Coops that belong together: members, register, vouch, attest, revoke, forks.",
     "wasm": "Modules by their hash: deploy, get, list.",
     "compute": "Run a module as a task: submit, status, cancel.",

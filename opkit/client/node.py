@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from opkit.client.agreements import AgreementCalls
     from opkit.client.cards import CardCalls
+    from opkit.client.clearing import ClearingCalls
     from opkit.client.compute import ComputeCalls
     from opkit.client.federation import FederationCalls
     from opkit.client.governance import GovernanceCalls
@@ -297,6 +298,13 @@ class NodeClient:
         from opkit.client.agreements import AgreementCalls
 
         return AgreementCalls(self)
+
+    @cached_property
+    def clearing(self) -> ClearingCalls:
+        """Exchanges under agreements: offer, settle, net, get, list, positions."""
+        from opkit.client.clearing import ClearingCalls
+
+        return ClearingCalls(self)
 
     @cached_property
     def federation(self) -> FederationCalls:

@@ -26,7 +26,7 @@ class World:
 
     Attributes:
         lies: ends that the proposer signed beside the one that it decided.
-        prompt: whether ledgers do at once what they have to; otherwise they do it at any later time.
+        prompt: whether ledgers do at once what they have to, or at any later time.
     """
 
     proposer: Side

@@ -51,6 +51,8 @@ COMMANDS = {
     "proposal": (*("open", "list", "show", "vote", "delegate", "close", "cancel", "execute"),),
     "decision": ("fetch", "verify", "omission"),
     "agreement": ("propose", "sign", "show", "list", "end", "bring", "verify"),
+    "exchange": ("offer", "show", "list"),
+    "clearing": ("positions", "settle", "net"),
     "federation": (
         *("members", "register", "vouch", "attest", "revoke"),
         *("attestations", "forks", "log", "objects"),
