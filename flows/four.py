@@ -299,7 +299,7 @@ def _attested(view: AuditView, coop: str, decision: str | None, entry: Entry) ->
     yield same(f"{coop}, what the payment cites", expected=decision or "", actual=cause)
     yield that(f"{coop}, that decision was attested", cause in known.decisions)
     figure = _named(figures_of(view), coop, "paid-by-decision")
-    yield same(f"{coop}, what was paid is", expected="attested", actual=figure.standing)
+    yield same(f"{coop}, what was paid is", expected="attested", actual=_stands(figure))
 
 
 def _notices(world: World, file: AuditFile, check: str, what: str) -> Iterable[Check]:
@@ -309,8 +309,17 @@ def _notices(world: World, file: AuditFile, check: str, what: str) -> Iterable[C
     yield that(what, check in names, expected=check, actual=", ".join(names) or "nothing")
 
 
-def _named(figures: Sequence[Figure], coop: str, name: str) -> Figure:
-    return next(each for each in figures if each.coop == coop and each.name.startswith(name))
+def _named(figures: Sequence[Figure], coop: str, name: str) -> Figure | None:
+    of_coop = (each for each in figures if each.coop == coop and each.name.startswith(name))
+    return next(of_coop, None)
+
+
+def _stands(figure: Figure | None) -> str:
+    return "nothing" if figure is None else figure.standing
+
+
+def _rests_on(figure: Figure | None, hash_: str) -> bool:
+    return figure is not None and any(ref.hash == hash_ for ref in figure.rests_on)
 
 
 @flow.step("GAP_REPORTED", say=SAY["GAP_REPORTED"])
@@ -323,9 +332,7 @@ async def theo_shows_nothing(world: World, story: Audit) -> Evidence:
     elsewhere = [
         each.name
         for each in figures
-        if each is not apart
-        and each.unit != "-"
-        and any(ref.hash == bill.hash for ref in each.rests_on)
+        if each is not apart and each.unit != "-" and _rests_on(each, bill.hash)
     ]
     assert story.receipt is not None and bill.cause is not None, "the bill names its receipt"
     handed = examine_audit(
@@ -342,8 +349,8 @@ async def theo_shows_nothing(world: World, story: Audit) -> Evidence:
             expected="receipts alone",
             actual=", ".join(f"{gap.kind} of {gap.coop}" for gap in view.gaps),
         ),
-        same("its figure stands as", expected="gap", actual=apart.standing),
-        that("it has the bill", any(ref.hash == bill.hash for ref in apart.rests_on)),
+        same("its figure stands as", expected="gap", actual=_stands(apart)),
+        that("it has the bill", _rests_on(apart, bill.hash)),
         that("no other sum has it", not elsewhere, actual=", ".join(elsewhere) or "none"),
         same("once Theo hands it over, gaps there", expected=0, actual=len(left)),
         same("and what he handed over verifies", expected="verified", actual=handed.verdict.status),
@@ -370,7 +377,7 @@ async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
         that("each comes to the same, added up here", not wrong, actual=", ".join(wrong)),
         that(
             "the roof is in what Harbor Homes paid",
-            any(ref.hash == story.paid[0].hash for ref in paid.rests_on),
+            _rests_on(paid, story.paid[0].hash),
         ),
         same("rows of the table", expected=len(figures), actual=len(rows)),
         same("its columns", expected=list(FIGURE_COLUMNS), actual=list(rows[0])),
@@ -406,20 +413,12 @@ async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
     """With the same tokens Zuri posts and proposes, on all five nodes. No node lets her."""
     checks, problems = [], {}
     before = await _lengths(world)
-    ask = PostEntry(
-        coop=HARBOR,
-        entry_id=f"audit-{label_of(world.run_id)}",
-        postings=(
-            posting(f"{HARBOR}:vendor/audit", DOLLARS, 100),
-            posting(f"{HARBOR}:equity/opening", DOLLARS, -100),
-        ),
-    )
     signed = await drafted(
         world,
         ROSA,
         SpendEffect(
             from_account=f"{HARBOR}:reserve",
-            to_account=ask.postings[0].account,
+            to_account=f"{HARBOR}:vendor/audit",
             unit=DOLLARS,
             amount=100,
             memo="For the auditor",
@@ -431,7 +430,7 @@ async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
     for org in NODES:
         zuri = reader(world, org)
         with refused(ScopeMissing, needs=Scope.LEDGER_WRITE_OWN.value) as post:
-            await zuri.call(LEDGER_POST, ask)
+            await zuri.call(LEDGER_POST, _fee(world, org if org in COOPS else HARBOR))
         with refused(ScopeMissing, needs=Scope.GOVERNANCE_WRITE.value) as propose:
             await zuri.call(PROPOSE, Propose(coop=HARBOR, proposal=signed))
         checks += [post.check, propose.check]
@@ -449,6 +448,18 @@ async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
         *checks,
         same("entries in all books, before and after", expected=before, actual=after),
         refusals=problems,
+    )
+
+
+def _fee(world: World, coop: str) -> PostEntry:
+    """Return an entry by which a coop would pay its auditor 1.00."""
+    return PostEntry(
+        coop=coop,
+        entry_id=f"audit-{label_of(world.run_id)}",
+        postings=(
+            posting(f"{coop}:vendor/audit", DOLLARS, 100),
+            posting(f"{coop}:equity/opening", DOLLARS, -100),
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from opkit.cli.stories import (
     check_profile,
     choose_flows,
     notebooks_folder,
+    smallest_profile,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def demo(
     if devnet is None:
         # Who names no story sees them all, and everybody who takes part in any.
         everything = not asked.names and not present
-        profile = profile or ("federation" if everything else "three")
+        profile = profile or ("federation" if everything else smallest_profile(asked.names))
         return _on_own_network(asked, profile, tell, database=database)
     return _on_running_network(asked, _attach(devnet, profile), tell)
 

@@ -80,6 +80,19 @@ def choose_flows(names: tuple[str, ...], profile: str) -> list[Flow[Any]]:
     return chosen
 
 
+def smallest_profile(names: tuple[str, ...]) -> str:
+    """Return the network of fewest nodes that can show all of these flows.
+
+    One that there is not is no reason for a greater network: `choose_flows` says so.
+    """
+    from devnet.spec import PROFILES
+    from flows import FLOWS
+
+    named = [FLOWS[name] for name in names if name in FLOWS]
+    shown = (each for each in PROFILES if all(each in flow.profiles for flow in named))
+    return next(shown, PROFILES[-1])
+
+
 def notebooks_folder() -> Path:
     """Return the folder of story notebooks, in a checkout or an installation.
 

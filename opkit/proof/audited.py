@@ -24,7 +24,7 @@ from opkit.proof.proposals import check_configured, check_entry
 from opkit.proof.receipt import verify_receipt
 from opkit.wire.agreements import AgreementFile
 from opkit.wire.audit import AuditFile, CoopEvidence, Gap, ProofKind
-from opkit.wire.base import RecordId, Slug
+from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug
 from opkit.wire.clearing import Commit
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.ledger import AccountConfigured, Entry, EntryPosted
@@ -195,6 +195,12 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
     evidence = audited.evidence
     ledger = LedgerAudit(network=network, coop=evidence.coop)
     charter = None if genesis is None else genesis.charter(evidence.coop)
+    if genesis is None:
+        # How far an account may go down, its coop's charter says: without one nothing is too far.
+        places = {
+            (each.account, each.unit) for entry in evidence.entries for each in entry.postings
+        }
+        ledger.floors |= dict.fromkeys(places, -SAFE_INT_MAX)
     if charter is not None:
         for floor in charter.floors:
             path = floor.account.removeprefix(f"{evidence.coop}:")

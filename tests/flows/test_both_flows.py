@@ -99,7 +99,10 @@ def run(network: Running, out: Path, *names: str) -> tuple[RunResult, list[str]]
 def test_one_run_tells_all_flows_and_its_report_verifies(
     launched: Launched, tmp_path: Path
 ) -> None:
-    network, names = Running(launched), list(reversed(FLOWS))
+    network, names = (
+        Running(launched),
+        [name for name in reversed(FLOWS) if "three" in FLOWS[name].profiles],
+    )
 
     result, seen = run(network, tmp_path / "out", *names)
 

