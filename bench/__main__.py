@@ -46,6 +46,7 @@ MEASUREMENTS = {
     "sim": ("bench.sim", "sim"),
     "reconcile": ("bench.reconcile", "reconcile"),
     "crdt": ("bench.crdt", "crdt"),
+    "partition": ("bench.partition", "partition"),
     "gossip": ("bench.gossip", "gossip"),
     "burst": ("bench.gossip", "burst"),
     "lookups": ("bench.lookups", "lookups"),
