@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import vectors_agreements as agreements
 import vectors_journal as journal
 import vectors_names as names
 import vectors_operations as operations
@@ -46,6 +47,7 @@ def derived() -> dict[str, Any]:
         "journal": list(_journal()),
         "merkle": list(_merkle()),
         "decisions": list(votes.files()),
+        "agreements": list(agreements.derived()),
         "operations": [operations.derived()],
     }
 

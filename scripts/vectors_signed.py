@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import vectors_agreements
 import vectors_grants
 import vectors_names as names
 import vectors_operations
@@ -140,6 +141,7 @@ def tokens() -> dict[Jws, str]:
     made[signature] = "founder"
     made |= dict([names.signed()])
     made |= votes.signed()
+    made |= vectors_agreements.signed()
     made |= vectors_operations.signed()
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name

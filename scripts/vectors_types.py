@@ -13,6 +13,7 @@ from annotated_types import MaxLen
 from opkit import wire
 from opkit.proof import backup, report
 from opkit.wire import (
+    agreements,
     compute,
     genesis,
     grants,
@@ -52,6 +53,7 @@ SIGNED: dict[str, type[Wire]] = {
     votes.LODGING_RECEIPT_TYP: votes.LodgingReceipt,
     votes.DECISION_TYP: votes.Decision,
     votes.ATTESTED_DECISION_TYP: votes.AttestedDecision,
+    agreements.AGREEMENT_SIGNATURE_TYP: agreements.AgreementSignature,
     operations.OPERATION_TYP: operations.Operation,
     operations.CHECKPOINT_TYP: operations.Checkpoint,
 }

@@ -2,6 +2,7 @@
 // stdin; prints {checked, wrong}: how many of each kind agree, and what does not.
 import { canonical, cidOf, didOf, fromBase64url, keyOf, read, recordId } from '../basics.mjs'
 import { Refused, sha256 } from '../basics.mjs'
+import { agreementId, signedAgain } from './agreements.mjs'
 import { consistencyHolds, inclusionHolds, rootOf } from './trees.mjs'
 import { readGenesis } from '../stranger.mjs'
 import { framed, lengthOf, No, parse, readAnswer, readRequest } from './frames.mjs'
@@ -176,6 +177,9 @@ for (const one of derived.decisions) {
   check('decision', one.name, () => {
     const { hash, tally, outcome } = one
     return same(countAgain(one.file, genesis), { hash, tally, outcome })
+  })
+}
+
 for (const one of derived.operations) {
   check('operations', one.aud, () => {
     const told = one.operations.map((token) => readOperation(token, { network, aud: one.aud }))
@@ -183,6 +187,14 @@ for (const one of derived.operations) {
     const checkpoint = readCheckpoint(one.checkpoint, { network, aud: one.aud })
     const covers = same(checkpoint.heads, heads) === true && snapshot === one.snapshot
     return covers && checkpointId(checkpoint) === one.checkpoint_id
+  })
+}
+
+for (const one of derived.agreements) {
+  check('agreement', one.name, () => {
+    const home = of(derived.keys, 'node-1').did
+    const again = signedAgain(one.shared, { terms: one.terms, home, network })
+    return agreementId(one.terms) === one.agreement && same(again, one.signed)
   })
 }
 
