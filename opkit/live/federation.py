@@ -105,7 +105,7 @@ class FederationPage:
         told = self._federations.figures
         if told is None or agreement not in {each.agreement for each in told.agreements}:
             raise PageRefused("This agreement is not shown any more: opkit agreement list has it.")
-        self._looked = replace(self._looked, agreement=agreement)
+        self._looked = replace(self._looked, agreement=agreement, is_picked=True)
         self._live.touch()
         await self._verify(agreement)
 

@@ -49,7 +49,8 @@ def fold_positions(
         for side in told.positions:
             if places.homes.get(side.coop) == org and side.coop != side.other:
                 sides[_apart(side)][side.coop] = side
-    found, wrong = [], []
+    found: list[PositionFigure] = []
+    wrong: list[str] = []
     for key, both in sorted(sides.items()):
         figure = _position(key, both, titles, tells, places, is_late=key in late)
         found.append(figure)

@@ -49,12 +49,14 @@ class Looked:
 
     Attributes:
         agreement: the agreement that is open; empty for the first.
+        is_picked: whether they picked it; otherwise it only came up first.
         moved: the key of the exchange that is open; empty for none.
         deeds: the kind of control whose list is open; empty for none.
         may_act: whether they may disturb the network.
     """
 
     agreement: str = ""
+    is_picked: bool = False
     moved: str = ""
     deeds: str = ""
     may_act: bool = False
@@ -113,7 +115,12 @@ def cards(
             told, titles(), chosen=chosen.agreement if chosen else "", world_ms=world()
         ),
         "agreement": lambda: federation_agreements.agreement(
-            chosen, titles(), proof=proof, world_ms=world(), now_ms=network().now_ms
+            chosen,
+            titles(),
+            proof=proof,
+            world_ms=world(),
+            now_ms=network().now_ms,
+            is_picked=looked.is_picked,
         ),
         "positions": lambda: federation_clearing.positions(told, titles()),
         "moved": lambda: federation_clearing.moved(

@@ -136,16 +136,28 @@ def agreement(
     proof: ProofFigure | None,
     world_ms: int,
     now_ms: int,
+    is_picked: bool = False,
 ) -> str:
-    """Return one agreement: signatures, copies, what it says, and its file as it verifies here."""
+    """Return one agreement: signatures, copies, what it says, and its file as it verifies here.
+
+    Args:
+        each: the agreement; None if there is none to show.
+        titles: names of organisations and coops.
+        proof: what was verified last, of this one or another.
+        world_ms: what time it is in the world of agreements.
+        now_ms: what time it is.
+        is_picked: whether the viewer picked it: then it is brought before their eyes.
+    """
     question = "Who signed it, and is every copy the same?"
     if each is None:
         hint = "Click an agreement: its signatures and all copies of it stand here."
         return card(question, empty("No agreement is chosen.", hint))
     verified = proof if proof is not None and proof.subject == each.agreement else None
+    subject = escape(each.agreement)
+    bring = f' data-bring="{subject}"' if is_picked else ""
     again = control(verify_words(verified), "verify", kind="main", agreement=each.agreement)
     body = (
-        f'<div data-begins="{escape(each.agreement)}"></div><h3>{escape(each.terms.title)}</h3>'
+        f'<div data-begins="{subject}"{bring}></div><h3>{escape(each.terms.title)}</h3>'
         f'<p class="verdict">{pill(*state_of(each))}'
         f'<span class="soft">{escape(_why_so(each, titles))}</span></p>'
         f'<h3>Whose signatures does it have?</h3><ul class="signed">'

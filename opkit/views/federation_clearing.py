@@ -194,11 +194,11 @@ def _moved(
 
 def _what(one: Exchange) -> str:
     """Return what an exchange is about."""
-    said = {
+    kinds = {
         "settlement": f"settlement of {one.period}",
         "netting": "netting of debts in a circle",
-    }.get(one.kind, "")
-    return ": ".join(words for words in (said, one.what) if words) or "an exchange"
+    }
+    return one.what or kinds.get(one.kind, "an exchange")
 
 
 def state_of(each: MovedFigure) -> tuple[State, str]:

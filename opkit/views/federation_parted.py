@@ -81,12 +81,12 @@ def verdict(network: NetworkFigures) -> tuple[State, str]:
     found, down = sides(network), [each for each in network.nodes if each.health != "up"]
     apart = unlinked(network)
     if len(found) > 1:
-        return State.RUNNING, f"parted in {len(found)}"
+        return State.RUNNING, f"in {len(found)} parts"
     if down:
         return State.FAILED, f"{counted(len(down), 'node')} silent"
     if apart:
         return State.RUNNING, f"{counted(len(apart), 'pair')} without a link"
-    return State.DONE, "everybody hears everybody"
+    return State.DONE, "nobody"
 
 
 def parted(

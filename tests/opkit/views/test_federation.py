@@ -297,6 +297,9 @@ def test_an_agreement_shows_who_signed_because_of_what_and_every_copy(networks):
     proven = drawn(networks, looked=Looked(agreement=AGREED.agreement), proof=PROOF)["agreement"]
     assert "1 link verified here" in proven and "Verify again" in proven
     assert 'download="agreement-1.json"' in proven
+    assert "data-bring" not in proven, "what only came up first scrolls nobody's page"
+    picked = Looked(agreement=AGREED.agreement, is_picked=True)
+    assert f'data-bring="{AGREED.agreement}"' in drawn(networks, looked=picked)["agreement"]
     other = drawn(networks, looked=Looked(agreement=PROPOSED.agreement), proof=PROOF)["agreement"]
     assert "verified here" not in other, "the proof of another one"
 
@@ -446,13 +449,13 @@ def parted_network(networks, *orgs):
 def test_sides_are_who_hears_whom(networks):
     whole = networks(5)
     assert [len(side) for side in federation_parted.sides(whole)] == [5]
-    assert federation_parted.verdict(whole) == (State.DONE, "everybody hears everybody")
+    assert federation_parted.verdict(whole) == (State.DONE, "nobody")
     two = parted_network(networks, LAKES, HARBOR)
     assert [[each.org for each in side] for side in federation_parted.sides(two)] == [
         [RIVER, BRIGHT, "unaffiliated"],
         [HARBOR, LAKES],
     ]
-    assert federation_parted.verdict(two) == (State.RUNNING, "parted in 2")
+    assert federation_parted.verdict(two) == (State.RUNNING, "in 2 parts")
     html = drawn(networks, network=two)["parted"]
     assert html.count('<ul class="side-of') == 2 and html.count("parting") == 1
 
