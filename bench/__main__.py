@@ -47,6 +47,7 @@ MEASUREMENTS = {
     "reconcile": ("bench.reconcile", "reconcile"),
     "crdt": ("bench.crdt", "crdt"),
     "partition": ("bench.partition", "partition"),
+    "exchange": ("bench.exchange", "exchange"),
     "gossip": ("bench.gossip", "gossip"),
     "burst": ("bench.gossip", "burst"),
     "lookups": ("bench.lookups", "lookups"),
