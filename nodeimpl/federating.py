@@ -41,7 +41,7 @@ def join_sharing(
 
     What is to run for it runs with `outside`.
     """
-    sharing = Sharing(identity, network=genesis.network, limits=limits)
+    sharing = Sharing(identity, network=genesis.network, generation=store.generation, limits=limits)
     replicator = Replicator(sharing, store=store, links=peers, clock=clock)
     peers.serve(TELL_HEADS, replicator.heard)
     peers.serve(LACKING, replicator.lacking)

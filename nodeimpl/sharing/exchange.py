@@ -133,6 +133,8 @@ class Exchange:
                 self._open(tx, peer, each, heard)
             elif row.is_for(peer):
                 self._compare(tx, row, each, heard)
+                if row.generation < self._sharing.generation and each.aud not in heard.lacking:
+                    self._sharing.caught_up(tx, each.aud, peer)
         return heard
 
     def _open(self, tx: Tx, peer: Did, told: wire.ObjectHeads, heard: Heard) -> None:
@@ -198,7 +200,10 @@ class Exchange:
         pull.answered(Delta(operations=came.tokens, more=more), tx.now_ms, take=take)
         pull.lied = pull.lied or came.bad
         self._sharing.keep(tx, object_id, peer=peer)
-        return _question(pull)
+        question = _question(pull)
+        if question is None and not pull.lied:
+            self._sharing.caught_up(tx, object_id, peer)
+        return question
 
 
 def _question(pull: Pull) -> Question | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -21,7 +22,7 @@ from nodeimpl.kernel.groups import begin_in
 from nodeimpl.kernel.ids import incident_id
 from nodeimpl.kernel.store import Store, StoreError
 from nodeimpl.p2p.company import Watcher
-from nodeimpl.p2p.deadline import set_or_passed
+from nodeimpl.p2p.deadline import deadline, set_or_passed
 from nodeimpl.sharing.exchange import Exchange, Question
 from nodeimpl.sharing.service import Sharing
 from opkit.wire import objects as wire
@@ -70,6 +71,7 @@ class Replicator(Watcher):
         self._pulls: dict[Did, dict[ObjectId, None]] = {}
         self._telling: set[Did] = set()
         self._pulling: set[Did] = set()
+        self._under_way: dict[ObjectId, asyncio.Event] = {}
         self._lies: Counter[Did] = Counter()
         self._wake = asyncio.Event()
         sharing.when_touched.append(self._touched)
@@ -203,12 +205,32 @@ class Replicator(Watcher):
 
     async def _pull(self, peer: Did, object_id: ObjectId) -> None:
         exchange = self._exchange
-        pull, question = await self._store.write(lambda tx: exchange.begin(tx, object_id))
-        while question is not None:
-            question = await self._pull_once(peer, pull, question)
+        ended = await self._turn(object_id)
+        try:
+            pull, question = await self._store.write(lambda tx: exchange.begin(tx, object_id))
+            while question is not None:
+                question = await self._pull_once(peer, pull, question)
+        finally:
+            ended.set()
+            if self._under_way.get(object_id) is ended:
+                del self._under_way[object_id]
         self.counts["operations pulled"] += pull.taken
         if pull.lied:
             await self._expose(peer, object_id, pull.lied)
+
+    async def _turn(self, object_id: ObjectId) -> asyncio.Event:
+        """Return once nobody else is pulled from about an object, or takes too long about it.
+
+        What two peers have they mostly have alike: asked one after the other, each operation is
+        verified once. A slow one holds nobody up for long.
+        """
+        before = self._under_way.get(object_id)
+        if before is not None:
+            with suppress(TimeoutError):
+                async with deadline(self._clock, self._limits.patience_ms):
+                    await before.wait()
+        ended = self._under_way[object_id] = asyncio.Event()
+        return ended
 
     async def _pull_once(self, peer: Did, pull: Pull, question: Question) -> Question | None:
         if isinstance(question, wire.AskOperations):

@@ -26,6 +26,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.operations import ReadOperation, beginning, reread_operation
 from opkit.wire import objects as wire
 from opkit.wire.base import Did, Jws, NetworkId, RecordId
+from opkit.wire.gateway import StoreBusy
 from opkit.wire.operations import Act, ObjectId
 
 
@@ -34,6 +35,7 @@ class Kept:
     """A replica in memory.
 
     Attributes:
+        generation: of the journal, in which this node knew what others have of its own.
         number: how many operations of the object were ever kept.
         fresh: taken in, and not kept yet.
         forks: authors whose forks are kept.
@@ -46,6 +48,7 @@ class Kept:
     told_by: str
     replica: Replica
     state: AnyState
+    generation: int
     number: int = 0
     fresh: list[ReadOperation] = field(default_factory=list)
     forks: set[Did] = field(default_factory=set)
@@ -71,16 +74,23 @@ class Sharing:
     """The shared objects of one node. What takes a `Tx` that writes belongs to the writer.
 
     Attributes:
+        generation: the journal's (ADR 0021).
         when_touched: called on the event loop once something new of an object is on disk.
     """
 
     def __init__(
-        self, identity: Identity, *, network: NetworkId, limits: SharingLimits | None = None
+        self,
+        identity: Identity,
+        *,
+        network: NetworkId,
+        generation: int = 0,
+        limits: SharingLimits | None = None,
     ) -> None:
         """Sign with the node's key; objects of no domain that called `opener` are refused."""
         self.limits = limits or SharingLimits()
         self.network = network
         self.own = identity.did
+        self.generation = generation
         self.when_touched: list[Callable[[ObjectId], None]] = []
         self._identity = identity
         self._judges: dict[str, Judge] = {}
@@ -124,6 +134,7 @@ class Sharing:
             raise wire.OpeningRejected(object_id=object_id, why="it is not for both of us")
         self._check_room(tx, told_by)
         kept = self._begin(object_id, spec, opening=opening, told_by=told_by or "")
+        kept.generation = self.generation
         self._will_change(tx, object_id)
         table.put_object(tx, self._row(object_id, kept))
         self._kept[object_id] = kept
@@ -139,12 +150,16 @@ class Sharing:
 
         Refuses, in this order:
             ObjectUnknown: it is not kept here.
+            StoreBusy: the journal was begun anew, and nobody has said yet what this node had said.
             OperationRejected: no replica would take it.
             OperationClockAhead: what it would follow is later than clocks may differ.
             OperationNotAuthors: this node may not write to it.
             LogFull: it has no room.
         """
         kept = self._of(tx, object_id)
+        if kept.generation < self.generation and kept.replica.standing.authors != {self.own}:
+            # Signing under a number that was used before would be a second history.
+            raise StoreBusy(why=f"others are asked what this node has said of {object_id}")
         self._will_change(tx, object_id)
         token = kept.replica.issue(self._identity, act, tx.now_ms)
         said = kept.fresh[-1]
@@ -183,6 +198,19 @@ class Sharing:
                 for read in fresh:
                     callback(tx, object_id, read)
         return len(fresh)
+
+    def caught_up(self, tx: Tx, object_id: ObjectId, peer: Did) -> None:
+        """Take note that all is here that another author has.
+
+        A database that was put back from an old copy lacks what its node said since; what others
+        keep of it comes back before the node goes on (`say`).
+        """
+        kept = self._of(tx, object_id)
+        if kept.generation < self.generation and peer in kept.replica.standing.authors:
+            self._will_change(tx, object_id)
+            kept.generation = self.generation
+            self._dirty(tx).setdefault(object_id, Dirty())
+            tx.before_commit(self._flush)
 
     def replica(self, tx: Tx, object_id: ObjectId) -> Replica:
         """Return the replica itself, for whoever brings operations; then `keep` them.
@@ -269,7 +297,7 @@ class Sharing:
             permits=spec.permits,
         )
         replica = Replica(said, beginning(spec.founders), limits=self.limits.replica)
-        return Kept(spec, opening, told_by, replica, state=replica.state)
+        return Kept(spec, opening, told_by, replica, state=replica.state, generation=0)
 
     def _of(self, tx: Tx, object_id: str) -> Kept:
         """Return a replica, read from the database if it is not in memory."""
@@ -297,6 +325,7 @@ class Sharing:
         kept.state = kept.replica.state
         kept.fresh.clear()
         kept.forks = set(kept.replica.forks)
+        kept.generation = row.generation
         return kept
 
     def _will_change(self, tx: Tx, object_id: ObjectId) -> None:
@@ -346,6 +375,7 @@ class Sharing:
             object_id=object_id,
             opening=kept.opening,
             told_by=kept.told_by,
+            generation=kept.generation,
             kind=kept.spec.kind,
             epoch=replica.base.epoch,
             base=replica.base.id,

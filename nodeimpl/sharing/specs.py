@@ -56,6 +56,7 @@ class SharingLimits:
         replica: what one replica keeps.
         round_ms: how often a node tells its peers all heads although nothing changed.
         retry_ms: how long until a peer is told again that did not take it.
+        patience_ms: how long it is waited for one peer before another is asked about the same.
         ban_ms: how long nothing is taken of a peer that lied; twice as long each time again, up to
             `ban_ms_max`.
     """
@@ -68,5 +69,6 @@ class SharingLimits:
     )
     round_ms: int = 120_000
     retry_ms: int = 1_000
+    patience_ms: int = 2_000
     ban_ms: int = 60_000
     ban_ms_max: int = 3_600_000

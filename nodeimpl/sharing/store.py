@@ -25,6 +25,7 @@ shared_objects = Table(
     Column("object_id", Text, primary_key=True),
     Column("opening", Text, nullable=False),
     Column("told_by", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("base", Text, nullable=True),
@@ -36,7 +37,8 @@ shared_objects = Table(
     Column("forks", BigInteger, nullable=False),
 )
 """Replicas: what each was opened with, and what its operations add up to, for whoever only reads.
-`told_by` is empty for what was opened here."""
+`told_by` is empty for what was opened here; `generation` is the journal's in which this node knew
+what others have of it."""
 
 shared_operations = Table(
     "shared_operations",
@@ -114,6 +116,7 @@ class ObjectRow:
     object_id: ObjectId
     opening: str
     told_by: str
+    generation: Count
     kind: ObjectKind
     epoch: int
     base: RecordId | None
@@ -149,6 +152,7 @@ def put_object(tx: Tx, row: ObjectRow) -> None:
         object_id=row.object_id,
         opening=row.opening,
         told_by=row.told_by,
+        generation=row.generation,
         kind=row.kind.value,
         epoch=row.epoch,
         base=row.base,
@@ -211,11 +215,13 @@ def forks(tx: Tx) -> list[tuple[ObjectId, Did, Jws, Jws]]:
 
 
 def _object(row: Any) -> ObjectRow:
-    object_id, opening, told_by, kind, epoch, base, heads, authors, expelled, readers, *counts = row
+    object_id, opening, told_by, generation, kind, epoch, base, *rest = row
+    heads, authors, expelled, readers, operations, forks = rest
     return ObjectRow(
         object_id=object_id,
         opening=opening,
         told_by=told_by,
+        generation=generation,
         kind=ObjectKind(kind),
         epoch=epoch,
         base=base,
@@ -223,6 +229,6 @@ def _object(row: Any) -> ObjectRow:
         authors=tuple(json.loads(authors)),
         expelled=tuple(json.loads(expelled)),
         readers=tuple(json.loads(readers)),
-        operations=counts[0],
-        forks=counts[1],
+        operations=operations,
+        forks=forks,
     )

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("object_id", sa.Text(), nullable=False),
         sa.Column("opening", sa.Text(), nullable=False),
         sa.Column("told_by", sa.Text(), nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("base", sa.Text(), nullable=True),

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.crdt.pull import Pull
 from nodeimpl.kernel.store import Store, StoredEntry, Tx
+from nodeimpl.sharing.exchange import Exchange, Heard, Question
 from nodeimpl.sharing.service import Sharing
 from nodeimpl.sharing.specs import SharedSpec, SharingLimits
 from opkit.proof.keys import Identity
-from opkit.wire.objects import OpeningRejected
+from opkit.wire.objects import AskOperations, ObjectHeads, OpeningRejected, OperationsGiven
 from opkit.wire.operations import AddAct, ObjectKind, SetAct
 
 NETWORK = "a" * 26
@@ -53,11 +55,14 @@ def judge_board(object_id: str, opening: str) -> SharedSpec:
 class Home:
     """A node's shared objects, without the node."""
 
-    def __init__(self, name: str, store: Store, limits: SharingLimits | None) -> None:
+    def __init__(
+        self, name: str, store: Store, limits: SharingLimits | None, generation: int
+    ) -> None:
         self.identity = key_of(name)
         self.did = self.identity.did
         self.store = store
-        self.sharing = Sharing(self.identity, network=NETWORK, limits=limits)
+        self.sharing = Sharing(self.identity, network=NETWORK, generation=generation, limits=limits)
+        self.exchange = Exchange(self.sharing)
         self.sharing.opener("pool/", judge_pool)
         self.sharing.opener(BOARD, judge_board)
 
@@ -80,6 +85,36 @@ class Home:
     async def state(self, object_id: str = TOOLS) -> str:
         return await self.store.write(lambda tx: self.sharing.state(tx, object_id))
 
+    async def pull(self, other: Home, object_id: str = TOOLS) -> str:
+        """Take what this home lacks of what another has, as nodes do; return what was a lie."""
+        pull, question = await self.store.write(lambda tx: self.exchange.begin(tx, object_id))
+        while question is not None:
+            question = await self._ask(other, pull, question)
+        return pull.lied
+
+    async def _ask(self, other: Home, pull: Pull, question: Question) -> Question | None:
+        def answer(tx: Tx) -> OperationsGiven:
+            if isinstance(question, AskOperations):
+                return other.exchange.give(tx, self.did, question)
+            return other.exchange.lacking(tx, self.did, question)
+
+        given = await other.store.write(answer)
+        came = self.exchange.read(pull, given)
+        return await self.store.write(
+            lambda tx: self.exchange.step(tx, other.did, pull, came, more=given.more)
+        )
+
+    async def hear(self, other: Home, *, introduced: bool = False) -> Heard:
+        """Hear what another home has."""
+
+        def heads(tx: Tx) -> tuple[ObjectHeads, ...]:
+            told, _ = other.exchange.heads(tx, self.did, None)
+            ids = [each.aud for each in told]
+            return other.exchange.introduced(tx, self.did, ids) if introduced else told
+
+        told = await other.store.read(heads)
+        return await self.store.write(lambda tx: self.exchange.hear(tx, other.did, told))
+
     async def events(self) -> list[StoredEntry]:
         return await self.store.read_journal(after=None, entries_max=1000)
 
@@ -100,11 +135,11 @@ def home_at(clock: VirtualClock) -> Callable[..., Any]:
 
     @asynccontextmanager
     async def at(
-        url: str, name: str = "ada", limits: SharingLimits | None = None
+        url: str, name: str = "ada", limits: SharingLimits | None = None, generation: int = 1
     ) -> AsyncIterator[Home]:
         store = await Store.open(url=url, clock=clock)
         try:
-            yield Home(name, store, limits)
+            yield Home(name, store, limits, generation)
         finally:
             await store.close()
 
