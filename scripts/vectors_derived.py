@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import vectors_agreements as agreements
+import vectors_clearing as clearing
 import vectors_journal as journal
 import vectors_names as names
 import vectors_operations as operations
@@ -48,6 +49,7 @@ def derived() -> dict[str, Any]:
         "merkle": list(_merkle()),
         "decisions": list(votes.files()),
         "agreements": list(agreements.derived()),
+        "exchanges": list(clearing.derived()),
         "operations": [operations.derived()],
     }
 

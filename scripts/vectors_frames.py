@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
+import vectors_clearing as clearing
 import vectors_journal as journal
 import vectors_names as names
 import vectors_people as people
@@ -215,6 +216,7 @@ def exchanges() -> dict[str, tuple[Exchange, ...]]:
         ),
         "names.claim": (Exchange(*names.passed()),),
         "governance.pass-ballot": (Exchange(*votes.passed()),),
+        **{name: (Exchange(*said),) for name, said in clearing.asked().items()},
         **_computed(),
         **_found(),
         **_reconciled(),

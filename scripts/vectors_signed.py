@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import vectors_agreements
+import vectors_clearing
 import vectors_grants
 import vectors_names as names
 import vectors_operations
@@ -142,6 +143,7 @@ def tokens() -> dict[Jws, str]:
     made |= dict([names.signed()])
     made |= votes.signed()
     made |= vectors_agreements.signed()
+    made |= vectors_clearing.signed()
     made |= vectors_operations.signed()
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name

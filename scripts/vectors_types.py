@@ -14,6 +14,7 @@ from opkit import wire
 from opkit.proof import backup, report
 from opkit.wire import (
     agreements,
+    clearing,
     compute,
     genesis,
     grants,
@@ -54,6 +55,11 @@ SIGNED: dict[str, type[Wire]] = {
     votes.DECISION_TYP: votes.Decision,
     votes.ATTESTED_DECISION_TYP: votes.AttestedDecision,
     agreements.AGREEMENT_SIGNATURE_TYP: agreements.AgreementSignature,
+    clearing.OFFER_TYP: clearing.Offer,
+    clearing.ACCEPTANCE_TYP: clearing.Acceptance,
+    clearing.COMMIT_TYP: clearing.Commit,
+    clearing.ABORT_TYP: clearing.Abort,
+    clearing.RULING_TYP: clearing.Ruling,
     operations.OPERATION_TYP: operations.Operation,
     operations.CHECKPOINT_TYP: operations.Checkpoint,
 }
