@@ -240,7 +240,7 @@ BREAKS: dict[str, tuple[Callable[[], AgreementFile], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_each_check_fails_for_what_it_is_about(name: str) -> None:
+def test_each_check_of_an_agreement_fails_for_what_it_is_about(name: str) -> None:
     make, expected = BREAKS[name]
     verdict = verify_agreement(make(), genesis=GENESIS)
     assert {check.name for check in verdict.failures} == expected
