@@ -132,7 +132,7 @@ class Carrier:
             await self._hasten()
             waiting = await self._store.read(outbox.nodes)
         except Busy as busy:
-            _log.info("what is to be said waits for the store", why=str(busy))
+            _log.info("what is to be said waits for the store", node="", why=str(busy))
             return self._limits.retry_ms_min
         now_ms, next_ms = self._clock.now_ms(), self._clock.now_ms() + IDLE_MS
         for node, due_ms in waiting:
@@ -194,6 +194,8 @@ class Carrier:
             elif error is not None:
                 raise error
         if silent:
+            why = next(str(each) for each in done if isinstance(each, Silent))
+            _log.info("a node does not hear of exchanges", node=node, waiting=len(errands), why=why)
             self._hush(node)
         elif errands:
             self._quiet.pop(node, None)

@@ -3,6 +3,7 @@
 import { canonical, cidOf, didOf, fromBase64url, keyOf, read, recordId } from '../basics.mjs'
 import { Refused, sha256 } from '../basics.mjs'
 import { agreementId, signedAgain } from './agreements.mjs'
+import { postingsOf } from './exchanges.mjs'
 import { consistencyHolds, inclusionHolds, rootOf } from './trees.mjs'
 import { readGenesis } from '../stranger.mjs'
 import { framed, lengthOf, No, parse, readAnswer, readRequest } from './frames.mjs'
@@ -195,6 +196,13 @@ for (const one of derived.agreements) {
     const home = of(derived.keys, 'node-1').did
     const again = signedAgain(one.shared, { terms: one.terms, home, network })
     return agreementId(one.terms) === one.agreement && same(again, one.signed)
+  })
+}
+
+for (const one of derived.exchanges) {
+  check('exchange', one.name, () => {
+    const posted = one.offer.parties.map((coop) => [coop, postingsOf(one.offer, coop)])
+    return one.entry_id === `exchange:${one.id}` && same(Object.fromEntries(posted), one.posted)
   })
 }
 
