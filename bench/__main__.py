@@ -3,7 +3,7 @@
 Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle, a2a, blobs,
 reconcile, crdt, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte,
 emptied, flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
-(transfers, transfers-http, ledger-long, ledger-kills), votes, and those of the console, which need
+(transfers, transfers-http, ledger-long, ledger-kills), votes, agreement, and those of the console, which need
 Names: help, devnet, demo, notebook, flow-b, tasks, idle, a2a, blobs, reconcile, crdt, those of
 networks of real nodes (gossip, burst, lookups, twelve, first-byte, emptied, flood, fresh-keys,
 cards, names, names-lossy, names-bulk, names-emptied), and those of the console, which need
@@ -60,6 +60,7 @@ MEASUREMENTS = {
     "names-emptied": ("bench.names", "names_emptied"),
     "cards": ("bench.cards", "cards"),
     "votes": ("bench.votes", "votes"),
+    "agreement": ("bench.agreement", "agreement"),
     "transfers-http": ("bench.ledger_http", "transfers_http"),
     "ledger-long": ("bench.ledger_long", "ledger_long"),
     "ledger-kills": ("bench.ledger_kills", "kills"),
