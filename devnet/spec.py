@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from opkit.wire.base import SAFE_INT_MAX, MemberId, Slug, Text
 from opkit.wire.genesis import AccountFloor
+from opkit.wire.terms import ClearingTerms, Provision
 
 WORLD_FOLDER = Path(__file__).parent / "world"
 
@@ -144,6 +145,20 @@ class Opening(_Data):
     what: Text
 
 
+class AgreementSpec(_Data):
+    """What coops of the demo world agree on; when it starts, each telling says."""
+
+    parties: tuple[Slug, ...]
+    facilitator: Slug
+    arbiter: Slug
+    title: Text
+    provisions: tuple[Provision, ...]
+    term_days: Annotated[int, Field(ge=1, le=36_500)]
+    renewable: bool
+    notice_days: Annotated[int, Field(ge=0, le=3_650)]
+    clearing: ClearingTerms
+
+
 class WorldSpec(_Data):
     """The whole demo world."""
 
@@ -153,6 +168,7 @@ class WorldSpec(_Data):
     organisations: dict[Slug, Organisation]
     passed: tuple[Passed, ...]
     opening: tuple[Opening, ...]
+    agreement: AgreementSpec
 
     @model_validator(mode="after")
     def _everything_named_exists(self) -> Self:
@@ -160,6 +176,8 @@ class WorldSpec(_Data):
         named += [org for line in self.passed for org in (line.payer, line.payee)]
         named += [line.coop for line in self.opening]
         named += [coop for org in self.organisations.values() for coop in org.audited_by]
+        agreed = self.agreement
+        named += [*agreed.parties, agreed.facilitator, agreed.arbiter]
         unknown = sorted(set(named) - set(self.organisations))
         if unknown:
             raise ValueError(f"no such organisation: {', '.join(unknown)}")
@@ -220,11 +238,13 @@ def load_world(folder: Path = WORLD_FOLDER) -> WorldSpec:
     """
     network = _read(folder / "network.toml")
     history = _read(folder / "history.toml")
-    own = ("network", "history")
+    agreement = _read(folder / "agreement.toml")
+    own = ("network", "history", "agreement")
     files = sorted(path for path in folder.glob("*.toml") if path.stem not in own)
     try:
         organisations = {path.stem: Organisation.model_validate(_read(path)) for path in files}
-        return WorldSpec.model_validate({**network, **history, "organisations": organisations})
+        said = {**network, **history, "agreement": agreement, "organisations": organisations}
+        return WorldSpec.model_validate(said)
     except ValidationError as bad:
         raise WorldError(f"{folder}: {bad}") from bad
 
