@@ -1,0 +1,257 @@
+"""What was signed of an exchange, believed of its signer alone; what each side posts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opkit.proof import clearing as proof
+from opkit.proof import jws
+from opkit.proof.checks import ProofError
+from opkit.proof.ledger import sums_of
+from opkit.wire import clearing as wire
+from opkit.wire.clearing import Leg
+from tests.simulation.town import ARBITER, GENESIS, NETWORK, UNIT, key_of
+
+AGREED = "7" * 64
+OFFERED_MS = 1_800_000_000_000
+
+
+def offer_of(*legs: Leg, **changes: Any) -> wire.Offer:
+    legs = legs or (Leg(agreement=AGREED, payer="apple", payee="birch", amount=40),)
+    said = {
+        "network": NETWORK,
+        "did": key_of("apple").did,
+        "coop": "apple",
+        "parties": tuple(sorted({each for leg in legs for each in (leg.payer, leg.payee)})),
+        "exchange_id": "x1",
+        "kind": "exchange",
+        "unit": UNIT,
+        "legs": legs,
+        "what": "a lathe",
+        "period": None,
+        "arbiter": ARBITER,
+        "sequence": 1,
+        "offered_ms": OFFERED_MS,
+        "expires_ms": OFFERED_MS + 5_000,
+    }
+    return wire.Offer(**{**said, **changes})
+
+
+class Said:
+    """All words of an exchange; a test changes one of them, or who signs it."""
+
+    def __init__(self) -> None:
+        self.token = proof.sign_offer(offer_of(), key_of("apple"))
+        self.name = jws.record_id(self.token)
+
+    def acceptance(self, key: str = "birch", **changes: Any) -> str:
+        said = {
+            "network": NETWORK,
+            "did": key_of(key).did,
+            "coop": "birch",
+            "aud": "apple",
+            "offer": self.name,
+            "accepted_ms": 1,
+        }
+        return proof.sign_acceptance(wire.Acceptance(**{**said, **changes}), key_of(key))
+
+    def commit(self, key: str = "apple", **changes: Any) -> str:
+        said = {
+            "network": NETWORK,
+            "did": key_of(key).did,
+            "coop": "apple",
+            "offer": self.name,
+            "acceptances": (jws.record_id(self.acceptance()),),
+            "decided_ms": 1,
+        }
+        return proof.sign_outcome(wire.Commit(**{**said, **changes}), key_of(key))
+
+    def abort(self, key: str = "apple", **changes: Any) -> str:
+        said = {
+            "network": NETWORK,
+            "did": key_of(key).did,
+            "coop": "apple",
+            "offer": self.name,
+            "why": "lapsed",
+            "decided_ms": 1,
+        }
+        return proof.sign_outcome(wire.Abort(**{**said, **changes}), key_of(key))
+
+    def ruling(self, key: str = ARBITER, **changes: Any) -> str:
+        said = {
+            "network": NETWORK,
+            "did": key_of(key).did,
+            "coop": ARBITER,
+            "offer": self.name,
+            "ending": "aborted",
+            "ruled_ms": 1,
+        }
+        return proof.sign_ruling(wire.Ruling(**{**said, **changes}), key_of(key))
+
+    def read(self, **changes: Any) -> proof.Told:
+        said: dict[str, Any] = {
+            "offer": self.token,
+            "acceptances": (self.acceptance(),),
+            "outcome": self.commit(),
+        }
+        return proof.read_evidence(wire.Evidence(**{**said, **changes}), GENESIS)
+
+
+SAID = Said()
+OTHER = jws.record_id(proof.sign_offer(offer_of(sequence=2), key_of("apple")))
+
+
+def test_what_was_signed_says_how_it_ended() -> None:
+    assert SAID.read().ending == "committed"
+    assert SAID.read(outcome=SAID.abort()).ending == "aborted"
+    assert SAID.read(outcome=None).ending is None
+    ruled = SAID.read(ruling=SAID.ruling())
+    assert (ruled.ending, ruled.hash) == ("aborted", SAID.name)
+    assert SAID.read(rival=SAID.abort()).rival is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (lambda: {"acceptances": (SAID.acceptance(key="cedar"),)}, "signed by"),
+        (lambda: {"acceptances": (SAID.acceptance(offer=OTHER),)}, "another offer"),
+        (lambda: {"acceptances": (SAID.acceptance(aud="cedar"),)}, "another offer"),
+        (lambda: {"acceptances": (SAID.acceptance(network="b" * 26),)}, "another network"),
+        (lambda: {"acceptances": (SAID.acceptance(key="cedar", coop="cedar"),)}, "not offered"),
+        (lambda: {"acceptances": (SAID.acceptance(), SAID.acceptance())}, "accepts twice"),
+        (lambda: {"acceptances": ()}, "without the acceptances"),
+        (lambda: {"outcome": SAID.commit(key="birch")}, "signed by"),
+        (lambda: {"outcome": SAID.commit(offer=OTHER)}, "another offer"),
+        (lambda: {"outcome": SAID.commit(coop="birch")}, "another coop"),
+        (lambda: {"outcome": SAID.commit(acceptances=(OTHER,))}, "without the acceptances"),
+        (lambda: {"outcome": SAID.abort(key="birch")}, "signed by"),
+        (lambda: {"outcome": SAID.abort(offer=OTHER)}, "another offer"),
+        (lambda: {"rival": SAID.commit(decided_ms=2)}, "no contradiction"),
+        (lambda: {"outcome": None, "rival": SAID.abort()}, "no contradiction"),
+        (lambda: {"ruling": SAID.ruling(key="birch")}, "signed by"),
+        (lambda: {"ruling": SAID.ruling(offer=OTHER)}, "another exchange"),
+        (lambda: {"ruling": SAID.ruling(coop="apple")}, "another exchange"),
+        (lambda: {"outcome": SAID.acceptance()}, "not a"),
+    ],
+)
+def test_each_word_of_an_exchange_is_believed_of_its_signer_alone(
+    changes: Callable[[], dict[str, Any]], why: str
+) -> None:
+    with pytest.raises(ProofError, match=why):
+        SAID.read(**changes())
+
+
+def test_an_offer_is_believed_of_its_proposers_home_alone() -> None:
+    by_birch = offer_of(did=key_of("birch").did)
+    with pytest.raises(ProofError, match="signed by"):
+        proof.read_offer(proof.sign_offer(by_birch, key_of("birch")), GENESIS)
+    unknown = offer_of(Leg(agreement=AGREED, payer="apple", payee="zebra", amount=1))
+    with pytest.raises(ProofError, match="no charter"):
+        proof.read_offer(proof.sign_offer(unknown, key_of("apple")), GENESIS)
+    with pytest.raises(ProofError, match="the node that it names"):
+        proof.sign_offer(by_birch, key_of("apple"))
+
+
+def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg:
+    return Leg(agreement=agreement, payer=payer, payee=payee, amount=amount)
+
+
+RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
+
+
+@pytest.mark.parametrize(
+    ("offer", "why"),
+    [
+        (offer_of(parties=("apple", "cedar")), "parties"),
+        (offer_of(parties=("birch", "apple")), "parties"),
+        (offer_of(coop="cedar"), "parties"),
+        (offer_of(leg("apple", "apple"), parties=("apple", "birch")), "parties"),
+        (offer_of(*RING), "more than one leg"),
+        (offer_of(leg("apple", "birch"), leg("birch", "apple"), kind="netting"), "same two"),
+        (
+            offer_of(
+                leg("apple", "birch"), leg("birch", "apple", agreement="8" * 64), kind="netting"
+            ),
+            "three or more",
+        ),
+        (offer_of(*RING[:2], kind="netting"), "does not pay what it gets"),
+        (offer_of(period="2026-01"), "has a period"),
+        (offer_of(kind="settlement"), "has a period"),
+        (offer_of(expires_ms=OFFERED_MS), "time is none"),
+        (offer_of(expires_ms=OFFERED_MS + wire.OFFER_TTL_MS_MAX + 1), "too long"),
+    ],
+)
+def test_what_contradicts_itself_is_no_offer(offer: wire.Offer, why: str) -> None:
+    with pytest.raises(ProofError, match=why):
+        proof.check_offer(offer)
+
+
+AMOUNTS = st.integers(min_value=1, max_value=10**9)
+
+
+@given(amount=AMOUNTS, back=st.booleans())
+def test_both_halves_of_an_exchange_sum_to_zero_and_mirror_each_other(
+    amount: int, back: bool
+) -> None:
+    offer = offer_of(leg("apple", "birch", amount))
+    one, other = (proof.postings_of(offer, coop, back=back) for coop in offer.parties)
+    assert sums_of(one) == sums_of(other) == {UNIT: 0}
+    assert sorted(each.amount for each in one) == sorted(-each.amount for each in other)
+    assert proof.postings_of(offer, "cedar") == ()
+
+
+@given(amount=AMOUNTS)
+def test_a_netting_gives_nobody_anything(amount: int) -> None:
+    legs = tuple(each.model_copy(update={"amount": amount}) for each in RING)
+    offer = offer_of(*legs, kind="netting")
+    proof.check_offer(offer)
+    for coop in offer.parties:
+        postings = proof.postings_of(offer, coop)
+        assert {each.account.partition(":")[2].partition("/")[0] for each in postings} == {"due"}
+        assert sums_of(postings) == {UNIT: 0}
+    assert set(proof.net_of(offer.legs).values()) == {0}
+
+
+def position(coop: str, other: str, balance: int, **changes: Any) -> wire.ClearingPosition:
+    said = {
+        "coop": coop,
+        "other": other,
+        "agreement": AGREED,
+        "unit": UNIT,
+        "balance": balance,
+        "doubt_in": 0,
+        "doubt_out": 0,
+        "imbalance_max": 100,
+        "exchanges": 1,
+        "settled": None,
+        "changed_ms": 1,
+    }
+    return wire.ClearingPosition(**{**said, **changes})
+
+
+def test_debts_that_go_around_are_found_and_lowered_by_the_least() -> None:
+    ring = [
+        position("apple", "birch", -30),
+        position("birch", "cedar", -20),
+        position("apple", "cedar", 25),
+    ]
+    mirrored = [
+        position(each.other, each.coop, -each.balance, agreement=each.agreement) for each in ring
+    ]
+    for known in (ring, mirrored, ring + mirrored):
+        legs = proof.circle_of(known, UNIT)
+        assert {(each.payee, each.payer, each.amount) for each in legs} == {
+            ("apple", "birch", 20),
+            ("birch", "cedar", 20),
+            ("cedar", "apple", 20),
+        }
+        assert set(proof.net_of(legs).values()) == {0}
+    assert proof.circle_of(ring[:2], UNIT) == ()
+    assert proof.circle_of(ring, "usd-cents") == ()
+    in_doubt = ring[0].model_copy(update={"doubt_in": 1})
+    assert proof.circle_of([in_doubt, *ring[1:]], UNIT) == ()
