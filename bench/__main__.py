@@ -4,8 +4,8 @@ Names: help, devnet, demo, notebook, flow-b, flows-money, demo-all, tasks, idle,
 reconcile, crdt, those of networks of real nodes (gossip, burst, lookups, twelve, first-byte,
 emptied, flood, fresh-keys, cards, names, names-lossy, names-bulk, names-emptied), those of ledgers
 (transfers, transfers-http, ledger-long, ledger-kills), votes, agreement, and those of the console,
-which need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is 1 only if
-something could not be measured: a missed target is a figure, not a failure.
+which need Chromium: opening, screen, plots, viewers, memory. Without a name, all. The exit code is
+1 only if something could not be measured: a missed target is a figure, not a failure.
 """
 
 from __future__ import annotations
