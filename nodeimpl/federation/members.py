@@ -86,8 +86,8 @@ def roll_of(sharing: Sharing, tx: Tx, *, genesis: GenesisView, founders: frozens
     standing, begins = replica.standing, f"{rules.COOP}/"
     statements = {
         row.key.removeprefix(begins): row.value
-        for row in sharing.values(tx, FEDERATION)
-        if row.value is not None and row.key.startswith(begins)
+        for row in sharing.values(tx, FEDERATION, begins)
+        if row.value is not None
     }
     return Roll(
         genesis=genesis,

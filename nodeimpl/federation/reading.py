@@ -56,10 +56,10 @@ class Reading:
         """Say what is attested, also what was taken back."""
         del caller
         begins = f"{rules.ATTESTATION}/"
-        rows = [] if not self._founders else self._sharing.values(tx, FEDERATION)
+        rows = self._sharing.values(tx, FEDERATION, begins) if self._founders else []
         found: list[tuple[str, wire.AttestationView]] = []
         for row in rows:
-            if not row.key.startswith(begins) or row.key <= ask.after:
+            if row.key <= ask.after:
                 continue
             view = self._view(row, tx.world_ms)
             if _wanted(view, ask):

@@ -258,8 +258,8 @@ class Federation:
         begins = f"{rules.ATTESTATION}/{self._own}/"
         return {
             row.key: row.value
-            for row in self.sharing.values(tx, FEDERATION)
-            if row.value is not None and row.key.startswith(begins)
+            for row in self.sharing.values(tx, FEDERATION, begins)
+            if row.value is not None
         }
 
     # What is heard, this node's own word included.

@@ -234,19 +234,23 @@ class Sharing:
             raise wire.ObjectUnknown(object_id=object_id[:129])
         return row
 
-    def values(self, tx: Tx, object_id: ObjectId) -> list[ValueRow]:
+    def values(self, tx: Tx, object_id: ObjectId, begins: str = "") -> list[ValueRow]:
         """Return what stands in an object, by key; of a set, the ids of operations are keys.
+
+        Args:
+            begins: only under keys that begin so.
 
         Refuses: ObjectUnknown.
         """
         if tx.writes:
             state = self._of(tx, object_id).replica.state
-            found = (row_of(state, key) for key in keys_of(state))
+            found = (row_of(state, key) for key in keys_of(state, begins))
             return [row for row in found if row is not None]
         self.row(tx, object_id)
-        rows: list[ValueRow] = []
-        while page := table.values(tx, object_id, rows[-1].key if rows else ""):
-            rows += page
+        rows, after = [], ""
+        while page := table.values(tx, object_id, after):
+            rows += [row for row in page if row.key.startswith(begins)]
+            after = page[-1].key
         return sorted(rows, key=lambda row: row.key)
 
     def elements(self, tx: Tx, object_id: ObjectId) -> tuple[str, ...]:

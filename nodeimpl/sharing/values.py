@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nodeimpl.kernel.crdt.states import AnyState, LwwMap, PnCounter
 from nodeimpl.sharing.store import ValueRow
 from opkit.proof.operations import ReadOperation
@@ -36,10 +38,12 @@ def row_of(state: AnyState, key: str) -> ValueRow | None:
     return None if value is None else ValueRow(key, value, key)
 
 
-def keys_of(state: AnyState) -> tuple[str, ...]:
-    """Return all keys under which something stands, in order."""
+def keys_of(state: AnyState, begins: str = "") -> tuple[str, ...]:
+    """Return all keys under which something stands, and that begin so, in order."""
     if isinstance(state, LwwMap):
-        return tuple(sorted(state.latest))
-    if isinstance(state, PnCounter):
-        return tuple(sorted(state.totals))
-    return tuple(sorted(state.added))
+        every: Iterable[str] = state.latest
+    elif isinstance(state, PnCounter):
+        every = state.totals
+    else:
+        every = state.added
+    return tuple(sorted(key for key in every if key.startswith(begins)))
