@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import vectors_clearing as clearing
+import vectors_federation as federation
 import vectors_journal as journal
 import vectors_names as names
 import vectors_people as people
@@ -186,6 +187,13 @@ def _computed() -> dict[str, tuple[Exchange, ...]]:
     }
 
 
+def _shared() -> dict[str, tuple[Exchange, ...]]:
+    return {
+        method: tuple(Exchange(*each) for each in pairs)
+        for method, pairs in federation.asked().items()
+    }
+
+
 def exchanges() -> dict[str, tuple[Exchange, ...]]:
     """Return at least one question and its answer for each method of `opkit.wire`."""
     hello = peer.Hello(
@@ -220,6 +228,7 @@ def exchanges() -> dict[str, tuple[Exchange, ...]]:
         **_computed(),
         **_found(),
         **_reconciled(),
+        **_shared(),
         "journal.grow": (Exchange(*journal.growth()), Exchange(*journal.first_asked())),
     }
 
@@ -247,7 +256,12 @@ def casts() -> dict[str, tuple[Wire, ...]]:
     }
 
 
-SAMPLES: dict[Any, Any] = {int: 7, str: "such as this", tuple[str, ...]: ["one", "two"]}
+SAMPLES: dict[Any, Any] = {
+    int: 7,
+    str: "such as this",
+    tuple[str, ...]: ["one", "two"],
+    list[str]: ["one", "two"],
+}
 """What stands in a refusal's details, by its field's type."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import vectors_agreements
 import vectors_clearing
+import vectors_federation
 import vectors_grants
 import vectors_names as names
 import vectors_operations
@@ -145,6 +146,7 @@ def tokens() -> dict[Jws, str]:
     made |= vectors_agreements.signed()
     made |= vectors_clearing.signed()
     made |= vectors_operations.signed()
+    made |= vectors_federation.signed()
     for payload, typ, name in (*_of_members(), *_of_operators()):
         made[jws.sign(payload, typ=typ, identity=people.identity(name))] = name
     return made

@@ -16,6 +16,7 @@ from opkit.wire import (
     agreements,
     clearing,
     compute,
+    federation,
     genesis,
     grants,
     journal,
@@ -62,6 +63,8 @@ SIGNED: dict[str, type[Wire]] = {
     clearing.RULING_TYP: clearing.Ruling,
     operations.OPERATION_TYP: operations.Operation,
     operations.CHECKPOINT_TYP: operations.Checkpoint,
+    federation.COOP_STATEMENT_TYP: federation.CoopStatement,
+    federation.ATTESTATION_TYP: federation.Attestation,
 }
 """What is signed, by its type in the JWS."""
 
