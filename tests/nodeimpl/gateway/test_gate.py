@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import opkit.wire.clearing
 import opkit.wire.compute
 import opkit.wire.governance
 import opkit.wire.holds
@@ -50,6 +51,7 @@ EXAMPLES: dict[str, Any] = {
     "entry_id": "e-1",
     "entry": "e-1",
     "hold_id": "h-1",
+    "agreement": "0" * 64,
     "postings": [
         {"account": "yard:reserve", "unit": "usd-cents", "amount": -1},
         {"account": "yard:surplus", "unit": "usd-cents", "amount": 1},
@@ -61,6 +63,12 @@ EXAMPLES: dict[str, Any] = {
     "unit": "usd-cents",
     "amount": 1,
     "lapses_at_ms": 1,
+    "exchange": "x-1",
+    "exchange_id": "x-1",
+    "payer": "yard",
+    "payee": "mill",
+    "period": "2026-01",
+    "legs": [{"agreement": "0" * 64, "payer": "yard", "payee": "mill", "amount": 1}],
     "namespace": "note",
     "name": "upper",
     "task_id": "0" * 32,
