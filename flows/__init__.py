@@ -12,10 +12,11 @@ from flows.b import flow as flow_b
 from flows.c import flow as flow_c
 from flows.four import flow as flow_4
 from flows.one import flow as flow_1
+from flows.three import flow as flow_3
 from flows.two import flow as flow_2
 from opkit.story import Flow
 
 FLOWS: dict[str, Flow[Any]] = {
-    each.name: each for each in (flow_a, flow_b, flow_1, flow_2, flow_c, flow_4)
+    each.name: each for each in (flow_a, flow_b, flow_1, flow_2, flow_c, flow_3, flow_4)
 }
 """Every flow by its name on the command line."""

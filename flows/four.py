@@ -26,8 +26,6 @@ from flows.four_acts import (
     KEEPERS,
     NODES,
     ON_THE_ROOF,
-    QUOTE,
-    RESERVE,
     RIVER,
     ROSA,
     SHARES,
@@ -38,15 +36,20 @@ from flows.four_acts import (
     counted_again,
     forged,
     gathered,
+    label,
     of,
+    open_books,
+    pass_something,
     reader,
+    roof_of,
+    shares_of,
     with_,
 )
 from flows.four_say import SAY
 from flows.modules import stamped
-from flows.money import account_of, open_period, posting, said
+from flows.money import posting, said
 from flows.patronage import as_input
-from flows.runs import label_of
+from flows.three_acts import PARTIES, counted, put_to_vote, terms_of
 from flows.voting import (
     VOTING_DAYS,
     WINDOW_DAYS,
@@ -61,9 +64,9 @@ from opkit.proof import jws
 from opkit.proof.audited import AuditView, examine_audit
 from opkit.proof.checks import Check
 from opkit.proof.figures import FIGURE_COLUMNS, figures_csv, figures_of, resolves
-from opkit.proof.proposals import make_distribution
 from opkit.story import AuditProof, Evidence, Flow, World, expect, refused, same, that
 from opkit.wire.audit import AUDIT_SCOPES, AuditFile, Figure
+from opkit.wire.clearing import Exchange
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.deciding import RollCallNotYours
 from opkit.wire.endpoint import Scope
@@ -95,7 +98,9 @@ class Audit:
 
     roof: ProposalView | None = None
     shares: ProposalView | None = None
+    agreeing: dict[str, ProposalView] = field(default_factory=dict)
     paid: list[Entry] = field(default_factory=list)
+    passed: Exchange | None = None
     bill: Entry | None = None
     receipt: ReceiptBundle | None = None
     file: AuditFile | None = None
@@ -139,32 +144,28 @@ flow: Flow[Audit] = Flow(
 
 
 @flow.prepare
-async def they_propose(world: World, story: Audit) -> None:
-    """Harbor Homes votes on a roof, BrightWorks on a surplus, for a week."""
-    reserve, surplus = account_of(world, HARBOR, "reserve"), account_of(world, BRIGHT, "surplus")
-    await open_period(world, account=reserve, unit=DOLLARS, amount=RESERVE, by=FELIX)
-    await open_period(world, account=surplus, unit=SHARES, amount=SURPLUS, by=GWEN)
-    roof = SpendEffect(
-        from_account=reserve,
-        to_account=account_of(world, HARBOR, "vendor"),
-        unit=DOLLARS,
-        amount=QUOTE,
-        memo="Roof repair",
-    )
-    shares = make_distribution(
-        from_account=surplus,
-        unit=SHARES,
-        surplus=SURPLUS,
-        weights={f"{BRIGHT}:member/{who.split('/')[1]}": hours for who, hours in HOURS.items()},
-        memo="Surplus of the first quarter, by hours",
-    )
-    label = label_of(world.run_id)
+async def they_decide(world: World, story: Audit) -> None:
+    """Three of them vote: on a roof, on a surplus, and two of them on an agreement."""
+    await open_books(world)
+    terms = await terms_of(world, text=f"For the audit, as told under {label(world)}.")
+    for coop in PARTIES:
+        story.agreeing[coop] = await put_to_vote(world, coop, terms, name="audited")
     signed = await drafted(
-        world, ROSA, roof, proposal_id=f"roof-{label}", title="Roof repair", text="It leaks."
+        world,
+        ROSA,
+        roof_of(world),
+        proposal_id=f"audited-roof-{label(world)}",
+        title="Roof repair",
+        text="The roof leaks.",
     )
     story.roof = await opened(world, ROSA, signed)
     signed = await drafted(
-        world, GWEN, shares, proposal_id=f"shares-{label}", title="Surplus", text="By hours."
+        world,
+        GWEN,
+        shares_of(world),
+        proposal_id=f"audited-shares-{label(world)}",
+        title="Surplus of the first quarter",
+        text="By hours.",
     )
     story.shares = await opened(world, GWEN, signed)
     await vote(world, story.roof, ON_THE_ROOF)
@@ -172,11 +173,13 @@ async def they_propose(world: World, story: Audit) -> None:
     await world.pass_time(days=VOTING_DAYS)
     story.roof = await closed(world, ROSA, story.roof)
     story.shares = await closed(world, GWEN, story.shares)
+    for coop, view in story.agreeing.items():
+        story.agreeing[coop] = await counted(world, view)
 
 
 @flow.prepare
-async def they_pay(world: World, story: Audit) -> None:
-    """A day later the roofer is paid, and so are BrightWorks' five members."""
+async def they_do_it(world: World, story: Audit) -> None:
+    """A day later roofer and members are paid; the two sign, exchange 40 credits, and settle."""
     await world.pass_time(days=WINDOW_DAYS)
     roof, shares = story.proposals
     assert isinstance(roof.effect, SpendEffect), "a payment was decided"
@@ -193,6 +196,7 @@ async def they_pay(world: World, story: Audit) -> None:
         ),
     )
     story.paid = [done.entry, await world.client(BRIGHT, GWEN).call(LEDGER_SETTLE, settled)]
+    story.passed = await pass_something(world, story.agreeing)
 
 
 @flow.prepare
@@ -243,10 +247,24 @@ async def zuri_reads_all(world: World, story: Audit) -> Evidence:
     return expect(
         *checks,
         secret.check,
+        *_between(story, file),
         entries={coop: len(of(file, coop).entries) for coop in COOPS},
         decisions={coop: len(of(file, coop).decisions) for coop in COOPS},
+        agreements={coop: len(of(file, coop).agreements) for coop in COOPS},
+        exchanges={coop: len(of(file, coop).exchanges) for coop in COOPS},
         who_voted_how=secret.problem,
     )
+
+
+def _between(story: Audit, file: AuditFile) -> Iterable[Check]:
+    """Yield the checks that both parties showed what they agreed on, and what passed."""
+    assert story.passed is not None, "nothing has passed between them"
+    for coop in PARTIES:
+        shown = of(file, coop)
+        agreed = {each.agreement for each in shown.agreements}
+        passed = {jws.record_id(each.offer) for each in shown.exchanges}
+        yield that(f"{coop}, its agreement", story.passed.legs[0].agreement in agreed)
+        yield that(f"{coop}, what passed", story.passed.hash in passed)
 
 
 @flow.step("CHAINS_VERIFIED", say=SAY["CHAINS_VERIFIED"])
@@ -423,7 +441,7 @@ async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
             amount=100,
             memo="For the auditor",
         ),
-        proposal_id=f"audit-{label_of(world.run_id)}",
+        proposal_id=f"audit-{label(world)}",
         title="For the auditor",
         text="Nobody asked for it.",
     )
@@ -455,7 +473,7 @@ def _fee(world: World, coop: str) -> PostEntry:
     """Return an entry by which a coop would pay its auditor 1.00."""
     return PostEntry(
         coop=coop,
-        entry_id=f"audit-{label_of(world.run_id)}",
+        entry_id=f"audit-{label(world)}",
         postings=(
             posting(f"{coop}:vendor/audit", DOLLARS, 100),
             posting(f"{coop}:equity/opening", DOLLARS, -100),

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from flows.money import posting, sums_in
+from flows.money import OPENED_FROM, PERIOD, posting, sums_in
 from flows.runs import label_of
+from flows.three_acts import PARTIES, arrived, offer, posted, signed_by
+from flows.three_acts import PERIOD as MONTH
+from opkit.proof.proposals import make_distribution
 from opkit.story import World
 from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence, Figure
+from opkit.wire.clearing import SETTLE_PERIOD, Exchange, SettlePeriod
 from opkit.wire.endpoint import Scope
-from opkit.wire.ledger import LEDGER_POST, TREASURY, Cause, Entry, PostEntry
-from opkit.wire.votes import Choice
+from opkit.wire.governance import ProposalView
+from opkit.wire.ledger import LEDGER_POST, TREASURY, AccountId, Cause, Entry, PostEntry
+from opkit.wire.votes import Choice, DistributionEffect, SpendEffect
 
 if TYPE_CHECKING:
     from opkit.client import NodeClient
@@ -43,7 +48,7 @@ KEEPERS: Mapping[Slug, MemberId] = {
 """Who keeps each coop's own books, and is asked how long they are."""
 
 DOLLARS, SHARES = "usd-cents", "patronage-credits"
-RESERVE, QUOTE, SURPLUS, BILL = 4_800_000, 1_200_000, 3_840, 25_000
+RESERVE, QUOTE, SURPLUS, BILL, PASSED = 4_800_000, 1_200_000, 3_840, 25_000, 40
 HOURS = {HUGO: 120, LEILA: 115, BRAM: 104, YUKI: 98, GWEN: 87}
 
 ON_THE_ROOF: dict[MemberId, Choice] = {ROSA: "yes", FELIX: "yes", NADIA: "yes", KOFI: "no"}
@@ -69,11 +74,85 @@ async def gathered(world: World) -> AuditFile:
     )
 
 
+def label(world: World) -> str:
+    """Return what tells this telling's things from those of other tellings, and of other flows."""
+    return label_of(f"{world.run_id} audit")
+
+
+def account(world: World, coop: Slug, root: str) -> AccountId:
+    """Return an account of this telling's own, such as its reserve."""
+    return f"{coop}:{root}/{PERIOD}/{label(world)}"
+
+
+async def open_books(world: World) -> None:
+    """Have Felix and Gwen open this telling's reserve and surplus, by ordinary entries."""
+    for by, root, unit, amount in (
+        (FELIX, "reserve", DOLLARS, RESERVE),
+        (GWEN, "surplus", SHARES, SURPLUS),
+    ):
+        coop = by.partition("/")[0]
+        ask = PostEntry(
+            coop=coop,
+            entry_id=f"audited-{label(world)}",
+            postings=(
+                posting(account(world, coop, root), unit, amount),
+                posting(f"{coop}:{OPENED_FROM}", unit, -amount),
+            ),
+            memo=f"Opening of {PERIOD}",
+        )
+        await world.client(coop, by).call(LEDGER_POST, ask)
+
+
+def roof_of(world: World) -> SpendEffect:
+    """Return what Harbor Homes decides on."""
+    return SpendEffect(
+        from_account=account(world, HARBOR, "reserve"),
+        to_account=account(world, HARBOR, "vendor"),
+        unit=DOLLARS,
+        amount=QUOTE,
+        memo="Roof repair",
+    )
+
+
+def shares_of(world: World) -> DistributionEffect:
+    """Return what BrightWorks decides on."""
+    return make_distribution(
+        from_account=account(world, BRIGHT, "surplus"),
+        unit=SHARES,
+        surplus=SURPLUS,
+        weights={f"{BRIGHT}:member/{who.split('/')[1]}": hours for who, hours in HOURS.items()},
+        memo="Surplus of the first quarter, by hours",
+    )
+
+
+async def pass_something(world: World, votes: Mapping[Slug, ProposalView]) -> Exchange:
+    """Have River City and BrightWorks sign what they decided, exchange once, and settle it."""
+    agreements = [(await signed_by(world, view)).agreement for view in votes.values()]
+    for org in PARTIES:
+        await arrived(world, org, agreements[0], signatures=len(PARTIES))
+    done = await offer(
+        world,
+        BRIGHT,
+        agreements[0],
+        payer=RIVER,
+        payee=BRIGHT,
+        amount=PASSED,
+        what="Hours of maintenance",
+    )
+    for org in PARTIES:
+        await posted(world, org, done.hash)
+    ask = SettlePeriod(agreement=agreements[0], period=f"{MONTH}/{label(world)}")
+    even = await world.client(BRIGHT, HUGO).call(SETTLE_PERIOD, ask)
+    for org in PARTIES:
+        await posted(world, org, even.hash)
+    return done
+
+
 async def bill_of(world: World, receipt: RecordId) -> Entry:
     """Have Theo book what computing cost, naming the receipt for it."""
     ask = PostEntry(
         coop=RIVER,
-        entry_id=f"computing-{label_of(world.run_id)}",
+        entry_id=f"computing-{label(world)}",
         postings=(
             posting(f"{RIVER}:vendor/computing", DOLLARS, BILL),
             posting(f"{RIVER}:equity/opening", DOLLARS, -BILL),
