@@ -43,7 +43,7 @@ def exchange() -> list[Row]:
 async def _measured(name: str) -> list[Row]:
     world = await open_world(name, run_id="bench", seed=SEED)
     try:
-        agreement = await _agree(world)
+        agreement = await agree(world)
         calls = {coop: world.client(coop, _people(world, coop)[0]).clearing for coop in PARTIES}
         for _ in range(5):
             await _exchange(calls, agreement, by=0)
@@ -115,7 +115,7 @@ def _people(world: World, coop: str) -> list[str]:
     return [founder.member_id for founder in charter.founders]
 
 
-async def _agree(world: World) -> str:
+async def agree(world: World) -> str:
     """Have both coops vote for an agreement and sign it; return its id once it is in force."""
     terms = Terms(
         network=world.genesis.network,

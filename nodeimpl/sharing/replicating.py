@@ -192,7 +192,9 @@ class Replicator(Watcher):
                     await self._pull(peer, object_id)
                 except CoopError as no:
                     self.counts["pulls that failed"] += 1
-                    _log.info("pulled later", object_id=object_id, peer=peer, why=str(no))
+                    _log.info(
+                        "an object is pulled later", object_id=object_id, peer=peer, why=str(no)
+                    )
                 except StoreError:
                     raise
                 except Exception as cause:  # noqa: BLE001 - the edge: a defect costs one pull

@@ -13,7 +13,15 @@ from opkit.live.federations import DOMAINS, Federations
 from opkit.live.ports import PageRefused
 from opkit.live.session import Cards
 from opkit.proof.agreement import agreement_id
-from opkit.wire.clearing import POST_OFFER, SETTLE_PERIOD, Exchange, PostOffer, SettlePeriod
+from opkit.wire.agreements import LIST_AGREEMENTS, READ_AGREEMENT_FILE
+from opkit.wire.clearing import (
+    LIST_POSITIONS,
+    POST_OFFER,
+    SETTLE_PERIOD,
+    Exchange,
+    PostOffer,
+    SettlePeriod,
+)
 from opkit.wire.terms import ClearingTerms, Provision, Terms
 
 RIVER = "river-city-tool-library"
@@ -222,6 +230,47 @@ def test_parties_without_a_link_are_told_what_waits(tell: Any) -> None:
         await held.world.heal(BRIGHT, RIVER)
         await held.world.heal(RIVER, HARBOR)
         await until(held, page, "parted", "nobody</span>")
+
+    tell(story)
+
+
+def test_nodes_that_lie_about_copies_and_positions_are_shown_to(
+    tell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(held: Any) -> None:
+        page = FederationPage(held.live)
+        agreement = await agree(held)
+        await give(held, agreement, 40, "lathe-2")
+        await until(held, page, "positions", "both say the same")
+        honest = held.live.call
+
+        async def lying(org: str, endpoint: Any, ask: Any) -> Any:
+            said = await honest(org, endpoint, ask)
+            if org == HARBOR and endpoint is READ_AGREEMENT_FILE:
+                forged = said.file.replace(b"Machines", b"Machinas")
+                return said.model_copy(update={"file": forged})
+            if org == HARBOR and endpoint is LIST_AGREEMENTS:
+                other = [
+                    each.model_copy(update={"file_hash": "1" * 64}) for each in said.agreements
+                ]
+                return said.model_copy(update={"agreements": tuple(other)})
+            if org == RIVER and endpoint is LIST_POSITIONS:
+                more = [each.model_copy(update={"balance": 140}) for each in said.positions]
+                return said.model_copy(update={"positions": tuple(more)})
+            return said
+
+        monkeypatch.setattr(held.live, "call", lying)
+        monkeypatch.setattr("opkit.live.federations.APART_MS", 500)
+        html = await until(held, page, "wrong", "Harbor Homes Cooperative keeps other bytes")
+        assert "not honest, or broken" in html
+        await until(held, page, "wrong", "tells another hash of")
+        await until(held, page, "wrong", "tell other positions under")
+        await until(held, page, "wrong", "is 140 cc apart from BrightWorks")
+        assert "they do not mirror each other" in shown(page)["positions"]
+        assert "2 of 3 the same" in shown(page)["agreements"]
+        await page.act("verify", {"agreement": agreement})
+        assert page._proof is not None and not page._proof.ok
+        assert "it breaks here" in shown(page)["agreement"]
 
     tell(story)
 
