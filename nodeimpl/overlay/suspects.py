@@ -1,9 +1,10 @@
 """Who did not answer: asked last, looked at again now and then, forgotten in time.
 
 A contact that fails is suspected at once, by whatever question it failed, so that it costs one
-time-out and not one in each lookup; two, where nobody else knows what is looked for. Whoever is heard of by itself is suspected no longer. What
-others say of it counts for nothing, for they may not have noticed; but a suspicion is of a key at
-its addresses, so that nobody can discredit a node by naming it at a wrong one. Source: ADR 0030.
+time-out and not one in each lookup; two, where nobody else knows what is looked for. Whoever is
+heard of by itself is suspected no longer. What others say of it counts for nothing, for they may
+not have noticed; but a suspicion is of a key at its addresses, so that nobody can discredit a node
+by naming it at a wrong one. Source: ADR 0030.
 """
 
 from __future__ import annotations
