@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring
 
 from opkit.proof.checks import ProofError
-from opkit.wire.base import SAFE_INT_MAX, NetworkId, RecordId, Slug
+from opkit.wire.base import NetworkId, RecordId, Slug
 from opkit.wire.ledger import FIRST_PREVIOUS, Cause, Entry, Posting, Unit
 
 _DOMAIN = b"opkit ledger entry 1\n"
@@ -86,11 +86,6 @@ def check_entry(entry: Entry, *, network: NetworkId, coop: Slug, after: Entry | 
     for unit, total in sums_of(entry.postings).items():
         if total:
             raise ProofError(f"entry {entry.sequence} sums to {total} {unit}")
-
-
-def within_bounds(amount: int) -> bool:
-    """Return whether every JSON reader keeps this number, either way."""
-    return -SAFE_INT_MAX <= amount <= SAFE_INT_MAX
 
 
 def _halves(entry: Entry, postings: str) -> tuple[str, str]:

@@ -222,6 +222,12 @@ def test_decisions_and_corrected_entries_are_what_the_caller_found(books: Books)
     assert found["corrections"].count("not there") == 3
 
 
+def test_what_is_corrected_came_earlier(books: Books) -> None:
+    audit, later = audited(books), books.entries[2]
+    audit.corrected(books.entries[1].model_copy(update={"corrects": later.hash}), later)
+    assert "came later" in wrong(audit)["corrections"]
+
+
 def test_many_findings_are_counted_and_a_few_told(books: Books) -> None:
     for _ in range(20):
         books.post(("member/ada", -1), ("member/bo", 2))
