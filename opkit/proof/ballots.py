@@ -195,6 +195,17 @@ def read_lodging_receipt(token: Jws, *, genesis: GenesisView) -> LodgingReceipt:
     return receipt
 
 
+def read_receipt(token: Jws, *, genesis: GenesisView) -> BallotReceipt | LodgingReceipt:
+    """Return a receipt for a ballot, of either kind.
+
+    Raises:
+        ProofError: it does not hold (`read_ballot_receipt`, `read_lodging_receipt`).
+    """
+    if jws.peek(token).typ == BALLOT_RECEIPT_TYP:
+        return read_ballot_receipt(token, genesis=genesis)
+    return read_lodging_receipt(token, genesis=genesis)
+
+
 def ids_hash(ids: Iterable[RecordId]) -> RecordId:
     """Return the hash over record ids in the order in which they come, each on a line.
 

@@ -13,7 +13,7 @@ from opkit.proof.ballots import (
     ids_hash,
     read_ballot,
     read_ballot_receipt,
-    read_lodging_receipt,
+    read_receipt,
 )
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.decision import examine_attested, read_decision
@@ -21,7 +21,6 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.membership import member_history
 from opkit.wire.base import Did, Jws, MemberId
 from opkit.wire.votes import (
-    BALLOT_RECEIPT_TYP,
     AttestedFile,
     Ballot,
     BallotReceipt,
@@ -114,17 +113,6 @@ def verify_omission_attested(
         ),
     ]
     return Verdict(subject=f"{subject}: {said.member_id}", checks=tuple(checks), anchored=True)
-
-
-def read_receipt(token: Jws, *, genesis: GenesisView) -> BallotReceipt | LodgingReceipt:
-    """Return a receipt for a ballot, of either kind.
-
-    Raises:
-        ProofError: it does not hold (`read_ballot_receipt`, `read_lodging_receipt`).
-    """
-    if jws.peek(token).typ == BALLOT_RECEIPT_TYP:
-        return read_ballot_receipt(token, genesis=genesis)
-    return read_lodging_receipt(token, genesis=genesis)
 
 
 def _decision(token: Jws, genesis: GenesisView) -> Decision:
