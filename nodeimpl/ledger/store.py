@@ -152,10 +152,13 @@ UNDER = sql(
 )
 LAST_NUMBER = sql(select(func.max(_a.number)))
 COUNT_ACCOUNTS = sql(select(func.count()).select_from(ledger_accounts).where(_account_of_coop))
+_posted_to = func.count(case((_a.sequence > 0, 1)))
+"""How many accounts had a posting: one that was only decided about is none that has a unit."""
+
 TOTALS = sql(
     select(
         _a.unit,
-        func.count(),
+        _posted_to,
         func.sum(case((_a.balance > 0, _a.balance), else_=literal(0, BigInteger))),
         func.sum(case((_a.balance < 0, _a.balance), else_=literal(0, BigInteger))),
         func.sum(_a.held),
@@ -165,7 +168,7 @@ TOTALS = sql(
     .order_by(_a.unit)
 )
 GROUPS = sql(
-    select(_a.root, _a.unit, func.count(), func.sum(_a.balance))
+    select(_a.root, _a.unit, _posted_to, func.sum(_a.balance))
     .where(_account_of_coop)
     .group_by(_a.root, _a.unit)
     .order_by(_a.root, _a.unit)

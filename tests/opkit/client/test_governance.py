@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from devnet.inprocess import InProcessWorld, inprocess_world
+from opkit.client.auditing import audit_ledger
 from opkit.client.governance import GovernanceCalls, check_decided
 from opkit.proof import jws
 from opkit.proof.ballots import read_ballot_receipt, read_lodging_receipt
@@ -261,6 +262,10 @@ def test_rules_and_accounts_are_configured_by_decision_and_a_draft_is_cancelled(
         stands = await voices["mara"].assembly()
         assert stands.rule.quorum_percent == 40
         assert stands.rule.decision == done.decision
+        ledger = world.client(RIVER, f"{RIVER}/mara").ledger(RIVER)
+        await ledger.transfer(1, from_account=OPENING, to_account="income")
+        audited = await audit_ledger(world.operator(RIVER), RIVER, genesis=world.genesis)
+        assert audited.verdict.ok, "an account that was decided about and never used is no amiss"
         await voices["theo"].propose("idea", TextEffect(), title="An idea")
         with pytest.raises(no.ProposalNotYours):
             await voices["mara"].cancel("idea")
