@@ -120,6 +120,12 @@ def read_head(tx: Tx) -> Head:
     return Head(row[1], tree.read_frontier(tx, size=row[0])) if row else Head()
 
 
+def read_size(tx: Tx) -> int:
+    """Return how many entries the journal has had, as it is committed."""
+    row = tx.one(_LAST)
+    return int(row[0]) if row else 0
+
+
 def read_generation(tx: Tx) -> int:
     """Return which history this is."""
     row = tx.one(_GENERATION)
