@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from opkit.proof.audit import SHOWN_MAX, LedgerAudit
+from opkit.proof.audit import LedgerAudit
+from opkit.proof.findings import SHOWN_MAX
 from opkit.proof.ledger import entry_hash
 from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.ledger import (
