@@ -311,10 +311,9 @@ def test_a_ledger_at_work_is_audited_and_nothing_is_amiss() -> None:
         while done < 10:
             await asyncio.sleep(0.01)
         before = done
-        for _ in range(3):
+        while done < before + 20:
             found = await audited(world, page=20)
             assert found.verdict.ok, found.verdict.failures
-        assert done > before, "there was something to disagree about"
         for one in working:
             one.cancel()
         await asyncio.gather(*working, return_exceptions=True)
