@@ -308,10 +308,9 @@ def test_a_ledger_at_work_is_audited_and_nothing_is_amiss() -> None:
                 done += 1
 
         working = [asyncio.ensure_future(work(name)) for name in "abc"]
-        while done < 10:
-            await asyncio.sleep(0.01)
-        before = done
-        while done < before + 20:
+        for wanted in (5, 10, 15, 20):
+            while done < wanted:
+                await asyncio.sleep(0.001)
             found = await audited(world, page=20)
             assert found.verdict.ok, found.verdict.failures
         for one in working:
