@@ -7,8 +7,10 @@ thousand ballots are judged by one of each.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from nodeimpl.governance import ballots_store as votes
@@ -19,7 +21,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
 from opkit.proof import jws
 from opkit.proof.genesis import GenesisView
-from opkit.proof.governance import Counted, charter_rule, count, electorate_hash, result_of
+from opkit.proof.governance import Counted, charter_rule, count, result_of
 from opkit.proof.keys import Identity
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -130,11 +132,6 @@ class Assemblies:
 
         return self._electorates.get(standing.electorate_hash, make)
 
-    def electorate_now(self, tx: Tx, coop: Slug) -> tuple[RecordId, list[Elector]]:
-        """Return who could vote if voting were opened now, and the hash of that."""
-        electors = self.members.electors(tx, coop)
-        return electorate_hash(coop, electors), electors
-
     def key_of(self, tx: Tx, elector: Elector) -> Did:
         """Return the key that an elector signs with now: of the opening, or what replaced it."""
         member = self.members.member(tx, elector.member_id)
@@ -180,10 +177,10 @@ class Assemblies:
         """Answer how an assembly stands. Refuses: AssemblyUnknown, AssemblyElsewhere."""
         self.own(ask.coop)
         state = self.state(tx, ask.coop)
-        hash_, electors = self.electorate_now(tx, ask.coop)
-        later = [each for each in electors if each.member_id > ask.after]
-        page = tuple(later[: ask.electors_max])
-        more = page and len(later) > len(page)
+        hash_, electors = self.members.electorate(tx, ask.coop)
+        begin = bisect_right(electors, ask.after, key=attrgetter("member_id"))
+        page = electors[begin : begin + ask.electors_max]
+        more = page and begin + len(page) < len(electors)
         return wire.Assembly(
             coop=ask.coop,
             home=self.identity.did,
