@@ -21,7 +21,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
 from opkit.proof import jws
 from opkit.proof.genesis import GenesisView
-from opkit.proof.governance import Counted, charter_rule, count, result_of
+from opkit.proof.governance import Counted, charter_rule, count, is_elector, result_of
 from opkit.proof.keys import Identity
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -97,6 +97,18 @@ class Assemblies:
         assert caller is not None, "the endpoint asks for a scope"
         if caller.member_id.partition("/")[0] != coop:
             raise no.AssemblyNotYours(coop=coop)
+
+    def check_roll_call(self, tx: Tx, coop: str, caller: Caller | None) -> None:
+        """Return if the caller may know how a coop's members voted: if they vote there themselves.
+
+        Who is a coop's member to audit it, or as its guest, is no elector.
+
+        Refuses: RollCallNotYours.
+        """
+        assert caller is not None, "the endpoint asks for a scope"
+        member = self.members.member(tx, caller.member_id)
+        if member is None or not is_elector(member, coop):
+            raise no.RollCallNotYours(coop=coop)
 
     def state(self, tx: Tx, coop: Slug) -> AssemblyState:
         """Return how an assembly stands."""
