@@ -14,6 +14,7 @@ from opkit.proof.ballots import (
     read_ballot,
     read_ballot_receipt,
     read_receipt,
+    rightly_stands,
 )
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.decision import examine_attested, read_decision
@@ -179,26 +180,12 @@ def _missing(file: DecisionFile, said: Ballot, *, by_home: bool, votes_final: bo
     return Check(
         name="missing-in-tally",
         ok=counted is None
-        or not _replaces(counted, said, by_home=by_home, votes_final=votes_final),
+        or not rightly_stands(counted, said, by_home=by_home, votes_final=votes_final),
         expected="neither it nor what replaced it",
         actual="not there"
         if counted is None
         else f"{counted.choice} with sequence {counted.sequence}",
     )
-
-
-def _replaces(counted: Ballot, said: Ballot, *, by_home: bool, votes_final: bool) -> bool:
-    """Return whether a ballot that was counted is this vote, or rightly stands instead of it.
-
-    The same sequence and choice is the same vote. Where votes are final the first one stands, so
-    one that was only lodged after it was rightly not counted; but what the home itself acknowledged
-    it has to count until it acknowledges a later one.
-    """
-    if (counted.sequence, counted.choice) == (said.sequence, said.choice):
-        return True
-    if by_home:
-        return counted.sequence > said.sequence and not votes_final
-    return counted.sequence >= said.sequence or votes_final
 
 
 def _counted(file: DecisionFile, said: Ballot) -> Ballot | None:
