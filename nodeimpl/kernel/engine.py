@@ -65,6 +65,9 @@ class Session(Statements, Protocol):
     def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
         """Run one statement for each of several rows, whose outcome nobody waits for.
 
+        Each must write one row: an update whose row is not there is the driver's error, by the end
+        of the transaction at the latest.
+
         Args:
             own_work: whether they go with the savepoint if it is undone; otherwise they are from
                 before it, and belong to the whole transaction unless it is set already.

@@ -98,7 +98,7 @@ class PostgresSession:
         if own_work:
             self._set_savepoint()
         for row in rows:
-            self._pipe.later(text, row, _ignore)
+            self._pipe.later(text, row, _check_written)
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""
@@ -245,8 +245,14 @@ class PostgresSession:
         return connection
 
 
-def _ignore(_: Cursor) -> None:
-    """Want nothing of an answer."""
+def _check_written(answer: Cursor) -> None:
+    """Return if a row was written.
+
+    Raises:
+        psycopg.IntegrityError: it was to be changed, and is not there.
+    """
+    if answer.rowcount != 1:
+        raise psycopg.IntegrityError("a row was not there")
 
 
 class PostgresReader(PostgresSession):

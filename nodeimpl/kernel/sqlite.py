@@ -97,14 +97,20 @@ class SqliteSession:
         return self._run(text, parameters)
 
     def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
-        """Run one statement for each of several rows."""
+        """Run one statement for each of several rows.
+
+        Raises:
+            sqlite3.Error: the engine could not, or a row that was to be changed is not there.
+        """
         if not rows:
             return
         if own_work:
             self._set_savepoint()
         self._statements += 1 + len(rows) // ROWS_PER_STATEMENT
         by_place, in_order = _by_place(text)
-        self._connection.executemany(by_place, map(in_order, rows))
+        written = self._connection.executemany(by_place, map(in_order, rows)).rowcount
+        if written != len(rows):
+            raise sqlite3.IntegrityError(f"{written} rows of {len(rows)} were there")
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""

@@ -123,7 +123,8 @@ class Tx:
         """Write rows with those of others in this commit, before COMMIT at the latest.
 
         A statement that touches their table finds them there. An error in writing them loses the
-        whole group, so they must be such that only a broken database refuses them.
+        whole group, also that a row to be changed is not there, so they must be such that only a
+        broken database refuses them.
         """
         assert self._writes and self._live, "only a transaction that changes something writes"
         if self._broken is not None:

@@ -123,7 +123,7 @@ class Book:
         entry, postings, body = self._entry(tx, draft, right, end)
         touched = self._touched(tx)
         tx.if_undone(partial(self._put_back, touched, entry, self._as_is(end, pairs, fresh)))
-        self._number(tx, fresh)
+        self._number(tx, touched, fresh)
         self._change(touched, entry, pairs, positive)
         touched.posted[entry.entry_id] = entry
         self._write(tx, entry, pairs, body)
@@ -163,6 +163,7 @@ class Book:
         account = self._use(tx, path, unit)
         self._judge_room(tx, [account] if not account.number else [])
         self._touch(tx, account)
+        self._touched(tx).whole.add((path, unit))
         before = (account.floor, account.closed, account.decision)
         tx.if_undone(partial(_configure, account, *before))
         _configure(
@@ -179,10 +180,19 @@ class Book:
         They are written again at the end of the group if more becomes of them.
         """
         touched = self._touched(tx)
-        accounts = (self._accounts.get(name) for name in touched.before)
-        rows = [tables.account_row(self.coop, each) for each in accounts if each is not None]
-        if rows:
-            tx.many(tables.PUT_ACCOUNT, rows)
+        moved: list[dict[str, Any]] = []
+        whole: list[dict[str, Any]] = []
+        for name in touched.before:
+            account = self._accounts.get(name)
+            if account is None:
+                continue
+            if name in touched.whole:
+                whole.append(tables.account_row(self.coop, account))
+            else:
+                moved.append(tables.moved_row(account))
+        # Always in this order: what is known of an account as a whole is never the older.
+        tx.many(tables.MOVE_ACCOUNT, moved)
+        tx.many(tables.PUT_ACCOUNT, whole)
 
     def _open(self, tx: Tx) -> End:
         """Read what has to be known of the ledger as a whole."""
@@ -261,11 +271,12 @@ class Book:
         most = self.limits.accounts_per_member_max
         return len(tables.accounts_under(tx, self.coop, owner, rows_max=most))
 
-    def _number(self, tx: Tx, fresh: Iterable[Account]) -> None:
+    def _number(self, tx: Tx, touched: Touched, fresh: Iterable[Account]) -> None:
         for account in fresh:
             self._count += 1
             account.number = self._numbers.take(tx)
             self._accounts[account.path, account.unit] = account
+            touched.whole.add((account.path, account.unit))
 
     def _entry(self, tx: Tx, draft: Draft, right: Right, end: End) -> Sealed:
         """Return the entry at its place, its postings and the whole of it as they are spelled.
@@ -363,7 +374,7 @@ class Book:
         if not account.number:
             as_is = self._as_is(self._open(tx), [], [account])
             tx.if_undone(partial(self._put_back, touched, None, as_is))
-            self._number(tx, [account])
+            self._number(tx, touched, [account])
         touched.before.setdefault((account.path, account.unit), account.balance)
 
     def _close(self, tx: Tx) -> None:

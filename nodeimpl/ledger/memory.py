@@ -49,10 +49,12 @@ class Touched:
 
     Attributes:
         before: each account that was changed, and its balance before the group.
+        whole: those of them that are new, or of which more than postings and holds change.
         posted: by entry id, the entries that were posted.
     """
 
     before: dict[Name, int] = field(default_factory=dict)
+    whole: set[Name] = field(default_factory=set)
     posted: dict[wire.EntryId, wire.Entry] = field(default_factory=dict)
 
 
