@@ -22,7 +22,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
-from nodeimpl.kernel.engine import Row
+from nodeimpl.kernel.engine import Cursor, Row
 
 QUEUE_MAX = 100
 """How many statements wait for company before they are sent without."""
@@ -293,3 +293,13 @@ def _numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 def _ignore(_: Answer) -> None:
     """Want nothing of an answer."""
+
+
+def check_written(answer: Cursor) -> None:
+    """Return if a row was written.
+
+    Raises:
+        psycopg.IntegrityError: it was to be changed, and is not there.
+    """
+    if answer.rowcount != 1:
+        raise psycopg.IntegrityError("a row was not there")

@@ -27,7 +27,7 @@ from nodeimpl.kernel.errors import (
     StoreSuperseded,
     StoreUnreachable,
 )
-from nodeimpl.kernel.pipeline import Pipeline
+from nodeimpl.kernel.pipeline import Pipeline, check_written
 from nodeimpl.kernel.sqlstates import UNKNOWN, judge
 from nodeimpl.kernel.statements import EngineName
 
@@ -98,7 +98,7 @@ class PostgresSession:
         if own_work:
             self._set_savepoint()
         for row in rows:
-            self._pipe.later(text, row, _check_written)
+            self._pipe.later(text, row, check_written)
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""
@@ -243,16 +243,6 @@ class PostgresSession:
             connection.close()
             raise
         return connection
-
-
-def _check_written(answer: Cursor) -> None:
-    """Return if a row was written.
-
-    Raises:
-        psycopg.IntegrityError: it was to be changed, and is not there.
-    """
-    if answer.rowcount != 1:
-        raise psycopg.IntegrityError("a row was not there")
 
 
 class PostgresReader(PostgresSession):
