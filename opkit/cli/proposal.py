@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -378,15 +377,18 @@ def _count(tally: Tally) -> str:
 
 def _show(view: ProposalView, *, as_json: bool) -> int:
     """Show a proposal, and return that all went well."""
-    rule = view.rule
+    from opkit.views.proposals import effect_text
+
+    rule, tally = view.rule, view.tally
     facts: dict[str, object] = {
         "proposal": f"{view.proposal_id}, {view.proposal}",
         "title": view.title,
         "by": view.member_id,
         "state": view.state,
-        "effect": json.dumps(view.effect.model_dump(mode="json")),
+        "effect": effect_text(view.effect, {}),
         "rule": f"quorum {rule.quorum_percent} %, approval {rule.approval_percent} %",
-        "votes": f"{_count(view.tally)}, {view.tally.delegated} delegated",
+        "votes": f"{tally.yes} yes, {tally.no} no, {tally.abstain} abstain, of {tally.electorate}",
+        "delegated": tally.delegated,
     }
     if view.treasury_nonce is not None:
         facts["nonce"] = view.treasury_nonce

@@ -37,6 +37,8 @@ def test_members_see_by_name_how_they_voted_and_nobody_else_does(run: Run) -> No
         voted = run("proposal", "vote", "paint", choice, "--node", RIVER, "--as", who)
         assert voted.code == 0, voted.err
     assert run("proposal", "delegate", "ines", "--node", RIVER, "--as", "theo").code == 0
+    stands = run("proposal", "show", "paint", *mara).out
+    assert "3 yes, 1 no, 0 abstain, of 5" in stands and "Being accepted is all" in stands
 
     found = run("proposal", "votes", "paint", *mara, "--json")
     votes = found.json["votes"]
