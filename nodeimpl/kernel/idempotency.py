@@ -153,15 +153,7 @@ def remember(
 def _keep(tx: Tx, group: _Group, name: _Name, slots: _Slots, kept: _Kept) -> None:
     """Have an answer remembered, here at once and in the database with this group."""
     principal, endpoint, key = name
-    row = {
-        "principal": principal,
-        "endpoint": endpoint,
-        "key": key,
-        "slot": kept.slot,
-        "ask_hash": kept.ask_hash,
-        "answer": kept.answer,
-        "at_ms": kept.at_ms,
-    }
+    row = (principal, endpoint, key, kept.slot, kept.ask_hash, kept.answer, kept.at_ms)
     tx.many(_KEEP, (row,))
     before = group.slots.get(principal)
     tx.if_undone(partial(_forget, group, name, before))

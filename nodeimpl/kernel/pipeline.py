@@ -12,7 +12,7 @@ import functools
 import itertools
 import re
 import select
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -115,10 +115,14 @@ class Pipeline:
                 one of them failed.
         """
         _, names = _numbered(text)
+        self.put(text, [parameters[name] for name in names], take)
+
+    def put(self, text: str, row: Sequence[Any], take: Callable[[Answer], None]) -> None:
+        """Do as `later`, with values in the order in which the statement first names them."""
         values: list[bytes | None] = []
         types, formats = [], []
-        for name in names:
-            value, kind, form = as_sent(parameters[name], self._encoding)
+        for each in row:
+            value, kind, form = as_sent(each, self._encoding)
             values.append(value)
             types.append(kind)
             formats.append(form)

@@ -11,11 +11,10 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from nodeimpl.kernel.engine import Cursor, Session, Trouble
+from nodeimpl.kernel.engine import Cursor, Row, Session, Trouble
 from nodeimpl.kernel.errors import SchemaBroken, StoreLocked
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.statements import EngineName
@@ -96,7 +95,7 @@ class SqliteSession:
         """Run one statement inside the transaction."""
         return self._run(text, parameters)
 
-    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+    def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
         """Run one statement for each of several rows.
 
         Raises:
@@ -107,8 +106,7 @@ class SqliteSession:
         if own_work:
             self._set_savepoint()
         self._statements += 1 + len(rows) // ROWS_PER_STATEMENT
-        by_place, in_order = _by_place(text)
-        written = self._connection.executemany(by_place, map(in_order, rows)).rowcount
+        written = self._connection.executemany(_by_place(text), rows).rowcount
         if written != len(rows):
             raise sqlite3.IntegrityError(f"{written} rows of {len(rows)} were there")
 
@@ -280,12 +278,9 @@ class SqliteEngine:
 
 
 @functools.lru_cache(maxsize=256)
-def _by_place(text: str) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
-    """Return a statement that takes its values by place, and what puts those of a row in order.
+def _by_place(text: str) -> str:
+    """Return a statement that takes its values by place.
 
-    The driver looks up each name of each row anew, which costs as much as writing it: a row of
-    seven values takes 1 us less so, of 4.
+    The driver looks up each name of each row anew, which costs a quarter of what writing it does.
     """
-    names = _NAME.findall(text)
-    assert len(names) > 1, "a row of one value is no row"
-    return _NAME.sub("?", text), itemgetter(*names)
+    return _NAME.sub("?", text)

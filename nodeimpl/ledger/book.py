@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from nodeimpl.kernel.engine import Row
 from nodeimpl.kernel.group import Group
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
@@ -180,8 +181,8 @@ class Book:
         They are written again at the end of the group if more becomes of them.
         """
         touched = self._touched(tx)
-        moved: list[dict[str, Any]] = []
-        whole: list[dict[str, Any]] = []
+        moved: list[Row] = []
+        whole: list[Row] = []
         for name in touched.before:
             account = self._accounts.get(name)
             if account is None:
@@ -329,36 +330,15 @@ class Book:
         pairs: list[Pair],
         body: bytes,
     ) -> None:
-        sequence = entry.sequence
-        tx.many(
-            tables.ADD_ENTRY,
-            (
-                {
-                    "coop": self.coop,
-                    "sequence": sequence,
-                    "entry_id": entry.entry_id,
-                    "short": tables.short_of(entry.hash),
-                    "world_ms": entry.world_ms,
-                    "units": " ".join(dict.fromkeys([each.unit for each in entry.postings])),
-                    "body": body,
-                },
-            ),
-        )
-        tx.many(
-            tables.ADD_POSTING,
-            [
-                {
-                    "account": account.number,
-                    "sequence": sequence,
-                    "amount": each.amount,
-                    "balance": account.balance,
-                }
-                for each, account in pairs
-            ],
-        )
+        sequence, digest = entry.sequence, entry.hash
+        units = " ".join(dict.fromkeys([each.unit for each in entry.postings]))
+        short = tables.short_of(digest)
+        row = (self.coop, sequence, entry.entry_id, short, entry.world_ms, units, body)
+        tx.many(tables.ADD_ENTRY, (row,))
+        rows = [(each.number, sequence, posting.amount, each.balance) for posting, each in pairs]
+        tx.many(tables.ADD_POSTING, rows)
         if entry.cause is not None:
-            cause = {"coop": self.coop, "cause": entry.cause.id, "sequence": sequence}
-            tx.many(tables.ADD_CAUSE, (cause,))
+            tx.many(tables.ADD_CAUSE, ((self.coop, entry.cause.id, sequence),))
 
     def _touched(self, tx: Tx) -> Touched:
         """Return what this group changed here; the first that asks has it closed at the end."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     select,
 )
 
+from nodeimpl.kernel.engine import Row
 from nodeimpl.kernel.references import NAMES_NOTHING
 from nodeimpl.kernel.schema import metadata
 from nodeimpl.kernel.statements import sql, upsert
@@ -286,28 +287,23 @@ def page_under(
     return [account_of(row) for row in rows]
 
 
-def account_row(coop: str, account: Account) -> dict[str, Any]:
-    """Return an account as a row."""
-    return {
-        "number": account.number,
-        "coop": coop,
-        "path": account.path.encode("ascii"),
-        "root": account.path.partition("/")[0],
-        "unit": account.unit,
-        "balance": account.balance,
-        "held": account.held,
-        "floor": account.floor,
-        "closed": int(account.closed),
-        "decision": account.decision,
-        "sequence": account.sequence,
-    }
+def account_row(coop: str, account: Account) -> Row:
+    """Return an account as `PUT_ACCOUNT` writes it."""
+    return (
+        account.number,
+        coop,
+        account.path.encode("ascii"),
+        account.path.partition("/")[0],
+        account.unit,
+        account.balance,
+        account.held,
+        account.floor,
+        int(account.closed),
+        account.decision,
+        account.sequence,
+    )
 
 
-def moved_row(account: Account) -> dict[str, Any]:
-    """Return what postings and holds changed of an account."""
-    return {
-        "of_number": account.number,
-        "balance": account.balance,
-        "held": account.held,
-        "sequence": account.sequence,
-    }
+def moved_row(account: Account) -> Row:
+    """Return an account as `MOVE_ACCOUNT` writes it."""
+    return account.balance, account.held, account.sequence, account.number

@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 def add(tx: Tx, *numbers: int) -> None:
-    tx.many(ADD, [{"id": number, "text": ""} for number in numbers])
+    tx.many(ADD, [(number, "") for number in numbers])
 
 
 def ids(tx: Tx) -> list[int]:
@@ -164,7 +164,7 @@ def test_a_row_to_be_changed_that_is_not_there_loses_the_group(store_url, notes,
         await store.write(lambda tx: add(tx, 1, 2))
 
         def change(tx: Tx, number: int) -> None:
-            tx.many(PUT, [{"id": number, "text": "new"}])
+            tx.many(PUT, [("new", number)])
 
         ended = await group.write(store, change, first=1)
         assert [type(each) for each in ended] == [StoreBusy] * 3
