@@ -22,7 +22,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGresult
 
-from nodeimpl.kernel.engine import Cursor, Row
+from nodeimpl.kernel.engine import Row
 
 QUEUE_MAX = 100
 """How many statements wait for company before they are sent without."""
@@ -115,10 +115,17 @@ class Pipeline:
                 one of them failed.
         """
         _, names = _numbered(text)
-        self.put(text, [parameters[name] for name in names], take)
+        self._later(text, [parameters[name] for name in names], take)
 
-    def put(self, text: str, row: Sequence[Any], take: Callable[[Answer], None]) -> None:
-        """Do as `later`, with values in the order in which the statement first names them."""
+    def write(self, text: str, row: Sequence[Any]) -> None:
+        """Do as `later` with a statement that writes one row; that it writes none is an error.
+
+        Args:
+            row: the values, in the order in which the statement first names them.
+        """
+        self._later(text, row, _check_written)
+
+    def _later(self, text: str, row: Sequence[Any], take: Callable[[Answer], None]) -> None:
         values: list[bytes | None] = []
         types, formats = [], []
         for each in row:
@@ -299,7 +306,7 @@ def _ignore(_: Answer) -> None:
     """Want nothing of an answer."""
 
 
-def check_written(answer: Cursor) -> None:
+def _check_written(answer: Answer) -> None:
     """Return if a row was written.
 
     Raises:

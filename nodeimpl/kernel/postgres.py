@@ -27,7 +27,7 @@ from nodeimpl.kernel.errors import (
     StoreSuperseded,
     StoreUnreachable,
 )
-from nodeimpl.kernel.pipeline import Pipeline, check_written
+from nodeimpl.kernel.pipeline import Pipeline
 from nodeimpl.kernel.sqlstates import UNKNOWN, judge
 from nodeimpl.kernel.statements import EngineName
 
@@ -98,7 +98,7 @@ class PostgresSession:
         if own_work:
             self._set_savepoint()
         for row in rows:
-            self._pipe.put(text, row, check_written)
+            self._pipe.write(text, row)
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""
