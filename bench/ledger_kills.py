@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
+from bench.at_work import at_work
 from bench.node import AskedNode, asked_node, engines
 from bench.rows import Row, percentile, quick, row
 from bench.single import ORG
@@ -90,8 +91,9 @@ async def killed(node: AskedNode, *, times: int, seed: int = 7) -> tuple[list[fl
     chance, told, taken = random.Random(seed), Told(), []
     for number in range(times):
         async with asyncio.timeout(ROUND_S_MAX):
-            async with _loaded(node, told, number=number) as enough:
-                await enough()
+            works = _works(node, told, number=number)
+            async with at_work(works, acknowledged=lambda: len(told)) as until:
+                await until(DONE_PER_ROUND)
                 await asyncio.sleep(chance.uniform(0, KILL_WITHIN_S))
                 node.kill()
             taken.append(await node.started_after_s())
@@ -102,30 +104,13 @@ async def killed(node: AskedNode, *, times: int, seed: int = 7) -> tuple[list[fl
     return taken, told
 
 
-@asynccontextmanager
-async def _loaded(
-    node: AskedNode, told: Told, *, number: int
-) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Have officers post and hold meanwhile; give what returns once enough was acknowledged."""
-    before = len(told)
+def _works(node: AskedNode, told: Told, *, number: int) -> list[Coroutine[Any, Any, None]]:
+    """Return what officers do in one round: post and hold, without a pause."""
     works = [_post] * POSTERS + [_hold] * HOLDERS
-    working = [
-        asyncio.ensure_future(_working(node, OFFICERS[n % 2], work, told, f"r{number}-{n}"))
+    return [
+        _working(node, OFFICERS[n % 2], work, told, f"r{number}-{n}")
         for n, work in enumerate(works)
     ]
-
-    async def enough() -> None:
-        while len(told) < before + DONE_PER_ROUND:
-            for failed in (one for one in working if one.done()):
-                failed.result()
-            await asyncio.sleep(0.002)
-
-    try:
-        yield enough
-    finally:
-        for one in working:
-            one.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
 
 
 Work = Callable[[LedgerCalls, Told, str], Awaitable[None]]

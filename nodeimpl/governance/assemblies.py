@@ -7,8 +7,10 @@ thousand ballots are judged by one of each.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from nodeimpl.governance import ballots_store as votes
@@ -19,7 +21,7 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Tx
 from opkit.proof import jws
 from opkit.proof.genesis import GenesisView
-from opkit.proof.governance import Counted, charter_rule, count, electorate_hash, result_of
+from opkit.proof.governance import Counted, charter_rule, count, is_elector, result_of
 from opkit.proof.keys import Identity
 from opkit.wire import deciding as no
 from opkit.wire import governance as wire
@@ -104,6 +106,18 @@ class Assemblies:
         if caller.member_id.partition("/")[0] != coop:
             raise no.AssemblyNotYours(coop=coop)
 
+    def check_roll_call(self, tx: Tx, coop: str, caller: Caller | None) -> None:
+        """Return if the caller may know how a coop's members voted: if they vote there themselves.
+
+        Who is a coop's member to audit it, or as its guest, is no elector.
+
+        Refuses: RollCallNotYours.
+        """
+        assert caller is not None, "the endpoint asks for a scope"
+        member = self.members.member(tx, caller.member_id)
+        if member is None or not is_elector(member, coop):
+            raise no.RollCallNotYours(coop=coop)
+
     def state(self, tx: Tx, coop: Slug) -> AssemblyState:
         """Return how an assembly stands."""
         known = tables.get_assembly(tx, coop)
@@ -137,11 +151,6 @@ class Assemblies:
             return {each.member_id: each for each in electors}
 
         return self._electorates.get(standing.electorate_hash, make)
-
-    def electorate_now(self, tx: Tx, coop: Slug) -> tuple[RecordId, list[Elector]]:
-        """Return who could vote if voting were opened now, and the hash of that."""
-        electors = self.members.electors(tx, coop)
-        return electorate_hash(coop, electors), electors
 
     def key_of(self, tx: Tx, elector: Elector) -> Did:
         """Return the key that an elector signs with now: of the opening, or what replaced it."""
@@ -188,10 +197,10 @@ class Assemblies:
         """Answer how an assembly stands. Refuses: AssemblyUnknown, AssemblyElsewhere."""
         self.own(ask.coop)
         state = self.state(tx, ask.coop)
-        hash_, electors = self.electorate_now(tx, ask.coop)
-        later = [each for each in electors if each.member_id > ask.after]
-        page = tuple(later[: ask.electors_max])
-        more = page and len(later) > len(page)
+        hash_, electors = self.members.electorate(tx, ask.coop)
+        begin = bisect_right(electors, ask.after, key=attrgetter("member_id"))
+        page = electors[begin : begin + ask.electors_max]
+        more = page and begin + len(page) < len(electors)
         return wire.Assembly(
             coop=ask.coop,
             home=self.identity.did,

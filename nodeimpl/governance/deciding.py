@@ -23,8 +23,7 @@ from opkit.proof.ballots import (
     commitments_root,
     ids_hash,
     read_ballot,
-    read_ballot_receipt,
-    read_lodging_receipt,
+    read_receipt,
 )
 from opkit.proof.checks import ProofError
 from opkit.proof.decision import attested_of
@@ -33,12 +32,10 @@ from opkit.wire import governance as wire
 from opkit.wire.base import Jws, RecordId, TimeMs
 from opkit.wire.votes import (
     ATTESTED_DECISION_TYP,
-    BALLOT_RECEIPT_TYP,
     DECISION_TYP,
     EXECUTE_WITHIN_MS,
     BallotReceipt,
     Decision,
-    LodgingReceipt,
     Outcome,
 )
 
@@ -162,17 +159,13 @@ class Deciding:
         genesis = self._assemblies.genesis
         try:
             said = read_ballot(ballot, network=genesis.network)
-            by_home = jws.peek(receipt).typ == BALLOT_RECEIPT_TYP
-            taken: BallotReceipt | LodgingReceipt
-            if by_home:
-                taken = read_ballot_receipt(receipt, genesis=genesis)
-            else:
-                taken = read_lodging_receipt(receipt, genesis=genesis)
+            taken = read_receipt(receipt, genesis=genesis)
         except ProofError as bad:
             return bad.why
         ballot_id = jws.record_id(ballot)
         if (taken.ballot, taken.aud, taken.proposal) != (ballot_id, said.aud, said.proposal):
             return "the receipt is for another ballot"
+        by_home = isinstance(taken, BallotReceipt)
         return Missed(ballot=said, id=ballot_id, by_home=by_home, world_ms=taken.world_ms)
 
     def _decide(self, tx: Tx, standing: Standing, *, outcome: Outcome | None = None) -> Standing:

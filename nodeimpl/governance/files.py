@@ -15,7 +15,6 @@ from nodeimpl.governance import ballots_store as votes
 from nodeimpl.governance.assemblies import Assemblies
 from nodeimpl.governance.ballots_store import Decided
 from nodeimpl.governance.states import Standing
-from nodeimpl.governance.voting import check_roll_call
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.store import Store, Tx
 from opkit.proof import jws
@@ -38,19 +37,15 @@ class Files:
         self._store = store
 
     async def decision(self, ask: wire.AskDecision, caller: Caller | None) -> wire.DecisionAnswer:
-        """Answer the file of a decision: whole for the coop's members, attested for others.
+        """Answer the file of a decision: whole for the coop's electors, attested for others.
 
         Refuses, in this order:
-            RollCallNotYours: the whole is asked for by a member of another coop.
+            RollCallNotYours: the whole is asked for by somebody who does not vote there.
             ProposalUnknown: there is no such proposal.
             DecisionMissing: nothing was decided on it.
         """
         self._assemblies.own(ask.coop)
-        if ask.form == "full":
-            check_roll_call(ask.coop, caller)
-        standing, decided = await self._store.read(
-            lambda tx: self._decided(tx, ask.coop, ask.proposal_id)
-        )
+        standing, decided = await self._store.read(lambda tx: self._decided(tx, ask, caller))
         ballots = await self._ballots(standing)
         if ask.form == "attested":
             commitments = commitments_of((each["id"], each["salt"]) for each in ballots)
@@ -67,8 +62,12 @@ class Files:
         }
         return wire.DecisionAnswer(file=await asyncio.to_thread(_spell, file))
 
-    def _decided(self, tx: Tx, coop: str, proposal: str) -> tuple[Standing, Decided]:
-        standing = self._assemblies.standing(tx, coop, proposal)
+    def _decided(
+        self, tx: Tx, ask: wire.AskDecision, caller: Caller | None
+    ) -> tuple[Standing, Decided]:
+        if ask.form == "full":
+            self._assemblies.check_roll_call(tx, ask.coop, caller)
+        standing = self._assemblies.standing(tx, ask.coop, ask.proposal_id)
         decided = votes.get_decision(tx, standing.hash)
         if decided is None:
             raise no.DecisionMissing(state=standing.state)

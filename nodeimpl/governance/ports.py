@@ -19,8 +19,8 @@ class Members(Protocol):
     def member(self, tx: Tx, member_id: MemberId) -> Member | None:
         """Return a member that this node knows."""
 
-    def electors(self, tx: Tx, coop: Slug) -> list[Elector]:
-        """Return who may vote in a coop's assembly now, by member id."""
+    def electorate(self, tx: Tx, coop: Slug) -> tuple[RecordId, tuple[Elector, ...]]:
+        """Return who may vote in a coop's assembly now, by member id, and the hash of that."""
 
     def links(
         self, tx: Tx, coop: Slug, *, after: tuple[str, int], count_max: int

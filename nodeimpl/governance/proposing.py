@@ -169,7 +169,7 @@ class Proposing:
         """
         mine = self._assemblies
         assembly = mine.state(tx, draft.coop)
-        hash_, electors = mine.electorate_now(tx, draft.coop)
+        hash_, electors = mine.members.electorate(tx, draft.coop)
         rules.judge_opening(
             said,
             assembly=assembly,
@@ -187,7 +187,7 @@ class Proposing:
         draft: Standing,
         assembly: AssemblyState,
         electorate_hash: RecordId,
-        electors: list[Elector],
+        electors: tuple[Elector, ...],
     ) -> Standing:
         standing = rules.opened(draft, rule=assembly.rule, now_ms=tx.world_ms)
         tables.put_electorate(tx, electorate_hash, electors)

@@ -18,6 +18,7 @@ from nodeimpl.governance.states import (
     Signed,
     Standing,
 )
+from opkit.proof.ballots import rightly_stands
 from opkit.proof.governance import Counted, is_elector, settled_result
 from opkit.wire import deciding as no
 from opkit.wire.base import Did, MemberId, RecordId, Slug, TimeMs
@@ -391,7 +392,11 @@ def judge_challenge(
     if isinstance(missed, str):
         raise no.ChallengeUnfounded(why=missed)
     why = _why_counted(standing, missed, elector=elector)
-    if not why and cast is not None and _stands(cast, missed, votes_final=votes_final):
+    if (
+        not why
+        and cast is not None
+        and rightly_stands(cast, missed.ballot, by_home=missed.by_home, votes_final=votes_final)
+    ):
         why = f"the tally has {cast.choice} with sequence {cast.sequence}"
     if not why and missed.ballot.did not in keys:
         why = "the ballot is not by their key"
@@ -422,20 +427,6 @@ def _why_counted(standing: Standing, missed: Missed, *, elector: Elector | None)
     if not missed.by_home and missed.world_ms >= until_ms:
         return "it was lodged when voting was over"
     return ""
-
-
-def _stands(cast: Cast, missed: Missed, *, votes_final: bool) -> bool:
-    """Return whether a ballot that was counted is this vote, or rightly stands instead of it.
-
-    Where votes are final the first one stands; but what the home itself acknowledged it has to
-    count until it acknowledges a later one.
-    """
-    said = missed.ballot
-    if (cast.sequence, cast.choice) == (said.sequence, said.choice):
-        return True
-    if missed.by_home:
-        return cast.sequence > said.sequence and not votes_final
-    return cast.sequence >= said.sequence or votes_final
 
 
 def _why_no_member(member: Member | None, *, did: Did, coop: Slug) -> str:

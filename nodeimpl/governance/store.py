@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, bindparam, func, select, update
@@ -146,7 +147,7 @@ def put_assembly(tx: Tx, assembly: AssemblyState) -> None:
     )
 
 
-def put_electorate(tx: Tx, electorate_hash: RecordId, electors: list[Elector]) -> None:
+def put_electorate(tx: Tx, electorate_hash: RecordId, electors: Sequence[Elector]) -> None:
     """Keep who may vote, unless it is kept already."""
     rows = [[each.member_id, each.did, each.sequence, each.link] for each in electors]
     text = json.dumps(rows, separators=(",", ":"))

@@ -11,6 +11,7 @@ from nodeimpl.history.rules import judge_place
 from nodeimpl.kernel import cutting, generations, tree
 from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.journal import read_size
 from nodeimpl.kernel.store import Store
 from nodeimpl.kernel.tx import Tx
 from opkit.proof import jws
@@ -32,7 +33,12 @@ class History:
         self._clock = clock
 
     async def head(self, ask: wire.AskJournalHead, caller: Caller | None) -> wire.SignedJournalHead:
-        """Sign where the journal stands."""
+        """Sign where the journal stands: over all that anybody could have read before they asked.
+
+        Who reads beside the writer sees what is committed a moment before the head covers it.
+        """
+        committed = await self._store.read(read_size)
+        await self._store.journal_grew(committed - 1)
         return wire.SignedJournalHead(head=self.sign_head())
 
     def sign_head(self) -> Jws:

@@ -62,10 +62,14 @@ class Statements(Protocol):
 class Session(Statements, Protocol):
     """One connection and the transaction on it. Not shared between threads."""
 
-    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+    def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
         """Run one statement for each of several rows, whose outcome nobody waits for.
 
+        Each must write one row: an update whose row is not there is the driver's error, by the end
+        of the transaction at the latest.
+
         Args:
+            rows: values in the order of their names in the text.
             own_work: whether they go with the savepoint if it is undone; otherwise they are from
                 before it, and belong to the whole transaction unless it is set already.
         """

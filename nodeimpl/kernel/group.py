@@ -8,16 +8,16 @@ is undone; if the whole group is lost, all of it does (ADR 0040).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nodeimpl.kernel.engine import Session
+from nodeimpl.kernel.engine import Row, Session
 from nodeimpl.kernel.statements import Statement
 
 if TYPE_CHECKING:
     from nodeimpl.kernel.tx import Tx
 
-Rows = list[Mapping[str, Any]]
+Rows = list[Row]
 
 T = TypeVar("T")
 
@@ -66,8 +66,12 @@ class Group:
             found = self._lasting[key] = make()
         return found
 
-    def add(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Have rows written before COMMIT, by a statement on which nothing here depends."""
+    def add(self, statement: Statement, rows: Sequence[Row]) -> None:
+        """Have rows written before COMMIT, by a statement on which nothing here depends.
+
+        Args:
+            rows: values by their places in the statement (`Tx.many`).
+        """
         assert not statement.fixed, "rows carry all that differs between them"
         waiting = self._waiting.get(statement)
         if waiting is None:

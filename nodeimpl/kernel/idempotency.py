@@ -63,6 +63,10 @@ _FORGET = sql(
 _KEEP = sql(idempotency.insert())
 
 
+_Name = tuple[str, str, str]
+"""A principal, an endpoint, and a key."""
+
+
 @dataclass(slots=True)
 class _Kept:
     """One remembered answer."""
@@ -96,7 +100,7 @@ class _Group:
     """
 
     slots: dict[str, _Slots]
-    kept: dict[tuple[str, str, str], _Kept] = field(default_factory=dict)
+    kept: dict[_Name, _Kept] = field(default_factory=dict)
 
 
 def remember(
@@ -124,11 +128,12 @@ def remember(
         IdempotencyFull: the principal holds `keys_max` keys that have not lapsed.
     """
     group = tx.group.shared(_Group, lambda: _Group(tx.group.lasting(_Slots, dict)))
+    name = (principal, endpoint, key)
     slots = group.slots.get(principal)
     if slots is None or tx.now_ms >= slots.good_until_ms:
         known, slots = _look(tx, group, principal=principal, endpoint=endpoint, key=key)
     else:
-        known = _look_key(tx, group, principal=principal, endpoint=endpoint, key=key)
+        known = group.kept.get(name) or _look_key(tx, name)
     if known is not None:
         if tx.now_ms < known.at_ms + KEPT_MS:
             if known.ask_hash != ask_hash:
@@ -139,26 +144,29 @@ def remember(
     # never exceeded, and no count has to walk the rows.
     if slots.last - slots.first + 1 >= keys_max:
         raise IdempotencyFull(limit=keys_max)
-    before = group.slots.get(principal)
     answer = make()
     assert len(answer) <= ANSWER_BYTES_MAX, "an answer that is remembered is short"
-    slot = slots.last + 1
-    row = {"slot": slot, "at_ms": tx.now_ms, "ask_hash": ask_hash, "answer": answer}
-    tx.many(_KEEP, ({"principal": principal, "endpoint": endpoint, "key": key, **row},))
-    tx.if_undone(partial(_forget, group, (principal, endpoint, key), before))
-    if before is None and len(group.slots) >= PRINCIPALS_MAX:
-        tx.if_undone(partial(group.slots.update, dict(group.slots)))
-        group.slots.clear()
-    group.kept[principal, endpoint, key] = _Kept(slot, tx.now_ms, ask_hash, answer)
-    group.slots[principal] = _Slots(slots.first, slot, slots.good_until_ms)
+    _keep(tx, group, name, slots, _Kept(slots.last + 1, tx.now_ms, ask_hash, answer))
     return answer, False
 
 
-def _look_key(tx: Tx, group: _Group, *, principal: str, endpoint: str, key: str) -> _Kept | None:
+def _keep(tx: Tx, group: _Group, name: _Name, slots: _Slots, kept: _Kept) -> None:
+    """Have an answer remembered, here at once and in the database with this group."""
+    principal, endpoint, key = name
+    row = (principal, endpoint, key, kept.slot, kept.ask_hash, kept.answer, kept.at_ms)
+    tx.many(_KEEP, (row,))
+    before = group.slots.get(principal)
+    tx.if_undone(partial(_forget, group, name, before))
+    if before is None and len(group.slots) >= PRINCIPALS_MAX:
+        tx.if_undone(partial(group.slots.update, dict(group.slots)))
+        group.slots.clear()
+    group.kept[name] = kept
+    group.slots[principal] = _Slots(slots.first, kept.slot, slots.good_until_ms)
+
+
+def _look_key(tx: Tx, name: _Name) -> _Kept | None:
     """Return what is remembered by a key, of whose principal all else is known here."""
-    known = group.kept.get((principal, endpoint, key))
-    if known is not None:
-        return known
+    principal, endpoint, key = name
     row = tx.one_behind(_LOOK_KEY, principal=principal, endpoint=endpoint, key=key)
     return None if row is None else _Kept(*row)
 
@@ -184,7 +192,7 @@ def _look(
     return known, _Slots(last + 1, last, good_until_ms)
 
 
-def _forget(group: _Group, name: tuple[str, str, str], before: _Slots | None) -> None:
+def _forget(group: _Group, name: _Name, before: _Slots | None) -> None:
     """Put back what stood in memory: the function that remembered was undone."""
     group.kept.pop(name, None)
     if before is None:

@@ -94,15 +94,7 @@ def append(tx: Tx, head: Head, events: Sequence[Event | Spelled]) -> Head:
             kind, body = type(event), canonical(event.model_dump(mode="json"))
         stored = stored_bytes(sequence=sequence, type_name=kind.type, at_ms=tx.now_ms, body=body)
         digest = entry_hash(previous=head.hash, stored=stored)
-        row = {
-            "sequence": sequence,
-            "type": kind.type,
-            "scope": kind.scope.value,
-            "at_ms": tx.now_ms,
-            "body": body,
-            "previous": head.hash,
-            "hash": digest,
-        }
+        row = (sequence, kind.type, kind.scope.value, tx.now_ms, body, head.hash, digest)
         tx.many(_INSERT, (row,))
         frontier, completed = head.tree.append(leaf_hash(stored))
         tree.keep(tx, size=sequence, completed=completed)
@@ -118,6 +110,12 @@ def read_head(tx: Tx) -> Head:
     """
     row = tx.one(_LAST)
     return Head(row[1], tree.read_frontier(tx, size=row[0])) if row else Head()
+
+
+def read_size(tx: Tx) -> int:
+    """Return how many entries the journal has had, as it is committed."""
+    row = tx.one(_LAST)
+    return int(row[0]) if row else 0
 
 
 def read_generation(tx: Tx) -> int:

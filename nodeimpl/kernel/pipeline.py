@@ -12,7 +12,7 @@ import functools
 import itertools
 import re
 import select
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -115,10 +115,21 @@ class Pipeline:
                 one of them failed.
         """
         _, names = _numbered(text)
+        self._later(text, [parameters[name] for name in names], take)
+
+    def write(self, text: str, row: Sequence[Any]) -> None:
+        """Do as `later` with a statement that writes one row; that it writes none is an error.
+
+        Args:
+            row: the values, in the order in which the statement first names them.
+        """
+        self._later(text, row, _check_written)
+
+    def _later(self, text: str, row: Sequence[Any], take: Callable[[Answer], None]) -> None:
         values: list[bytes | None] = []
         types, formats = [], []
-        for name in names:
-            value, kind, form = as_sent(parameters[name], self._encoding)
+        for each in row:
+            value, kind, form = as_sent(each, self._encoding)
             values.append(value)
             types.append(kind)
             formats.append(form)
@@ -293,3 +304,13 @@ def _numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 def _ignore(_: Answer) -> None:
     """Want nothing of an answer."""
+
+
+def _check_written(answer: Answer) -> None:
+    """Return if a row was written.
+
+    Raises:
+        psycopg.IntegrityError: it was to be changed, and is not there.
+    """
+    if answer.rowcount != 1:
+        raise psycopg.IntegrityError("a row was not there")

@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from nodeimpl.config import masked_url
 from nodeimpl.kernel.connecting import LOCK_MS_MAX, SETTINGS, how_to_connect
-from nodeimpl.kernel.engine import Cursor, Session, Trouble
+from nodeimpl.kernel.engine import Cursor, Row, Session, Trouble
 from nodeimpl.kernel.errors import (
     StoreBehind,
     StoreFailed,
@@ -91,14 +91,14 @@ class PostgresSession:
         self._set_savepoint()
         self._pipe.later(text, parameters, take)
 
-    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+    def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
         """Run one statement for each of several rows, by the round trips that come next."""
         if not rows:
             return
         if own_work:
             self._set_savepoint()
         for row in rows:
-            self._pipe.later(text, row, _ignore)
+            self._pipe.write(text, row)
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""
@@ -243,10 +243,6 @@ class PostgresSession:
             connection.close()
             raise
         return connection
-
-
-def _ignore(_: Cursor) -> None:
-    """Want nothing of an answer."""
 
 
 class PostgresReader(PostgresSession):

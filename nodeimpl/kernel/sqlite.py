@@ -6,13 +6,15 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/rescode.html (AD
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nodeimpl.kernel.engine import Cursor, Session, Trouble
+from nodeimpl.kernel.engine import Cursor, Row, Session, Trouble
 from nodeimpl.kernel.errors import SchemaBroken, StoreLocked
 from nodeimpl.kernel.folders import make_folder
 from nodeimpl.kernel.statements import EngineName
@@ -50,7 +52,14 @@ _SICK_CODES = frozenset(
 """Primary result codes after which nothing that this process knows about the file is certain."""
 
 CHECKPOINT_STATEMENTS = 1_000
-"""How many statements are run between two checkpoints: at a page or two each, some megabytes."""
+"""How many statements that may write are run between two checkpoints: at a page or two each, some
+megabytes."""
+
+ROWS_PER_STATEMENT = 8
+"""How many rows that are written together count as one statement there: they share their pages, and
+come to a tenth or a fifth of one each (of a ledger's groups of 500 and of 64 transfers)."""
+
+_NAME = re.compile(r":(\w+)")
 
 _SHARED_PRAGMAS = (
     "PRAGMA foreign_keys = ON",
@@ -86,14 +95,20 @@ class SqliteSession:
         """Run one statement inside the transaction."""
         return self._run(text, parameters)
 
-    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
-        """Run one statement for each of several rows."""
+    def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
+        """Run one statement for each of several rows.
+
+        Raises:
+            sqlite3.Error: the engine could not, or a row that was to be changed is not there.
+        """
         if not rows:
             return
         if own_work:
             self._set_savepoint()
-        self._statements += len(rows)
-        self._connection.executemany(text, rows)
+        self._statements += 1 + len(rows) // ROWS_PER_STATEMENT
+        written = self._connection.executemany(_by_place(text), rows).rowcount
+        if written != len(rows):
+            raise sqlite3.IntegrityError(f"{written} rows of {len(rows)} were there")
 
     def has_savepoint(self) -> bool:
         """Return whether what is written now would be undone with the savepoint."""
@@ -106,9 +121,9 @@ class SqliteSession:
         take(self._run(text, parameters))
 
     def _run(self, text: str, parameters: Mapping[str, Any]) -> Cursor:
-        if self._saved == "wanted" and not text.startswith("SELECT"):
+        if not text.startswith("SELECT"):
             self._set_savepoint()
-        self._statements += 1
+            self._statements += 1
         return self._connection.execute(text, parameters)
 
     def begin(self) -> None:
@@ -260,3 +275,12 @@ class SqliteEngine:
         for pragma in _SHARED_PRAGMAS:
             connection.execute(pragma)
         return connection
+
+
+@functools.lru_cache(maxsize=256)
+def _by_place(text: str) -> str:
+    """Return a statement that takes its values by place.
+
+    The driver looks up each name of each row anew, which costs a quarter of what writing it does.
+    """
+    return _NAME.sub("?", text)

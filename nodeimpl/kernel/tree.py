@@ -50,8 +50,7 @@ def keep(tx: Tx, *, size: int, completed: Sequence[bytes]) -> None:
         completed: the subtrees' roots by level, as `Frontier.append` returns them.
     """
     for level in range(LEVELS_PER_ROW, len(completed), LEVELS_PER_ROW):
-        row = {"level": level, "position": (size >> level) - 1, "hash": completed[level]}
-        tx.many(_KEEP, (row,))
+        tx.many(_KEEP, ((level, (size >> level) - 1, completed[level]),))
 
 
 def read_frontier(tx: Tx, *, size: int) -> Frontier:

@@ -6,7 +6,7 @@ not wait, and must not keep the `Tx` after it returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,7 +30,11 @@ class Spelled:
 
 
 class Tx:
-    """One transaction. `now_ms` and `world_ms` are one instant for all of it."""
+    """One transaction. `now_ms` and `world_ms` are one instant for all of it.
+
+    Attributes:
+        group: what the functions of this commit share; only who writes has it.
+    """
 
     __slots__ = (
         "_broken",
@@ -41,6 +45,7 @@ class Tx:
         "_writes",
         "announced",
         "callbacks",
+        "group",
         "now_ms",
         "world_ms",
     )
@@ -58,6 +63,8 @@ class Tx:
         self.announced: list[Event | Spelled] = []
         self.callbacks: list[Callable[[], None]] = []
         self._group = group
+        if group is not None:
+            self.group = group
         self._session = session
         self._sqlite = session.name == "sqlite"
         self._writes = writes
@@ -119,22 +126,21 @@ class Tx:
         """Return all rows, past those that wait to be written with others', as `one_behind`."""
         return self._execute(statement, parameters, _every, behind=True)
 
-    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+    def many(self, statement: Statement, rows: Sequence[Row]) -> None:
         """Write rows with those of others in this commit, before COMMIT at the latest.
 
+        A row is its values in the order in which the statement names them: of an insert, that of
+        the table's columns. By name each would be looked up for each row, some thousand times a
+        second.
+
         A statement that touches their table finds them there. An error in writing them loses the
-        whole group, so they must be such that only a broken database refuses them.
+        whole group, also that a row to be changed is not there, so they must be such that only a
+        broken database refuses them.
         """
         assert self._writes and self._live, "only a transaction that changes something writes"
         if self._broken is not None:
             raise self._broken
         self.group.add(statement, rows)
-
-    @property
-    def group(self) -> Group:
-        """What the functions of this commit share."""
-        assert self._group is not None, "only who writes shares a commit"
-        return self._group
 
     def before_commit(self, callback: Callable[[Tx], None]) -> None:
         """Call `callback` once, on the writer's thread, before this group commits.

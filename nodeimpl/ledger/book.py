@@ -9,70 +9,29 @@ written together at its end. Before each commit the balances of what it touched 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+from nodeimpl.kernel.engine import Row
+from nodeimpl.kernel.group import Group
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
 from nodeimpl.ledger import store as tables
+from nodeimpl.ledger.memory import (
+    AsIs,
+    End,
+    Name,
+    Numbers,
+    Pair,
+    Sealed,
+    Totals,
+    Touched,
+    number_in,
+)
 from nodeimpl.ledger.rules import Account, Draft, Limits, Right
 from opkit.proof import ledger as proof
 from opkit.wire import ledger as wire
-from opkit.wire.base import NetworkId, RecordId, Slug, TimeMs
-
-Name = tuple[str, str]
-"""An account's path and its unit."""
-
-
-@dataclass(slots=True)
-class Totals:
-    """All balances of one unit.
-
-    Attributes:
-        positive: the sum of those above zero.
-        sum: the sum of all: zero.
-    """
-
-    positive: int
-    sum: int
-
-
-class End(NamedTuple):
-    """Where a ledger ends: its last entry's place, hash and times."""
-
-    sequence: int = 0
-    hash: RecordId = wire.FIRST_PREVIOUS
-    recorded_ms: TimeMs = 0
-    world_ms: TimeMs = 0
-
-
-@dataclass(slots=True)
-class _Touched:
-    """What one group changed in a ledger, and may not have written yet.
-
-    Attributes:
-        before: each account that was changed, and its balance before the group.
-        posted: by entry id, the entries that were posted.
-    """
-
-    before: dict[Name, int] = field(default_factory=dict)
-    posted: dict[wire.EntryId, wire.Entry] = field(default_factory=dict)
-
-
-class Numbers:
-    """Numbers for new accounts. One that was given to an account that was undone is left out."""
-
-    def __init__(self) -> None:
-        """Read the last one that is taken when the first is asked for."""
-        self._last: int | None = None
-
-    def take(self, tx: Tx) -> int:
-        """Return a number that no account has."""
-        if self._last is None:
-            self._last = _number(tx.one(tables.LAST_NUMBER))
-        self._last += 1
-        return self._last
+from opkit.wire.base import NetworkId, RecordId, Slug
 
 
 class LedgerBroken(Exception):
@@ -99,7 +58,12 @@ class Book:
         """
         self.coop = coop
         self.limits = limits
-        self._network = network
+        blank: dict[str, Any] = {
+            **dict.fromkeys(wire.Entry.model_fields),
+            "network": network,
+            "coop": coop,
+        }
+        self._blank = wire.Entry.model_construct(**blank)
         self._floors = floors
         self._end: End | None = None
         self._checked = 0
@@ -107,6 +71,8 @@ class Book:
         self._totals: dict[wire.Unit, Totals] = {}
         self._count = 0
         self._numbers = numbers
+        self._group: Group | None = None
+        self._now = Touched()
 
     def account(self, tx: Tx, path: str, unit: wire.Unit) -> Account | None:
         """Return an account as it stands with what this group did; None if there is none yet.
@@ -148,31 +114,20 @@ class Book:
         """
         end = self._open(tx)
         pairs = self._accounts_of(tx, draft)
-        for each, account in pairs:
+        for _, account in pairs:
             rules.judge_open(account, coop=self.coop)
-            del each
         for each, account in pairs:
             rules.judge_funds(account, each.amount, coop=self.coop)
         positive = self._judge_sums(pairs)
         fresh = [account for _, account in pairs if not account.number]
         self._judge_room(tx, fresh)
-        entry, postings = self._entry(tx, draft, right, end)
+        entry, postings, body = self._entry(tx, draft, right, end)
         touched = self._touched(tx)
-        tx.if_undone(partial(touched.posted.pop, entry.entry_id, None))
-        tx.if_undone(
-            partial(
-                self._put_back,
-                end,
-                [(account, account.balance, account.sequence) for _, account in pairs],
-                {unit: self._totals_of(unit).positive for unit in positive},
-                self._count,
-                fresh,
-            )
-        )
-        self._number(tx, fresh)
+        tx.if_undone(partial(self._put_back, touched, entry, self._as_is(end, pairs, fresh)))
+        self._number(tx, touched, fresh)
         self._change(touched, entry, pairs, positive)
         touched.posted[entry.entry_id] = entry
-        self._write(tx, entry, pairs, postings)
+        self._write(tx, entry, pairs, body)
         tx.announce_spelled(wire.EntryPosted, proof.spell_posted(entry, postings))
         return entry
 
@@ -209,6 +164,7 @@ class Book:
         account = self._use(tx, path, unit)
         self._judge_room(tx, [account] if not account.number else [])
         self._touch(tx, account)
+        self._touched(tx).whole.add((path, unit))
         before = (account.floor, account.closed, account.decision)
         tx.if_undone(partial(_configure, account, *before))
         _configure(
@@ -225,10 +181,19 @@ class Book:
         They are written again at the end of the group if more becomes of them.
         """
         touched = self._touched(tx)
-        accounts = (self._accounts.get(name) for name in touched.before)
-        rows = [tables.account_row(self.coop, each) for each in accounts if each is not None]
-        if rows:
-            tx.many(tables.PUT_ACCOUNT, rows)
+        moved: list[Row] = []
+        whole: list[Row] = []
+        for name in touched.before:
+            account = self._accounts.get(name)
+            if account is None:
+                continue
+            if name in touched.whole:
+                whole.append(tables.account_row(self.coop, account))
+            else:
+                moved.append(tables.moved_row(account))
+        # Always in this order: what is known of an account as a whole is never the older.
+        tx.many(tables.MOVE_ACCOUNT, moved)
+        tx.many(tables.PUT_ACCOUNT, whole)
 
     def _open(self, tx: Tx) -> End:
         """Read what has to be known of the ledger as a whole."""
@@ -239,13 +204,13 @@ class Book:
             unit: Totals(positive=int(positive), sum=int(positive) + int(negative))
             for unit, _, positive, negative, _ in tx.all(tables.TOTALS, coop=self.coop)
         }
-        self._count = _number(tx.one(tables.COUNT_ACCOUNTS, coop=self.coop))
+        self._count = number_in(tx.one(tables.COUNT_ACCOUNTS, coop=self.coop))
         checked = tx.one(tables.GET_CHECK, coop=self.coop)
         self._checked = 0 if checked is None else checked[0]
         self._end = End() if row is None else _end_of(wire.Entry.model_validate_json(row[0]))
         return self._end
 
-    def _accounts_of(self, tx: Tx, draft: Draft) -> list[tuple[wire.Posting, Account]]:
+    def _accounts_of(self, tx: Tx, draft: Draft) -> list[Pair]:
         """Return each posting with its account; one that is new has the number 0 so far."""
         skip = len(self.coop) + 1
         accounts = self._accounts
@@ -275,18 +240,15 @@ class Book:
             sequence=0,
         )
 
-    def _judge_sums(self, pairs: list[tuple[wire.Posting, Account]]) -> dict[wire.Unit, int]:
+    def _judge_sums(self, pairs: list[Pair]) -> dict[wire.Unit, int]:
         """Return what all balances above zero will sum to, in each unit that is posted in."""
         positive: dict[wire.Unit, int] = {}
         for each, account in pairs:
             rules.judge_bounds(account, each.amount, coop=self.coop)
-            before = account.balance
+            unit, before = each.unit, account.balance
             after = before + each.amount
-            change = (max(0, after)) - (max(0, before))
-            known = positive.get(each.unit)
-            if known is None:
-                known = self._totals_of(each.unit).positive
-            positive[each.unit] = known + change
+            known = positive[unit] if unit in positive else self._totals_of(unit).positive
+            positive[unit] = known + max(0, after) - max(0, before)
         for unit, total in positive.items():
             rules.judge_total(total, coop=self.coop, unit=unit)
         return positive
@@ -310,20 +272,19 @@ class Book:
         most = self.limits.accounts_per_member_max
         return len(tables.accounts_under(tx, self.coop, owner, rows_max=most))
 
-    def _number(self, tx: Tx, fresh: Iterable[Account]) -> None:
+    def _number(self, tx: Tx, touched: Touched, fresh: Iterable[Account]) -> None:
         for account in fresh:
             self._count += 1
             account.number = self._numbers.take(tx)
             self._accounts[account.path, account.unit] = account
+            touched.whole.add((account.path, account.unit))
 
-    def _entry(self, tx: Tx, draft: Draft, right: Right, end: End) -> tuple[wire.Entry, str]:
-        """Return the entry at its place, and its postings as they are spelled.
+    def _entry(self, tx: Tx, draft: Draft, right: Right, end: End) -> Sealed:
+        """Return the entry at its place, its postings and the whole of it as they are spelled.
 
         Time never runs back along a ledger, whatever the machine's clock does.
         """
         said: dict[str, Any] = {
-            "network": self._network,
-            "coop": draft.coop,
             "entry_id": draft.entry_id,
             "kind": draft.kind,
             "postings": draft.postings,
@@ -336,26 +297,28 @@ class Book:
             "world_ms": max(tx.world_ms, end.world_ms),
             "by": right.by,
             "previous": end.hash,
-            "hash": "",
         }
         postings = proof.spell_postings(draft.postings)
-        # Every part was validated where it came in, and nobody has seen the entry yet.
-        entry = wire.Entry.model_construct(**said)
-        entry.__dict__["hash"] = proof.hash_of(proof.spell(entry, postings))
-        return entry, postings
+        # Every part was validated where it came in, and nobody has seen the entry yet. A copy that
+        # is changed costs half of what constructing one does.
+        entry = self._blank.model_copy(update=said)
+        entry.__dict__["hash"], body = proof.seal(entry, postings)
+        return entry, postings, body
 
     def _change(
         self,
-        touched: _Touched,
+        touched: Touched,
         entry: wire.Entry,
-        pairs: list[tuple[wire.Posting, Account]],
+        pairs: list[Pair],
         positive: dict[wire.Unit, int],
     ) -> None:
+        sequence = entry.sequence
         for each, account in pairs:
-            touched.before.setdefault((account.path, account.unit), account.balance)
-            account.balance += each.amount
-            account.sequence = entry.sequence
-            self._totals[each.unit].sum += each.amount
+            unit, amount = each.unit, each.amount
+            touched.before.setdefault((account.path, unit), account.balance)
+            account.balance += amount
+            account.sequence = sequence
+            self._totals[unit].sum += amount
         for unit, total in positive.items():
             self._totals[unit].positive = total
         self._end = _end_of(entry)
@@ -364,53 +327,34 @@ class Book:
         self,
         tx: Tx,
         entry: wire.Entry,
-        pairs: list[tuple[wire.Posting, Account]],
-        postings: str,
+        pairs: list[Pair],
+        body: bytes,
     ) -> None:
-        sequence = entry.sequence
-        tx.many(
-            tables.ADD_ENTRY,
-            (
-                {
-                    "coop": self.coop,
-                    "sequence": sequence,
-                    "entry_id": entry.entry_id,
-                    "short": tables.short_of(entry.hash),
-                    "world_ms": entry.world_ms,
-                    "units": " ".join(dict.fromkeys([each.unit for each in entry.postings])),
-                    "body": proof.spell_whole(entry, postings),
-                },
-            ),
-        )
-        tx.many(
-            tables.ADD_POSTING,
-            [
-                {
-                    "account": account.number,
-                    "sequence": sequence,
-                    "amount": each.amount,
-                    "balance": account.balance,
-                }
-                for each, account in pairs
-            ],
-        )
+        sequence, digest = entry.sequence, entry.hash
+        units = " ".join(dict.fromkeys([each.unit for each in entry.postings]))
+        short = tables.short_of(digest)
+        row = (self.coop, sequence, entry.entry_id, short, entry.world_ms, units, body)
+        tx.many(tables.ADD_ENTRY, (row,))
+        rows = [(each.number, sequence, posting.amount, each.balance) for posting, each in pairs]
+        tx.many(tables.ADD_POSTING, rows)
         if entry.cause is not None:
-            cause = {"coop": self.coop, "cause": entry.cause.id, "sequence": sequence}
-            tx.many(tables.ADD_CAUSE, (cause,))
+            tx.many(tables.ADD_CAUSE, ((self.coop, entry.cause.id, sequence),))
 
-    def _touched(self, tx: Tx) -> _Touched:
+    def _touched(self, tx: Tx) -> Touched:
         """Return what this group changed here; the first that asks has it closed at the end."""
-        found = tx.group.shared(self, _Touched)
-        tx.before_commit(self._close)
-        return found
+        group = tx.group
+        if group is not self._group:
+            tx.before_commit(self._close)
+            self._group, self._now = group, Touched()
+        return self._now
 
     def _touch(self, tx: Tx, account: Account) -> None:
         """Have an account written with this group; number it if it is new."""
         touched = self._touched(tx)
         if not account.number:
-            undo = partial(self._put_back, self._open(tx), [], {}, self._count, [account])
-            tx.if_undone(undo)
-            self._number(tx, [account])
+            as_is = self._as_is(self._open(tx), [], [account])
+            tx.if_undone(partial(self._put_back, touched, None, as_is))
+            self._number(tx, touched, [account])
         touched.before.setdefault((account.path, account.unit), account.balance)
 
     def _close(self, tx: Tx) -> None:
@@ -448,23 +392,28 @@ class Book:
             found = self._totals[unit] = Totals(positive=0, sum=0)
         return found
 
-    def _put_back(
-        self,
-        end: End,
-        accounts: list[tuple[Account, int, int]],
-        positive: dict[wire.Unit, int],
-        count: int,
-        fresh: Iterable[Account],
-    ) -> None:
+    def _as_is(self, end: End, pairs: list[Pair], fresh: list[Account]) -> AsIs:
+        """Return what a change may change, as it is before; `fresh` are the accounts it makes."""
+        totals = {each.unit: self._totals_of(each.unit) for each, _ in pairs}
+        return (
+            end,
+            self._count,
+            [(account, account.balance, account.sequence) for _, account in pairs],
+            [(total, total.positive, total.sum) for total in totals.values()],
+            fresh,
+        )
+
+    def _put_back(self, touched: Touched, entry: wire.Entry | None, as_is: AsIs) -> None:
         """Undo one change: accounts that it made are gone, all else is as it was."""
+        self._end, self._count, accounts, totals, fresh = as_is
+        if entry is not None:
+            touched.posted.pop(entry.entry_id, None)
         for account, balance, sequence in accounts:
-            self._totals_of(account.unit).sum -= account.balance - balance
             account.balance, account.sequence = balance, sequence
+        for total, positive, of_all in totals:
+            total.positive, total.sum = positive, of_all
         for account in fresh:
             self._accounts.pop((account.path, account.unit), None)
-        for unit, total in positive.items():
-            self._totals_of(unit).positive = total
-        self._end, self._count = end, count
 
 
 def _configure(account: Account, floor: int, closed: bool, decision: RecordId | None) -> None:
@@ -480,7 +429,3 @@ def _owner(path: str) -> str:
 
 def _end_of(entry: wire.Entry) -> End:
     return End(entry.sequence, entry.hash, entry.recorded_ms, entry.world_ms)
-
-
-def _number(row: tuple[int, ...] | None) -> int:
-    return 0 if row is None or row[0] is None else int(row[0])

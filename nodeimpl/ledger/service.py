@@ -8,7 +8,8 @@ from nodeimpl.kernel.binding import Caller
 from nodeimpl.kernel.tx import Tx
 from nodeimpl.ledger import rules
 from nodeimpl.ledger import store as tables
-from nodeimpl.ledger.book import Book, Numbers
+from nodeimpl.ledger.book import Book
+from nodeimpl.ledger.memory import Numbers
 from nodeimpl.ledger.rules import Account, Draft, Limits, Right
 from opkit.proof.genesis import GenesisView
 from opkit.wire import ledger as wire

@@ -13,8 +13,8 @@ from nodeimpl.membership import store as tables
 from nodeimpl.membership.rules import Limits, Standing, judge_room
 from nodeimpl.membership.service import Membership
 from opkit.proof import jws
-from opkit.proof.governance import is_elector
-from opkit.proof.membership import member_after
+from opkit.proof.governance import electorate_hash, votes_by
+from opkit.proof.membership import coop_of, member_after
 from opkit.wire.base import Did, Jws, MemberId, NetworkId, RecordId, Slug, TimeMs
 from opkit.wire.membership import DECIDED_MEMBER_TYP, DecidedMember, DidTaken, Member, MemberMissing
 from opkit.wire.votes import Elector, MembershipEffect
@@ -37,19 +37,24 @@ class AssemblyMembers:
     def __init__(self, membership: Membership) -> None:
         """Read and change what membership keeps."""
         self._membership = membership
+        self._folded: dict[Slug, _Folded] = {}
 
     def member(self, tx: Tx, member_id: MemberId) -> Member | None:
         """Return a member that this node knows."""
         return self._membership.member(tx, member_id)
 
-    def electors(self, tx: Tx, coop: Slug) -> list[Elector]:
-        """Return who may vote in a coop's assembly now, by member id."""
-        found = [
-            Elector(member_id=member.member_id, did=member.did, sequence=member.sequence, link=link)
-            for member, link in tables.of_coop(tx, coop)
-            if is_elector(member, coop)
-        ]
-        return sorted(found, key=lambda each: each.member_id)
+    def electorate(self, tx: Tx, coop: Slug) -> tuple[RecordId, tuple[Elector, ...]]:
+        """Return who may vote in a coop's assembly now, by member id, and the hash of that.
+
+        It is made anew if anything about any member is other than when it was made last: what was
+        read is compared as a whole, so nothing has to tell that it changed. One is kept for each
+        coop whose home this is, of which there are as many as the genesis says.
+        """
+        rows = tables.standing_in_coop(tx, coop)
+        known = self._folded.get(coop)
+        if known is None or known.rows != rows:
+            known = self._folded[coop] = _fold(coop, rows)
+        return known.hash, known.electors
 
     def links(
         self, tx: Tx, coop: Slug, *, after: tuple[str, int], count_max: int
@@ -96,6 +101,24 @@ class AssemblyMembers:
         mine.put_link(tx, member.member_id, member.sequence, token)
         mine.become(tx, before, Standing(member=member, local=True))
         return member
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """An electorate, its hash, and the rows that it was made of."""
+
+    rows: list[tables.StandingRow]
+    hash: RecordId
+    electors: tuple[Elector, ...]
+
+
+def _fold(coop: Slug, rows: list[tables.StandingRow]) -> _Folded:
+    electors = tuple(
+        Elector(member_id=member_id, did=did, sequence=sequence, link=link)
+        for member_id, did, sequence, link, active, roles in sorted(rows)
+        if active and coop_of(member_id) == coop and votes_by(tables.roles_of(roles))
+    )
+    return _Folded(rows=rows, hash=electorate_hash(coop, electors), electors=electors)
 
 
 def judge_decided(

@@ -131,8 +131,15 @@ _OF_COOP = sql(
     .select_from(_LAST_LINK)
     .where(members.c.coop == bindparam("coop"))
 )
-_MEMBERS_OF_COOP = sql(
-    select(*_MEMBER, member_records.c.record_id)
+_STANDING_IN_COOP = sql(
+    select(
+        members.c.member_id,
+        members.c.did,
+        members.c.sequence,
+        member_records.c.record_id,
+        members.c.active,
+        members.c.roles,
+    )
     .select_from(_LAST_LINK)
     .where(members.c.coop == bindparam("coop"))
 )
@@ -256,10 +263,19 @@ def members_of(tx: Tx, coop: Slug) -> list[tuple[MemberId, int, RecordId | None]
     return [(member, sequence, last) for member, sequence, last in tx.all(_OF_COOP, coop=coop)]
 
 
-def of_coop(tx: Tx, coop: Slug) -> list[tuple[Member, RecordId | None]]:
-    """Return each member of a coop, and the record id of the last link of their chain."""
-    found = tx.all(_MEMBERS_OF_COOP, coop=coop)
-    return [(_known(tuple(row[:-1])).member, row[-1]) for row in found]
+StandingRow = tuple[MemberId, Did, int, RecordId | None, int, str]
+"""A member as their coop's assembly sees them: id, key, place in their chain and its last record's
+id, whether active, and their roles as `roles_of` reads them."""
+
+
+def standing_in_coop(tx: Tx, coop: Slug) -> list[StandingRow]:
+    """Return how each member of a coop stands, in no order."""
+    return [tuple(row) for row in tx.all(_STANDING_IN_COOP, coop=coop)]
+
+
+def roles_of(kept: str) -> tuple[Slug, ...]:
+    """Return the roles that are kept in this text."""
+    return tuple(json.loads(kept))
 
 
 def links_of_coop(

@@ -70,14 +70,17 @@ class Moment:
 
 @dataclass(slots=True, eq=False)
 class Question:
-    """One under way: since when, and when it is slow and late. `given_up`: it was late."""
+    """One under way: since when, and when it is slow and late.
+
+    `counted`: it was late, and the contact is suspected for that.
+    """
 
     contact: ContactText
     sent_ms: int
     slow_ms: int
     late_ms: int
     on_end: OnEnd
-    given_up: bool = False
+    counted: bool = False
 
 
 class Asking:
@@ -157,8 +160,8 @@ class Asking:
             self._table.alive(question.contact.did, self._moment.at_ms)
         else:
             self.counts["silent"] += 1
-            if not question.given_up:
-                self._suspect(question.contact)
+            if not question.counted:
+                self._suspect(question)
         question.on_end(None, why)
 
     def doubts(self, contact: ContactText) -> bool:
@@ -166,15 +169,19 @@ class Asking:
         return contact.did in self._slow or self._table.suspects.doubts(contact)
 
     def tick(self) -> None:
-        """Doubt who is slow, and suspect who is late: they may answer yet."""
+        """Doubt who is slow, and suspect who is late: they may answer yet.
+
+        However many questions are late at once, that is one failure.
+        """
         at_ms = self._moment.at_ms
         while (slow := self._head(self._slow_next)) and slow.slow_ms <= at_ms:
             self._slow_next.popleft()
             self._slow.add(slow.contact.did)
         while (late := self._head(self._late_next)) and late.late_ms <= at_ms:
             self._late_next.popleft()
-            late.given_up = True
-            self._suspect(late.contact)
+            if not self._table.suspects.doubts(late.contact):
+                late.counted = True
+                self._suspect(late)
 
     def due_ms(self) -> int | None:
         """Return when `tick` is wanted next. A question of a slower time holds up none for long."""
@@ -197,7 +204,12 @@ class Asking:
         self._slow.discard(question.contact.did)
         return question
 
-    def _suspect(self, contact: ContactText) -> None:
+    def _suspect(self, question: Question) -> None:
+        """Count a failure, unless it is of the silence that was counted after it was asked."""
+        contact = question.contact
+        failed_ms = self._table.suspects.failed_ms(contact)
+        if failed_ms is not None and question.sent_ms < failed_ms:
+            return
         if self._table.failed(contact, self._moment.at_ms):
             self.counts["dropped"] += 1
             self.on_dropped(contact)

@@ -4,12 +4,16 @@ Each path believes only whom it asks itself. A liar can send its own path astray
 neighbours or ones that never answer; it cannot use up what another path may ask. A contact belongs
 to the path that asks it first; named at a wrong address it fails, and belongs to the next path that
 knows another one. So what is there is found if one path is honest.
+
+Whoever is slow or failed once is passed over, and a late answer is not waited for: others know as
+much. Only if nothing was found are they all asked and waited for, before nobody knows.
 Source: ADR 0030; Baumgart, Mies: S/Kademlia (2007), section 4.4.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, nsmallest
@@ -99,8 +103,9 @@ class Lookup:
     Attributes:
         answered_by: who answered.
         stopped: whether it ended before its paths did.
+        widened: whether those are asked, too, who were passed over and may live.
         standing: what a path must have brought to be content; None if all go to their ends.
-        asked: questions so far; `silent`: those of them that came to nothing.
+        asked: questions so far; `silent`: those of them that came to nothing so far.
         named: for each who named others: how many of those were asked, and how many answered.
     """
 
@@ -111,6 +116,7 @@ class Lookup:
         own: Did,
         seeds: Sequence[ContactText],
         doubts: Callable[[ContactText], bool],
+        gone: Callable[[ContactText], bool],
         prefixes: Callable[[ContactText], frozenset[str]],
         limits: LookupLimits,
         now_ms: int,
@@ -122,7 +128,8 @@ class Lookup:
             own: who looks, and never asks itself.
             seeds: contacts to begin with, the nearest first.
             doubts: whether a contact did not answer of late; then it is asked only if nobody else
-                answers.
+                answers, or when this is widened.
+            gone: whether it did not answer again and again; then it is not asked even so.
             prefixes: the address prefixes of a contact.
         """
         self.target = target
@@ -134,11 +141,14 @@ class Lookup:
         self.began_ms = now_ms
         self._own = own
         self._doubts = doubts
+        self._gone = gone
         self._prefixes = prefixes
         self._limits = limits
         self._owner: dict[Did, tuple[Path, Candidate]] = {}
         self._failed: set[Did] = set()
+        self._owed: Counter[Did] = Counter()
         self.stopped = False
+        self.widened = False
         self._desperate = False
         count = max(1, min(limits.paths, len(seeds)))
         self._paths = [Path([], {own}) for _ in range(count)]
@@ -170,8 +180,12 @@ class Lookup:
     ) -> None:
         """Take an answer in, late ones too."""
         path, candidate = self._owner[did]
+        self._owed.pop(did, None)
         if did in self.answered_by:
             return
+        if did in self._failed:
+            self._failed.discard(did)
+            self.silent -= 1
         path.waiting.pop(did, None)
         self.answered_by[did] = candidate
         insort(path.near, candidate.distance)
@@ -180,10 +194,11 @@ class Lookup:
         self._learn(path, contacts, hops=candidate.hops + 1, named_by=did)
 
     def failed(self, did: Did) -> None:
-        """Take note that a question came to nothing."""
-        path, _ = self._owner[did]
-        if path.waiting.pop(did, None):
-            self._lost(did)
+        """Take note that a question came to nothing: it has ended, late or not."""
+        self._owed[did] -= 1
+        if self._owed[did] <= 0:
+            del self._owed[did]
+        self._give_up(did)
 
     def overdue(self, now_ms: int) -> None:
         """Wait no longer for who is late; end if it has taken too long in all."""
@@ -191,7 +206,26 @@ class Lookup:
             self.stopped = True
         for path in self._paths:
             for did in [did for did, one in path.waiting.items() if one.late_ms <= now_ms]:
-                self.failed(did)
+                self._give_up(did)
+
+    def widen(self, contacts: Iterable[ContactText]) -> None:
+        """Ask also who was passed over and is not gone, as far as they are near enough.
+
+        Args:
+            contacts: such as were left out of those to begin with.
+        """
+        self.widened = True
+        for path in self._paths:
+            path.heap += path.passed
+            path.passed = []
+            heapify(path.heap)
+        for at, contact in enumerate(contacts):
+            self._learn(self._paths[at % len(self._paths)], (contact,), hops=1, named_by=None)
+
+    def awaits(self) -> bool:
+        """Return whether somebody who is late may answer yet, and is not gone."""
+        late = (self._owner[did][1].contact for did in self._owed)
+        return not self.stopped and not all(self._gone(contact) for contact in late)
 
     def stop(self) -> None:
         """End it: what was found is enough."""
@@ -273,7 +307,7 @@ class Lookup:
             if len(path.near) >= width and distance > path.near[width - 1]:
                 return None
             heappop(heap)
-            if not self._desperate and self._doubts(candidate.contact):
+            if self._passes_over(candidate.contact):
                 path.passed.append((distance, candidate))
                 continue
             if self._crowded(path, candidate):
@@ -295,8 +329,17 @@ class Lookup:
         path.aside.append(candidate)
         return False
 
-    def _lost(self, did: Did) -> None:
-        """Count a question that came to nothing; who knows another address may try it."""
+    def _passes_over(self, contact: ContactText) -> bool:
+        """Return whether others are asked before somebody."""
+        if self._desperate:
+            return False
+        return self._gone(contact) if self.widened else self._doubts(contact)
+
+    def _give_up(self, did: Did) -> None:
+        """Wait no longer for an answer; who knows another address may try it."""
+        path, _ = self._owner[did]
+        if path.waiting.pop(did, None) is None:
+            return
         self.silent += 1
         self._failed.add(did)
         for path in self._paths:
@@ -309,6 +352,7 @@ class Lookup:
         did = candidate.contact.did
         self._owner[did] = path, candidate
         self._failed.discard(did)
+        self._owed[did] += 1
         path.waiting[did] = Waiting(candidate, now_ms + pace.slow_ms, now_ms + pace.late_ms)
         path.asks += 1
         self.asked += 1

@@ -128,6 +128,10 @@ class Search:
         assert self.lookup is not None, "it has begun"
         return self.lookup
 
+    def lacks(self) -> bool:
+        """Return whether it is still without what it is for: then it asks on, and waits for all."""
+        return False
+
     def cached(self) -> tuple[ContactText, tuple[Carried, ...]] | None:
         """Return who should be given a copy of what, if anybody."""
         return None
@@ -254,6 +258,11 @@ class Get(Search):
         self._note_kept()
         return tuple(carried for _, carried in self._found.values())
 
+    def lacks(self) -> bool:
+        """Return whether nothing stands under the name, as far as is known by now."""
+        self._note_kept()
+        return not self._found
+
     def bodies(self) -> Iterable[Record]:
         """Return what stands, read."""
         return [record for record, _ in self._found.values()]
@@ -327,6 +336,10 @@ class FindProviders(Get):
         if known and len(self.providers()) >= self.enough:
             self.path_of().stop()
         return known
+
+    def lacks(self) -> bool:
+        """Return whether nobody is known who keeps the blob."""
+        return super().lacks() or not self.providers()
 
     def providers(self) -> list[Record]:
         """Return the records of those who say that they keep it, and did not take it back."""

@@ -150,6 +150,7 @@ class Searches:
             own=table.own,
             seeds=seeds or table.nearest(target, CONTACTS_MAX, suspects=True),
             doubts=self._asking.doubts,
+            gone=table.suspects.gone,
             prefixes=table.prefixes,
             limits=self._limits.lookup,
             now_ms=self._moment.at_ms,
@@ -168,10 +169,24 @@ class Searches:
         if asking.room() < self._room_wanted and not lookup.stopped:
             self._starved = True
             return
-        for contact in lookup.wanted(self._moment.at_ms, asking.pace):
-            asking.ask(contact, search.question, partial(self._came, search, contact))
-        if lookup.ended():
+        self._ask(search, lookup)
+        if lookup.ended() and not (search.lacks() and self._insists(search, lookup)):
             self._found(search)
+
+    def _ask(self, search: Search, lookup: Lookup) -> None:
+        for contact in lookup.wanted(self._moment.at_ms, self._asking.pace):
+            self._asking.ask(contact, search.question, partial(self._came, search, contact))
+
+    def _insists(self, search: Search, lookup: Lookup) -> bool:
+        """Return whether a search that would end with nothing goes on.
+
+        Who was slow or failed once may be the only one that knows: it is asked, and who is late is
+        waited for. Those who are gone are not, so that each costs no more than two time-outs.
+        """
+        if not lookup.widened:
+            lookup.widen(self._table.nearest(search.target, CONTACTS_MAX, suspects=True))
+            self._ask(search, lookup)
+        return not lookup.ended() or lookup.awaits()
 
     def _came(self, search: Search, contact: ContactText, answer: Wire | None, why: str) -> None:
         """Take the end of a question of a lookup."""

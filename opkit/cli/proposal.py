@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
     from opkit.client.governance import GovernanceCalls
-    from opkit.wire.governance import ProposalLine, ProposalView
+    from opkit.wire.governance import ProposalLine, ProposalView, Vote
     from opkit.wire.votes import Effect, Tally
 
 FILE_BYTES_MAX = 1_048_576
@@ -156,6 +156,48 @@ def vote(
     kept = keep_vote(cast, out_file)
     said = {"proposal": cast.proposal, "choice": choice, "kept": str(kept)}
     out.show(said, as_json=as_json, human=lambda on: out.facts(on, said))
+    return exits.DONE
+
+
+@app.command()
+@addressed
+def votes(
+    address: Address,
+    proposal: ProposalArgument,
+    listed_max: Annotated[int, typer.Option("--max", min=1, max=LISTED_MAX, help="How many.")] = 50,
+    coop: Coop = "",
+    as_json: out.Json = False,
+) -> int:
+    """List how members voted on a proposal, by name; the coop's own members see it, nobody else.
+
+    Who voted through somebody else stands with whose ballot counted for them. With --json each vote
+    has the ballot as it was signed.
+
+    Examples:
+      opkit proposal votes paint
+
+      opkit proposal votes paint --json
+    """
+
+    async def read(assembly: GovernanceCalls) -> list[Vote]:
+        found: list[Vote] = []
+        async with aclosing(assembly.votes(proposal)) as cast:
+            async for each in cast:
+                found.append(each)
+                if len(found) == listed_max:
+                    break
+        return found
+
+    cast = call(address, coop, read)
+    rows = [
+        (each.member_id, each.choice, each.through or "", out.moment(each.cast_ms)) for each in cast
+    ]
+    headings = ("member", "choice", "through", "cast")
+    out.show(
+        {"votes": [each.model_dump(mode="json") for each in cast]},
+        as_json=as_json,
+        human=lambda on: out.table(on, headings, rows, none="nobody has voted"),
+    )
     return exits.DONE
 
 
@@ -335,15 +377,18 @@ def _count(tally: Tally) -> str:
 
 def _show(view: ProposalView, *, as_json: bool) -> int:
     """Show a proposal, and return that all went well."""
-    rule = view.rule
+    from opkit.views.proposals import effect_text
+
+    rule, tally = view.rule, view.tally
     facts: dict[str, object] = {
         "proposal": f"{view.proposal_id}, {view.proposal}",
         "title": view.title,
         "by": view.member_id,
         "state": view.state,
-        "effect": json.dumps(view.effect.model_dump(mode="json")),
+        "effect": effect_text(view.effect, {}),
         "rule": f"quorum {rule.quorum_percent} %, approval {rule.approval_percent} %",
-        "votes": f"{_count(view.tally)}, {view.tally.delegated} delegated",
+        "votes": f"{tally.yes} yes, {tally.no} no, {tally.abstain} abstain, of {tally.electorate}",
+        "delegated": tally.delegated,
     }
     if view.treasury_nonce is not None:
         facts["nonce"] = view.treasury_nonce

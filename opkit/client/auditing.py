@@ -1,8 +1,10 @@
 """A whole ledger audited over the network, page by page, in the same memory however long it is.
 
 The entries come from the ledger, and what was announced of them from the journal, which the home
-node signs: both are read side by side and compared. At the end the last entry's announcement is
-proven to be in the signed journal, and with it, by the chain of hashes, all entries before it.
+node signs: both are read side by side and compared; holds are folded from the journal. At the end
+the last entry's announcement is proven to be in the signed journal, and with it, by the chain of
+hashes, all entries before it; and what the node shows of accounts and holds is compared with what
+was made of them, but for what changed after that journal's end.
 Source: ADR 0040.
 """
 
@@ -15,10 +17,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from opkit.proof.audit import AuditedTotal, Floors, LedgerAudit
+from opkit.proof.audit_holds import HoldEnding, HoldsAudit
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.history import check_included, examine_head
 from opkit.wire.base import RecordId, Slug
 from opkit.wire.events import Cursor, JournalEntry
+from opkit.wire.holds import (
+    GET_HOLD,
+    HOLDS_PER_PAGE_MAX,
+    LIST_HOLDS,
+    GetHold,
+    Hold,
+    HoldCreated,
+    HoldExpired,
+    HoldId,
+    HoldPosted,
+    HoldUnknown,
+    HoldVoided,
+    ListHolds,
+)
 from opkit.wire.journal import (
     HEAD,
     INCLUSION,
@@ -26,12 +43,12 @@ from opkit.wire.journal import (
     AskInclusion,
     AskJournalHead,
     AskJournalOrigin,
-    JournalCheckpointed,
     JournalHead,
     ProvenEntry,
 )
 from opkit.wire.ledger import (
     AccountConfigured,
+    AccountView,
     Entry,
     EntryPosted,
     EntryUnknown,
@@ -51,6 +68,13 @@ Told = Callable[[int], None]
 """Is told now and then how many entries were looked at."""
 
 TELL_EVERY = 10_000
+
+_HOLD_ENDS: dict[str, type[HoldEnding]] = {
+    each.type: each for each in (HoldPosted, HoldVoided, HoldExpired)
+}
+_OF_HOLDS: dict[str, type[HoldCreated | HoldEnding]] = {HoldCreated.type: HoldCreated, **_HOLD_ENDS}
+_OF_LEDGERS = {EntryPosted.type, AccountConfigured.type, *_OF_HOLDS}
+"""The events of which a ledger's story is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +144,7 @@ class _Auditing:
         self._coop = coop
         self._page = page
         self._audit = LedgerAudit(network=client.network, coop=coop)
+        self._holds = HoldsAudit(whole=True)
         self._checks: list[Check] = []
         self._last: JournalEntry | None = None
 
@@ -134,14 +159,17 @@ class _Auditing:
             self._check_home(head)
             cut = (await self._client.call(ORIGIN, AskJournalOrigin())).cut
             self._audit.floors |= await self._floors(told_of=cut is None)
+            self._holds = HoldsAudit(whole=cut is None)
             async with aclosing(self._entries()) as entries:
-                await self._go_through(head, cut, entries, balance)
+                after = None if cut is None else _place(head, sequence=cut.size, hash_=cut.hash)
+                await self._go_through(head, after, entries, balance)
             await self._tie(head)
+            await self._compare_shown(head)
         subject = f"ledger of {self._coop}, {self._audit.sequence:,} entries"
         return Audited(
             verdict=Verdict(
                 subject=subject,
-                checks=(*self._audit.checks(), *self._checks),
+                checks=(*self._audit.checks(), *self._holds.checks(), *self._checks),
                 anchored=self._genesis is not None,
             ),
             coop=self._coop,
@@ -192,14 +220,20 @@ class _Auditing:
     async def _go_through(
         self,
         head: JournalHead,
-        cut: JournalCheckpointed | None,
+        after: Cursor | None,
         entries: AsyncGenerator[Entry, None],
         balance: TrialBalance,
     ) -> None:
-        """Go through ledger and journal side by side, up to where the signed head is."""
-        async for event in self._journal(head, cut):
+        """Go through ledger and journal side by side, from a place up to where a head is."""
+        async for event in self._journal(head, after):
             if event.type == AccountConfigured.type:
                 await self._configure(AccountConfigured.heard(event.body))
+                continue
+            if event.type == HoldCreated.type:
+                self._holds.created(HoldCreated.heard(event.body))
+                continue
+            if event.type in _HOLD_ENDS:
+                self._holds.ended(_HOLD_ENDS[event.type].heard(event.body))
                 continue
             said = EntryPosted.heard(event.body)
             while self._audit.sequence < said.sequence:
@@ -210,27 +244,95 @@ class _Auditing:
                 await self._look_at(entry, balance)
                 if entry.sequence == said.sequence:
                     self._audit.announced(said, entry)
+                    self._holds.entry(entry)
                 elif self._last is not None:
                     self._audit.unannounced(entry.sequence)
             self._last = event
         if self._audit.sequence < balance.sequence:
             self._audit.unannounced(self._audit.sequence + 1)
+        if not balance.sequence:
+            self._compare(balance)
 
     async def _journal(
-        self, head: JournalHead, cut: JournalCheckpointed | None
+        self, head: JournalHead, after: Cursor | None
     ) -> AsyncGenerator[JournalEntry, None]:
-        """Return what the journal says of this ledger, from its checkpoint up to a head."""
-        after = None
-        if cut is not None:
-            after = Cursor(generation=head.generation, sequence=cut.size, hash=cut.hash)
+        """Return what the journal says of this ledger, from a place up to a head."""
         async with aclosing(self._client.journal(after)) as pages:
             async for page in pages:
                 for event in page.entries:
-                    mine = event.type in {EntryPosted.type, AccountConfigured.type}
+                    mine = event.type in _OF_LEDGERS
                     if mine and event.sequence <= head.size and event.body["coop"] == self._coop:
                         yield event
                 if page.cursor.sequence >= head.size:
                     return
+
+    async def _compare_shown(self, head: JournalHead) -> None:
+        """Compare what the node shows of accounts and holds with what the audit made of them.
+
+        What disagrees is told only once it is known that nothing happened to it since.
+        """
+        unseen, hidden = set(self._audit.balances), self._holds.open_ids()
+        odd_accounts: list[AccountView] = []
+        async for view in self._ledger.accounts():
+            unseen.discard((view.account, view.unit))
+            self._audit.shown(view)
+            if self._holds.agrees(view):
+                self._holds.account(view)
+            else:
+                odd_accounts.append(view)
+        odd_holds: list[Hold] = []
+        async for hold in self._open_holds():
+            hidden.discard(hold.hold_id)
+            if self._holds.knows(hold):
+                self._holds.shown(hold)
+            else:
+                odd_holds.append(hold)
+        why_hidden = {hold_id: await self._why_hidden(hold_id) for hold_id in sorted(hidden)}
+        balance = await self._ledger.trial_balance()
+        await self._hear_later(head)
+        for account, unit in sorted(unseen):
+            self._audit.not_shown(account, unit)
+        for view in odd_accounts:
+            self._holds.account(view)
+        for hold in odd_holds:
+            self._holds.shown(hold)
+        for hold_id, why in why_hidden.items():
+            self._holds.not_shown(hold_id, why)
+        for total in balance.units:
+            self._holds.total(total.unit, held=total.held)
+
+    async def _open_holds(self) -> AsyncGenerator[Hold, None]:
+        """Return the holds that the node shows as open, whatever is wrong with them."""
+        asked = ListHolds(coop=self._coop, state="held", holds_max=HOLDS_PER_PAGE_MAX)
+        while True:
+            found = await self._client.call(LIST_HOLDS, asked)
+            for hold in found.holds:
+                yield hold
+            if not found.next_before:
+                return
+            asked = asked.model_copy(update={"before": found.next_before})
+
+    async def _why_hidden(self, hold_id: HoldId) -> str:
+        """Return what is wrong with a hold that is not shown as open; nothing if its time is over.
+
+        One whose time is over is shown as lapsed before the node has journalled that it is.
+        """
+        try:
+            hold = await self._client.call(GET_HOLD, GetHold(coop=self._coop, hold_id=hold_id))
+        except HoldUnknown:
+            return "the node knows no such hold"
+        over = hold.state == "lapsed" and hold.lapses_at_ms <= await self._ledger.world_ms()
+        return "" if over else f"the node says it is {hold.state}"
+
+    async def _hear_later(self, head: JournalHead) -> None:
+        """Hear which holds changed after a head, up to the journal's present end."""
+        after = _place(head, sequence=head.size, hash_=head.hash) if head.size else None
+        async with aclosing(self._client.journal(after)) as pages:
+            async for page in pages:
+                for event in page.entries:
+                    if event.type not in _OF_HOLDS or event.body["coop"] != self._coop:
+                        continue
+                    self._holds.later(_OF_HOLDS[event.type].heard(event.body))
 
     async def _look_at(self, entry: Entry, balance: TrialBalance) -> None:
         self._audit.add(entry)
@@ -289,6 +391,11 @@ class _Auditing:
         proven = ProvenEntry(**fields)
         _, included = attempt("tied-to-journal", lambda: check_included(proven, head, shown.path))
         self._checks.append(included)
+
+
+def _place(head: JournalHead, *, sequence: int, hash_: RecordId) -> Cursor:
+    """Return a place in the journal of which this is a head."""
+    return Cursor(generation=head.generation, sequence=sequence, hash=hash_)
 
 
 def _not_tied(why: str) -> Check:

@@ -15,8 +15,7 @@ from opkit.proof import jws
 from opkit.proof.ballots import (
     make_ballot,
     make_delegation,
-    read_ballot_receipt,
-    read_lodging_receipt,
+    read_receipt,
 )
 from opkit.proof.checks import ProofError, Verdict
 from opkit.proof.decision import examine_attested, examine_decision, read_file
@@ -30,13 +29,11 @@ from opkit.wire.votes import (
     TREASURY_KINDS,
     AttestedDecision,
     AttestedFile,
-    BallotReceipt,
     Choice,
     DecisionFile,
     DistributionEffect,
     Effect,
     Elector,
-    LodgingReceipt,
     Proposal,
     ProposalState,
 )
@@ -57,7 +54,11 @@ KEPT_MAX = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class CastBallot:
-    """A vote as it was signed, and what the node said to it: together they prove an omission."""
+    """A vote as it was signed, and what the node said to it: together they prove an omission.
+
+    Attributes:
+        receipt: the home's `BallotReceipt`, or another node's `LodgingReceipt`.
+    """
 
     proposal: RecordId
     ballot: Jws
@@ -236,21 +237,19 @@ class GovernanceCalls:
 
     async def cast(self, ballot: Jws) -> CastBallot:
         """Hand a signed ballot in, whoever signed it; raises as `vote`."""
-        hash_ = str(jws.peek(ballot).payload.get("proposal"))
-        ask = wire.CastVote(coop=self.coop, proposal_id=hash_, ballot=ballot)
+        ask = wire.CastVote(coop=self.coop, proposal_id=_proposal_of(ballot), ballot=ballot)
         counted = await self._client.call(wire.CAST_VOTE, ask)
-        return self._keep(hash_, ballot, counted.receipt, by_home=True)
+        return self._keep(ballot, counted.receipt)
 
     async def lodge(self, ballot: Jws) -> CastBallot:
-        """Lodge a signed ballot with this node, for the home to count.
+        """Lodge a signed ballot with this node, for the home to count; the home counts it at once.
 
         Raises:
             Refusal, Unreachable: as `governance.lodge`.
             Fault: the receipt does not verify, or is for another ballot.
         """
-        hash_ = str(jws.peek(ballot).payload.get("proposal"))
         lodged = await self._client.call(wire.LODGE_VOTE, wire.LodgeVote(ballot=ballot))
-        return self._keep(hash_, ballot, lodged.receipt, by_home=False)
+        return self._keep(ballot, lodged.receipt)
 
     async def delegate(
         self, to: MemberId | None, *, sequence: int | None = None
@@ -392,18 +391,17 @@ class GovernanceCalls:
             raise self._fault(f"it answers no {of.__name__}")
         return file
 
-    def _keep(self, proposal: RecordId, ballot: Jws, receipt: Jws, *, by_home: bool) -> CastBallot:
+    def _keep(self, ballot: Jws, receipt: Jws) -> CastBallot:
         """Keep a vote with its receipt, if that verifies as far as it can be verified here."""
+        proposal = _proposal_of(ballot)
         genesis = self._client.genesis
         if genesis is not None:
-            said: BallotReceipt | LodgingReceipt
             try:
-                if by_home:
-                    said = read_ballot_receipt(receipt, genesis=genesis)
-                else:
-                    said = read_lodging_receipt(receipt, genesis=genesis)
+                said = read_receipt(receipt, genesis=genesis)
             except ProofError as bad:
                 raise self._fault(bad.why) from bad
+            if said.did != self._client.node:
+                raise self._fault("the receipt is by another node")
             if (said.ballot, said.proposal) != (jws.record_id(ballot), proposal):
                 raise self._fault("the receipt is for another ballot")
         cast = CastBallot(proposal=proposal, ballot=ballot, receipt=receipt)
@@ -444,6 +442,11 @@ async def check_decided(
         check_entry(said, decided.effect)
     else:
         check_configured(said, decided.effect)
+
+
+def _proposal_of(ballot: Jws) -> RecordId:
+    """Return what a signed ballot says that it is on; the node refuses one that is on nothing."""
+    return str(jws.peek(ballot).payload.get("proposal"))
 
 
 def _cited(said: Entry | AccountConfigured) -> RecordId:

@@ -9,9 +9,10 @@ Source: ADR 0040.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from opkit.proof.checks import Check
+from opkit.proof.findings import Findings
 from opkit.proof.ledger import entry_hash
 from opkit.wire.base import SAFE_INT_MAX, NetworkId, RecordId, Slug
 from opkit.wire.ledger import (
@@ -21,14 +22,12 @@ from opkit.wire.ledger import (
     UNITS,
     AccountConfigured,
     AccountId,
+    AccountView,
     Entry,
     EntryPosted,
     Posting,
     Unit,
 )
-
-SHOWN_MAX = 5
-"""How many findings of one kind are told in words; all are counted."""
 
 _EXPECTED = {
     "chain": "each entry cites the one before, and its hash is that of what it says",
@@ -42,18 +41,12 @@ _EXPECTED = {
     "decisions": "each cited decision verifies and says exactly this",
     "corrections": "each corrected entry is there",
     "journal": "the journal has each entry with this very hash",
+    "accounts": "each account has what its entries make",
 }
 """What each check looks for, by its name, in the order in which they are told."""
 
 Balances = dict[tuple[AccountId, Unit], int]
 Floors = dict[tuple[AccountId, Unit], int]
-
-
-@dataclass(slots=True)
-class _Found:
-    looked_at: int = 0
-    wrong: int = 0
-    said: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ class LedgerAudit:
         self.floors: Floors = {}
         self._closed: set[tuple[AccountId, Unit]] = set()
         self._recorded_ms = self._world_ms = 0
-        self._found = {name: _Found() for name in _EXPECTED}
+        self._findings = Findings(_EXPECTED)
 
     def add(self, entry: Entry) -> None:
         """Look at the next entry; what is wrong with it is in `checks`."""
@@ -138,6 +131,18 @@ class LedgerAudit:
             why = "what it corrects came later"
         self._tell("corrections", entry.sequence, why)
 
+    def shown(self, view: AccountView) -> None:
+        """Compare an account as the node shows it, unless an entry to come touched it."""
+        if view.sequence > self.sequence:
+            return
+        made = self.balances.get((view.account, view.unit), 0)
+        why = "" if view.balance == made else f"the node says {view.balance}, its entries {made}"
+        self._findings.tell("accounts", f"{view.account} {view.unit}", why)
+
+    def not_shown(self, account: AccountId, unit: Unit) -> None:
+        """Take note that the node shows no such account, which has entries."""
+        self._findings.tell("accounts", f"{account} {unit}", "the node does not show it")
+
     def totals(self) -> dict[Unit, AuditedTotal]:
         """Return each unit's balances added up."""
         return {
@@ -147,7 +152,6 @@ class LedgerAudit:
 
     def checks(self) -> tuple[Check, ...]:
         """Return what was looked at so far, with the first findings in words."""
-        done = tuple(_check(name, found) for name, found in self._found.items() if found.looked_at)
         sums = {unit: total.sum for unit, total in self.totals().items()}
         zero = Check(
             name="sum-zero",
@@ -155,7 +159,7 @@ class LedgerAudit:
             expected="0 in each unit",
             actual=", ".join(f"{unit} {total}" for unit, total in sums.items()) or "nothing posted",
         )
-        return (*done, zero)
+        return (*self._findings.checks(), zero)
 
     def _look_at_chain(self, entry: Entry) -> None:
         why = ""
@@ -221,12 +225,7 @@ class LedgerAudit:
         self._tell("bounds", entry.sequence, f"{posting.account} has {balance}" * beyond)
 
     def _tell(self, name: str, sequence: int, why: str) -> None:
-        found = self._found[name]
-        found.looked_at += 1
-        if why:
-            found.wrong += 1
-            if len(found.said) < SHOWN_MAX:
-                found.said.append(f"entry {sequence}: {why}")
+        self._findings.tell(name, f"entry {sequence}", why)
 
 
 def _may_debit(entry: Entry, account: AccountId) -> bool:
@@ -246,14 +245,3 @@ def _total(balances: Iterable[int]) -> AuditedTotal:
         positive += max(balance, 0)
         negative += min(balance, 0)
     return AuditedTotal(accounts=accounts, positive=positive, negative=negative)
-
-
-def _check(name: str, found: _Found) -> Check:
-    more = found.wrong - len(found.said)
-    said = "; ".join(found.said) + (f"; and {more:,} more" if more else "")
-    return Check(
-        name=name,
-        ok=not found.wrong,
-        expected=_EXPECTED[name],
-        actual=said or f"so in all {found.looked_at:,}",
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 from opkit.proof import jws
 from opkit.proof.canonical import sha256_hex
@@ -193,6 +194,48 @@ def read_lodging_receipt(token: Jws, *, genesis: GenesisView) -> LodgingReceipt:
     if charter.home_node == receipt.did:
         raise ProofError("what the home node takes is counted, not lodged")
     return receipt
+
+
+def read_receipt(token: Jws, *, genesis: GenesisView) -> BallotReceipt | LodgingReceipt:
+    """Return a receipt for a ballot, of either kind.
+
+    Raises:
+        ProofError: it does not hold (`read_ballot_receipt`, `read_lodging_receipt`).
+    """
+    if jws.peek(token).typ == BALLOT_RECEIPT_TYP:
+        return read_ballot_receipt(token, genesis=genesis)
+    return read_lodging_receipt(token, genesis=genesis)
+
+
+class Vote(Protocol):
+    """What decides which of a member's ballots counts."""
+
+    @property
+    def sequence(self) -> int:
+        """The member's own number of it."""
+
+    @property
+    def choice(self) -> Choice:
+        """How it votes."""
+
+
+def rightly_stands(counted: Vote, said: Vote, *, by_home: bool, votes_final: bool) -> bool:
+    """Return whether a ballot that was counted is this vote, or rightly stands instead of it.
+
+    The same sequence and choice is the same vote. Where votes are final the first one stands, so
+    one that was only lodged after it was rightly not counted; but what the home itself acknowledged
+    it has to count until it acknowledges a later one.
+
+    Args:
+        counted: the member's ballot in the tally.
+        said: the one that is said to be missing; `by_home` is whether the home acknowledged it.
+        votes_final: whether a vote could not be changed.
+    """
+    if (counted.sequence, counted.choice) == (said.sequence, said.choice):
+        return True
+    if by_home:
+        return counted.sequence > said.sequence and not votes_final
+    return counted.sequence >= said.sequence or votes_final
 
 
 def ids_hash(ids: Iterable[RecordId]) -> RecordId:

@@ -270,13 +270,9 @@ def _chartered(rule: Rule, aud: Slug, genesis: GenesisView) -> list[Check]:
 
 
 def _agreement(file: DecisionFile, decision: Decision, proposal: Proposal) -> list[Check]:
-    """Return the checks that the decision is on this proposal, and says what that says."""
-    name = "proposal-cited"
-    hashed, tried = attempt(name, lambda: jws.record_id(file.proposal))
-    if hashed is not None:
-        tried = equal(name, expected=decision.proposal, actual=hashed)
+    """Return the checks that a decision is on this proposal, as it was read, and says the same."""
     return [
-        tried,
+        equal("proposal-cited", expected=decision.proposal, actual=jws.record_id(file.proposal)),
         equal("assembly", expected=proposal.aud, actual=decision.aud),
         equal("proposal-id", expected=proposal.proposal_id, actual=decision.proposal_id),
         equal("kind", expected=proposal.effect.kind, actual=decision.kind),

@@ -87,8 +87,12 @@ class Counted:
 
 def is_elector(member: Member, coop: Slug) -> bool:
     """Return whether a member votes in a coop's assembly: active there, in a role that votes."""
-    mine = coop_of(member.member_id) == coop
-    return mine and member.active and not VOTING_ROLES.isdisjoint(member.roles)
+    return coop_of(member.member_id) == coop and member.active and votes_by(member.roles)
+
+
+def votes_by(roles: Iterable[Slug]) -> bool:
+    """Return whether roles make an active member of a coop an elector of it."""
+    return not VOTING_ROLES.isdisjoint(roles)
 
 
 def electorate_hash(coop: Slug, electors: Iterable[Elector]) -> RecordId:

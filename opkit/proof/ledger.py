@@ -12,36 +12,28 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring
 
 from opkit.proof.checks import ProofError
-from opkit.wire.base import SAFE_INT_MAX, NetworkId, RecordId, Slug
+from opkit.wire.base import NetworkId, RecordId, Slug
 from opkit.wire.ledger import FIRST_PREVIOUS, Cause, Entry, Posting, Unit
 
-_DOMAIN = b"opkit ledger entry 1\n"
+_DOMAIN = "opkit ledger entry 1\n"
 
 
 def entry_hash(entry: Entry) -> RecordId:
     """Return SHA-256 over a domain prefix and the canonical JSON of all but `hash`."""
-    return hash_of(spell(entry, spell_postings(entry.postings)))
+    return seal(entry, spell_postings(entry.postings))[0]
 
 
-def hash_of(spelled: bytes) -> RecordId:
-    """Return the hash of an entry from its spelling (`spell`)."""
-    return hashlib.sha256(_DOMAIN + spelled).hexdigest()
+def seal(entry: Entry, postings: str) -> tuple[RecordId, bytes]:
+    """Return the hash that an entry should have, and the canonical JSON of it with that hash.
 
-
-def spell(entry: Entry, postings: str) -> bytes:
-    """Return the canonical JSON of all that an entry says but its own hash.
+    Both at once, for they differ by the hash alone; what the entry has as its hash is not read.
 
     Args:
         postings: the entry's, as `spell_postings` spells them.
     """
     head, tail = _halves(entry, postings)
-    return f"{head}{tail}".encode()
-
-
-def spell_whole(entry: Entry, postings: str) -> bytes:
-    """Return the canonical JSON of a whole entry, whose postings are spelled already."""
-    head, tail = _halves(entry, postings)
-    return f'{head}"hash":"{entry.hash}",{tail}'.encode()
+    digest = hashlib.sha256(f"{_DOMAIN}{head}{tail}".encode()).hexdigest()
+    return digest, f'{head}"hash":"{digest}",{tail}'.encode()
 
 
 def spell_posted(entry: Entry, postings: str) -> bytes:
@@ -86,11 +78,6 @@ def check_entry(entry: Entry, *, network: NetworkId, coop: Slug, after: Entry | 
     for unit, total in sums_of(entry.postings).items():
         if total:
             raise ProofError(f"entry {entry.sequence} sums to {total} {unit}")
-
-
-def within_bounds(amount: int) -> bool:
-    """Return whether every JSON reader keeps this number, either way."""
-    return -SAFE_INT_MAX <= amount <= SAFE_INT_MAX
 
 
 def _halves(entry: Entry, postings: str) -> tuple[str, str]:

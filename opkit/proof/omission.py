@@ -13,7 +13,8 @@ from opkit.proof.ballots import (
     ids_hash,
     read_ballot,
     read_ballot_receipt,
-    read_lodging_receipt,
+    read_receipt,
+    rightly_stands,
 )
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.decision import examine_attested, read_decision
@@ -21,7 +22,6 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.membership import member_history
 from opkit.wire.base import Did, Jws, MemberId
 from opkit.wire.votes import (
-    BALLOT_RECEIPT_TYP,
     AttestedFile,
     Ballot,
     BallotReceipt,
@@ -116,17 +116,6 @@ def verify_omission_attested(
     return Verdict(subject=f"{subject}: {said.member_id}", checks=tuple(checks), anchored=True)
 
 
-def read_receipt(token: Jws, *, genesis: GenesisView) -> BallotReceipt | LodgingReceipt:
-    """Return a receipt for a ballot, of either kind.
-
-    Raises:
-        ProofError: it does not hold (`read_ballot_receipt`, `read_lodging_receipt`).
-    """
-    if jws.peek(token).typ == BALLOT_RECEIPT_TYP:
-        return read_ballot_receipt(token, genesis=genesis)
-    return read_lodging_receipt(token, genesis=genesis)
-
-
 def _decision(token: Jws, genesis: GenesisView) -> Decision:
     decision = read_decision(token, network=genesis.network)
     charter = genesis.charter(decision.aud)
@@ -191,26 +180,12 @@ def _missing(file: DecisionFile, said: Ballot, *, by_home: bool, votes_final: bo
     return Check(
         name="missing-in-tally",
         ok=counted is None
-        or not _replaces(counted, said, by_home=by_home, votes_final=votes_final),
+        or not rightly_stands(counted, said, by_home=by_home, votes_final=votes_final),
         expected="neither it nor what replaced it",
         actual="not there"
         if counted is None
         else f"{counted.choice} with sequence {counted.sequence}",
     )
-
-
-def _replaces(counted: Ballot, said: Ballot, *, by_home: bool, votes_final: bool) -> bool:
-    """Return whether a ballot that was counted is this vote, or rightly stands instead of it.
-
-    The same sequence and choice is the same vote. Where votes are final the first one stands, so
-    one that was only lodged after it was rightly not counted; but what the home itself acknowledged
-    it has to count until it acknowledges a later one.
-    """
-    if (counted.sequence, counted.choice) == (said.sequence, said.choice):
-        return True
-    if by_home:
-        return counted.sequence > said.sequence and not votes_final
-    return counted.sequence >= said.sequence or votes_final
 
 
 def _counted(file: DecisionFile, said: Ballot) -> Ballot | None:

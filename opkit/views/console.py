@@ -92,7 +92,7 @@ def _choices(figures: ConsoleFigures, silent: str) -> str:
     if not figures.flows:
         return card("Which story shall be told?", silent + _NO_STORY)
     hint = (
-        "Each is told on the running network, with a run id of its own."
+        "Each is told on this network, with a run id of its own."
         if figures.may_act
         else "Nothing is being told yet. The presenter chooses; the story then appears here by "
         "itself. There are:"
@@ -119,7 +119,9 @@ def _choice(flow: FlowChoice, *, may_act: bool) -> str:
     steps = "one step" if flow.steps == 1 else f"{flow.steps} steps"
     return (
         f"<li><h2>Flow {escape(flow.name.upper())}: {escape(_lower_first(flow.title))}</h2>"
-        f'<p>{escape(flow.story)}</p><p class="soft">{steps}</p>{controls}</li>'
+        f'<details class="tell-about"><summary><span class="tell-clip">{escape(flow.story)}</span>'
+        f'</summary></details><div class="tell-start">{controls}<p class="soft">{steps}</p></div>'
+        "</li>"
     )
 
 

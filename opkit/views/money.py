@@ -69,7 +69,9 @@ class AccountName(NamedTuple):
 
 
 def account_name(account: str, titles: Mapping[str, str]) -> AccountName:
-    """Return how an account is said: a member by name, a coop by title, the rest by its last word.
+    """Return how an account is said: a member by name, a coop by title, the rest by what it is for.
+
+    A period, such as `vendor/2026-q1`, says when: then the word before it says what for.
 
     Args:
         account: `<coop>:<path>`.
@@ -77,7 +79,7 @@ def account_name(account: str, titles: Mapping[str, str]) -> AccountName:
     """
     path = account.partition(":")[2] or account
     kind, _, rest = path.partition("/")
-    if kind in ("reserve", "surplus") or not rest:
+    if kind in ("reserve", "surplus") or not rest or rest[0].isdigit():
         return AccountName(_words(kind), path)
     if kind == "due":
         other = rest.partition("/")[0]

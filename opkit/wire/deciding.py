@@ -372,7 +372,7 @@ class DecisionMissing(Missing):
 
 @dataclass(eq=False, kw_only=True)
 class RollCallNotYours(Denied):
-    """Votes by name are for the coop's own members; others get the attested decision."""
+    """Votes by name are for those who vote in the coop; others get the attested decision."""
 
     code = "roll-call-not-yours"
     hint = "ask with form=attested"

@@ -174,7 +174,7 @@ def _gives_rejected_numbers_back(patch: pytest.MonkeyPatch) -> None:
             if taken is None or taken.state != "rejected":
                 raise
         mine = self._assemblies
-        electorate_hash, electors = mine.electorate_now(tx, draft.coop)
+        electorate_hash, electors = mine.members.electorate(tx, draft.coop)
         stands = mine.state(tx, draft.coop)
         return self._opened(tx, draft, stands, electorate_hash, electors)
 

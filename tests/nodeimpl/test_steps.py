@@ -102,8 +102,8 @@ class Tracing:
     def _trace_transactions(self, monkeypatch: pytest.MonkeyPatch) -> None:
         execute = Tx._execute
 
-        def statement(tx: Tx, said: Any, parameters: Any, take: Any) -> Any:
-            brought = execute(tx, said, parameters, take)
+        def statement(tx: Tx, said: Any, parameters: Any, take: Any, **named: Any) -> Any:
+            brought = execute(tx, said, parameters, take, **named)
             rows = len(brought) if isinstance(brought, list) else brought is not None
             self._note(f"{int(rows)} of {said.sqlite}")
             return brought

@@ -165,6 +165,18 @@ def test_the_slowest_tests_are_named_with_how_long_they_took(script: Script) -> 
     assert cases.slowest([], 2) == []
 
 
+def test_groups_are_run_by_name_and_alone(
+    script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = script("test")
+    asked = program.read(["disk", "browser", "--strict"])
+    assert ([group.name for group in asked.group], asked.strict) == (["disk", "browser"], True)
+    assert program.read([]).group == []
+    with pytest.raises(SystemExit):
+        program.read(["disc"])
+    assert "'disc' is none of unit, slow, disk" in capsys.readouterr().err
+
+
 def test_offline_there_is_only_loopback_and_it_is_up() -> None:
     listen_and_name = (
         "import socket; s = socket.create_server(('127.0.0.1', 0));"

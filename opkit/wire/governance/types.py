@@ -400,18 +400,21 @@ class ChallengeDecision(Wire):
 class LodgeVote(Wire):
     """Ask any node to witness a signed ballot and to hand it to the assembly's home.
 
-    It needs no token: the ballot is signed, and who was refused at home may have none.
+    The home itself counts it, as any other. It needs no token: the ballot is signed, and who was
+    refused at home may have none.
     """
 
     ballot: SignedBallot
 
 
 class VoteLodged(Wire):
-    """The node has the ballot and hands it over as soon as the home answers.
+    """The node has the ballot; unless it is the home, it hands it over once the home answers.
 
     Attributes:
-        receipt: the node's `LodgingReceipt`: keep it with the ballot.
-        counted: the home node's `BallotReceipt` if it has answered; None if it has not yet.
+        receipt: the node's `LodgingReceipt`, or its `BallotReceipt` if it is the home: the header's
+            `typ` says which. Keep it with the ballot.
+        counted: the home node's `BallotReceipt` if it counted the ballot; None if it refused, and
+            as long as it has not answered.
     """
 
     coop: Slug

@@ -357,7 +357,11 @@ class UnitTotal(Wire):
 
 
 class GroupTotal(Wire):
-    """All balances of one unit in accounts whose paths begin with the same part."""
+    """All balances of one unit in accounts whose paths begin with the same part.
+
+    Attributes:
+        accounts: how many of them have it, or had it.
+    """
 
     group: Annotated[str, StringConstraints(pattern=rf"^{_PART}$")]
     unit: Unit

@@ -35,6 +35,8 @@ WASM = Path(__file__).resolve().parents[3] / "wasm"
 STORY_S_MAX = 200
 CALLERS = 6
 ROUNDS = 14
+ROUNDS_MAX = 10 * ROUNDS
+"""How many a node may answer before its disk is asked for what fails."""
 CUTS = 25
 PAGE = 100
 NO_SYNC = """
@@ -69,11 +71,11 @@ class Said:
         return sorted(place for each in every for place, _ in each)
 
 
-async def work(node: Any, client: NodeClient, number: int, said: Said) -> None:
+async def work(node: Any, client: NodeClient, number: int, said: Said, rounds: int) -> None:
     """Upload, deploy and run, round after round, noting each answer as it comes."""
     module = (WASM / "upper.wasm").read_bytes()
     chance = random.Random(number)
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         content = chance.randbytes(chance.choice([100, 5_000, 80_000]))
         info = await client.call(PUT_BLOB, PutBlob(content=content))
         said.uploads.append((node.place(), info.cid))
@@ -94,14 +96,14 @@ async def listen(node: Any, client: NodeClient, said: Said) -> None:
         said.events += [(place, (entry.sequence, entry.hash)) for entry in page.entries]
 
 
-async def busy(node: Any, said: Said) -> list[BaseException | None]:
+async def busy(node: Any, said: Said, *, rounds: int = ROUNDS) -> list[BaseException | None]:
     """Let several callers work at once, and somebody listen; return how each of them ended."""
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(node.client()) for _ in range(CALLERS + 1)]
         listening = asyncio.create_task(listen(node, clients[-1], said))
         try:
             return await asyncio.gather(
-                *(work(node, client, number, said) for number, client in enumerate(clients[:-1])),
+                *(work(node, each, who, said, rounds) for who, each in enumerate(clients[:-1])),
                 return_exceptions=True,
             )
         finally:
@@ -262,7 +264,7 @@ def test_after_a_failed_sync_a_node_stops_and_nothing_acknowledged_is_lost(
     async def story() -> None:
         await node.start()
         node.fail(f"sync {what} {code} {1 if what == 'node.db' else 40}")
-        ends = await busy(node, said)
+        ends = await busy(node, said, rounds=ROUNDS_MAX)
         assert all(isinstance(end, CoopError) for end in ends), ends
         assert await node.ended() == 1
         assert "the node must stop" in node.log.read_text()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devnet.inprocess import inprocess_world
+from nodeimpl.history.service import History
+from nodeimpl.kernel.clock import VirtualClock
+from nodeimpl.kernel.journal import read_size
+from nodeimpl.kernel.store import Store
+from opkit.proof import jws
 from opkit.proof.canonical import canonical
 from opkit.proof.history import read_head
 from opkit.proof.journal import stored_bytes
+from opkit.proof.keys import Identity
 from opkit.proof.merkle import leaf_hash, verify_consistency, verify_inclusion
 from opkit.wire.endpoint import Scope
 from opkit.wire.gateway import ScopeMissing
@@ -27,6 +34,7 @@ from opkit.wire.journal import (
     JournalShort,
     ProofMisplaced,
 )
+from opkit.wire.network import NodeStarted
 
 MODULE = (Path(__file__).resolve().parents[3] / "wasm" / "upper.wasm").read_bytes()
 RIVER = "river-city-tool-library"
@@ -99,6 +107,42 @@ def test_a_node_signs_its_journal_and_shows_every_entry_in_it(world_on) -> None:
                 )
 
     run(main())
+
+
+def test_a_head_covers_all_that_could_be_read_before_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        store = await Store.open(url=f"sqlite:///{tmp_path}/node.db", clock=clock)
+        identity = Identity.generate()
+        history = History(store=store, identity=identity, network="a" * 26, clock=clock)
+        event = NodeStarted(version="0", generation=1)
+        loop, late = asyncio.get_running_loop(), asyncio.Event()
+        deliver = store._deliver
+
+        def later(ended: Any) -> None:
+            loop.create_task(when(late, partial(deliver, ended)))
+
+        monkeypatch.setattr(store, "_deliver", later)
+        writing = asyncio.ensure_future(store.write(lambda tx: tx.announce(event)))
+        while not await store.read(read_size):
+            await asyncio.sleep(0.001)
+        assert store.head().sequence == 0, "what is committed was not told on the loop yet"
+        asking = asyncio.ensure_future(history.head(AskJournalHead(), None))
+        await store.read(read_size)
+        late.set()
+        signed = jws.peek((await asking).head).payload
+        assert signed["size"] == 1
+        await writing
+        await store.close()
+
+    run(main())
+
+
+async def when(event: asyncio.Event, then: Callable[[], None]) -> None:
+    await event.wait()
+    then()
 
 
 def test_a_restarted_node_goes_on_in_the_same_tree(world_on) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nodeimpl.kernel.engine import Cursor
+from nodeimpl.kernel.engine import Cursor, Row
 from nodeimpl.kernel.store import Statement, Store, StoreLimits, Tx
 from opkit.wire.network import NodeStarted
 
@@ -122,7 +122,7 @@ def stepping() -> Callable[..., type[Any]]:
                 self._step("later")
                 super().later(text, parameters, take)
 
-            def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+            def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
                 self._step("many")
                 super().many(text, rows, own_work=own_work)
 

@@ -20,9 +20,21 @@ ADD = Statement(
     fixed={},
     tables=frozenset({"note"}),
 )
+CHANGE = "UPDATE note SET text = {text} WHERE id = {id}"
+PUT = Statement(
+    sqlite=CHANGE.format(id=":id", text=":text"),
+    postgresql=CHANGE.format(id="%(id)s", text="%(text)s"),
+    names=frozenset({"id", "text"}),
+    fixed={},
+    tables=frozenset({"note"}),
+)
 LOOK = "SELECT id FROM note ORDER BY id"
 IDS = Statement(
     sqlite=LOOK, postgresql=LOOK, names=frozenset(), fixed={}, tables=frozenset({"note"})
+)
+SAID = "SELECT text FROM note ORDER BY id"
+TEXTS = Statement(
+    sqlite=SAID, postgresql=SAID, names=frozenset(), fixed={}, tables=frozenset({"note"})
 )
 
 
@@ -31,11 +43,15 @@ class Refused(Exception):
 
 
 def add(tx: Tx, *numbers: int) -> None:
-    tx.many(ADD, [{"id": number, "text": ""} for number in numbers])
+    tx.many(ADD, [(number, "") for number in numbers])
 
 
 def ids(tx: Tx) -> list[int]:
     return [row[0] for row in tx.all(IDS)]
+
+
+def texts(tx: Tx) -> list[str]:
+    return [row[0] for row in tx.all(TEXTS)]
 
 
 def ids_behind(tx: Tx) -> list[int]:
@@ -139,6 +155,24 @@ def test_rows_that_the_database_refuses_lose_the_group_and_all_is_undone(
         assert not store.has_failed
         assert await store.write(lambda tx: add(tx, 1)) is None
         assert await store.read(ids) == [1, 7]
+
+    told(store_url, notes, story, group)
+
+
+def test_a_row_to_be_changed_that_is_not_there_loses_the_group(store_url, notes, group) -> None:
+    async def story(store: Store) -> None:
+        await store.write(lambda tx: add(tx, 1, 2))
+
+        def change(tx: Tx, number: int) -> None:
+            tx.many(PUT, [("new", number)])
+
+        ended = await group.write(store, change, first=1)
+        assert [type(each) for each in ended] == [StoreBusy] * 3
+        assert await store.read(texts) == ["", ""]
+        await store.write(lambda tx: change(tx, 1))
+        await store.write(lambda tx: change(tx, 2))
+        assert await store.read(texts) == ["new", "new"]
+        assert not store.has_failed
 
     told(store_url, notes, story, group)
 

@@ -124,9 +124,9 @@ def test_a_journal_of_more_than_two_kept_levels_is_proved_from_few_rows(tmp_path
         def stored(self, at: int) -> bytes:
             return stored_bytes(sequence=at + 1, type_name="t", at_ms=0, body=b"{}")
 
-        def many(self, _: object, rows: tuple[dict[str, Any], ...]) -> None:
-            for row in rows:
-                self.kept[row["level"], row["position"]] = row["hash"]
+        def many(self, _: object, rows: tuple[tuple[int, int, bytes], ...]) -> None:
+            for level, position, digest in rows:
+                self.kept[level, position] = digest
 
         def all(self, _: object, **asks: int) -> list[tuple[Any, ...]]:
             if "at_level" in asks:

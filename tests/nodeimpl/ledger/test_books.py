@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.engine import Cursor, Session
+from nodeimpl.kernel.engine import Cursor, Row, Session
 from nodeimpl.kernel.sqlite import SqliteEngine, SqliteSession
 from nodeimpl.kernel.store import Store, StoreLimits, Tx
 from nodeimpl.ledger import store as tables
@@ -56,7 +56,7 @@ class Striking(SqliteSession):
         self._step()
         return super().execute(text, parameters)
 
-    def many(self, text: str, rows: Sequence[Mapping[str, Any]], *, own_work: bool) -> None:
+    def many(self, text: str, rows: Sequence[Row], *, own_work: bool) -> None:
         self._step()
         super().many(text, rows, own_work=own_work)
 

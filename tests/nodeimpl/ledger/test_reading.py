@@ -269,6 +269,20 @@ def test_the_trial_balance_reads_zero_and_says_of_what(store_url: str) -> None:
             ("vendor", "usd-cents"): 1,
         }
         assert found.sequence == 6
+        await desk.store.write(
+            lambda tx: desk.ledger.configure(
+                tx,
+                coop="yard",
+                account="yard:project/hall",
+                unit="usd-cents",
+                floor=-5,
+                decision="5" * 64,
+            )
+        )
+        after = await reader.ask("trial_balance", wire.AskTrialBalance)
+        assert after.units == found.units, "what was decided about and never used has no unit yet"
+        hall = [(each.group, each.accounts) for each in after.groups if each.group == "project"]
+        assert hall == [("project", 0)]
 
     at_desk(store_url, story)
 

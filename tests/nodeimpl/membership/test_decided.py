@@ -14,6 +14,7 @@ from nodeimpl.membership.decided import AssemblyMembers, DecidedFacts, judge_dec
 from nodeimpl.membership.rules import Limits, Standing
 from nodeimpl.membership.service import Revoked
 from opkit.proof import jws
+from opkit.proof.governance import electorate_hash
 from opkit.proof.keys import Identity
 from opkit.proof.membership import fold_member, read_decided
 from opkit.proof.standing import choose_links
@@ -265,12 +266,16 @@ def test_an_assemblys_electors_are_its_active_members_who_vote(doorstep: Any) ->
             members = AssemblyMembers(node.membership)
 
             async def electors(coop: str = "mill") -> list[Elector]:
-                found: list[Elector] = await node.membership.store.read(
-                    lambda tx: members.electors(tx, coop)
+                digest, found = await node.membership.store.read(
+                    lambda tx: members.electorate(tx, coop)
                 )
-                return found
+                assert digest == electorate_hash(coop, found)
+                return [*found]
 
             founders = await electors()
+            kept = await node.membership.store.read(lambda tx: members.electorate(tx, "mill"))
+            again = await node.membership.store.read(lambda tx: members.electorate(tx, "mill"))
+            assert again[1] is kept[1], "nothing changed, nothing is made anew"
             assert [each.sequence for each in founders] == [0] * len(founders)
             assert {each.link for each in founders} == {None}
             eve = await decide(node, ADMIT)

@@ -48,7 +48,10 @@ COMMANDS = {
     "identity": ("new", "show"),
     "login": (),
     "member": ("add", "revoke", "rekey", "list"),
-    "proposal": (*("open", "list", "show", "vote", "delegate", "close", "cancel", "execute"),),
+    "proposal": (
+        *("open", "list", "show", "vote", "votes", "delegate"),
+        *("close", "cancel", "execute"),
+    ),
     "decision": ("fetch", "verify", "omission"),
     "agreement": ("propose", "sign", "show", "list", "end", "bring", "verify"),
     "exchange": ("offer", "show", "list"),

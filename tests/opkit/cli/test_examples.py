@@ -141,6 +141,8 @@ opkit member rekey river-city-tool-library/theo --key DID
 opkit proposal open paint --title "Paint the hall"
 opkit proposal vote paint yes
 opkit proposal show paint
+opkit proposal votes paint
+opkit proposal votes paint --json
 opkit proposal open roof --title R --from reserve --to vendor/x --amount 5
 opkit proposal open later --title "Not yet" --draft
 opkit proposal open later

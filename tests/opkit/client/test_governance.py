@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from devnet.inprocess import InProcessWorld, inprocess_world
+from opkit.client.auditing import audit_ledger
 from opkit.client.governance import GovernanceCalls, check_decided
 from opkit.proof import jws
+from opkit.proof.ballots import read_ballot_receipt, read_lodging_receipt
 from opkit.proof.checks import CONSISTENT, VERIFIED, ProofError
 from opkit.proof.decision import verify_attested, verify_decision
 from opkit.proof.keys import Identity
@@ -260,6 +262,10 @@ def test_rules_and_accounts_are_configured_by_decision_and_a_draft_is_cancelled(
         stands = await voices["mara"].assembly()
         assert stands.rule.quorum_percent == 40
         assert stands.rule.decision == done.decision
+        ledger = world.client(RIVER, f"{RIVER}/mara").ledger(RIVER)
+        await ledger.transfer(1, from_account=OPENING, to_account="income")
+        audited = await audit_ledger(world.operator(RIVER), RIVER, genesis=world.genesis)
+        assert audited.verdict.ok, "an account that was decided about and never used is no amiss"
         await voices["theo"].propose("idea", TextEffect(), title="An idea")
         with pytest.raises(no.ProposalNotYours):
             await voices["mara"].cancel("idea")
@@ -285,18 +291,39 @@ def test_a_vote_is_lodged_elsewhere_and_counted_at_home() -> None:
     told(story)
 
 
+def test_what_is_lodged_with_the_home_itself_is_counted_and_acknowledged_as_a_vote() -> None:
+    async def story(world: InProcessWorld, voices: dict[str, GovernanceCalls]) -> None:
+        opened = await voices["mara"].propose("paint", TextEffect(), title="Paint")
+        ballot = await voices["theo"].ballot(opened.proposal, "no")
+        at_home = world.client(RIVER, None).governance(RIVER)
+        lodged = await at_home.lodge(ballot)
+        assert list(at_home.kept) == [lodged]
+        assert read_ballot_receipt(lodged.receipt, genesis=world.genesis).ballot == (
+            jws.record_id(ballot)
+        )
+        again = await voices["theo"].cast(ballot)
+        assert again == lodged, "the home acknowledges a ballot once, however it came"
+        elsewhere = await world.client(BRIGHT, None).governance(RIVER).lodge(ballot)
+        witness = read_lodging_receipt(elsewhere.receipt, genesis=world.genesis)
+        assert witness.did == world.operator(BRIGHT).node
+
+    told(story)
+
+
 def test_a_receipt_or_file_that_is_not_what_it_should_be_is_the_nodes_fault() -> None:
     async def story(world: InProcessWorld, voices: dict[str, GovernanceCalls]) -> None:
         mara = voices["mara"]
-        opened = await mara.propose("paint", TextEffect(), title="Paint")
+        await mara.propose("paint", TextEffect(), title="Paint")
         good = await mara.vote("paint", "yes")
         for receipt in (good.ballot, f"{good.receipt[:-2]}AA"):
             with pytest.raises(Fault):
-                mara._keep(opened.proposal, good.ballot, receipt, by_home=True)
+                mara._keep(good.ballot, receipt)
+        other = await mara.ballot("0" * 64, "yes")
         with pytest.raises(Fault, match="another ballot"):
-            mara._keep("0" * 64, good.ballot, good.receipt, by_home=True)
-        with pytest.raises(Fault):
-            mara._keep(opened.proposal, good.ballot, good.receipt, by_home=False)
+            mara._keep(other, good.receipt)
+        elsewhere = await world.client(BRIGHT, None).governance(RIVER).lodge(good.ballot)
+        with pytest.raises(Fault, match="another node"):
+            mara._keep(good.ballot, elsewhere.receipt)
         assert [replace(good)] == list(mara.kept)
         await world.pass_time(days=8)
         await mara.close("paint")

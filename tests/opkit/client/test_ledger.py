@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -208,14 +209,15 @@ def test_a_whole_ledger_is_audited_and_tied_to_the_signed_journal() -> None:
     told(story)
 
 
+def alter(world: InProcessWorld, statement: str, *values: Any) -> None:
+    path = world.node(RIVER).config.store_url().removeprefix("sqlite:///")
+    with sqlite3.connect(path, timeout=20) as database:
+        assert database.execute(statement, values).rowcount == 1
+    database.close()
+
+
 def test_what_a_ledger_s_keeper_altered_afterwards_is_found() -> None:
     """Straight in the database, as only who runs the node could."""
-
-    def alter(world: InProcessWorld, statement: str, *values: Any) -> None:
-        path = world.node(RIVER).config.store_url().removeprefix("sqlite:///")
-        with sqlite3.connect(path, timeout=20) as database:
-            assert database.execute(statement, values).rowcount == 1
-        database.close()
 
     async def story(world: InProcessWorld, ledger: LedgerCalls) -> None:
         entries = await some_entries(world, ledger)
@@ -229,7 +231,93 @@ def test_what_a_ledger_s_keeper_altered_afterwards_is_found() -> None:
         cut = "UPDATE ledger_accounts SET balance = balance + 1 WHERE path = ?"
         alter(world, cut, b"income")
         found = {check.name for check in (await audited(world)).verdict.failures}
-        assert found == {"trial-balance"}
+        assert found == {"trial-balance", "accounts"}
+        cut = "UPDATE ledger_accounts SET balance = balance - 1 WHERE path = ?"
+        alter(world, cut, b"income")
+        for path, change in ((b"income", 1), (b"member/ines", -1)):
+            moved = "UPDATE ledger_accounts SET balance = balance + ? WHERE path = ?"
+            alter(world, moved, change, path)
+        found = {check.name for check in (await audited(world)).verdict.failures}
+        assert found == {"accounts"}, "sums are the same if one has what was another's"
+
+    told(story)
+
+
+SABOTAGED_HOLDS = {
+    "more is set aside": (
+        "UPDATE ledger_accounts SET held = held + 1 WHERE path = CAST('equity/opening' AS BLOB)",
+        {"held"},
+    ),
+    "an open hold is said to have ended": (
+        "UPDATE ledger_holds SET state = 'voided' WHERE hold_id = 'open'",
+        {"holds-shown"},
+    ),
+    "an open hold is said to have lapsed": (
+        "UPDATE ledger_holds SET state = 'lapsed' WHERE hold_id = 'open'",
+        {"holds-shown"},
+    ),
+    "an ended hold is said to be open": (
+        "UPDATE ledger_holds SET state = 'held' WHERE hold_id = 'h'",
+        {"holds-shown"},
+    ),
+    "an open hold is for more": (
+        "UPDATE ledger_holds SET amount = amount + 1 WHERE hold_id = 'open'",
+        {"holds-shown"},
+    ),
+    "an open hold is gone": (
+        "DELETE FROM ledger_holds WHERE hold_id = 'open'",
+        {"holds-shown"},
+    ),
+}
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGED_HOLDS)
+def test_what_a_ledger_s_keeper_altered_in_holds_is_found(sabotage: str) -> None:
+    async def story(world: InProcessWorld, ledger: LedgerCalls) -> None:
+        await some_entries(world, ledger)
+        for name in ("gone", "open"):
+            await ledger.hold(7, from_account=OPENING, to_account="income", hold_id=name)
+        await ledger.void_hold("gone")
+        found = await audited(world)
+        assert found.verdict.ok, found.verdict.failures
+        names = {check.name for check in found.verdict.checks}
+        assert {"holds", "holds-paid", "holds-shown", "held", "accounts"} <= names
+        statement, wanted = SABOTAGED_HOLDS[sabotage]
+        alter(world, statement)
+        found = await audited(world)
+        assert {check.name for check in found.verdict.failures} == wanted, found.verdict.failures
+
+    told(story)
+
+
+def test_a_ledger_at_work_is_audited_and_nothing_is_amiss() -> None:
+    async def story(world: InProcessWorld, ledger: LedgerCalls) -> None:
+        entries = await some_entries(world, ledger)
+        done = 0
+
+        async def work(name: str) -> None:
+            nonlocal done
+            for number in itertools.count():
+                hold = await ledger.hold(
+                    3, from_account=OPENING, to_account=f"pot/{name}", hold_id=f"{name}{number}"
+                )
+                if number % 2:
+                    await ledger.void_hold(hold.hold_id)
+                elif number % 3:
+                    await ledger.post_hold(hold.hold_id, 2)
+                done += 1
+
+        working = [asyncio.ensure_future(work(name)) for name in "abc"]
+        for wanted in (5, 10, 15, 20):
+            while done < wanted:
+                await asyncio.sleep(0.001)
+            found = await audited(world, page=20)
+            assert found.verdict.ok, found.verdict.failures
+        for one in working:
+            one.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        found = await audited(world)
+        assert found.verdict.ok and found.sequence > len(entries)
 
     told(story)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from opkit.proof.audit import SHOWN_MAX, LedgerAudit
+from opkit.proof.audit import LedgerAudit
+from opkit.proof.findings import SHOWN_MAX
 from opkit.proof.ledger import entry_hash
 from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.ledger import (
@@ -220,6 +221,12 @@ def test_decisions_and_corrected_entries_are_what_the_caller_found(books: Books)
     found = wrong(audit)
     assert "it was rejected" in found["decisions"]
     assert found["corrections"].count("not there") == 3
+
+
+def test_what_is_corrected_came_earlier(books: Books) -> None:
+    audit, later = audited(books), books.entries[2]
+    audit.corrected(books.entries[1].model_copy(update={"corrects": later.hash}), later)
+    assert "came later" in wrong(audit)["corrections"]
 
 
 def test_many_findings_are_counted_and_a_few_told(books: Books) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -13,10 +14,9 @@ from opkit.proof.checks import ProofError
 from opkit.proof.ledger import (
     check_entry,
     entry_hash,
-    spell,
+    seal,
     spell_posted,
     spell_postings,
-    spell_whole,
     sums_of,
 )
 from opkit.wire.base import SAFE_INT_MAX
@@ -91,10 +91,11 @@ def test_what_is_spelled_directly_is_the_canonical_spelling(one: Entry) -> None:
     said = one.model_dump(mode="json")
     rows = spell_postings(one.postings)
     assert rows.encode() == canonical(said["postings"])
-    assert spell_whole(one, rows) == canonical(said)
-    digest = said.pop("hash")
-    assert spell(one, rows) == canonical(said)
-    assert digest == one.hash
+    digest, whole = seal(one, rows)
+    del said["hash"]
+    covered = b"opkit ledger entry 1\n" + canonical(said)
+    assert digest == entry_hash(one) == hashlib.sha256(covered).hexdigest()
+    assert whole == canonical({**said, "hash": digest})
 
 
 @given(entries)

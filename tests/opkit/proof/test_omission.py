@@ -136,6 +136,13 @@ def test_a_ballot_on_something_else_in_the_file_hides_nothing(missed: Missed) ->
     assert missed.show(missed.file(elsewhere)).ok
 
 
+def test_what_is_no_ballot_at_all_in_the_file_hides_nothing(missed: Missed) -> None:
+    file = missed.file()
+    junk = file.ballots[0].model_copy(update={"ballot": "no-token"})
+    verdict = missed.show(file.model_copy(update={"ballots": (*file.ballots, junk)}))
+    assert verdict.subject == f"vote of {TOOLS}/kim left out of this copy of the file"
+
+
 def tampered(token: str) -> str:
     start, _, signature = token.rpartition(".")
     return f"{start}.{signature[:9]}{'A' if signature[9] != 'A' else 'B'}{signature[10:]}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nodeimpl.governance.effects import postings_of
 from opkit.proof import jws
 from opkit.proof.ballots import (
     commitment_of,
@@ -17,18 +18,23 @@ from opkit.proof.ballots import (
     read_ballot_receipt,
     read_delegation,
     read_lodging_receipt,
+    sign_ballot_receipt,
 )
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.proof.merkle import EMPTY_ROOT
 from opkit.proof.proposals import (
     PEOPLE_TEXT_BYTES_MAX,
+    check_configured,
     check_effect,
+    check_entry,
     make_distribution,
     read_proposal,
     sign_proposal,
 )
+from opkit.wire.ledger import FIRST_PREVIOUS, AccountConfigured, Entry
 from opkit.wire.votes import (
+    PROPOSAL_CHARACTERS_MAX,
     AccountChange,
     ConfigurationEffect,
     DistributionLine,
@@ -56,6 +62,7 @@ ADMIT: dict[str, Any] = {
 REMOVE: dict[str, Any] = {"action": "remove", "member_id": f"{TOOLS}/lea"}
 REKEY: dict[str, Any] = {"action": "rekey", "member_id": f"{TOOLS}/lea", "did": KEY.did}
 OPEN = AccountChange(account=f"{TOOLS}:reserve", unit="usd-cents", closed=False)
+CLOSED = AccountChange(account=f"{TOOLS}:due/yard", unit="usd-cents", floor=-7, closed=True)
 
 GOOD = [
     TextEffect(),
@@ -214,6 +221,70 @@ def test_receipts_are_the_homes_or_another_nodes(assembly: Any) -> None:
     ):
         with pytest.raises(ProofError):
             read_lodging_receipt(receipt, genesis=genesis)
+
+
+def test_a_receipt_is_signed_by_the_node_that_it_names(assembly: Any) -> None:
+    receipt = assembly.receipt(assembly.ballot("kim", "yes", "0" * 64))
+    said = read_ballot_receipt(receipt, genesis=assembly.network.view)
+    assert sign_ballot_receipt(said, assembly.home) == receipt
+    with pytest.raises(ProofError, match="the node that it names"):
+        sign_ballot_receipt(said, KEY)
+
+
+def test_a_proposal_of_more_characters_than_may_be_is_not_read(assembly: Any) -> None:
+    with pytest.raises(ProofError, match="more than a proposal may have"):
+        read_proposal("a" * (PROPOSAL_CHARACTERS_MAX + 1), network=assembly.network.name)
+
+
+def posted(effect: Any) -> Entry:
+    """Return the entry that pays what an effect says."""
+    return Entry(
+        network="a" * 26,
+        coop=TOOLS,
+        entry_id="decided",
+        kind="decided",
+        postings=postings_of(effect),
+        memo="",
+        cause=None,
+        corrects=None,
+        effective_on=None,
+        sequence=1,
+        recorded_ms=1,
+        world_ms=1,
+        by=f"{TOOLS}/kim",
+        previous=FIRST_PREVIOUS,
+        hash="5" * 64,
+    )
+
+
+@pytest.mark.parametrize("effect", [SPEND, SHARES], ids=lambda each: str(each.kind))
+def test_an_entry_is_held_against_what_was_decided(effect: Any) -> None:
+    entry = posted(effect)
+    check_entry(entry, effect)
+    check_entry(entry.model_copy(update={"postings": entry.postings[::-1]}), effect)
+    with pytest.raises(ProofError, match="something else than was decided"):
+        check_entry(entry.model_copy(update={"postings": entry.postings[:-1]}), effect)
+    with pytest.raises(ProofError, match="posts nothing"):
+        check_entry(entry, TextEffect())
+
+
+def test_an_account_is_held_against_what_was_decided_of_it() -> None:
+    effect = ConfigurationEffect(accounts=(OPEN.model_copy(update={"floor": -5}), CLOSED))
+    said = AccountConfigured(
+        coop=TOOLS,
+        account=CLOSED.account,
+        unit=CLOSED.unit,
+        floor=-7,
+        closed=True,
+        decision="6" * 64,
+    )
+    check_configured(said, effect)
+    for changes in ({"floor": -8}, {"closed": False}):
+        with pytest.raises(ProofError, match="something else of"):
+            check_configured(said.model_copy(update=changes), effect)
+    for other in (ConfigurationEffect(accounts=(OPEN,)), TextEffect()):
+        with pytest.raises(ProofError, match="not about"):
+            check_configured(said, other)
 
 
 def test_commitments_hide_what_they_are_to_and_stand_in_their_own_order() -> None:

@@ -58,6 +58,7 @@ def test_a_unit_has_a_name_even_if_nobody_gave_it_one():
         ("due/river-city-tool-library", "River City Tool Library"),
         ("due/bakery", "Bakery"),
         ("vendor/roof-repair", "Roof repair"),
+        ("vendor/2026-q1/x7", "Vendor"),
         ("equity/opening", "Opening equity"),
         ("income/dues/2026", "Dues"),
         ("cash", "Cash"),

@@ -28,7 +28,7 @@ Lie = Callable[[Did, Wire, int], Wire]
 
 @dataclass
 class Place:
-    """One machine, and what it may do."""
+    """One machine, and what it may do; until `busy_ms` it has no time for what arrives."""
 
     identity: Identity
     dht: Dht
@@ -38,6 +38,7 @@ class Place:
     alive: bool = True
     lie: Lie | None = None
     tick_at_ms: int = 0
+    busy_ms: int = 0
     asks: Counter[str] = field(default_factory=Counter)
 
 
@@ -184,8 +185,13 @@ class Web:
             self.act(place)
 
     def _arrive(self, place: Place, other: Place, ask: Ask, sent_ms: int) -> None:
-        if not other.alive:
-            self._at(sent_ms + ask.timeout_ms, self._silence, place, ask)
+        over_ms = sent_ms + ask.timeout_ms
+        if not other.alive or other.busy_ms >= over_ms:
+            # What is read after the question's end is answered to nobody.
+            self._at(over_ms, self._silence, place, ask)
+            return
+        if self.now_ms < other.busy_ms:
+            self._at(other.busy_ms, self._arrive, place, other, ask, sent_ms)
             return
         said: Wire | str
         try:

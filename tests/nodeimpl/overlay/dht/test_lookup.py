@@ -36,6 +36,7 @@ def begin(
     seeds: list[ContactText],
     limits: LookupLimits = LIMITS,
     doubts: Callable[[ContactText], bool] = lambda _: False,
+    gone: Callable[[ContactText], bool] = lambda _: False,
     prefixes: Callable[[ContactText], frozenset[str]] = lambda _: frozenset(),
 ) -> Lookup:
     own = Identity.from_seed(bytes(32)).did
@@ -44,6 +45,7 @@ def begin(
         own=own,
         seeds=seeds,
         doubts=doubts,
+        gone=gone,
         prefixes=prefixes,
         limits=limits,
         now_ms=0,
@@ -196,6 +198,67 @@ def test_suspects_are_asked_only_if_nobody_else_answers() -> None:
     assert suspect.did in lookup.answered_by
 
 
+def test_a_widened_lookup_asks_whoever_was_passed_over_or_left_out_and_is_not_gone() -> None:
+    first, passed, gone, left_out = everybody()[:4]
+    lookup = begin(
+        [first, passed, gone], doubts=lambda one: one != first, gone=lambda one: one == gone
+    )
+    drive(lookup, lambda _: ([], []))
+    assert set(lookup.answered_by) == {first.did}
+    lookup.widen([left_out, first, gone])
+    assert lookup.wanted(0, PACE) == [left_out, passed]
+    assert not lookup.ended()
+    for one in (passed, left_out):
+        lookup.answered(one.did, [])
+    assert lookup.wanted(0, PACE) == []
+    assert lookup.ended()
+    assert not lookup.awaits()
+
+
+def test_a_widened_lookup_asks_nobody_farther_away_than_it_would_have() -> None:
+    near, far = list(everybody()[: LIMITS.width]), everybody()[LIMITS.width :]
+    lookup = begin([*near, *far[:3]], replace(LIMITS, paths=1), doubts=lambda one: one in far)
+    drive(lookup, lambda _: ([], []))
+    lookup.widen(far)
+    assert lookup.wanted(0, PACE) == []
+
+
+def test_who_is_late_may_answer_yet_until_the_question_has_ended_or_nobody_waits() -> None:
+    first, second, third = everybody()[:3]
+    gone: set[Did] = set()
+    lookup = begin([first, second, third], gone=lambda one: one.did in gone)
+    lookup.wanted(0, PACE)
+    lookup.overdue(PACE.late_ms)
+    assert lookup.ended()
+    assert lookup.awaits()
+    assert lookup.silent == 3
+    lookup.failed(first.did)
+    lookup.answered(second.did, [])
+    assert lookup.silent == 2, "late is not lost"
+    assert lookup.awaits()
+    gone.add(third.did)
+    assert not lookup.awaits(), "it failed too often elsewhere"
+    gone.clear()
+    lookup.stop()
+    assert not lookup.awaits()
+
+
+def test_who_is_asked_at_two_addresses_is_awaited_at_both() -> None:
+    first, second, wanted = everybody()[1], everybody()[2], everybody()[0]
+    lookup = begin([first, second])
+    lookup.wanted(0, PACE)
+    lookup.answered(first.did, [at(wanted, "wrong")])
+    assert lookup.wanted(0, PACE) == [at(wanted, "wrong")]
+    lookup.overdue(PACE.late_ms)
+    lookup.answered(second.did, [at(wanted, "right")])
+    assert lookup.wanted(PACE.late_ms, PACE) == [at(wanted, "right")]
+    lookup.overdue(2 * PACE.late_ms)
+    lookup.failed(wanted.did)
+    assert lookup.awaits()
+    lookup.failed(wanted.did)
+    assert not lookup.awaits()
+
+
 def test_one_address_prefix_is_asked_a_few_times_by_each_path() -> None:
     lookup = begin(list(everybody()), prefixes=lambda _: frozenset({"6.6"}))
     drive(lookup, lambda _: ([], []))
@@ -237,14 +300,31 @@ def test_where_somebody_is_can_be_asked_of_a_lookup() -> None:
 @given(
     st.lists(st.integers(0, 119), min_size=1, max_size=20, unique=True),
     st.sets(st.integers(0, 119), max_size=60),
+    st.sets(st.integers(0, 119), max_size=60),
     st.integers(1, 4),
 )
-def test_it_always_ends_within_its_bounds(seeds: list[int], dead: set[int], paths: int) -> None:
+def test_it_always_ends_within_its_bounds(
+    seeds: list[int], dead: set[int], doubted: set[int], paths: int
+) -> None:
     contacts = everybody()
-    gone = {contacts[number].did for number in dead}
+    silent = {contacts[number].did for number in dead}
+    suspects = {contacts[number].did for number in doubted}
     limits = replace(LIMITS, paths=paths)
-    lookup = begin([contacts[number] for number in seeds], limits)
-    drive(lookup, lambda did: None if did in gone else honest(did))
+    lookup = begin(
+        [contacts[number] for number in seeds],
+        limits,
+        doubts=lambda one: one.did in suspects,
+        gone=lambda one: one.did in suspects & silent,
+    )
+
+    def answer(did: Did) -> tuple[list[ContactText], list[str]] | None:
+        return None if did in silent else honest(did)
+
+    drive(lookup, answer)
+    before = set(lookup.answered_by)
+    lookup.widen(contacts[:20])
+    drive(lookup, answer)
+    assert before <= set(lookup.answered_by)
     assert lookup.asked <= paths * limits.asks_max
-    assert not gone & lookup.answered_by.keys()
+    assert not silent & lookup.answered_by.keys()
     assert lookup.held() <= paths * 121 + 120

@@ -186,6 +186,36 @@ def test_suspicion_is_looked_at_later_and_later_and_lapses() -> None:
     assert not suspects.clear(one.did)
 
 
+def test_who_failed_twice_in_a_row_at_its_addresses_is_gone() -> None:
+    suspects = table().suspects
+    one = contact(1, "1.1:1")
+    assert suspects.failed_ms(one) is None
+    suspects.failed(one, 5)
+    assert not suspects.gone(one)
+    assert suspects.failed_ms(one) == 5
+    suspects.failed(one, 7)
+    assert suspects.gone(one)
+    assert suspects.failed_ms(one) == 7
+    assert not suspects.gone(contact(1, "2.2:1"))
+    assert suspects.failed_ms(contact(1, "2.2:1")) is None
+    assert suspects.failed(contact(1, "2.2:1"), 8) == 1
+    suspects.clear(one.did)
+    assert not suspects.gone(one)
+
+
+def test_a_look_again_that_is_to_come_is_not_put_off_by_another_failure() -> None:
+    limits = SuspectsLimits(retry_ms=10)
+    suspects = table(TableLimits(suspects=limits)).suspects
+    one = contact(1)
+    suspects.failed(one, 0)
+    suspects.failed(one, 9)
+    assert suspects.due(10) == [one.did]
+    suspects.put_off(one.did, 10)
+    suspects.failed(one, 20)
+    assert suspects.due(109) == []
+    assert suspects.due(110) == [one.did]
+
+
 def test_no_more_suspects_are_remembered_than_may_be() -> None:
     suspects = table().suspects
     for number in range(1, 20):
