@@ -174,8 +174,7 @@ class Sharing:
         if not fresh:
             return 0
         rows = [
-            {"object_id": object_id, "number": number, "token": read.token}
-            for number, read in enumerate(fresh, kept.number + 1)
+            (object_id, number, read.token) for number, read in enumerate(fresh, kept.number + 1)
         ]
         kept.number += len(fresh)
         tx.many(table.ADD_OPERATION, rows)
@@ -362,12 +361,7 @@ class Sharing:
         tx.many(
             table.PUT_VALUE,
             [
-                {
-                    "object_id": object_id,
-                    "key": key,
-                    "value": row.value,
-                    "operation": row.operation,
-                }
+                (object_id, key, row.value, row.operation)
                 for key, row in found.items()
                 if row is not None
             ],
