@@ -32,11 +32,13 @@ def _leaves_an_entry_out(patch: pytest.MonkeyPatch) -> None:
 
 
 def _attests_another_tally(patch: pytest.MonkeyPatch) -> None:
-    """What leaves a coop says that one more took part than the votes come to."""
+    """What leaves a coop of a payment says that one more took part than the votes come to."""
     honest = nodeimpl.governance.deciding.attested_of
 
     def attested(*said: Any, **more: Any) -> Any:
         true = honest(*said, **more)
+        if true.effect.kind != "spend":
+            return true
         tally = true.tally.model_copy(update={"cast": true.tally.cast + 1})
         return true.model_copy(update={"tally": tally})
 

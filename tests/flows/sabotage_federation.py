@@ -6,6 +6,7 @@ What is broken is broken where nodes of this process look it up.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -63,8 +64,34 @@ def _spells_each_copy_in_its_own_way(patch: pytest.MonkeyPatch) -> None:
 
 
 def _tells_nothing_to_who_was_away(patch: pytest.MonkeyPatch) -> None:
-    """Who connects again is not told what was signed meanwhile."""
-    patch.setattr(Replicator, "joined", lambda *_: None)
+    """Peers are told what changes while they are there: never all, on a link or in a round.
+
+    Nor is a question of before answered once its asker was gone meanwhile.
+    """
+    honest, gone = Replicator._want, Counter[tuple[Replicator, str]]()
+    leave, tell, introduce = Replicator.left, Replicator._tell_heads, Replicator._introduce
+    begun = dict[tuple[Replicator, str], int]()
+
+    def want(self: Replicator, peer: str, objects: Any) -> None:
+        if objects is not None:
+            honest(self, peer, objects)
+
+    def left(self: Replicator, peer: str) -> None:
+        gone[self, peer] += 1
+        leave(self, peer)
+
+    async def tell_heads(self: Replicator, peer: str, wanted: Any) -> None:
+        begun[self, peer] = gone[self, peer]
+        await tell(self, peer, wanted)
+
+    async def introduced(self: Replicator, peer: str, unknown: Any) -> None:
+        if begun[self, peer] == gone[self, peer]:
+            await introduce(self, peer, unknown)
+
+    patch.setattr(Replicator, "_want", want)
+    patch.setattr(Replicator, "left", left)
+    patch.setattr(Replicator, "_tell_heads", tell_heads)
+    patch.setattr(Replicator, "_introduce", introduced)
 
 
 def _posts_another_amount(patch: pytest.MonkeyPatch) -> None:
