@@ -34,6 +34,4 @@ def check_holds(tx: Tx, coop: Slug, *, others: SetAside | None = None) -> None:
     for account, unit in sorted(held.keys() | set_aside.keys()):
         said, kept = held.get((account, unit), 0), set_aside.get((account, unit), 0)
         if said != kept:
-            raise LedgerDamaged(
-                f"{account} has {kept} {unit} set aside, and its holds say {said}"
-            )
+            raise LedgerDamaged(f"{account} has {kept} {unit} set aside, and its holds say {said}")

@@ -77,12 +77,12 @@ EntryId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-
 """The caller's permanent id of an entry: it names one entry of a ledger, for good."""
 
 CauseId = EntryId
-"""What an entry is for: the hash of a decision, receipt, exchange or ruling, the id of an agreement or
-hold."""
+"""What an entry is for: the hash of a decision, receipt, exchange or ruling, the id of an agreement
+or hold."""
 
 RESERVED_IDS = ("hold:", "decision:", "exchange:")
-"""How ids begin of entries that holds, decisions and exchanges post; nobody else's may, or they could
-be kept from being posted."""
+"""How ids begin of entries that holds, decisions and exchanges post; nobody else's may, or they
+could be kept from being posted."""
 
 Memo = Annotated[str, StringConstraints(max_length=512, pattern=PLAIN)]
 """What an entry is about, for people."""
