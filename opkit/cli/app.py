@@ -46,6 +46,7 @@ GROUPS = {
     "exchange": "What coops exchange under an agreement: offer, show, list.",
     "clearing": "How coops stand with each other: positions, settle, net.",
     "federation": "Coops that belong together: members, register, vouch, attest, revoke, forks.",
+    "audit": "What coops show to their auditor: gather, verify, report.",
     "wasm": "Modules by their hash: deploy, get, list.",
     "compute": "Run a module as a task: submit, status, cancel.",
     "grant": "What a node may submit in your name, for A2A clients: give, list, revoke.",

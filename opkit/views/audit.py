@@ -38,10 +38,20 @@ _CSS: Final = (
     "main a{color:inherit;text-decoration-color:var(--opkit-soft);text-underline-offset:.2em}"
     ".figure summary,.people summary{gap:.6rem}.links summary{padding:.45rem 0;min-height:44px;"
     "display:grid;grid-template-columns:auto minmax(0,1fr) auto;gap:.6rem}"
+    ".figure summary .took{display:inline-flex;align-items:center;gap:.35rem}"
     ".gaps li{padding:.45rem 0}.gaps li,.figure a,.people span{overflow-wrap:anywhere}"
     "@media (max-width:34rem){.figure summary{flex-wrap:wrap}}"
 )
 """What this page has beside what all reports have."""
+
+REASONS: Final = {
+    "not-shown": "nobody showed it",
+    "not-mirrored": "the other side's books lack their half",
+    "unreachable": "the node did not answer",
+    "too-many": "there is more than an audit keeps",
+    "fault": "the node answered nothing that makes sense",
+}
+"""Why something was not shown, for people; any other reason is the code of a node's refusal."""
 
 CHECKS_SHOWN_MAX = 400
 """The most checks of a coop that are listed; those that fail come first, all are counted."""
@@ -113,7 +123,8 @@ def _gap(gap: Gap, titles: Mapping[Slug, str]) -> str:
         link = anchor("ledger", gap.cited_by)
         cited = f', which <a href="#{link}">this entry</a> rests on'
     whose = escape(titles.get(gap.coop, gap.coop))
-    return f"{icon(State.WAITING)} {whose}: {what}{cited} ({escape(gap.why)})"
+    why = REASONS.get(gap.why, f"refused: {gap.why}")
+    return f"{icon(State.WAITING)} {whose}: {what}{cited} ({escape(why)})"
 
 
 def _coop(coop: Slug, figures: Iterable[Figure], titles: Mapping[Slug, str]) -> str:

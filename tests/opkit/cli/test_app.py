@@ -60,6 +60,7 @@ COMMANDS = {
         *("members", "register", "vouch", "attest", "revoke"),
         *("attestations", "forks", "log", "objects"),
     ),
+    "audit": ("gather", "verify", "report"),
     "wasm": ("deploy", "get", "list"),
     "compute": ("submit", "status", "cancel"),
     "grant": ("give", "list", "revoke"),

@@ -52,6 +52,16 @@ ELSEWHERE = {
         ),
         "tests/opkit/cli/test_agreement.py",
     ),
+    **dict.fromkeys(
+        (
+            "opkit audit gather --as zuri --out audit.json",
+            "opkit audit gather --as zuri --coop harbor-homes-cooperative --receipt receipt.json",
+            "opkit audit verify audit.json",
+            "opkit audit verify audit.json --genesis network.jws",
+            "opkit audit report audit.json --out funders",
+        ),
+        "tests/opkit/cli/test_audit.py",
+    ),
 }
 """Examples that need more than this group of tests has, and what runs their like."""
 
