@@ -76,7 +76,7 @@ def gather(
     Examples:
       opkit audit gather --as zuri --out audit.json
 
-      opkit audit gather --as zuri --coop harbor-homes-cooperative --receipt receipt.json
+      opkit audit gather --as zuri --receipt receipt.json
     """
     genesis = anchors.anchor(address.genesis, network=address.resolve().network)
     if genesis is None:

@@ -55,7 +55,7 @@ ELSEWHERE = {
     **dict.fromkeys(
         (
             "opkit audit gather --as zuri --out audit.json",
-            "opkit audit gather --as zuri --coop harbor-homes-cooperative --receipt receipt.json",
+            "opkit audit gather --as zuri --receipt receipt.json",
             "opkit audit verify audit.json",
             "opkit audit verify audit.json --genesis network.jws",
             "opkit audit report audit.json --out funders",
