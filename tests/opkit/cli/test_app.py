@@ -446,7 +446,7 @@ def test_an_interrupt_while_a_class_is_made_ends_with_its_exit_code_too(tmp_path
 
 COMMAND = re.compile(r"(?<![\w./-])opkit ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?")
 NO_COMMANDS = {"bar", "challenge", "from", "import", "itself", "journal", "landing", "replay-bar"}
-NO_COMMANDS |= {"asks", "ballot", "knows", "overlay", "store", "task", "that"}
+NO_COMMANDS |= {"asks", "ballot", "checkpoint", "knows", "overlay", "store", "task", "that"}
 """What follows the word `opkit` in texts that name no command: classes, domains, prose."""
 
 
