@@ -158,7 +158,9 @@ def test_what_was_signed_before_a_kill_is_in_force_with_all_and_signed_once() ->
 SABOTAGES = {
     "DELETE FROM clearing_exchanges WHERE sequence = 1": "has it no more|at .* alone",
     "UPDATE clearing_positions SET balance = balance + 1": "the position of",
-    "UPDATE clearing_exchanges SET side = replace(side, 'committed', 'aborted')": "is aborted|is committed at",
+    "UPDATE clearing_exchanges SET side = replace(side, 'committed', 'aborted')": (
+        "is aborted|is committed at"
+    ),
 }
 
 
