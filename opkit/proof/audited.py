@@ -33,6 +33,9 @@ from opkit.wire.votes import AttestedDecision
 NOT_SHOWN = "not-shown"
 """Why a proof is missing that nobody was seen to refuse."""
 
+NO_GENESIS = "no-genesis"
+"""Why one is that was shown: without a genesis nobody knows whose homes signed it."""
+
 
 @dataclass(kw_only=True)
 class AuditedCoop:
@@ -45,6 +48,7 @@ class AuditedCoop:
         exchanges: those that verified, by the hash of their offer, and of the ruling on them.
         gaps: what entries rest on, by the entry's hash, and was not shown.
         refuted: entries that what they rest on contradicts, by hash.
+        unread: exchanges that cannot be read without a genesis, by the hash of their offer.
         whole: whether the ledger itself holds: its chain, its sums, its place in the journal.
     """
 
@@ -56,6 +60,7 @@ class AuditedCoop:
     receipts: dict[RecordId, ReceiptBundle] = field(default_factory=dict)
     gaps: dict[RecordId, Gap] = field(default_factory=dict)
     refuted: set[RecordId] = field(default_factory=set)
+    unread: set[RecordId] = field(default_factory=set)
     untied: Gap | None = None
     whole: bool = True
 
@@ -160,10 +165,15 @@ def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
 
 def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
     """Read what was signed of exchanges: whose home a node is, a genesis alone says."""
-    if genesis is None:
-        return
-    for evidence in audited.evidence.exchanges:
-        what = f"exchange {jws.record_id(evidence.offer)[:8]}"
+    for number, evidence in enumerate(audited.evidence.exchanges, 1):
+        named, read = attempt(f"exchange {number}", partial(jws.record_id, evidence.offer))
+        if named is None:
+            audited.checks.append(read)
+            continue
+        if genesis is None:
+            audited.unread.add(named)
+            continue
+        what = f"exchange {named[:8]}"
         told, read = attempt(what, partial(read_evidence, evidence, genesis))
         audited.checks.append(read)
         if told is None:
@@ -179,15 +189,19 @@ def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
 
 
 def _read_receipts(audited: AuditedCoop, genesis: GenesisView | None) -> None:
-    for bundle in audited.evidence.receipts:
-        what = f"receipt {jws.record_id(bundle.receipt)[:8]}"
+    for number, bundle in enumerate(audited.evidence.receipts, 1):
+        named, read = attempt(f"receipt {number}", partial(jws.record_id, bundle.receipt))
+        if named is None:
+            audited.checks.append(read)
+            continue
+        what = f"receipt {named[:8]}"
         verdict, tried = attempt(what, partial(verify_receipt, bundle, genesis=genesis))
         if verdict is None:
             audited.checks.append(tried)
             continue
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if verdict.ok:
-            audited.receipts[jws.record_id(bundle.receipt)] = bundle
+            audited.receipts[named] = bundle
 
 
 def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | None) -> LedgerAudit:
@@ -292,7 +306,7 @@ def _gap(audited: AuditedCoop, kind: ProofKind, named: str, *, cited_by: RecordI
             for gap in audited.evidence.unshown
             if (gap.kind, gap.named) in {(kind, named), (kind, "")}
         ),
-        NOT_SHOWN,
+        NO_GENESIS if named in audited.unread else NOT_SHOWN,
     )
     return Gap(coop=audited.coop, kind=kind, named=named, cited_by=cited_by, why=why)
 

@@ -110,10 +110,20 @@ def check_contents(files: Mapping[str, bytes], genesis: GenesisView | None) -> I
     yield _that(f"{INDEX} shows this evidence", shown == run, f"the same run in {EVIDENCE_ID}")
     for flow in run.flows:
         yield from _proofs(flow, files, genesis)
+    if genesis is not None:
+        yield from _audits(run, files, genesis)
+
+
+def _audits(run: RunRecord, files: Mapping[str, bytes], genesis: GenesisView) -> Iterator[Check]:
+    """Check that what lies beside an audit follows from it, as far as the folder has it.
+
+    A replay has none of it. Whose exchanges are, a genesis alone says, so without one the figures
+    are others. The page may be another version's, and is held to nothing but its signature.
+    """
     for name, data in audit_files(run, genesis=genesis).items():
-        # A replay has none of them, and a page names coops by the genesis of whoever wrote it.
-        if name in files and name.endswith(".csv"):
-            yield _that(f"{name} follows from the evidence", files.get(name) == data, "to the byte")
+        if name in files and not name.endswith(".html"):
+            said = f"{name} follows from the evidence"
+            yield _that(said, files[name] == data, "to the byte")
 
 
 def _proofs(

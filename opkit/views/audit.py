@@ -46,6 +46,7 @@ _CSS: Final = (
 
 REASONS: Final = {
     "not-shown": "nobody showed it",
+    "no-genesis": "without a genesis nobody knows whose homes signed it",
     "not-mirrored": "the other side's books lack their half",
     "unreachable": "the node did not answer",
     "too-many": "there is more than an audit keeps",

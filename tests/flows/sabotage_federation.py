@@ -174,3 +174,6 @@ SABOTAGE_3: dict[str, tuple[Patch, str]] = {
 
 The latter is a regular expression that is found in what the stopped flow says.
 """
+
+SABOTAGE_FEDERATION = {"3": SABOTAGE_3}
+"""The same by the flow's name."""
