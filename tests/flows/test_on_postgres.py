@@ -1,4 +1,4 @@
-"""Flow A on real processes whose nodes keep their state on PostgreSQL, and two lies told there."""
+"""Flows A, 3 and 4 on real processes that keep their state on PostgreSQL; two lies told there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from devnet.attach import open_world
 from devnet.cluster import Cluster
 from devnet.launch import Launched, LaunchFailed, launch
 from devnet.processes import descendants_of
+from flows import FLOWS
 from flows.a import flow
 from opkit.cli.app import main
-from opkit.story import Report
+from opkit.story import Flow, Report
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 
@@ -42,8 +43,12 @@ def start(home: Path, postgres_cluster: Cluster) -> Iterator[Callable[..., Launc
     started: list[Launched] = []
 
     def begin(**more: Any) -> Launched:
-        asked = {"database": postgres_cluster.url("flows"), "temporary": True} | more
-        launched = launch(name="t", profile="three", seed=7, **asked)
+        asked = {
+            "database": postgres_cluster.url("flows"),
+            "temporary": True,
+            "profile": "three",
+        } | more
+        launched = launch(name="t", seed=7, **asked)
         started.append(launched)
         launched.wait_ready()
         return launched
@@ -53,11 +58,11 @@ def start(home: Path, postgres_cluster: Cluster) -> Iterator[Callable[..., Launc
         launched.down()
 
 
-def tell(name: str) -> Report:
+def tell(name: str, story: Flow[Any] = flow) -> Report:
     async def go() -> Report:
         world = await open_world(name, run_id="once", seed=7)
         try:
-            return await flow.tell(world).run()
+            return await story.tell(world).run()
         finally:
             await world.close()
 
@@ -94,6 +99,18 @@ def test_flow_a_is_told_whole_and_its_nodes_wrote_into_their_databases(
     assert not list(launched.folder.rglob("node.db")), "no SQLite file beside"
     launched.down()
     assert databases(postgres_cluster) == set(), "a temporary devnet takes its databases along"
+
+
+def test_coops_agree_exchange_and_are_audited_there_and_a_killed_node_comes_back(
+    start: Callable[..., Launched], postgres_cluster: Cluster
+) -> None:
+    start(profile="federation")
+
+    for name in ("3", "4"):
+        report = tell("t", FLOWS[name])
+        assert report.ok, report.stopped
+        assert report.shown == FLOWS[name].markers
+    assert len(databases(postgres_cluster)) == 5
 
 
 def test_nodes_that_lie_about_outputs_lose_exactly_that_marker(
