@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "notebook": ("bench.commands", "notebook"),
     "flow-b": ("bench.commands", "flow_b"),
     "flows-money": ("bench.commands", "flows_money"),
+    "flows-federation": ("bench.commands", "flows_federation"),
     "demo-all": ("bench.commands", "demo_all"),
     "tasks": ("bench.tasks", "tasks"),
     "idle": ("bench.idle", "idle"),

@@ -69,6 +69,19 @@ def flows_money() -> list[Row]:
     ]
 
 
+def flows_federation() -> list[Row]:
+    """Flows 3 and 4 on a running devnet of five nodes; flow 3 kills one and starts it again."""
+    with state_home(), devnet("federation") as name:
+        taken = {
+            flow: [asyncio.run(_told(name, flow)) for _ in range(2 if quick() else 5)]
+            for flow in ("3", "4")
+        }
+    return [
+        row(f"story of Flow {flow}", median(each), "s", target="<= 12", of=each)
+        for flow, each in taken.items()
+    ]
+
+
 def demo_all() -> list[Row]:
     """Every flow by `opkit demo`, on all five nodes, from start to report."""
     with state_home(), tempfile.TemporaryDirectory() as out:
