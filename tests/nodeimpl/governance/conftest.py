@@ -43,11 +43,9 @@ from opkit.wire.votes import (
 )
 from tests.nodeimpl.agreements.told import alone
 
-NETWORK = "a" * 26
-COOP = "yard"
+NETWORK, COOP = "a" * 26, "yard"
 DAY_MS = 86_400_000
-PERIOD_MS = 7 * DAY_MS
-WINDOW_MS = DAY_MS
+PERIOD_MS, WINDOW_MS = 7 * DAY_MS, DAY_MS
 TEST_S_MAX = 60
 Form = Literal["full", "attested"]
 

@@ -158,6 +158,37 @@ def until(run: Run, org: str, agreement: str, state: str) -> Any:
 OFFICER = {RIVER: "mara", BRIGHT: "hugo", LAKES: "edith"}
 
 
+def shown_alike(run: Run, agreement: str, folder: Path) -> Path:
+    """Return the file of an agreement that verifies, the same from each of its keepers."""
+    files = {org: folder / f"{org}.json" for org in KEEPERS}
+    for org, file in files.items():
+        shown = run(
+            *("agreement", "show", agreement[:8], "--out", file),
+            *("--node", org, "--as", OFFICER[org]),
+        )
+        assert shown.code == 0, shown.err
+    assert len({file.read_bytes() for file in files.values()}) == 1
+    verified = run("agreement", "verify", files[RIVER], "--json")
+    assert verified.code == 0 and verified.json["status"] == "verified"
+    return files[RIVER]
+
+
+def refuse_forgeries(run: Run, file: Path) -> None:
+    """Assert that who alters the terms is found out by everybody, and by each keeper's node."""
+    forged = file.with_name("forged.json")
+    altered = file.read_bytes().replace(b'"notice_days":30', b'"notice_days":0')
+    assert altered != file.read_bytes()
+    forged.write_bytes(altered)
+    told = run("agreement", "verify", forged, "--json")
+    assert told.code == 1
+    failed = {each["name"] for each in told.json["checks"] if not each["ok"]}
+    assert "terms-named" in failed
+    for org in KEEPERS:
+        refused = run("agreement", "bring", forged, "--node", org, "--as", OFFICER[org])
+        assert refused.code == 1 and "terms-altered" in refused.err
+        assert run("agreement", "bring", file, "--node", org, "--as", OFFICER[org]).code == 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_coops_agree_by_commands_and_their_agreement_outlives_a_killed_node(
@@ -191,30 +222,7 @@ def test_coops_agree_by_commands_and_their_agreement_outlives_a_killed_node(
     until(run, RIVER, agreement, "active")
     world("restart", org=LAKES)
     until(run, LAKES, agreement, "active")
-    files = {}
-    for org in KEEPERS:
-        file = tmp_path / f"{org}.json"
-        shown = run(
-            *("agreement", "show", agreement[:8], "--out", file),
-            *("--node", org, "--as", OFFICER[org]),
-        )
-        assert shown.code == 0, shown.err
-        files[org] = file.read_bytes()
-    assert len(set(files.values())) == 1
-    verified = run("agreement", "verify", file, "--json")
-    assert verified.code == 0 and verified.json["status"] == "verified"
-
-    # Whoever alters the terms is found out by everybody, and by a node.
-    forged = tmp_path / "forged.json"
-    forged.write_bytes(files[RIVER].replace(b'"notice_days":30', b'"notice_days":0'))
-    told = run("agreement", "verify", forged, "--json")
-    assert told.code == 1
-    failed = {each["name"] for each in told.json["checks"] if not each["ok"]}
-    assert "terms-named" in failed
-    for org in KEEPERS:
-        refused = run("agreement", "bring", forged, "--node", org, "--as", OFFICER[org])
-        assert refused.code == 1 and "terms-altered" in refused.err
-        assert run("agreement", "bring", file, "--node", org, "--as", OFFICER[org]).code == 0
+    refuse_forgeries(run, shown_alike(run, agreement, tmp_path))
     listed = river.good("agreement", "list", "--state", "active")
     assert [each["agreement"] for each in listed["agreements"]] == [agreement]
 

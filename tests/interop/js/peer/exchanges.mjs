@@ -9,8 +9,8 @@ export function postingsOf(offer, coop) {
   }
   const left = -[...due.values()].reduce((sum, each) => sum + each, 0)
   const ordered = [...due].sort(([one], [other]) => (one < other ? -1 : 1))
-  const all = [...ordered.map(([other, amount]) => [`due/${other}`, amount]), ['equity/exchanges', left]]
-  return all
+  const owed = ordered.map(([other, amount]) => [`due/${other}`, amount])
+  return [...owed, ['equity/exchanges', left]]
     .filter(([, amount]) => amount !== 0)
     .map(([path, amount]) => ({ account: `${coop}:${path}`, unit: offer.unit, amount }))
 }
