@@ -1,4 +1,4 @@
-"""`opkit agreement` on real nodes: decided, signed, killed and back, verified, altered, ended."""
+"""`opkit agreement` on real nodes: decided, signed, altered, exchanged under, settled, ended."""
 
 from __future__ import annotations
 
@@ -189,6 +189,47 @@ def refuse_forgeries(run: Run, file: Path) -> None:
         assert run("agreement", "bring", file, "--node", org, "--as", OFFICER[org]).code == 0
 
 
+def exchange_and_settle(river: Assembly, bright: Assembly, agreement: str) -> None:
+    """Give something under an agreement, see both halves, bring the debt to zero, by commands."""
+    parties = ("--agreement", agreement[:6], "--payer", BRIGHT, "--payee", RIVER)
+    offer = ("exchange", "offer", *parties, "--id", "lathe-1", "--what", "hours at the lathe")
+    made = bright.good(*offer, "--amount", 40)
+    assert (made["state"], made["in_doubt"]) == ("committed", False)
+    assert bright.good(*offer, "--amount", 40)["entry"] == made["entry"]
+    again = bright.say(*offer, "--amount", 41)
+    assert again.code == 1 and "exchange-conflict" in again.err
+    much = bright.say("exchange", "offer", *parties, "--amount", 61)
+    assert much.code == 1 and "imbalance" in much.err
+    short = river.say(
+        "exchange", "offer", "--agreement", agreement[:5], *parties[2:], "--amount", 1
+    )
+    assert short.code == 2 and "too short" in short.err
+
+    balances = []
+    for side in (bright, river):
+        shown = side.good("exchange", "show", made["hash"])
+        assert shown["state"] == "committed" and shown["evidence"]
+        listed = side.good("exchange", "list", "--agreement", agreement[:6], "--max", 1)
+        assert [each["hash"] for each in listed["exchanges"]] == [made["hash"]]
+        assert side.good("exchange", "list", "--doubt")["exchanges"] == []
+        balances += [each["balance"] for each in side.good("clearing", "positions")["positions"]]
+    assert sorted(balances) == [-40, 40]
+
+    around = bright.say("clearing", "net", "--with", RIVER)
+    assert around.code == 2 and "do not go around" in around.err
+    for wrong in ((), ("--leg", "apple:birch"), ("--leg", f"{BRIGHT}:{RIVER}:x:{agreement}")):
+        assert bright.say("clearing", "net", *wrong).code == 2
+    settle = ("clearing", "settle", "--agreement", agreement[:6], "--period", "2026-01")
+    quarter = river.say(*settle[:-1], "2026-Q1")
+    assert quarter.code == 1 and "period-wrong" in quarter.err
+    assert river.good(*settle, "--what", "paid by transfer")["state"] == "committed"
+    repeated = river.say(*settle)
+    assert repeated.code == 1 and "settlement-done" in repeated.err
+    under = ("clearing", "positions", "--agreement", agreement[:6])
+    for side in (bright, river):
+        assert [each["balance"] for each in side.good(*under)["positions"]] == [0]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_coops_agree_by_commands_and_their_agreement_outlives_a_killed_node(
@@ -223,6 +264,7 @@ def test_coops_agree_by_commands_and_their_agreement_outlives_a_killed_node(
     world("restart", org=LAKES)
     until(run, LAKES, agreement, "active")
     refuse_forgeries(run, shown_alike(run, agreement, tmp_path))
+    exchange_and_settle(river, bright, agreement)
     listed = river.good("agreement", "list", "--state", "active")
     assert [each["agreement"] for each in listed["agreements"]] == [agreement]
 
