@@ -35,7 +35,7 @@ from opkit.wire.clearing import (
     Offer,
     Ruling,
 )
-from opkit.wire.ledger import UNITS, Entry, Posting
+from opkit.wire.ledger import Entry, Posting
 from opkit.wire.terms import PARTIES_MAX
 
 GIVEN_FOR = "equity/exchanges"
@@ -380,11 +380,6 @@ def circle_of(positions: Iterable[ClearingPosition], unit: str) -> tuple[Leg, ..
                 for debtor, creditor in pairs
             )
     return ()
-
-
-def is_unit(unit: str) -> bool:
-    """Return whether anything is counted in a unit."""
-    return unit in UNITS
 
 
 def _around(

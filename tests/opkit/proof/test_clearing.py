@@ -15,6 +15,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.ledger import sums_of
 from opkit.wire import clearing as wire
 from opkit.wire.clearing import Leg
+from opkit.wire.terms import PARTIES_MAX
 from tests.simulation.town import ARBITER, GENESIS, NETWORK, UNIT, key_of
 
 AGREED = "7" * 64
@@ -157,6 +158,40 @@ def test_an_offer_is_believed_of_its_proposers_home_alone() -> None:
         proof.sign_offer(by_birch, key_of("apple"))
 
 
+def test_who_signs_for_another_node_is_not_believed() -> None:
+    said = wire.Acceptance(
+        network=NETWORK,
+        did=key_of("cedar").did,
+        coop="birch",
+        aud="apple",
+        offer=SAID.name,
+        accepted_ms=1,
+    )
+    token = jws.sign(said, typ=wire.ACCEPTANCE_TYP, identity=key_of("birch"))
+    with pytest.raises(ProofError, match="another node"):
+        SAID.read(acceptances=(token,))
+
+
+def test_an_arbiter_that_is_no_node_rules_nothing() -> None:
+    nobodys = offer_of(arbiter="zebra")
+    token = proof.sign_offer(nobodys, key_of("apple"))
+    with pytest.raises(ProofError, match="has no node"):
+        proof.read_ruling(SAID.ruling(), nobodys, jws.record_id(token), GENESIS)
+
+
+def test_what_can_be_said_of_an_exchange_is_said_check_by_check() -> None:
+    whole = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
+    shown = proof.verify_exchange(whole, genesis=GENESIS)
+    assert shown.ok and shown.subject == "exchange x1 of apple"
+    for changes, failed in (
+        ({"outcome": None}, "ended"),
+        ({"rival": SAID.abort()}, "one decision"),
+        ({"outcome": SAID.commit(key="birch")}, "signatures"),
+    ):
+        verdict = proof.verify_exchange(whole.model_copy(update=changes), genesis=GENESIS)
+        assert [each.name for each in verdict.failures] == [failed]
+
+
 def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg:
     return Leg(agreement=agreement, payer=payer, payee=payee, amount=amount)
 
@@ -171,6 +206,7 @@ RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
         (offer_of(parties=("birch", "apple")), "parties"),
         (offer_of(coop="cedar"), "parties"),
         (offer_of(leg("apple", "apple"), parties=("apple", "birch")), "parties"),
+        (offer_of(leg("apple", "apple"), leg("apple", "birch"), kind="netting"), "pays itself"),
         (offer_of(*RING), "more than one leg"),
         (offer_of(leg("apple", "birch"), leg("birch", "apple"), kind="netting"), "same two"),
         (
@@ -255,3 +291,19 @@ def test_debts_that_go_around_are_found_and_lowered_by_the_least() -> None:
     assert proof.circle_of(ring, "usd-cents") == ()
     in_doubt = ring[0].model_copy(update={"doubt_in": 1})
     assert proof.circle_of([in_doubt, *ring[1:]], UNIT) == ()
+
+
+def test_a_circle_of_too_many_is_left_alone_and_one_beside_the_start_is_found() -> None:
+    names = [f"coop-{number:02}" for number in range(PARTIES_MAX + 1)]
+    after = [*names[1:], names[0]]
+    large = [position(one, other, -5) for one, other in zip(names, after, strict=True)]
+    assert proof.circle_of(large, UNIT) == ()
+    # Apple owes birch, and is owed nothing: whoever follows its debt comes back to birch.
+    beside = [
+        position("apple", "birch", -9),
+        position("birch", "cedar", -5),
+        position("cedar", "dogwood", -5),
+        position("birch", "dogwood", 5),
+    ]
+    legs = proof.circle_of(beside, UNIT)
+    assert {each.payee for each in legs} == {"birch", "cedar", "dogwood"}
