@@ -1,0 +1,46 @@
+"""What a side judges of an offer by itself, whoever proposed it and whatever they looked at."""
+
+from __future__ import annotations
+
+import pytest
+
+from nodeimpl.clearing.rules import Limits, Stand, judge_shape, judge_stands
+from opkit.wire import clearing as wire
+from tests.opkit.proof.test_clearing import AGREED, leg, offer_of
+from tests.simulation.town import terms_of
+
+TERMS = {AGREED: terms_of("apple", "birch")}
+SETTLED = offer_of(leg("apple", "birch", 40), kind="settlement", period="2026-01")
+
+
+def judge(stand: Stand) -> None:
+    """Have birch judge a settlement by which it gets forty of apple."""
+    judge_stands(
+        SETTLED,
+        "birch",
+        terms=TERMS,
+        stands={("apple", AGREED): stand},
+        open_with={},
+        limits=Limits(),
+    )
+
+
+def test_an_offer_that_contradicts_itself_is_malformed() -> None:
+    with pytest.raises(wire.ExchangeMalformed, match="has a period"):
+        judge_shape(offer_of(period="2026-01"))
+
+
+def test_a_settlement_is_taken_once_and_only_if_it_comes_to_zero_here() -> None:
+    judge(Stand(balance=-40))
+    with pytest.raises(wire.SettlementDone) as done:
+        judge(Stand(balance=-40, done="1" * 64))
+    assert (done.value.period, done.value.exchange) == ("2026-01", "1" * 64)
+    for balance in (0, -39, 40):
+        with pytest.raises(wire.NothingToSettle) as left:
+            judge(Stand(balance=balance))
+        assert left.value.balance == balance
+    # Having been settled comes before there being something in doubt, and that before the sum.
+    with pytest.raises(wire.SettlementDone):
+        judge(Stand(done="1" * 64, doubtful="2" * 64))
+    with pytest.raises(wire.InDoubt):
+        judge(Stand(doubtful="2" * 64))
