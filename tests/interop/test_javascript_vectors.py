@@ -28,8 +28,8 @@ def expected(vectors: dict[str, Any]) -> dict[str, int]:
     ]
     counts["growth"] = len(growth)
     derived, refused = vectors["derived"], vectors["refused"]
-    plural = {"key": "keys", "tree": "trees", "cid": "cids"}
-    for name in ("key", "tree", "cid", "base64url", "canonical", "journal", "merkle", "operations"):
+    plural = {name: f"{name}s" for name in ("key", "tree", "cid", "agreement", "exchange")}
+    for name in (*plural, "base64url", "canonical", "journal", "merkle", "operations"):
         counts[name] = len(derived[plural.get(name, name)])
     counts["record"] = len(derived["records"]) + len(refused["records_taken"])
     counts["refused frame"] = len(refused["frames"])
@@ -96,6 +96,8 @@ def test_a_vector_of_any_kind_that_is_changed_is_noticed() -> None:
     refused["records"][0]["jws"] = refused["records_taken"][0]["jws"]
     refused["base64url"][0] = "YQ"
     derived["operations"][0]["operations"].pop()
+    derived["agreements"][0]["agreement"] = derived["exchanges"][0]["id"]
+    derived["exchanges"][0]["entry_id"] = "exchange:another"
     refused["operations"][0]["jws"] = derived["operations"][0]["operations"][0]
     said = judged(vectors)
     assert {why.partition(":")[0] for why in said["wrong"]} == set(expected(vectors))
