@@ -225,7 +225,7 @@ class Killing:
 
     async def _in_the_middle(self, works: Iterable[object], victims: Sequence[Slug]) -> None:
         doing = [asyncio.ensure_future(each) for each in works]
-        await asyncio.sleep(self._chance.uniform(0, MOMENT_S))
+        await asyncio.wait(doing, timeout=self._chance.uniform(0, MOMENT_S))
         await self._kill(victims)
         for end in await asyncio.gather(*doing, return_exceptions=True):
             if isinstance(end, BaseException) and not isinstance(end, Unreachable):
