@@ -125,15 +125,16 @@ async def prove_exchange(live: Live, places: Places, figure: MovedFigure) -> Pro
         raise PageRefused("No side of this exchange hands it over now.")
     words = [each.evidence for each in told]
     best = max(words, key=lambda each: (each.ruling is not None, each.outcome is not None))
-    entries = await asyncio.gather(*(_entry(live, places, one) for one in figure.sides))
-    found = {one.coop: entry for one, entry in zip(figure.sides, entries, strict=True) if entry}
+    # What they say now: since the figure was told, another side may have posted.
+    said_now = {each.exchange.coop: each.exchange for each in told}
+    sides = [said_now.get(one.coop, one) for one in figure.sides]
+    entries = await asyncio.gather(*(_entry(live, places, one) for one in sides))
+    found = {one.coop: entry for one, entry in zip(sides, entries, strict=True) if entry}
     verdict = verify_exchange(best, genesis=live.source.genesis, entries=found.values())
     doubt = [each for each in verdict.failures if each.name == ENDED]
     checks = [each for each in verdict.checks if each not in doubt]
     chain = tuple(_exchange_links(checks, found, places))
-    lacking = [
-        places.title(one.coop) for one in figure.sides if one.entry and one.coop not in found
-    ]
+    lacking = [places.title(one.coop) for one in sides if one.entry and one.coop not in found]
     said = ["It is in doubt: nobody has said how it ends."] if doubt else []
     said += [f"{all_of(lacking)} did not hand its entry over."] if lacking else []
     proof = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from html import escape
 from typing import Final
@@ -32,7 +33,7 @@ from opkit.views.money import amount_text
 from opkit.views.page import icon
 from opkit.views.telling import all_of
 from opkit.views.values import text_html
-from opkit.wire.terms import Provision, Terms
+from opkit.wire.terms import Provision
 
 STATES: Final[Mapping[str, tuple[State, str]]] = {
     "proposed": (State.RUNNING, "proposed"),
@@ -53,6 +54,9 @@ COPIES: Final[Mapping[Copy, tuple[State, str]]] = {
     "silent": (State.WAITING, "does not answer"),
 }
 """How a node's copy is drawn, and the words for it."""
+
+HEAD: Final = 8
+"""So much of an agreement's hash tells it from another one of the same title."""
 
 _NONE: Final = '<span class="soft">–</span>'
 
@@ -87,17 +91,29 @@ def agreements(
         Column(title="Copies"),
         Column(title="Ends", number=True),
     )
-    rows = [_row(each, titles, chosen=chosen, world_ms=world_ms) for each in told.agreements]
+    often = Counter(each.terms.title for each in told.agreements)
+    rows = [
+        _row(
+            each,
+            titles,
+            chosen=chosen,
+            world_ms=world_ms,
+            named=f", {each.agreement[:HEAD]}" if often[each.terms.title] > 1 else "",
+        )
+        for each in told.agreements
+    ]
     return card(question, scroll(table(columns, rows, name="Agreements"), name="Agreements"))
 
 
-def _row(each: AgreementFigure, titles: Mapping[str, str], *, chosen: str, world_ms: int) -> Row:
+def _row(
+    each: AgreementFigure, titles: Mapping[str, str], *, chosen: str, world_ms: int, named: str
+) -> Row:
     is_chosen = each.agreement == chosen
     opens = (
         f'<button type="button" class="opens" data-act="open" '
         f'data-agreement="{escape(each.agreement)}" '
         f'aria-pressed="{"true" if is_chosen else "false"}"><b>{escape(each.terms.title)}</b>'
-        f"<small>{escape(parties_text(each, titles))}</small></button>"
+        f"<small>{escape(parties_text(each, titles))}{named}</small></button>"
     )
     parties = len(each.terms.parties)
     return Row(
@@ -164,7 +180,7 @@ def agreement(
         f"{_signatures(each, titles, world_ms=world_ms)}</ul>"
         f'<h3>Which nodes have it, and the same?</h3><ul class="copies">'
         f"{''.join(_copy(one, titles) for one in each.copies)}</ul>"
-        f"{_says(each.terms, titles, world_ms=world_ms)}"
+        f"{_says(each, titles, world_ms=world_ms)}"
         f"<h3>Why believe it?</h3>{believed_html(verified, again=again, now_ms=now_ms)}"
     )
     return card(question, scroll(body, name="The agreement"))
@@ -238,8 +254,9 @@ def _copy(one: CopyFigure, titles: Mapping[str, str]) -> str:
     )
 
 
-def _says(terms: Terms, titles: Mapping[str, str], *, world_ms: int) -> str:
-    """Return the terms as sentences."""
+def _says(each: AgreementFigure, titles: Mapping[str, str], *, world_ms: int) -> str:
+    """Return the terms as sentences, and the hash that they are named by."""
+    terms = each.terms
     lines = [escape(_provision(one, titles)) for one in terms.provisions]
     until = "renewed of itself until a party gives notice" if terms.renewable else "not renewed"
     lines.append(
@@ -257,6 +274,7 @@ def _says(terms: Terms, titles: Mapping[str, str], *, world_ms: int) -> str:
     lines.append(f"{escape(arbiter)} rules where an exchange is in doubt")
     if terms.amends is not None:
         lines.append(f"It takes the place of {text_html(terms.amends)}")
+    lines.append(f"All of this is named by its hash, {text_html(each.agreement)}")
     said = "".join(f"<li>{line}</li>" for line in lines)
     text = f'<p class="said-text">{escape(terms.text)}</p>' if terms.text else ""
     return f'<h3>What does it say?</h3><ul class="terms">{said}</ul>{text}'

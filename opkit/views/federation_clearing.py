@@ -14,6 +14,7 @@ from opkit.story.states import State
 from opkit.views.amounts import moment_html
 from opkit.views.cards import Column, Row, card, control, empty, pill, said_state, scroll, table
 from opkit.views.chains import believed_html, verify_words
+from opkit.views.federation_agreements import HEAD
 from opkit.views.federation_figures import (
     FederationFigures,
     Mirror,
@@ -64,7 +65,10 @@ def _position(each: PositionFigure, titles: Mapping[str, str]) -> str:
     told = [_side_text(side, each.unit, each.mirror) for side in each.sides]
     said = f"{names[0]} {told[0]}; {names[1]} {told[1]}"
     settled = max((side.settled for side in known if side.settled), default="")
-    notes = [each.title, f"at most {amount_text(limit, each.unit)}" if limit else ""]
+    notes = [
+        f"{each.title} {each.agreement[:HEAD]}",
+        f"at most {amount_text(limit, each.unit)}" if limit else "",
+    ]
     notes.append(f"last settled for {settled}" if settled else "not settled yet")
     key = f"m-{each.agreement[:16]}-{each.unit}-{'-'.join(each.coops)}"
     halves = "".join(_half(side, top) for side in each.sides)

@@ -162,8 +162,9 @@ def test_signatures_copies_and_exchanges_show_by_themselves_and_are_verified_her
     eventually(lambda: "every party signed" in card(seen, "agreement"), what="both signatures")
     done = network.tell(lambda world: give(world, agreement, amount=40, what="eight hours"))
     bar = seen.page.locator(f"[data-card=positions] #m-{agreement[:16]}-{UNIT}-{BRIGHT}-{RIVER}")
-    eventually(lambda: bar.count() and "both say the same" in bar.inner_text(), what="a position")
-    assert "owes 40 cc" in bar.inner_text() and "is owed 40 cc" in bar.inner_text()
+    eventually(lambda: bar.count() and "is owed 40 cc" in bar.inner_text(), what="a position")
+    eventually(lambda: "both say the same" in bar.inner_text(), what="a mirrored position")
+    assert "owes 40 cc" in bar.inner_text()
     halves = bar.locator(".half > i").evaluate_all("all => all.map(each => each.style.width)")
     assert halves == ["40%", "40%"]
     verified = seen.page.locator("[data-card=agreement] .verdict time")
@@ -266,8 +267,12 @@ def test_open_proofs_fit_the_screen_and_markup_in_them_is_only_shown(
     eventually(lambda: card(seen, "agreement").count(told) == 3, what="an agreement in force")
     done = network.tell(lambda world: give(world, agreement, amount=9, what=MARKUP))
     eventually(lambda: "links verified here" in card(seen, "agreement"), what="its proof")
+    # As it was when it was opened, so is its proof: not before both sides have posted.
+    bar = seen.page.locator(f"[data-card=positions] #m-{agreement[:16]}-{UNIT}-{BRIGHT}-{RIVER}")
+    eventually(lambda: bar.count() and "is owed 9 cc" in bar.inner_text(), what="a position")
+    eventually(lambda: "both say the same" in bar.inner_text(), what="a mirrored position")
     seen.page.locator(f"[data-card=moved] [data-exchange='{done}']").click()
-    eventually(lambda: "links verified here" in card(seen, "moved"), what="the exchange's proof")
+    eventually(lambda: "3 links verified here" in card(seen, "moved"), what="the exchange's proof")
     for summary in seen.page.locator(":is([data-card=agreement],[data-card=moved]) summary").all():
         summary.click()
     assert MARKUP in card(seen, "agreement") and MARKUP in card(seen, "moved")

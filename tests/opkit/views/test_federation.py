@@ -319,3 +319,12 @@ def test_who_has_chosen_nothing_sees_the_newest_and_a_choice_that_is_gone_shows_
     assert federation.chosen_of(TOLD, AGREED.agreement) is AGREED
     assert federation.chosen_of(TOLD, HASH(99)) is None
     assert federation.chosen_of(None, "") is None
+
+
+def test_agreements_of_one_title_are_told_apart_by_their_hashes() -> None:
+    twin = replace(AGREED, agreement=HASH(77 << 224))
+    titles = {BRIGHT: "BrightWorks", RIVER: "River City"}
+    told = FederationFigures(agreements=(AGREED, twin, PROPOSED))
+    html = federation_agreements.agreements(told, titles, chosen="", world_ms=NOW)
+    assert "River City, 00000000</small>" in html and "River City, 0000004d</small>" in html
+    assert "River City</small>" in html, "the only one of its title"
