@@ -137,10 +137,11 @@ def test_who_moves_time_does_so_alone_and_who_tells_beside_others_is_told_whole(
 def test_all_flows_are_told_again_at_once_from_the_command_line(
     launched: Launched, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for _ in range(3):
-        assert command.main(["--devnet", "t"]) == 0
-    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FLOW_OK")]
     counts = {"a": 14, "b": 13, "1": 12, "2": 10, "c": 7}
+    assert list(counts) == [name for name in FLOWS if "three" in FLOWS[name].profiles]
+    for _ in range(3):
+        assert command.main([*counts, "--devnet", "t"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FLOW_OK")]
     assert [line.split(",")[0] for line in told] == [
         f"FLOW_OK {name} {count}/{count}" for name, count in counts.items()
     ] * 3
