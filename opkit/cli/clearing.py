@@ -106,7 +106,7 @@ def net(
     Examples:
       opkit clearing net --with birch --with cedar
 
-      opkit clearing net --leg apple:birch:20:1f0c… --leg birch:cedar:20:77ab… --leg …
+      opkit clearing net --leg inn:mill:9:1f0c… --leg mill:yard:9:77ab… --leg …
     """
     if bool(coops) == bool(legs):
         raise Mistake("either --with COOP, or --leg for each debt", code=exits.USAGE)

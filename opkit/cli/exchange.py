@@ -24,7 +24,7 @@ app = out.group(
 
     Examples:
 
-      opkit exchange offer --agreement 1f0c6b --payer apple --payee birch --amount 40
+      opkit exchange offer --agreement 1f0c6b --payer mill --payee inn --amount 9
 
       opkit exchange list --doubt
     """
@@ -52,7 +52,7 @@ def offer(
 ) -> int:
     """Propose an exchange, and post both halves if the other side is there and agrees.
 
-    Example: opkit exchange offer --agreement 1f0c6b --payer apple --payee birch --amount 40
+    Example: opkit exchange offer --agreement 1f0c6b --payer mill --payee inn --amount 9
     """
 
     async def work(client: NodeClient) -> Exchange:
