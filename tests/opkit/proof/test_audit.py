@@ -227,6 +227,8 @@ def test_an_account_is_compared_unless_a_later_entry_touched_it(books: Books) ->
     assert wrong(audit) == {
         "accounts": "yard:member/ada usd-cents: the node says 700, its entries 500"
     }
+    audit.not_shown("yard:member/bo", "usd-cents")
+    assert wrong(audit)["accounts"].endswith("the node does not show it")
 
 
 def test_decisions_and_corrected_entries_are_what_the_caller_found(books: Books) -> None:
