@@ -132,8 +132,11 @@ def test_an_event_goes_the_way_that_the_architecture_says(
             await held.eventually(lambda: sent)
             before = len(sent)
             with walking(footprints):
-                await held.deploy("walked")
-                await held.eventually(lambda: "walked" in "".join(sent[before:]))
+                # Who waits for a page was called before it is read. So that each step follows on
+                # the one before, there are two: the first is read, the second handed on.
+                for name in ("walked-in", "walked-out"):
+                    await held.deploy(name)
+                    await held.eventually(lambda name=name: name in "".join(sent[before:]))
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)

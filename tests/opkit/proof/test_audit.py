@@ -14,6 +14,7 @@ from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.ledger import (
     FIRST_PREVIOUS,
     AccountConfigured,
+    AccountView,
     Cause,
     Entry,
     EntryPosted,
@@ -205,6 +206,29 @@ def test_what_the_journal_says_is_compared(books: Books) -> None:
     audit.missing(4)
     found = wrong(audit)["journal"]
     assert "another entry" in found and "does not have it" in found and "entry 4" in found
+
+
+def test_an_account_is_compared_unless_a_later_entry_touched_it(books: Books) -> None:
+    shown = AccountView(
+        account="yard:member/ada",
+        unit="usd-cents",
+        balance=700,
+        held=0,
+        available=700,
+        floor=0,
+        closed=False,
+        decision=None,
+        sequence=4,
+    )
+    audit = audited(books)
+    audit.shown(shown)
+    assert wrong(audit) == {}, "entry 4 is not in the audited part"
+    audit.shown(shown.model_copy(update={"sequence": 3}))
+    assert wrong(audit) == {
+        "accounts": "yard:member/ada usd-cents: the node says 700, its entries 500"
+    }
+    audit.not_shown("yard:member/bo", "usd-cents")
+    assert wrong(audit)["accounts"].endswith("the node does not show it")
 
 
 def test_decisions_and_corrected_entries_are_what_the_caller_found(books: Books) -> None:

@@ -173,6 +173,7 @@ def test_what_changed_after_the_audited_part_is_not_compared() -> None:
     new = hold("new", 3)
     audit.later(begun(new))
     audit.later(voided(ONE))
+    audit.later(voided(TWO))  # It ended before; there is nothing more to be known of it.
     audit.account(view(3))
     audit.shown(new)
     audit.not_shown("one", "it was voided")
