@@ -42,11 +42,14 @@ if(navigator.clipboard&&isSecureContext)return navigator.clipboard.writeText(tex
 const area=document.createElement('textarea');area.value=text;area.style.position='fixed';
 document.body.append(area);area.select();document.execCommand('copy');area.remove();
 return Promise.resolve()}
+function told(run,{flow,marker}){
+const of=(all,name)=>all.find(one=>one.name===name);
+return JSON.stringify(of(of(JSON.parse(run).flows,flow).markers,marker),null,2)}
 document.addEventListener('click',event=>{
 const button=event.target.closest('button');if(!button)return;
 if(button.id==='theme'){root.dataset.theme=dark()?'light':'dark';return}
 const from=button.dataset.from&&document.getElementById(button.dataset.from);
-const text=from?from.textContent:button.dataset.copy;
+const text=from?told(from.textContent,button.dataset):button.dataset.copy;
 if(text===undefined)return;
 event.preventDefault();
 copy(text).then(()=>{button.classList.add('copied');

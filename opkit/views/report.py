@@ -196,22 +196,27 @@ def _proofs(flow: FlowRecord, told: MarkerRecord) -> str:
             )
         else:
             if isinstance(proof, AuditRecord):
-                name = audit_name(flow, told, number)
-                parts.append(f'<a class="act" href="{name}.html">Open the report for funders</a>')
-                parts.append(f'<a class="act" href="{name}.csv" download>Save its figures</a>')
+                parts.append(_audit_links(audit_name(flow, told, number)))
+                continue
             file = f"{flow.name}-{told.name.lower()}-{number}.{proof.kind}.json"
             parts.append(
                 f'<a class="act" download="{file}" href="data:application/json,'
                 f'{quote(proof_json(proof))}">Save {PROOF_NAMES[proof.kind]}</a>'
             )
-    evidence_id = f"evidence-{flow.name}-{told.name}"
-    said = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False)
     parts.append(
-        f'<button type="button" class="act" data-from="{evidence_id}">Copy the evidence</button>'
-        f'<script type="application/json" id="{evidence_id}">'
-        f"{said.replace('<', chr(92) + 'u003c')}</script>"
+        f'<button type="button" class="act" data-from="{EVIDENCE_ID}" '
+        f'data-flow="{escape(flow.name)}" data-marker="{told.name}">Copy the evidence</button>'
     )
     return "".join(parts)
+
+
+def _audit_links(name: str) -> str:
+    """Return the ways to an audit's files, which lie beside the page: it grows with the books."""
+    return (
+        f'<a class="act" href="{name}.html">Open the report for funders</a>'
+        f'<a class="act" href="{name}.csv" download>Save its figures</a>'
+        f'<a class="act" href="{name}.json" download>Save {PROOF_NAMES["audit"]}</a>'
+    )
 
 
 def _short(cid: str) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
-from opkit.story.report import Stop
+from opkit.story.report import AuditRecord, Stop
 from opkit.story.states import State
 from opkit.views.deeds import deed_sentence
 from opkit.views.report import embedded_evidence, report_html
 from opkit.views.values import text_html, value_html, values_table
+from opkit.wire.audit import AuditFile
 
 BROWSER = shutil.which("chromium")
 
@@ -168,6 +171,21 @@ def test_the_page_carries_its_evidence(run):
     assert embedded_evidence(html.replace('"seed": 7', '"seed": "x"').encode()) is None
 
 
+def test_the_page_carries_an_audit_once_and_leads_to_its_files(run):
+    file = AuditFile(network=run.network, auditor="bakery/zuri", gathered_ms=1, coops=())
+    first = run.flows[0].markers[0]
+    marker = first.model_copy(update={"proofs": (*first.proofs, AuditRecord(file=file))})
+    flow = run.flows[0].model_copy(update={"markers": (marker, *run.flows[0].markers[1:])})
+    audited = run.model_copy(update={"flows": (flow,)})
+    html = report_html(audited)
+
+    assert html.count("bakery/zuri") + html.count("bakery%2Fzuri") == 1
+    assert embedded_evidence(html.encode()) == audited
+    name = f"audit/t-dough_made-{len(first.proofs)}"
+    for suffix in (".html", ".csv", ".json"):
+        assert f'href="{name}{suffix}"' in html
+
+
 def test_a_script_in_evidence_cannot_end_the_script_it_stands_in(run):
     marker = (
         run.flows[0]
@@ -183,6 +201,25 @@ def test_a_script_in_evidence_cannot_end_the_script_it_stands_in(run):
 
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
+def test_the_evidence_of_a_marker_is_copied_whole(tmp_path, run):
+    marker = run.flows[0].markers[1]
+    probe = (
+        "<script>Object.defineProperty(navigator,'clipboard',{value:{writeText:text=>{"
+        "document.body.dataset.copied=text;return Promise.resolve()}}});"
+        f"document.querySelector('[data-marker={marker.name}]').click()</script></body>"
+    )
+    page = tmp_path / "index.html"
+    page.write_text(report_html(run).replace("</body>", probe))
+
+    said = dumped(page, tmp_path / "profile", width=1920)
+
+    copied = re.search(r'<body[^>]* data-copied="([^"]*)"', said.stdout)
+    assert copied is not None, said.stderr
+    assert json.loads(unescape(copied[1])) == marker.model_dump(mode="json")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [390, 1920])
 def test_a_browser_opens_it_without_a_complaint_and_nothing_is_too_wide(tmp_path, run, width):
     probe = (
@@ -192,12 +229,20 @@ def test_a_browser_opens_it_without_a_complaint_and_nothing_is_too_wide(tmp_path
     page = tmp_path / "index.html"
     page.write_text(report_html(run).replace("<details", "<details open").replace("</body>", probe))
 
-    said = subprocess.run(
+    said = dumped(page, tmp_path / "profile", width=width)
+
+    assert "<title>fits</title>" in said.stdout
+    assert "CONSOLE" not in said.stderr
+
+
+def dumped(page, profile, *, width):
+    """Return what a browser makes of a page, with its complaints."""
+    return subprocess.run(
         [
             BROWSER,
             *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
             *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-            *("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
+            *("--enable-logging=stderr", f"--user-data-dir={profile}"),
             *(f"--window-size={width},1080", "--dump-dom", page.as_uri()),
         ],
         capture_output=True,
@@ -205,6 +250,3 @@ def test_a_browser_opens_it_without_a_complaint_and_nothing_is_too_wide(tmp_path
         timeout=60,
         check=True,
     )
-
-    assert "<title>fits</title>" in said.stdout
-    assert "CONSOLE" not in said.stderr
