@@ -7,14 +7,15 @@ from dataclasses import replace
 from functools import partial
 
 from opkit.live.deeds import Deeds
-from opkit.live.federation_proof import prove_agreement, prove_exchange
+from opkit.live.federation_moved import MovedProofs
+from opkit.live.federation_proof import prove_agreement
 from opkit.live.federations import Federations, places_of
 from opkit.live.homes import homes_of
 from opkit.live.live import Live
 from opkit.live.ports import Draw, PageRefused
 from opkit.views import federation
 from opkit.views.federation import Looked, chosen_of
-from opkit.views.federation_figures import AgreementFigure
+from opkit.views.federation_figures import AgreementFigure, MovedFigure
 from opkit.views.federation_parted import DEEDS
 from opkit.views.ledger_figures import ProofFigure
 
@@ -34,8 +35,8 @@ class FederationPage:
         self._federations = live.shared(Federations, Federations)
         self._deeds = Deeds(live)
         self._looked = Looked(may_act=live.source.may_act)
+        self._moved = live.shared(MovedProofs, MovedProofs)
         self._proof: ProofFigure | None = None
-        self._moved_proof: ProofFigure | None = None
 
     def frame(self) -> str:
         """Return the markup around the cards."""
@@ -48,16 +49,16 @@ class FederationPage:
         """
         now, told = self._live.network_figures(), self._federations.want()
         homes = {home.coop: home.org for home in homes_of(self._live)}
-        looked = self._look()
+        looked, moved_proof = self._look(), self._moved_proof()
         draws = federation.cards(
             lambda: now,
             told=told,
             homes=homes,
             looked=looked,
             proof=self._proof,
-            moved_proof=self._moved_proof,
+            moved_proof=moved_proof,
         )
-        made_of = federation.made_of(now, told, homes, self._proof, self._moved_proof)
+        made_of = federation.made_of(now, told, homes, self._proof, moved_proof)
         return {
             name: partial(self._drawn, name, looked, made_of[name], draws[name]) for name in draws
         }
@@ -119,14 +120,19 @@ class FederationPage:
             self._live.touch()
 
     async def _open_moved(self, exchange: str) -> None:
-        told = self._federations.figures
-        found = [each for each in told.moved if each.hash == exchange] if told else []
-        if exchange and not found:
+        found = self._moved_figure(exchange)
+        if exchange and found is None:
             raise PageRefused("This exchange is not shown any more: opkit exchange list has it.")
         self._looked = replace(self._looked, moved=exchange)
         self._live.touch()
-        if found:
-            proof = await prove_exchange(self._live, places_of(self._live), found[0])
-            if self._looked.moved == exchange:
-                self._moved_proof = proof
-                self._live.touch()
+        if found is not None:
+            await self._moved.prove(found)
+
+    def _moved_figure(self, exchange: str) -> MovedFigure | None:
+        told = self._federations.figures
+        return next((each for each in told.moved if each.hash == exchange), None) if told else None
+
+    def _moved_proof(self) -> ProofFigure | None:
+        """Return how the open exchange verified; it is verified again if it was told otherwise."""
+        found = self._moved_figure(self._looked.moved)
+        return self._moved.want(found) if found is not None else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from nodeimpl.exchanging import _Nodes as Exchanging
 from opkit.live.federation import FederationPage
 from opkit.live.federations import DOMAINS, Federations
 from opkit.live.ports import PageRefused
@@ -15,13 +17,17 @@ from opkit.live.session import Cards
 from opkit.proof.agreement import agreement_id
 from opkit.wire.agreements import LIST_AGREEMENTS, READ_AGREEMENT_FILE
 from opkit.wire.clearing import (
+    ASK_OUTCOME,
     LIST_POSITIONS,
     POST_OFFER,
+    READ_EXCHANGE,
     SETTLE_PERIOD,
+    TELL_OUTCOME,
     Exchange,
     PostOffer,
     SettlePeriod,
 )
+from opkit.wire.errors import Unreachable
 from opkit.wire.terms import ClearingTerms, Provision, Terms
 
 RIVER = "river-city-tool-library"
@@ -182,14 +188,60 @@ def test_an_exchange_is_mirrored_settled_and_proved_by_both_sides(tell: Any) -> 
         html = shown(page)["moved"]
         for words in ("3 links verified here", "posted its half", "postings", "lathe-1"):
             assert words in html, words
-        assert page._moved_proof is not None and page._moved_proof.ok
-        assert len(json.loads(page._moved_proof.proof)["entries"]) == 2
+        assert (proof := page._moved_proof()) is not None and proof.ok
+        assert len(json.loads(proof.proof)["entries"]) == 2
         ask = SettlePeriod(agreement=agreement, period="2026-03")
         await client(held, BRIGHT).call(SETTLE_PERIOD, ask)
         assert "is even" in await until(held, page, "positions", "last settled for 2026-03")
         assert "ettlement of 2026-03" in await until(held, page, "moved", "ettlement")
         await page.act("moved", {"exchange": ""})
         assert "rests" not in shown(page)["moved"] and not shown(page)["wrong"]
+
+    tell(story)
+
+
+def test_an_open_exchange_is_proved_again_when_the_other_side_posts(
+    tell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened between acceptance and posting: nobody clicks again, and both halves are proved."""
+    honest, heard = Exchanging.ask, asyncio.Event()
+
+    async def deaf(self: Any, node: Any, method: Any, ask: Any, *, deadline_ms: int) -> Any:
+        if method in (TELL_OUTCOME, ASK_OUTCOME) and not heard.is_set():
+            raise Unreachable(where=node, why="no word of how it ended gets through")
+        return await honest(self, node, method, ask, deadline_ms=deadline_ms)
+
+    monkeypatch.setattr(Exchanging, "ask", deaf)
+
+    async def story(held: Any) -> None:
+        page = FederationPage(held.live)
+        done = await give(held, await agree(held), 40, "lathe-3")
+        await until(held, page, "moved", "in doubt")
+        await page.act("moved", {"exchange": done.hash})
+        first = page._moved_proof()
+        assert first is not None and first.ok
+        assert [each["coop"] for each in json.loads(first.proof)["entries"]] == [BRIGHT]
+        assert "3 links verified here" not in shown(page)["moved"]
+        heard.set()
+        html = await until(held, page, "moved", "3 links verified here")
+        assert "River City Tool Library posted its half" in html
+        again = page._moved_proof()
+        assert again is not None and again.ok and again.verified_ms >= first.verified_ms
+        assert len(json.loads(again.proof)["entries"]) == 2 and not again.trouble
+        # It is told otherwise, and nobody hands it over: what stands says when it was so.
+        call = held.live.call
+
+        async def silent(org: str, endpoint: Any, ask: Any) -> Any:
+            if endpoint is READ_EXCHANGE:
+                raise Unreachable(where=org, why="it says nothing")
+            return await call(org, endpoint, ask)
+
+        monkeypatch.setattr(held.live, "call", silent)
+        page._moved.want(replace(page._moved_figure(done.hash), silent=(HARBOR,)))
+        html = await until(held, page, "moved", "as it verified before")
+        assert "not all of it can be shown" in html and html.count("posted its half") == 2
+        with pytest.raises(PageRefused, match="No side"):
+            await page.act("moved", {"exchange": done.hash})
 
     tell(story)
 
