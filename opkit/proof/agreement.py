@@ -29,7 +29,6 @@ from opkit.wire.agreements import (
     Signing,
 )
 from opkit.wire.base import Did, Jws, NetworkId, RecordId, Wire, b64encode
-from opkit.wire.operations import VALUE_CHARACTERS_MAX
 from opkit.wire.terms import AgreementEffect, Terms
 from opkit.wire.votes import ATTESTED_DECISION_TYP, DECISION_TYP, Decision
 
@@ -212,8 +211,10 @@ def _executed(signature: AgreementSignature, decision: Decision) -> Check:
 def signing_of(signed: SignedBy, *, terms: Terms) -> str:
     """Return a verified signature as parties share it: canonical JSON of a `Signing`.
 
+    The longest one finds room in a shared object.
+
     Raises:
-        ProofError: it says more than can be spelled again from it, or is too long to be shared.
+        ProofError: it says more than can be spelled again from it.
     """
     network = terms.network
     decision = read_decision(signed.decision, network=network)
@@ -231,10 +232,7 @@ def signing_of(signed: SignedBy, *, terms: Terms) -> str:
     )
     if signed_of(short, terms=terms) != signed:
         raise ProofError("the signature says more than can be shared of it")
-    spelled = canonical(short.model_dump(mode="json")).decode()
-    if len(spelled) > VALUE_CHARACTERS_MAX:
-        raise ProofError("the signature and its decision are too long to be shared")
-    return spelled
+    return canonical(short.model_dump(mode="json")).decode()
 
 
 def read_signing(spelled: str, *, terms: Terms) -> SignedBy:

@@ -282,6 +282,14 @@ def test_what_is_no_file_in_its_one_spelling_is_refused(bad: bytes) -> None:
 # What parties share of a signature.
 
 
+def test_terms_that_have_no_spelling_are_those_of_no_agreement() -> None:
+    terms = terms_of().model_copy(update={"title": "\ud800"})
+    bad = read_agreement_file(file_of()).model_copy(update={"terms": terms})
+    verdict, facts = examine_agreement(bad, genesis=GENESIS)
+    assert facts is None and verdict.status == FAILED
+    assert [check.name for check in verdict.failures] == ["terms-named"]
+
+
 @pytest.mark.parametrize("action", ["adopt", "end"])
 def test_what_is_shared_spells_the_three_signed_objects_again(action: Any) -> None:
     terms = terms_of()

@@ -15,7 +15,9 @@ from opkit.proof.checks import ProofError
 from opkit.proof.ledger import sums_of
 from opkit.wire import clearing as wire
 from opkit.wire.clearing import Leg
+from opkit.wire.ledger import Cause
 from opkit.wire.terms import PARTIES_MAX
+from tests.opkit.proof.test_audit import Books
 from tests.simulation.town import ARBITER, GENESIS, NETWORK, UNIT, key_of
 
 AGREED = "7" * 64
@@ -190,6 +192,33 @@ def test_what_can_be_said_of_an_exchange_is_said_check_by_check() -> None:
     ):
         verdict = proof.verify_exchange(whole.model_copy(update=changes), genesis=GENESIS)
         assert [each.name for each in verdict.failures] == [failed]
+
+
+def test_an_entry_that_posts_an_exchange_is_its_coops_half_of_it_or_told() -> None:
+    whole = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
+    first, second = proof.postings_of(offer_of(), "apple")
+    half: dict[str, Any] = {
+        "coop": "apple",
+        "kind": "bound",
+        "postings": (first, second),
+        "cause": Cause(kind="exchange", id=SAID.name),
+    }
+    less = first.model_copy(update={"amount": first.amount - 1})
+    other = {"postings": proof.postings_of(offer_of(), "birch")}
+    cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
+        ({}, []),
+        ({"cause": None}, ["cause"]),
+        ({"cause": Cause(kind="exchange", id=OTHER)}, ["cause"]),
+        (other, ["postings"]),
+        ({"postings": (less, second)}, ["postings", "sum"]),
+        ({"coop": "cedar"}, ["postings"]),
+        ({"hash": OTHER}, ["hash"]),
+    )
+    for changes, failed in cases:
+        entry = Books().post(**{**half, **changes})
+        verdict = proof.verify_exchange(whole, genesis=GENESIS, entries=[entry])
+        about = f"{entry.coop} entry 1"
+        assert [each.name for each in verdict.failures] == [f"{about}: {name}" for name in failed]
 
 
 def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg:

@@ -16,6 +16,7 @@ from opkit.proof.operations import (
     read_fork,
     read_next,
     read_operation,
+    reread_operation,
     sign_checkpoint,
     sign_operation,
 )
@@ -25,6 +26,7 @@ from opkit.wire.operations import (
     CHECKPOINT_TYP,
     OPERATION_CHARACTERS_MAX,
     OPERATION_TYP,
+    VALUE_CHARACTERS_MAX,
     AddAct,
     AdmitAct,
     AssignAct,
@@ -69,6 +71,13 @@ def test_an_operation_is_read_by_whom_it_names_and_is_its_hash() -> None:
     signed = sign_operation(operation(), ADA)
     read = read_operation(signed.token, network=NETWORK, aud=AUD)
     assert read == signed and read.id == jws.record_id(signed.token)
+    assert reread_operation(signed.token) == read
+
+
+@pytest.mark.parametrize("act", [AdmitAct(did=BEN.did), ExpelAct(did=BEN.did)])
+def test_a_voice_about_a_key_is_an_operation(act: Any) -> None:
+    signed = sign_operation(operation(act=act), ADA)
+    assert read_operation(signed.token, network=NETWORK, aud=AUD).operation.act == act
 
 
 @pytest.mark.parametrize(
@@ -106,6 +115,10 @@ def test_no_other_type_and_nothing_too_long_is_an_operation() -> None:
         read_checkpoint("x" * (CHECKPOINT_CHARACTERS_MAX + 1), network=NETWORK, aud=AUD)
     with pytest.raises(ProofError, match="the author whom it names"):
         sign_operation(operation(), BEN)
+    # As many characters as a value may have, each of four bytes.
+    long = AddAct(element="\N{GRINNING FACE}" * VALUE_CHARACTERS_MAX)
+    with pytest.raises(ProofError, match="longer than any"):
+        sign_operation(operation(act=long), ADA)
 
 
 def test_two_operations_under_one_number_are_a_proof_whichever_is_shown_first() -> None:
@@ -172,6 +185,23 @@ def test_a_checkpoint_of_too_few_or_of_another_place_is_none(
     tokens = [sign_checkpoint(said, key) for key in keys]
     with pytest.raises(ProofError, match=why):
         read_next(tokens, base=base, network=NETWORK, aud=AUD)
+
+
+def test_whoever_was_expelled_stays_so_and_time_does_not_go_back() -> None:
+    base = beginning(key.did for key in (ADA, BEN, CY))
+    first = [sign_checkpoint(checkpoint(expelled=(EVE.did,)), key) for key in (ADA, BEN)]
+    base, _ = read_next(first, base=base, network=NETWORK, aud=AUD)
+
+    def follow(**changes: Any) -> int:
+        said = checkpoint(epoch=2, base=base.id, expelled=(EVE.did,)).model_copy(update=changes)
+        tokens = [sign_checkpoint(said, key) for key in (ADA, BEN)]
+        return read_next(tokens, base=base, network=NETWORK, aud=AUD)[0].epoch
+
+    assert follow() == 2
+    with pytest.raises(ProofError, match="brings back"):
+        follow(expelled=())
+    with pytest.raises(ProofError, match="time lies before"):
+        follow(time_ms=8)
 
 
 def test_signatures_under_two_checkpoints_are_no_agreement() -> None:

@@ -33,6 +33,7 @@ from opkit.proof.proposals import (
     sign_proposal,
 )
 from opkit.wire.ledger import FIRST_PREVIOUS, AccountConfigured, Entry
+from opkit.wire.terms import AgreementEffect
 from opkit.wire.votes import (
     PROPOSAL_CHARACTERS_MAX,
     AccountChange,
@@ -66,6 +67,7 @@ CLOSED = AccountChange(account=f"{TOOLS}:due/yard", unit="usd-cents", floor=-7, 
 
 GOOD = [
     TextEffect(),
+    AgreementEffect(action="end", agreement="5" * 64, terms=None),
     SPEND,
     SHARES,
     MembershipEffect(**ADMIT),
@@ -77,6 +79,7 @@ GOOD = [
 ]
 
 WRONG: dict[str, Any] = {
+    "no terms": AgreementEffect(action="adopt", agreement="5" * 64, terms=None),
     "from another ledger": SPEND.model_copy(update={"from_account": "yard:reserve"}),
     "to another ledger": SPEND.model_copy(update={"to_account": "yard:vendor/x"}),
     "an account pays itself": SPEND.model_copy(update={"to_account": SPEND.from_account}),

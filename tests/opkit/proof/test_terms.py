@@ -43,6 +43,7 @@ def test_terms_are_named_by_the_hash_of_their_one_spelling() -> None:
         json.dumps,
         lambda said: "x",
         lambda said: json.dumps([said]),
+        lambda said: "{}",
         lambda said: " " * (TERMS_CHARACTERS_MAX + 1),
     ],
 )

@@ -1,0 +1,237 @@
+"""Each link of an audit by itself: what an entry cites is held against it, or is a gap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from opkit.proof.agreement import read_agreement_file
+from opkit.proof.audited import AuditedCoop, examine_audit
+from opkit.proof.clearing import postings_of
+from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import record_id
+from opkit.wire.audit import AccountChange, AuditFile, CoopEvidence
+from opkit.wire.clearing import Evidence
+from opkit.wire.journal import EntryProof
+from opkit.wire.ledger import AccountConfigured, Cause, Posting
+from opkit.wire.votes import AccountChange as Setting
+from opkit.wire.votes import ConfigurationEffect
+from tests.opkit.proof import pacts
+from tests.opkit.proof.assemblies import TOOLS, good
+from tests.opkit.proof.test_agreement import tampered
+from tests.opkit.proof.test_audit import NETWORK, Books
+from tests.opkit.proof.test_clearing import SAID, offer_of
+from tests.simulation import town
+
+OFFER = offer_of()
+RULING = SAID.ruling()
+TILL, UNIT = f"{TOOLS}:till", "usd-cents"
+
+
+def audited(genesis: GenesisView, coop: str, books: Books, **shown: Any) -> AuditedCoop:
+    """Return the evidence of one coop, verified; nothing ties its ledger to a journal."""
+    charter = genesis.charter(coop)
+    assert charter is not None
+    evidence = CoopEvidence(
+        coop=coop, home=charter.home_node, entries=tuple(books.entries), **shown
+    )
+    file = AuditFile(network=NETWORK, auditor=f"{coop}/zuri", gathered_ms=1, coops=(evidence,))
+    return examine_audit(file, genesis=genesis).coops[coop]
+
+
+def failures(of: AuditedCoop) -> dict[str, str]:
+    return {check.name: check.actual for check in of.checks if not check.ok}
+
+
+def cited(of: AuditedCoop) -> list[str]:
+    """Return what kinds of proofs entries and changes rest on that are not there."""
+    return [gap.kind for gap in of.gaps.values()]
+
+
+# Exchanges.
+
+
+def evidence(**changes: Any) -> Evidence:
+    said = {"offer": SAID.token, "acceptances": (SAID.acceptance(),), "outcome": SAID.commit()}
+    return Evidence(**{**said, **changes})
+
+
+def half(coop: str = "apple", *, back: bool = False, of: str = "apple") -> dict[str, Any]:
+    """Return what an entry says that posts a coop's half of the exchange, or takes it back."""
+    cause = Cause(kind="ruling", id=record_id(RULING)) if back else None
+    return {
+        "coop": coop,
+        "kind": "bound",
+        "postings": postings_of(OFFER, of, back=back),
+        "cause": cause or Cause(kind="exchange", id=SAID.name),
+    }
+
+
+def exchanged(books: Books, shown: Evidence, coop: str = "apple") -> AuditedCoop:
+    return audited(town.GENESIS, coop, books, exchanges=(shown,))
+
+
+@pytest.mark.parametrize(
+    ("coop", "of", "shown", "why"),
+    [
+        ("apple", "apple", evidence(), None),
+        ("apple", "apple", evidence(ruling=SAID.ruling(ending="committed"), outcome=None), None),
+        ("apple", "apple", evidence(outcome=None), "nothing says that it was committed"),
+        ("apple", "apple", evidence(outcome=SAID.abort()), "nothing says that it was committed"),
+        ("cedar", "apple", evidence(), "cedar takes no part in it"),
+        ("apple", "birch", evidence(), "it posts something else than was offered"),
+    ],
+)
+def test_an_entry_is_its_coops_half_of_what_was_committed_or_refuted(
+    coop: str, of: str, shown: Evidence, why: str | None
+) -> None:
+    books = Books()
+    entry = books.post(**half(coop, of=of))
+    seen = exchanged(books, shown, coop)
+    assert failures(seen).get("entry 1, half of an exchange") == why
+    assert seen.refuted == (set() if why is None else {entry.hash})
+    assert cited(seen) == []
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_a_ruling_turned_round_corrects_what_was_posted(right: bool) -> None:
+    books = Books()
+    first = books.post(**half())
+    back = {**half(back=True), "kind": "correction"}
+    entry = books.post(**back, corrects=first.hash if right else "5" * 64)
+    seen = exchanged(books, evidence(ruling=RULING))
+    assert seen.refuted == set() and cited(seen) == []
+    assert ("corrections" in failures(seen)) is not right
+    # Without the ruling nothing says that it may be taken back.
+    unruled = exchanged(books, evidence())
+    assert list(unruled.gaps) == [entry.hash] and cited(unruled) == ["exchange"]
+
+
+def test_an_exchange_that_does_not_verify_proves_nothing() -> None:
+    books = Books()
+    books.post(**half())
+    seen = exchanged(books, evidence(outcome=SAID.commit(key="birch")))
+    assert f"exchange {SAID.name[:8]}" in failures(seen)
+    assert cited(seen) == ["exchange"] and not seen.exchanges
+    twice = exchanged(books, evidence(rival=SAID.abort()))
+    assert f"exchange {SAID.name[:8]}, decisions that contradict" in failures(twice)
+
+
+# Agreements and receipts.
+
+
+def test_an_entry_under_an_agreement_rests_on_one_that_verifies() -> None:
+    file = read_agreement_file(pacts.file_of())
+    first, *rest = file.signatures
+    forged = first.model_copy(update={"signature": tampered(first.signature)})
+    bad = file.model_copy(update={"signatures": (forged, *rest)})
+    books = Books()
+    cause = Cause(kind="agreement", id=file.agreement)
+    postings = tuple(
+        Posting(account=f"mill:{path}", unit=UNIT, amount=amount)
+        for path, amount in (("equity/opening", -5), ("till", 5))
+    )
+    books.post(coop="mill", postings=postings, cause=cause)
+    for shown, gaps in ((file, []), (bad, ["agreement"])):
+        seen = audited(pacts.genesis_of(), "mill", books, agreements=(shown,))
+        assert cited(seen) == gaps
+        about = f"agreement {file.agreement[:8]}, "
+        assert any(name.startswith(about) for name in failures(seen)) is bool(gaps)
+
+
+def test_an_entry_for_work_rests_on_a_receipt_that_verifies(network: Any) -> None:
+    bundle = network.bundle()
+    books = Books()
+    cause = Cause(kind="receipt", id=record_id(bundle.receipt))
+    books.post(coop=TOOLS, postings=moved("equity/opening", "till"), cause=cause)
+    other = bundle.model_copy(update={"manifest": network.manifest(task_id="1" * 32)})
+    for shown, gaps in ((bundle, []), (other, ["receipt"])):
+        seen = audited(network.view, TOOLS, books, receipts=(shown,))
+        assert cited(seen) == gaps
+        assert bool(failures(seen).keys() - {"floors"}) is bool(gaps)
+
+
+# Decisions.
+
+
+def moved(payer: str, payee: str, amount: int = 5) -> tuple[Posting, ...]:
+    return (
+        Posting(account=f"{TOOLS}:{payer}", unit=UNIT, amount=-amount),
+        Posting(account=f"{TOOLS}:{payee}", unit=UNIT, amount=amount),
+    )
+
+
+@pytest.mark.parametrize(("said", "refuted"), [("yyny-", False), ("nnny-", True)])
+def test_what_was_voted_down_gives_the_right_to_nothing(
+    assembly: Any, said: str, refuted: bool
+) -> None:
+    shown = assembly.attested(good(assembly, said))
+    decision = record_id(good(assembly, said).decision)
+    books = Books()
+    entry = books.post(
+        coop=TOOLS,
+        postings=moved("reserve", "vendor/roofer", 1_200_000),
+        kind="decided",
+        cause=Cause(kind="decision", id=decision),
+    )
+    seen = audited(assembly.network.view, TOOLS, books, decisions=(shown,))
+    assert (entry.hash in seen.refuted) is refuted
+    assert ("decision 1 was rejected" in failures(seen).get("decisions", "")) is refuted
+    assert cited(seen) == []
+
+
+def closing(assembly: Any, said: str = "yyny-") -> tuple[Any, str]:
+    """Return the decision that closes the till, as it left the coop, and its hash."""
+    effect = ConfigurationEffect(
+        accounts=(Setting(account=TILL, unit=UNIT, floor=None, closed=True),)
+    )
+    proposal = assembly.proposal(effect=effect, treasury_nonce=None)
+    file = good(assembly, said, proposal=proposal)
+    return assembly.attested(file), record_id(file.decision)
+
+
+def closed(assembly: Any, *, after: int, said: str = "yyny-", **changes: Any) -> AuditedCoop:
+    """Audit a ledger whose second entry pays into the till, closed after so many entries."""
+    shown, decision = closing(assembly, said)
+    books = Books()
+    for number in (1, 2):
+        books.post(coop=TOOLS, postings=moved("equity/opening", "till", number))
+    account = {"coop": TOOLS, "account": TILL, "unit": UNIT, "floor": 0, "closed": True}
+    configured = AccountConfigured(**{**account, "decision": decision, **changes})
+    change = AccountChange(after=after, said=configured)
+    view = assembly.network.view
+    return audited(view, TOOLS, books, decisions=(shown,), changes=(change,))
+
+
+def test_a_change_of_an_account_counts_from_where_it_came(assembly: Any) -> None:
+    before, behind = closed(assembly, after=1), closed(assembly, after=2)
+    assert any("closed" in why for why in failures(before).values())
+    assert not any("closed" in why for why in failures(behind).values())
+    assert cited(before) == cited(behind) == []
+
+
+def test_a_change_that_nobody_decided_changes_nothing(assembly: Any) -> None:
+    unknown = closed(assembly, after=1, decision="5" * 64)
+    assert cited(unknown) == ["decision"]
+    other = closed(assembly, after=1, account=f"{TOOLS}:safe")
+    assert "is not about" in failures(other)["decisions"]
+    rejected = closed(assembly, after=1, said="nnny-")
+    for seen in (unknown, other, rejected):
+        assert not any("is closed" in why for why in failures(seen).values())
+
+
+# What ties a ledger to a journal.
+
+
+def test_a_ledger_without_entries_lacks_no_tie_and_a_tie_that_is_none_fails() -> None:
+    empty = audited(town.GENESIS, "apple", Books())
+    assert empty.missing == () and empty.whole
+    books = Books()
+    books.post(**half())
+    untied = exchanged(books, evidence())
+    assert [(gap.kind, gap.named) for gap in untied.missing] == [("journal", "")]
+    other: dict[str, Any] = {"head": "x", "entry": None, "path": None}
+    nothing = EntryProof.model_construct(**other)
+    seen = audited(town.GENESIS, "apple", books, exchanges=(evidence(),), tie=nothing)
+    assert "journal-head" in failures(seen) and not seen.whole
