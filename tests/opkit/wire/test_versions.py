@@ -29,7 +29,10 @@ from opkit.proof.keys import Identity
 from opkit.wire import (
     agents,
     agreements,
+    audit,
+    clearing,
     compute,
+    federation,
     genesis,
     grants,
     journal,
@@ -50,9 +53,8 @@ from opkit.wire.peer import METHODS, AnswerFrame, FrameMalformed, RequestFrame
 PAGE = (Path(__file__).parents[3] / "docs/protocol.md").read_text("utf-8")
 UNKNOWN = "zz_of_a_newer_version"
 SIGNED_IN = (
-    *(agreements, backup, compute, genesis, grants, journal, membership, names),
-    *(network, records, report, votes),
-    *(network, operations, records, report),
+    *(agreements, backup, clearing, compute, federation, genesis, grants, journal),
+    *(membership, names, network, operations, records, report, votes),
 )
 """The modules in which what is signed is declared."""
 FILES = {"ReceiptBundle", "EntryProof", "DecisionFile", "AttestedFile", "AgreementFile"}
@@ -151,8 +153,11 @@ def test_every_type_is_of_a_kind(wire: type[Wire]) -> None:
 
 
 def filed() -> set[type[Wire]]:
+    """Return the types of files: what is proven by them, and what a report says of that."""
     return reachable(
         agreements.AgreementFile,
+        audit.AuditFile,
+        audit.Figure,
         compute.ReceiptBundle,
         journal.EntryProof,
         votes.DecisionFile,
