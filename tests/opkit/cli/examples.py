@@ -20,8 +20,6 @@ ELSEWHERE = {
             "opkit agreement bring agreement.json --node fingerlakes-cdn",
             "opkit agreement verify agreement.json",
             "opkit agreement verify agreement.json --genesis network.jws",
-            "opkit clearing net --leg inn:mill:9:1f0c… --leg mill:yard:9:77ab… --leg …",
-            "opkit clearing net --with birch --with cedar",
             "opkit clearing positions",
             "opkit clearing positions --node brightworks-cooperative",
             "opkit clearing settle --agreement 1f0c6b --period 2026-03",
@@ -32,6 +30,13 @@ ELSEWHERE = {
             "opkit exchange show 4f1d7c",
         ),
         "tests/opkit/cli/test_agreement.py",
+    ),
+    **dict.fromkeys(
+        (
+            "opkit clearing net --leg inn:mill:9:1f0c… --leg mill:yard:9:77ab… --leg …",
+            "opkit clearing net --with birch --with cedar",
+        ),
+        "tests/opkit/cli/test_clearing.py",
     ),
     **dict.fromkeys(
         (
