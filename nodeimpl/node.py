@@ -195,7 +195,7 @@ class Node:
                 *history_routes(history),
                 *witness_routes(witness),
                 *naming_routes(names.naming),
-                *await join_coops_of(given, store, ground),
+                *await join_coops_of(given, store, ground, metrics=metrics),
                 *cards_routes(cards.cards),
                 *discovery_routes(join_discovery(outside, cards.cards, links, clock)),
                 *records_routes(make_records(outside, peers=peers, blobs=blobs)),

@@ -37,6 +37,7 @@ from nodeimpl.kernel.store import Store, Tx, metadata
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.kernel.vitals import Vitals
 from nodeimpl.ledgering import join_ledger
+from nodeimpl.measuring import watch_coops
 from nodeimpl.membership.service import Membership
 from nodeimpl.nearby import addresses_of, open_lan
 from nodeimpl.network import store as network_store
@@ -192,7 +193,9 @@ def join_cards_of(given: Given, *, outside: Outside, peers: Peers, blobs: BlobSt
     )
 
 
-async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Route]:
+async def join_coops_of(
+    given: Given, store: Store, ground: Ground, *, metrics: Metrics
+) -> list[Route]:
     """Return what answers of the coops whose home this is: their ledgers and their assemblies.
 
     Raises:
@@ -232,6 +235,13 @@ async def join_coops_of(given: Given, store: Store, ground: Ground) -> list[Rout
         clock=given.clock,
     )
     ground.outside.run_too(timers.run)
+    watch_coops(
+        metrics,
+        store,
+        replicator=ground.shares.replicator,
+        agreements=agreements,
+        clearing=clearing,
+    )
     return [
         *ledgers.routes(),
         *governance_routes(governance),

@@ -209,6 +209,11 @@ class Agreements:
             until_ms=stands.end_ms,
         )
 
+    @staticmethod
+    def by_state(tx: Tx) -> dict[wire.AgreementState, int]:
+        """Return how many agreements are here, by the state that was announced last."""
+        return tables.count_told(tx)
+
     # What is handed in.
 
     async def prove(

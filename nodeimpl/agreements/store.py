@@ -53,6 +53,7 @@ _ROW = (_a.agreement, _a.number, _a.terms, _a.told, _a.file_hash)
 _ADD = sql(agreements.insert())
 _GET = sql(select(*_ROW).where(_a.agreement == bindparam("agreement")))
 _LAST = sql(select(func.max(_a.number)))
+_COUNT_TOLD = sql(select(_a.told, func.count()).group_by(_a.told))
 _PAGE = sql(
     select(*_ROW)
     .where(_a.number < bindparam("before"))
@@ -103,6 +104,11 @@ def count(tx: Tx) -> int:
     """Return how many agreements are here; none is ever dropped."""
     row = tx.one(_LAST)
     return 0 if row is None or row[0] is None else int(row[0])
+
+
+def count_told(tx: Tx) -> dict[AgreementState, int]:
+    """Return how many agreements there are, by the state that was announced last."""
+    return {state: int(number) for state, number in tx.all(_COUNT_TOLD)}
 
 
 def get(tx: Tx, agreement: str) -> Held | None:

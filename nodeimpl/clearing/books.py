@@ -8,6 +8,7 @@ from typing import Any
 from nodeimpl.clearing import machine
 from nodeimpl.clearing import outbox_store as outbox
 from nodeimpl.clearing import store as tables
+from nodeimpl.clearing.counts import Counts
 from nodeimpl.clearing.machine import Side
 from nodeimpl.clearing.outbox_store import Errand, Task
 from nodeimpl.clearing.ports import Ledger
@@ -34,9 +35,12 @@ POST_AGAIN_MS = 5_000
 class Books:
     """Ledger, positions and outbox of the coops whose home this is, kept in step."""
 
-    def __init__(self, *, genesis: GenesisView, ledger: Ledger, limits: Limits) -> None:
+    def __init__(
+        self, *, genesis: GenesisView, ledger: Ledger, limits: Limits, counts: Counts
+    ) -> None:
         """Keep the parts."""
         self.ledger = ledger
+        self._counts = counts
         self._genesis = genesis
         self._limits = limits
 
@@ -123,8 +127,10 @@ class Books:
         """Keep how a side stands now, with all that follows."""
         if after.side.ending == "aborted":
             after = self.let_go(tx, after)
-        if after.side.ending is not None and before.ended_ms is None:
+        ending = after.side.ending
+        if ending is not None and before.ended_ms is None:
             after = replace(after, ended_ms=tx.now_ms)
+            self._counts.end(tx, ending)
         if after == before:
             return after
         tables.put(tx, after)

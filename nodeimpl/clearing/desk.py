@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from nodeimpl.clearing import machine, rules
 from nodeimpl.clearing import store as tables
 from nodeimpl.clearing.books import NODE, Books, about
+from nodeimpl.clearing.counts import Counts
 from nodeimpl.clearing.machine import Side
 from nodeimpl.clearing.ports import Agreements, Ledger
 from nodeimpl.clearing.rules import Limits
@@ -52,6 +53,7 @@ class Desk:
     Attributes:
         coops: whose home this is.
         org: the organisation whose node this is.
+        counts: how often what happened.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class Desk:
         node = genesis.node(identity.did)
         self.org = None if node is None else node.org
         self.agreements = agreements
-        self._books = Books(genesis=genesis, ledger=ledger, limits=limits)
+        self.counts = Counts()
+        self._books = Books(genesis=genesis, ledger=ledger, limits=limits, counts=self.counts)
 
     # What a side does.
 
@@ -382,6 +385,7 @@ class Desk:
         if ruled is not None and told.ruling is not None and told.ruling_id != ruled[1]:
             said.append((kept.offer.arbiter, ruled[0], told.ruling.ending))
         for by, one, other in said:
+            self.counts.contradict(tx)
             tx.announce(
                 wire.OutcomesContradict(
                     coop=kept.coop,

@@ -139,6 +139,7 @@ class Rulings:
             update={"ruling": sign_ruling(ruling, self._desk.identity), "rival": None}
         )
         outbox.put_ruling(tx, told.hash, ending, evidence)
+        self._desk.counts.rule(tx, ending)
         for party in told.offer.parties:
             errand = Errand(
                 coop=told.offer.arbiter,

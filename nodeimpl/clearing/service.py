@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from nodeimpl.clearing import outbox_store as outbox
 from nodeimpl.clearing import rules
 from nodeimpl.clearing import store as tables
 from nodeimpl.clearing.carrier import Carrier
+from nodeimpl.clearing.counts import Counts
 from nodeimpl.clearing.desk import Desk, Wanted
 from nodeimpl.clearing.store import Kept
 from nodeimpl.kernel.binding import Caller
@@ -23,6 +25,16 @@ class Clearing:
         self._desk = desk
         self._carrier = carrier
         self._store = store
+
+    @property
+    def counts(self) -> Counts:
+        """How often what happened."""
+        return self._desk.counts
+
+    @staticmethod
+    def waiting(tx: Tx) -> tuple[int, int]:
+        """Return how many sides of exchanges are in doubt, and how much is to be said or done."""
+        return tables.count_doubtful(tx), outbox.count(tx)
 
     async def offer(self, ask: wire.PostOffer, caller: Caller | None) -> wire.Exchange:
         """Propose an exchange, and bring it as far as the other side lets it.

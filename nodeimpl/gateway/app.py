@@ -175,7 +175,7 @@ def _add_beside(app: FastAPI, metrics: Metrics) -> None:
     """Add what is no part of the contract: metrics, and problems for what there is not."""
 
     async def show_metrics(_request: Request) -> Response:
-        return Response(metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(await metrics.scrape(), headers={"Content-Type": CONTENT_TYPE})
 
     async def unknown(request: Request, _error: Exception) -> Response:
         refusal = RouteUnknown(path=request.url.path[:PATH_CHARACTERS_MAX])

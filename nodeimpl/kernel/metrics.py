@@ -5,7 +5,7 @@ What the store and the blobs count anyway is read when somebody scrapes, and cos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -42,6 +42,7 @@ class Metrics:
     def __init__(self) -> None:
         """Start with none."""
         self.registry = CollectorRegistry(auto_describe=False)
+        self._first: list[Callable[[], Awaitable[None]]] = []
 
     def counter(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Counter:
         """Return a new counter `opkit_{name}_total`."""
@@ -64,6 +65,10 @@ class Metrics:
     def watch(self, read: Callable[[], Iterable[Metric]]) -> None:
         """Ask `read` for metrics at each scrape."""
         self.registry.register(_Read(read))
+
+    def look_first(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Await `look` at each scrape before anything is read: for what only the store knows."""
+        self._first.append(look)
 
     def watch_figures(self, read: Callable[[], Iterable[Figure]]) -> None:
         """Ask `read` for gauges without labels at each scrape."""
@@ -111,8 +116,14 @@ class Metrics:
         """Show what was collected."""
         self.watch(lambda: _collector_metrics(collector))
 
+    async def scrape(self) -> bytes:
+        """Return all metrics as they are now, to be sent as `CONTENT_TYPE`."""
+        for look in self._first:
+            await look()
+        return self.render()
+
     def render(self) -> bytes:
-        """Return all metrics in the text format, to be sent as `CONTENT_TYPE`."""
+        """Return all metrics in the text format; what the store knows is as of the last scrape."""
         return generate_latest(self.registry)
 
 

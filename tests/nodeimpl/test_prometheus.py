@@ -158,7 +158,8 @@ def test_the_reference_names_what_a_node_serves_with_few_values_of_each_label(
     labels: dict[str, set[str]] = {}
     for name, value in re.findall(r'[{,](\w+)="([^"]*)"', text):
         labels.setdefault(name, set()).add(value)
-    assert set(labels) == {"endpoint", "status", "outcome", "le", "version", "engine", "org"}
+    named = {"endpoint", "status", "outcome", "state", "le", "version", "engine", "org"}
+    assert set(labels) == named
     assert all(len(values) < FEW for values in labels.values())
     assert labels["endpoint"] <= set(ENDPOINTS) | {"events.stream"}
     for secret in (MARA, node.identity.did, "did:key"):
