@@ -167,7 +167,7 @@ def test_the_reference_names_what_a_node_serves_with_few_values_of_each_label(
 
 
 def test_configuration_and_rules_of_the_documents_hold() -> None:
-    assert "9 rules found" in promtool("check", "config", DOCS / "scrape.yml")
+    assert "11 rules found" in promtool("check", "config", DOCS / "scrape.yml")
     assert "SUCCESS" in promtool("test", "rules", DOCS / "alerts-test.yml")
 
 
