@@ -28,7 +28,7 @@ from opkit.wire.audit import (
     DECISIONS_MAX,
     ENTRIES_MAX,
     EXCHANGES_MAX,
-    AccountChange,
+    ChangeAfter,
     CoopEvidence,
     Gap,
     ProofKind,
@@ -91,7 +91,7 @@ class _Gathering:
     client: NodeClient
     coop: Slug
     unshown: list[Gap] = field(default_factory=list)
-    changes: list[AccountChange] = field(default_factory=list)
+    changes: list[ChangeAfter] = field(default_factory=list)
     last: JournalEntry | None = None
 
     async def run(self) -> CoopEvidence:
@@ -166,7 +166,7 @@ class _Gathering:
     def _change(self, *, after: Count, said: AccountConfigured) -> None:
         if len(self.changes) == CHANGES_MAX:
             raise _TooMany
-        self.changes.append(AccountChange(after=after, said=said))
+        self.changes.append(ChangeAfter(after=after, said=said))
 
     async def _entries(self) -> list[Entry]:
         """Return the ledger from its first entry to the last one that the journal announced."""

@@ -73,7 +73,7 @@ class Gap(Wire):
     why: GapWhy
 
 
-class AccountChange(Wire):
+class ChangeAfter(Wire):
     """A change of an account by decision, and after which entry of the ledger it came."""
 
     after: Count
@@ -98,7 +98,7 @@ class CoopEvidence(Wire):
     home: Did
     tie: EntryProof | None = None
     entries: Annotated[tuple[Entry, ...], Field(max_length=ENTRIES_MAX)] = ()
-    changes: Annotated[tuple[AccountChange, ...], Field(max_length=CHANGES_MAX)] = ()
+    changes: Annotated[tuple[ChangeAfter, ...], Field(max_length=CHANGES_MAX)] = ()
     decisions: Annotated[tuple[AttestedFile, ...], Field(max_length=DECISIONS_MAX)] = ()
     agreements: Annotated[tuple[AgreementFile, ...], Field(max_length=AGREEMENTS_MAX)] = ()
     exchanges: Annotated[tuple[Evidence, ...], Field(max_length=EXCHANGES_MAX)] = ()
@@ -145,7 +145,10 @@ class Figure(Wire):
     """
 
     coop: Slug
-    name: Annotated[str, StringConstraints(max_length=128, pattern=r"^[a-z0-9-]+(?:/[a-z0-9-]+)*$")]
+    name: Annotated[
+        str,
+        StringConstraints(max_length=128, pattern=r"^[a-z0-9-]{1,64}(?:/[a-z0-9-]{1,64}){0,3}$"),
+    ]
     label: Annotated[str, StringConstraints(max_length=256, pattern=PLAIN)]
     unit: Unit | Literal["-"]
     amount: Amount

@@ -52,6 +52,10 @@ EXAMPLES: dict[str, Any] = {
     "entry": "e-1",
     "hold_id": "h-1",
     "agreement": "0" * 64,
+    "subject": "mill",
+    "type": "insured",
+    "statement": "insured for a year",
+    "valid_ms": 1,
     "postings": [
         {"account": "yard:reserve", "unit": "usd-cents", "amount": -1},
         {"account": "yard:surplus", "unit": "usd-cents", "amount": 1},

@@ -11,12 +11,11 @@ from opkit.proof.audited import AuditedCoop, examine_audit
 from opkit.proof.clearing import postings_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.jws import record_id
-from opkit.wire.audit import AccountChange, AuditFile, CoopEvidence
+from opkit.wire.audit import AuditFile, ChangeAfter, CoopEvidence
 from opkit.wire.clearing import Evidence
 from opkit.wire.journal import EntryProof
 from opkit.wire.ledger import AccountConfigured, Cause, Posting
-from opkit.wire.votes import AccountChange as Setting
-from opkit.wire.votes import ConfigurationEffect
+from opkit.wire.votes import AccountChange, ConfigurationEffect
 from tests.opkit.proof import pacts
 from tests.opkit.proof.assemblies import TOOLS, good
 from tests.opkit.proof.test_agreement import tampered
@@ -184,7 +183,7 @@ def test_what_was_voted_down_gives_the_right_to_nothing(
 def closing(assembly: Any, said: str = "yyny-") -> tuple[Any, str]:
     """Return the decision that closes the till, as it left the coop, and its hash."""
     effect = ConfigurationEffect(
-        accounts=(Setting(account=TILL, unit=UNIT, floor=None, closed=True),)
+        accounts=(AccountChange(account=TILL, unit=UNIT, floor=None, closed=True),)
     )
     proposal = assembly.proposal(effect=effect, treasury_nonce=None)
     file = good(assembly, said, proposal=proposal)
@@ -199,7 +198,7 @@ def closed(assembly: Any, *, after: int, said: str = "yyny-", **changes: Any) ->
         books.post(coop=TOOLS, postings=moved("equity/opening", "till", number))
     account = {"coop": TOOLS, "account": TILL, "unit": UNIT, "floor": 0, "closed": True}
     configured = AccountConfigured(**{**account, "decision": decision, **changes})
-    change = AccountChange(after=after, said=configured)
+    change = ChangeAfter(after=after, said=configured)
     view = assembly.network.view
     return audited(view, TOOLS, books, decisions=(shown,), changes=(change,))
 

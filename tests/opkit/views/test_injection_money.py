@@ -31,7 +31,7 @@ def sibling(name: str) -> ModuleType:
 POISON = sibling("test_injection")
 MONEY = sibling("test_ledger")
 VOTES = sibling("test_governance")
-FEDERATION = sibling("test_federation")
+FEDERATION = sibling("federation_shown")
 SPARED = POISON.FIXED | {"effective_on", "would_be", "action", "copy", "mirror", "role"}
 """Fields whose texts types allow a few words, or only a day."""
 

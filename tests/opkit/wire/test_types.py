@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from opkit.proof.canonical import canonical, parse_canonical
 from opkit.wire.base import Wire
+from opkit.wire.kept import Kept
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 """What these reach others reach with one value, not with thousands."""
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.usefixtures("unmeasured")
 def test_a_value_survives_the_wire(wire: type[Wire], values_of: Any, draw: st.DataObject) -> None:
     value = draw.draw(values_of(wire))
     assert wire.model_validate_json(value.model_dump_json()) == value
-    assert wire.model_validate_json(value.model_dump_json(), strict=True) == value
+    if not issubclass(wire, Kept):  # Nodes are strict with each other; files are read as they are.
+        assert wire.model_validate_json(value.model_dump_json(), strict=True) == value
 
 
 @settings(max_examples=6)
@@ -59,4 +61,4 @@ def test_every_type_says_what_it_is(wire: type[Wire]) -> None:
 
 def test_no_type_holds_a_float(wire: type[Wire]) -> None:
     """What is signed is integers and text: a float has no one spelling that all agree on."""
-    assert '"number"' not in json.dumps(wire.model_json_schema())
+    assert '"type": "number"' not in json.dumps(wire.model_json_schema())
