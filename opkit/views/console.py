@@ -117,11 +117,11 @@ def _choice(flow: FlowChoice, *, may_act: bool) -> str:
     else:
         controls = ""
     steps = "one step" if flow.steps == 1 else f"{flow.steps} steps"
+    title = f"Flow {escape(flow.name.upper())}: {escape(_lower_first(flow.title))}"
     return (
-        f"<li><h2>Flow {escape(flow.name.upper())}: {escape(_lower_first(flow.title))}</h2>"
-        f'<details class="tell-about"><summary><span class="tell-clip">{escape(flow.story)}</span>'
-        f'</summary></details><div class="tell-start">{controls}<p class="soft">{steps}</p></div>'
-        "</li>"
+        f'<li><details class="tell-about"><summary><h2>{title}</h2></summary>'
+        f'<p>{escape(flow.story)}</p></details><div class="tell-start">{controls}'
+        f'<p class="soft">{steps}</p></div></li>'
     )
 
 

@@ -74,6 +74,37 @@ def test_a_flow_is_told_step_by_step_while_a_viewer_watches(
     settled(viewer, dash)
 
 
+COVERED = """() => {
+  const shown = [...document.querySelectorAll(".tell-bar button, .bar nav a")];
+  return shown.filter(each => {
+    const at = each.getBoundingClientRect();
+    const top = document.elementFromPoint(at.x + at.width / 2, at.y + at.height / 2);
+    return !each.contains(top) || each.scrollWidth > each.clientWidth;
+  }).map(each => each.textContent);
+}"""
+"""What somebody cannot click in its middle, because it is out of sight or below something else."""
+
+
+def test_every_story_is_in_sight_and_no_control_covers_another(
+    presenter: Visit, dash: Console, settled
+):
+    """However many stories and pages there are: on a projector none is below the edge of a list."""
+    presenter.page.locator("[data-act=run]").first.wait_for()
+    listed = "(() => {const at = document.querySelector('.tell-choices').parentElement;"
+    assert presenter.page.evaluate(f"{listed}return at.scrollHeight <= at.clientHeight}})()")
+    summary = presenter.page.locator(".tell-choices summary").first
+    summary.click()
+    presenter.page.get_by_text(flow.story[:60]).first.wait_for()
+    press(presenter, "open", flow="a")
+    presenter.page.locator("[data-act=close]").wait_for()
+    for width, height in ((1920, 1080), (1440, 900), (1366, 768), (1280, 720)):
+        presenter.page.set_viewport_size({"width": width, "height": height})
+        assert presenter.page.evaluate(COVERED) == [], width
+    press(presenter, "close")
+    presenter.page.get_by_text("Which story shall be told?").wait_for()
+    settled(presenter, dash)
+
+
 def test_a_run_can_be_hurried_paused_and_ended(presenter: Visit):
     """It begins with time to read the story; who has read it goes on."""
     press(presenter, "run", flow="a")
