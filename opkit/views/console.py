@@ -116,12 +116,13 @@ def _choice(flow: FlowChoice, *, may_act: bool) -> str:
         ) + control("Step by step", "open", about=f"Step by step: {flow.title}", flow=flow.name)
     else:
         controls = ""
-    steps = "one step" if flow.steps == 1 else f"{flow.steps} steps"
+    counted = "one step" if flow.steps == 1 else f"{flow.steps} steps"
+    steps = "" if flow.lacking else f'<p class="soft">{counted}</p>'
     title = f"Flow {escape(flow.name.upper())}: {escape(_lower_first(flow.title))}"
     return (
         f'<li><details class="tell-about"><summary><h2>{title}</h2></summary>'
-        f'<p>{escape(flow.story)}</p></details><div class="tell-start">{controls}'
-        f'<p class="soft">{steps}</p></div></li>'
+        f'<p>{escape(flow.story)}</p></details><div class="tell-start">{controls}{steps}'
+        "</div></li>"
     )
 
 

@@ -90,8 +90,11 @@ def test_every_story_is_in_sight_and_no_control_covers_another(
 ):
     """However many stories and pages there are: on a projector none is below the edge of a list."""
     presenter.page.locator("[data-act=run]").first.wait_for()
-    listed = "(() => {const at = document.querySelector('.tell-choices').parentElement;"
-    assert presenter.page.evaluate(f"{listed}return at.scrollHeight <= at.clientHeight}})()")
+    whole, seen = presenter.page.evaluate(
+        "(at => [at.scrollHeight, at.clientHeight])"
+        "(document.querySelector('.tell-choices').parentElement)"
+    )
+    assert whole <= seen, f"{whole} px of stories in {seen} px"
     summary = presenter.page.locator(".tell-choices summary").first
     summary.click()
     presenter.page.get_by_text(flow.story[:60]).first.wait_for()
