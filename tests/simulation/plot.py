@@ -16,9 +16,13 @@ from random import Random
 
 from nodeimpl.clearing import store as tables
 from opkit.proof.clearing import circle_of, sign_outcome
+from opkit.proof.terms import agreement_id
 from opkit.wire import clearing as wire
 from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug
 from opkit.wire.errors import Refusal
+from tests.simulation import beliefs
+from tests.simulation.deeds import Naming, Signing
+from tests.simulation.full import FullTown
 from tests.simulation.town import (
     COOPS,
     FATES,
@@ -28,13 +32,12 @@ from tests.simulation.town import (
     Died,
     Fate,
     Message,
-    Town,
     key_of,
     terms_of,
 )
 from tests.simulation.truths import always, at_rest
 
-STEPS = 30
+STEPS = 40
 """How many things happen before all is mended."""
 
 SERIAL = replace(LIMITS, at_once_max=1)
@@ -48,15 +51,17 @@ class Plot:
     Attributes:
         done: what happened, in words, for whoever looks at a seed that failed.
         met: how often what happened, so that a test sees that the stories are about something.
+        said: what really was signed and claimed.
     """
 
     seed: int
-    town: Town
+    town: FullTown
     draw: Random
     done: list[str] = field(default_factory=list)
     met: Counter[str] = field(default_factory=Counter)
     counted: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     agreements: dict[frozenset[Slug], RecordId] = field(default_factory=dict)
+    said: beliefs.Said = field(default_factory=beliefs.Said)
     named: int = 0
     bad: float = 0.3
 
@@ -74,18 +79,30 @@ class Plot:
 
     async def tell(self) -> None:
         """Have everything happen, with what must be true after each step; then mend all."""
+        signing, naming = Signing(self), Naming(self)
         for pair in combinations(COOPS, 2):
-            self.agreements[frozenset(pair)] = self.town.agreements.add(terms_of(*pair))
-        deeds = [self.exchange] * 8 + [self.go_on] * 5 + [self.pass_time] * 3
+            terms = terms_of(*pair)
+            signing.papers.append(terms)
+            self.agreements[frozenset(pair)] = agreement_id(terms)
+            for coop in pair:
+                await signing.sign(coop, terms)
+        for coop in COOPS * 2:
+            await self.attempt(coop, lambda coop=coop: self.town.serve(coop))
+        deeds = [self.exchange] * 8 + [self.go_on] * 8 + [self.pass_time] * 3
         deeds += [self.settle, self.net, self.net, self.late, self.cut, self.heal, self.heal]
-        deeds += [self.crash, self.leave, self.come_back, self.forge, self.again]
+        deeds += [self.crash, self.leave, self.come_back, self.again] + [self.forge] * 2
+        deeds += [signing.adopt, signing.adopt, signing.draft, signing.end, signing.end]
+        deeds += [signing.lie, signing.misname, signing.hand_in]
+        deeds += [naming.claim] * 5 + [naming.forge, naming.impersonate]
         for _ in range(STEPS):
             deed = self.draw.choice(deeds)
-            self.done.append(deed.__name__)
+            self.done.append(deed.__qualname__.lower())
             await deed()
             await always(self.town)
+            await beliefs.always(self.town, self.said)
         await self.mend()
         await at_rest(self.town)
+        await beliefs.at_rest(self.town, self.said)
         for sides in (await self.town.sides()).values():
             for side in sides.values():
                 ruled = ", ruled" if side.ruled else ""
@@ -95,11 +112,13 @@ class Plot:
     async def mend(self) -> None:
         """Let everybody be there, and everything pass."""
         self.bad = 0.0
-        self.town.cut.clear()
+        for one, other in sorted(sorted(pair) for pair in self.town.cut):
+            self.town.mend(one, other)
         for coop in self.town.coops:
             if coop not in self.town.homes:
                 await self.town.start(coop)
         await self.town.come_to_rest()
+        await self.town.hear_all()
 
     # What members do.
 
@@ -110,7 +129,7 @@ class Plot:
         agreement = self.agreements[frozenset((payer, payee))]
         self.named += 1
         name, amount = f"x{self.named}", self.draw.randint(1, MOST // 2)
-        await self._try(
+        await self.attempt(
             by,
             lambda: self.town.offer(
                 payer, payee, amount, by=by, agreement=agreement, name=name, ttl_ms=3_000
@@ -128,7 +147,7 @@ class Plot:
             return
         kept = self.draw.choice(own)
         (leg,) = kept.offer.legs
-        await self._try(
+        await self.attempt(
             coop,
             lambda: self.town.offer(
                 leg.payer,
@@ -146,7 +165,7 @@ class Plot:
         by = self.draw.choice(pair)
         agreement = self.agreements[frozenset(pair)]
         period = f"2026-{self.draw.randint(1, 12):02}"
-        await self._try(by, lambda: self.town.settle(by, agreement, period))
+        await self.attempt(by, lambda: self.town.settle(by, agreement, period))
 
     async def net(self) -> None:
         """Have debts netted that go around, as they stand at the moment."""
@@ -168,7 +187,7 @@ class Plot:
         by = self.draw.choice(COOPS)
         self.named += 1
         name = f"n{self.named}"
-        await self._try(by, lambda: self.town.net(by, legs, name=name))
+        await self.attempt(by, lambda: self.town.net(by, legs, name=name))
 
     # What else happens.
 
@@ -176,10 +195,7 @@ class Plot:
         """Have a home say what it has to."""
         coop = self.draw.choice(self.town.coops)
 
-        async def serve() -> None:
-            await self.town.homes[coop].carrier.serve_due()
-
-        await self._try(coop, serve)
+        await self.attempt(coop, lambda: self.town.serve(coop))
 
     async def pass_time(self) -> None:
         """Let time pass: little, or so much that offers lapse and the arbiter is asked."""
@@ -194,12 +210,12 @@ class Plot:
 
     async def cut(self) -> None:
         """Cut two homes off from each other."""
-        self.town.cut.add(frozenset(self.draw.sample(self.town.coops, 2)))
+        self.town.part(*self.draw.sample(self.town.coops, 2))
 
     async def heal(self) -> None:
         """Let two homes reach each other again."""
         if self.town.cut:
-            self.town.cut.discard(self.draw.choice(sorted(self.town.cut, key=sorted)))
+            self.town.mend(*self.draw.choice(sorted(sorted(pair) for pair in self.town.cut)))
 
     async def crash(self) -> None:
         """Have a home crash and start again."""
@@ -223,7 +239,8 @@ class Plot:
         coop = self._somebody()
         if coop is None:
             return
-        kept = [each for each in await self._kept(coop) if each.side.ending is None]
+        kept = await self._kept(coop)
+        kept = [each for each in kept if each.side.ending is None] or kept
         if not kept:
             return
         victim, liar = self.draw.choice(kept), key_of("liar")
@@ -249,19 +266,29 @@ class Plot:
 
     # How it is done.
 
-    async def _try(self, who: Slug, doing: Callable[[], Awaitable[object]]) -> None:
-        """Do something by a home, if it runs; what is refused is refused, and who dies is back."""
+    def count(self, what: str) -> None:
+        """Take note that something happened."""
+        self.met[what] += 1
+
+    async def attempt(self, who: Slug, doing: Callable[[], Awaitable[object]]) -> bool:
+        """Do something by a home, if it runs; return whether it was done.
+
+        What is refused is refused, and who dies is back.
+        """
         if who not in self.town.homes:
-            return
+            return False
         try:
             await doing()
-            self.met["done"] += 1
         except Refusal as no:
             self.met[no.code] += 1
             self.done.append(f"  {no.code}")
         except Died:
             self.done.append(f"  {who} died")
             await self.town.restart(who)
+        else:
+            self.met["done"] += 1
+            return True
+        return False
 
     def _somebody(self) -> Slug | None:
         running = [coop for coop in COOPS if coop in self.town.homes]
@@ -280,7 +307,7 @@ async def tell_seed(seed: int, folder: Path) -> Plot:
     Raises:
         AssertionError: something is not as it must be; the message says how to tell it again.
     """
-    town = Town(folder, limits=SERIAL)
+    town = FullTown(folder, limits=SERIAL)
     plot = Plot(seed, town, Random(seed))
     town.weather = plot.weather
     try:

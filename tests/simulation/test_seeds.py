@@ -1,4 +1,4 @@
-"""Many stories of coops that exchange over a bad network; each is told by its seed alone.
+"""Many stories of coops that agree, name and exchange over a bad network, each told by its seed.
 
 `OPKIT_TOWN_SEEDS` says how many are told, `OPKIT_TOWN_SEED` which one is told again.
 """
@@ -19,6 +19,23 @@ ONE = os.environ.get("OPKIT_TOWN_SEED", "")
 SEEDS = [int(ONE)] if ONE else list(range(int(os.environ.get("OPKIT_TOWN_SEEDS", "200"))))
 GROUPS = 1 if ONE else 8
 MEMORY = Path("/dev/shm")
+
+ALL_MEET = (
+    "exchange committed",
+    "exchange aborted",
+    "forgeries",
+    "agreement adopt",
+    "agreement end",
+    "lies",
+    "forged files",
+    "names",
+    "name-taken",
+    "forged records",
+    "forged claims",
+    "restarts",
+    "late",
+)
+"""What happens in every group of stories."""
 
 
 def tell(seeds: list[int]) -> Counter[str]:
@@ -43,7 +60,7 @@ def test_coops_stand_equal_after_whatever_happened(group: int) -> None:
     met = tell(seeds)
     # Stories in which nothing goes wrong would show nothing.
     if len(seeds) >= 20:
-        for what in ("exchange committed", "exchange aborted", "forgeries", "restarts", "late"):
+        for what in ALL_MEET:
             assert met[what], f"no story of this group has {what}: {met}"
 
 

@@ -81,7 +81,7 @@ def make_genesis(coops: Iterable[Slug] = (*COOPS, ARBITER)) -> GenesisView:
     names = tuple(coops)
     charters = []
     for coop in names:
-        officer = f"{coop}/officer"
+        officer, clerk = f"{coop}/officer", f"{coop}/clerk"
         floors = [AccountFloor(account="equity/exchanges", unit=UNIT, floor=-1_000_000)]
         floors += [
             AccountFloor(account=f"due/{other}", unit=UNIT, floor=DUE_FLOOR)
@@ -101,6 +101,13 @@ def make_genesis(coops: Iterable[Slug] = (*COOPS, ARBITER)) -> GenesisView:
                     did=key_of(officer).did,
                     roles=("member", "officer"),
                 ),
+                Founder(
+                    member_id=clerk,
+                    name="clerk",
+                    title="clerk",
+                    did=key_of(clerk).did,
+                    roles=("member",),
+                ),
             ),
             quorum_percent=60,
             approval_percent=67,
@@ -108,7 +115,7 @@ def make_genesis(coops: Iterable[Slug] = (*COOPS, ARBITER)) -> GenesisView:
             challenge_window_ms=1,
             floors=tuple(floors),
         )
-        charters.append(sign_charter(charter, {officer: key_of(officer)}))
+        charters.append(sign_charter(charter, {who: key_of(who) for who in (officer, clerk)}))
     genesis = Genesis(
         network=NETWORK,
         devnet=True,
@@ -180,7 +187,11 @@ class Adopted:
 
 @dataclass(eq=False)
 class Home:
-    """A coop's home: all of clearing and its ledger, on a real store."""
+    """A coop's home: all of clearing and its ledger, on a real store.
+
+    Attributes:
+        names: what it has of names, if it has any.
+    """
 
     coop: Slug
     store: Store
@@ -189,6 +200,7 @@ class Home:
     carrier: Carrier
     clearing: Clearing
     handlers: dict[str, Callable[[Did, Any], Awaitable[Any]]]
+    names: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +221,7 @@ class Town:
         weather: says what becomes of a message.
         told: every message, in order, with its fate.
         late: messages that arrive when `deliver_late` is called.
+        lies: what is answered to an asker by whom, of what method, in place of what is so; once.
         cut: pairs of coops between which nothing passes.
         down: homes that do not run.
     """
@@ -222,7 +235,8 @@ class Town:
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(START_MS))
     homes: dict[Slug, Home] = field(default_factory=dict)
     told: list[tuple[Message, Fate]] = field(default_factory=list)
-    late: list[tuple[Slug, str, Any]] = field(default_factory=list)
+    late: list[tuple[Message, Any]] = field(default_factory=list)
+    lies: dict[tuple[Slug, Slug, str], Any] = field(default_factory=dict)
     cut: set[frozenset[Slug]] = field(default_factory=set)
     down: set[Slug] = field(default_factory=set)
     restarts: int = 0
@@ -263,14 +277,14 @@ class Town:
             identity=identity,
             genesis=self.genesis,
             ledger=ledger,
-            agreements=self.agreements,
+            agreements=self.agreements_of(coop, store),
             limits=self.limits,
         )
-        nodes = _Between(self, coop)
+        nodes = Between(self, coop)
         carrier = Carrier(desk, store=store, clock=self.clock, nodes=nodes)
         hearing = Hearing(desk, store=store)
         rulings = Rulings(desk, store=store, clock=self.clock, nodes=nodes)
-        self.homes[coop] = Home(
+        home = Home(
             coop=coop,
             store=store,
             ledger=ledger,
@@ -284,7 +298,24 @@ class Town:
                 wire.ASK_RULING.name: rulings.rule,
             },
         )
+        await self.furnish(home)
+        self.homes[coop] = home
         self.down.discard(coop)
+        self.started(home)
+
+    def agreements_of(self, coop: Slug, store: Store) -> Any:
+        """Return what a home that starts knows of agreements."""
+        return self.agreements
+
+    async def furnish(self, home: Home) -> None:
+        """Give a home that starts what it has beside its ledger and its exchanges."""
+
+    def started(self, home: Home) -> None:
+        """Take note that a home runs."""
+
+    async def serve(self, coop: Slug) -> None:
+        """Have a home say what it has to, and do what is due."""
+        await self.homes[coop].carrier.serve_due()
 
     async def stop(self, coop: Slug) -> None:
         """Stop a home; what it had not committed is gone."""
@@ -307,19 +338,19 @@ class Town:
             and frozenset((one, other)) not in self.cut
         )
 
-    async def hear(self, asked: Slug, method: str, ask: Any) -> Any:
+    async def hear(self, asked: Slug, method: str, ask: Any, *, asker: str = "somebody") -> Any:
         """Have a home answer, by what it would have read from the wire."""
         home = self.homes[asked]
         read = type(ask).model_validate_json(ask.model_dump_json())
-        return await home.handlers[method](key_of("somebody").did, read)
+        return await home.handlers[method](key_of(asker).did, read)
 
     async def deliver_late(self) -> None:
         """Have what was late arrive now, the last first; nobody waits for the answers."""
         while self.late:
-            asked, method, ask = self.late.pop()
-            if asked in self.homes:
+            message, ask = self.late.pop()
+            if message.asked in self.homes:
                 try:
-                    await self.hear(asked, method, ask)
+                    await self.hear(message.asked, message.method, ask, asker=message.asker)
                 except Refusal:
                     continue
 
@@ -410,14 +441,14 @@ class Town:
             await self.deliver_late()
             for coop in self.coops:
                 if coop in self.homes:
-                    await self.homes[coop].carrier.serve_due()
+                    await self.serve(coop)
             if not await self.waiting():
                 return
             self.clock.advance(1_000)
         raise AssertionError(f"{await self.waiting()} homes are not heard")
 
 
-class _Between:
+class Between:
     """What lies between a home and the others."""
 
     def __init__(self, town: Town, own: Slug) -> None:
@@ -430,16 +461,19 @@ class _Between:
         """Ask another home, as the weather lets it."""
         town = self._town
         asked = next(coop for coop in town.coops if key_of(coop).did == node)
+        if town.reaches(self._own, asked) and (self._own, asked, method.name) in town.lies:
+            lie: Answer = town.lies.pop((self._own, asked, method.name))
+            return lie
         message = Message(len(town.told), self._own, asked, method.name)
         fate = town.weather(message) if town.reaches(self._own, asked) else "no-ask"
         town.told.append((message, fate))
         if fate == "late":
-            town.late.append((asked, method.name, ask))
+            town.late.append((message, ask))
         if fate in ("no-ask", "late"):
             raise Unreachable(where=asked, why="the weather")
-        said = await self._heard(asked, method.name, ask)
+        said = await self._heard(message, ask)
         if fate == "twice":
-            said = await self._heard(asked, method.name, ask)
+            said = await self._heard(message, ask)
         if fate == "asked-dies":
             await town.restart(asked)
             raise Unreachable(where=asked, why="it died")
@@ -452,8 +486,8 @@ class _Between:
         read: Answer = method.answer.model_validate_json(said.model_dump_json())
         return read
 
-    async def _heard(self, asked: Slug, method: str, ask: Any) -> Any:
+    async def _heard(self, message: Message, ask: Any) -> Any:
         try:
-            return await self._town.hear(asked, method, ask)
+            return await self._town.hear(message.asked, message.method, ask, asker=message.asker)
         except Refusal as no:
             return no

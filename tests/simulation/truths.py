@@ -77,7 +77,8 @@ async def _ledger_follows(town: Town, coop: str) -> None:
     total = 0
     for other in town.coops:
         due = await town.account(coop, f"due/{other}")
-        assert due.balance == sum(at.balance for at in kept if at.other == other), (coop, other)
+        owed = sum(at.balance for at in kept if at.other == other)
+        assert due.balance == owed, f"{coop}'s ledger says {due.balance} of {other}, not {owed}"
         assert due.unit == UNIT
         total += due.balance
     given = await town.account(coop, GIVEN_FOR)
