@@ -1,11 +1,17 @@
-"""How often what happened to exchanges since the node started, to be measured."""
+"""How often what happened to exchanges since the node started, and what waits: to be measured."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from nodeimpl.kernel.store import Tx
+from sqlalchemy import func, select
+
+from nodeimpl.clearing import outbox_store as outbox
+from nodeimpl.clearing.store import exchanges
+from nodeimpl.kernel.store import Tx, sql
 from opkit.wire.clearing import Ending
+
+_DOUBTFUL = sql(select(func.count()).select_from(exchanges).where(exchanges.c.doubt == 1))
 
 
 class Counts:
@@ -38,3 +44,10 @@ class Counts:
             self.contradictions += 1
 
         tx.after_commit(count)
+
+
+def waiting(tx: Tx) -> tuple[int, int]:
+    """Return how many sides of exchanges are in doubt, and how much is to be said or done."""
+    row = tx.one(_DOUBTFUL)
+    assert row is not None, "a count is always one row"
+    return int(row[0]), outbox.count(tx)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from nodeimpl.clearing import outbox_store as outbox
-from nodeimpl.clearing import rules
+from nodeimpl.clearing import counts, rules
 from nodeimpl.clearing import store as tables
 from nodeimpl.clearing.carrier import Carrier
 from nodeimpl.clearing.counts import Counts
@@ -34,7 +33,7 @@ class Clearing:
     @staticmethod
     def waiting(tx: Tx) -> tuple[int, int]:
         """Return how many sides of exchanges are in doubt, and how much is to be said or done."""
-        return tables.count_doubtful(tx), outbox.count(tx)
+        return counts.waiting(tx)
 
     async def offer(self, ask: wire.PostOffer, caller: Caller | None) -> wire.Exchange:
         """Propose an exchange, and bring it as far as the other side lets it.

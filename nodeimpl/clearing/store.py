@@ -170,7 +170,6 @@ _FIND = sql(
     .limit(64)
 )
 _LAST = sql(select(func.max(_e.sequence)).where(_e.coop == bindparam("coop")))
-_COUNT_DOUBTFUL = sql(select(func.count()).select_from(exchanges).where(_e.doubt == 1))
 _ASIDE = sql(select(*_ROW).where(_e.coop == bindparam("coop"), _e.aside == 1))
 _NEWEST = (
     select(*_ROW)
@@ -292,13 +291,6 @@ def put(tx: Tx, kept: Kept) -> None:
         ended_ms=kept.ended_ms,
         by=kept.by,
     )
-
-
-def count_doubtful(tx: Tx) -> int:
-    """Return how many sides of exchanges are in doubt."""
-    row = tx.one(_COUNT_DOUBTFUL)
-    assert row is not None, "a count is always one row"
-    return int(row[0])
 
 
 def mark_doubt(tx: Tx, kept: Kept) -> None:
