@@ -25,7 +25,6 @@ ALL_MEET = (
     "exchange aborted",
     "forgeries",
     "agreement adopt",
-    "agreement end",
     "lies",
     "forged files",
     "names",
