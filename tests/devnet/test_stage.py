@@ -203,7 +203,7 @@ def check_one_that_is_over_gives_way(ended: StageView) -> None:
 def check_an_unknown_flow_is_refused() -> None:
     with pytest.raises(DevnetError, match="there is no flow 'zz'") as refused:
         ask("stage-open", flow="zz")
-    assert refused.value.hint == "flows: a, b, 1, 2, c"
+    assert refused.value.hint == "flows: a, b, 1, 2, c, 3, 4"
 
 
 def check_closing(launched: Launched) -> None:
