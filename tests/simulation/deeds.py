@@ -251,6 +251,8 @@ class Naming:
             at_ms=town.clock.now_ms(),
             term_ms=TERMS_MS[-1],
         )
+        # What has lapsed meanwhile goes whoever hands in what.
+        town.names[victim].shelf.tick(town.clock.now_ms())
         before = town.names[victim].records()
         try:
             await town.hear(victim, PUT.name, PutRecord(record=Carried(jws=record)))
