@@ -237,7 +237,9 @@ def test_an_open_exchange_is_proved_again_when_the_other_side_posts(
             return await call(org, endpoint, ask)
 
         monkeypatch.setattr(held.live, "call", silent)
-        page._moved.want(replace(page._moved_figure(done.hash), silent=(HARBOR,)))
+        figure = page._moved_figure(done.hash)
+        assert figure is not None
+        page._moved.want(replace(figure, silent=(HARBOR,)))
         html = await until(held, page, "moved", "as it verified before")
         assert "not all of it can be shown" in html and html.count("posted its half") == 2
         with pytest.raises(PageRefused, match="No side"):
