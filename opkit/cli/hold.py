@@ -10,6 +10,7 @@ from opkit.cli import exits, out
 from opkit.cli.address import Address, addressed
 from opkit.cli.failing import Mistake
 from opkit.cli.ledgers import ROWS_MAX, Coop, Unit, call, path_of
+from opkit.cli.listing import first
 
 if TYPE_CHECKING:
     from opkit.client.ledger import LedgerCalls
@@ -96,13 +97,8 @@ def list_holds(
         raise Mistake(f"{state!r} is no state of a hold", hint=", ".join(STATES))
 
     async def read(ledger: LedgerCalls) -> list[Hold]:
-        found: list[Hold] = []
         wanted: Any = state or None
-        async for hold in ledger.holds(state=wanted, account=account):
-            found.append(hold)
-            if len(found) == holds_max:
-                break
-        return found
+        return await first(ledger.holds(state=wanted, account=account), holds_max)
 
     holds = call(address, coop, read)
     out.show(

@@ -13,6 +13,7 @@ from opkit.cli import anchors, exits, out
 from opkit.cli.address import Address, addressed
 from opkit.cli.failing import Mistake
 from opkit.cli.ledgers import ROWS_MAX, Coop, Unit, call, day_ms, path_of
+from opkit.cli.listing import first
 
 if TYPE_CHECKING:
     from opkit.client.ledger import LedgerCalls, StatementLine
@@ -69,7 +70,6 @@ def history(
     """
 
     async def read(ledger: LedgerCalls) -> list[Entry]:
-        found: list[Entry] = []
         entries = ledger.history(
             member=_member_of(member, ledger.coop),
             account=account,
@@ -80,11 +80,7 @@ def history(
             **({"from_ms": day_ms(since)} if since else {}),
             **({"to_ms": day_ms(until, after=True)} if until else {}),
         )
-        async for entry in entries:
-            found.append(entry)
-            if len(found) == entries_max:
-                break
-        return found
+        return await first(entries, entries_max)
 
     entries = call(address, coop, read)
     none = "no such entry: opkit ledger accounts shows what there is"
@@ -162,12 +158,7 @@ def accounts(
     """
 
     async def read(ledger: LedgerCalls) -> list[AccountView]:
-        found: list[AccountView] = []
-        async for account in ledger.accounts(prefix=prefix):
-            found.append(account)
-            if len(found) == ROWS_MAX:
-                break
-        return found
+        return await first(ledger.accounts(prefix=prefix), ROWS_MAX)
 
     found = call(address, coop, read)
     out.show(

@@ -16,6 +16,7 @@ from opkit.cli import exits, out
 from opkit.cli.address import Address, Target, addressed
 from opkit.cli.anchors import anchor
 from opkit.cli.failing import Mistake
+from opkit.cli.listing import first
 
 if TYPE_CHECKING:
     from opkit.client import NodeClient
@@ -147,12 +148,7 @@ def list_names(
 
     async def look() -> list[NameHeld]:
         async with target.client() as client:
-            found: list[NameHeld] = []
-            async for held in client.names.list(prefix=prefix, owner=owner, page=500):
-                found.append(held)
-                if len(found) == names_max:
-                    break
-            return found
+            return await first(client.names.list(prefix=prefix, owner=owner, page=500), names_max)
 
     names = asyncio.run(look())
     rows = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from opkit.cli import exits, out
 from opkit.cli.address import Address, addressed
 from opkit.cli.assemblies import Coop, ProposalArgument, call, keep_vote
 from opkit.cli.failing import Mistake
+from opkit.cli.listing import first
 
 if TYPE_CHECKING:
     from opkit.client.governance import GovernanceCalls
@@ -95,12 +95,7 @@ def list_proposals(
     wanted = _state(state)
 
     async def read(assembly: GovernanceCalls) -> list[ProposalLine]:
-        found: list[ProposalLine] = []
-        async for line in assembly.list(state=wanted):
-            found.append(line)
-            if len(found) == listed_max:
-                break
-        return found
+        return await first(assembly.list(state=wanted), listed_max)
 
     lines = call(address, coop, read)
     rows = [
@@ -180,13 +175,7 @@ def votes(
     """
 
     async def read(assembly: GovernanceCalls) -> list[Vote]:
-        found: list[Vote] = []
-        async with aclosing(assembly.votes(proposal)) as cast:
-            async for each in cast:
-                found.append(each)
-                if len(found) == listed_max:
-                    break
-        return found
+        return await first(assembly.votes(proposal), listed_max)
 
     cast = call(address, coop, read)
     rows = [

@@ -11,16 +11,14 @@ import pytest
 from devnet.inprocess import InProcessWorld, inprocess_world
 from opkit.client import NodeClient
 from opkit.client.auditing import audit_ledger
-from opkit.proof import jws
 from opkit.proof.checks import VERIFIED
 from opkit.proof.decision import verify_attested
 from opkit.proof.keys import Identity
-from opkit.proof.membership import audience_of
 from opkit.wire import deciding as no
 from opkit.wire.gateway import ScopeMissing
 from opkit.wire.ledger import LedgerNotYours
-from opkit.wire.membership import CHANGE_MEMBER, MEMBER_TYP, ChangeMember, MemberRecord
 from opkit.wire.votes import MembershipEffect, TextEffect
+from tests.operators import record_member
 
 HARBOR, RIVER = "harbor-homes-cooperative", "river-city-tool-library"
 AUDITOR = "-/finger-lakes-auditor"
@@ -44,22 +42,7 @@ def client_of(world: InProcessWorld, org: str, key: Identity) -> NodeClient:
 
 async def let_in(world: InProcessWorld, org: str, key: Identity) -> NodeClient:
     """Have the operator record the auditor at one node."""
-    operator = world.operator(org)
-    record = MemberRecord(
-        network=operator.network,
-        aud=audience_of(AUDITOR),
-        action="add",
-        member_id=AUDITOR,
-        name="Edith",
-        title="auditor",
-        did=key.did,
-        roles=("auditor",),
-        sequence=1,
-        issued_at_ms=1,
-    )
-    assert operator.identity is not None
-    signed = jws.sign(record, typ=MEMBER_TYP, identity=operator.identity)
-    await operator.call(CHANGE_MEMBER, ChangeMember(record=signed))
+    await record_member(world.operator(org), AUDITOR, key.did, roles=("auditor",))
     return client_of(world, org, key)
 
 

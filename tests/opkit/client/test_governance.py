@@ -32,6 +32,7 @@ from opkit.wire.votes import (
     SpendEffect,
     TextEffect,
 )
+from tests.operators import record_member
 
 RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
@@ -218,7 +219,12 @@ def test_members_are_admitted_rekeyed_and_removed_by_decision() -> None:
         assert verdict.status == VERIFIED, verdict.failures
         assert verify_decision(file, genesis=None).status == CONSISTENT
         with pytest.raises(MembersDecided):
-            await _by_operator(world, f"{RIVER}/kim")
+            await record_member(
+                world.operator(RIVER),
+                f"{RIVER}/kim",
+                Identity.generate().did,
+                roles=("member",),
+            )
         await decide(
             world, voices, "goodbye", MembershipEffect(action="remove", member_id=member_id)
         )
@@ -226,28 +232,6 @@ def test_members_are_admitted_rekeyed_and_removed_by_decision() -> None:
         assert (await voices["mara"].assembly()).electors == len(NAMES)
 
     told(story)
-
-
-async def _by_operator(world: InProcessWorld, member_id: str) -> Any:
-    from opkit.proof.membership import audience_of
-    from opkit.wire.membership import CHANGE_MEMBER, MEMBER_TYP, ChangeMember, MemberRecord
-
-    operator = world.operator(RIVER)
-    assert operator.identity is not None
-    record = MemberRecord(
-        network=operator.network,
-        aud=audience_of(member_id),
-        action="add",
-        member_id=member_id,
-        name="Kim",
-        title="",
-        did=Identity.generate().did,
-        roles=("member",),
-        sequence=1,
-        issued_at_ms=1,
-    )
-    signed = jws.sign(record, typ=MEMBER_TYP, identity=operator.identity)
-    return await operator.call(CHANGE_MEMBER, ChangeMember(record=signed))
 
 
 def test_rules_and_accounts_are_configured_by_decision_and_a_draft_is_cancelled() -> None:
