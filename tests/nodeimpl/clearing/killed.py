@@ -191,10 +191,11 @@ class Killing:
     async def settle(self, pair: tuple[Slug, Slug], period: str, victims: Sequence[Slug]) -> None:
         """Have both of two settle at once, in the middle of which nodes are killed; then again."""
         await self.rest()
-        await self.offer(pair[0], pair, payer=pair[self._chance.randrange(2)])
+        await self._owe(pair[0], pair[1], pair, 50)
         await self._in_the_middle([self._settle(by, pair, period) for by in pair], victims)
-        await self.rest()
         for by in pair:
+            # What one proposed may be under way yet; the other is told how it ended.
+            await self.rest()
             await self._settle(by, pair, period)
         if (self.agreements[pair], period) not in self.settled:
             raise Lost(f"{period} is settled by nobody")
@@ -266,7 +267,7 @@ class Killing:
             said = await self.calls(by).settle(agreement, period, ttl_ms=TTL_MS)
         except wire.SettlementDone as done:
             self._note_settled(agreement, period, done.exchange)
-        except (wire.InDoubt, wire.NothingToSettle):
+        except wire.InDoubt:
             return  # The other one settles at the same time.
         else:
             self.told[by, said.exchange_id] = said
@@ -280,11 +281,7 @@ class Killing:
     async def _circle(self) -> tuple[Leg, ...]:
         """Have three owe each other in a circle; return the legs that take most of it out."""
         for payer, payee in zip(COOPS, (*COOPS[1:], COOPS[0]), strict=True):
-            pair = (min(payer, payee), max(payer, payee))
-            positions = await self.calls(payer).positions(agreement=self.agreements[pair])
-            # So much that it owes the other 50, whatever the other owes now.
-            owed = max(0, positions[0].balance) if positions else 0
-            await self._owe(payer, payee, pair, 50 + owed)
+            await self._owe(payer, payee, (min(payer, payee), max(payer, payee)), 50)
         found = [each for coop in COOPS for each in await self.calls(coop).positions()]
         legs = circle_of(found, UNIT)
         if len(legs) < 3:
@@ -292,9 +289,16 @@ class Killing:
         return legs
 
     async def _owe(self, payer: Slug, payee: Slug, pair: tuple[Slug, Slug], amount: int) -> None:
+        """Have one owe another so much, whatever that one owes it now."""
+        positions = await self.calls(payer).positions(agreement=self.agreements[pair])
+        owed = max(0, positions[0].balance) if positions else 0
         name = self._name(payer)
         self.told[payer, name] = await self.calls(payer).offer(
-            self.agreements[pair], payer=payer, payee=payee, amount=amount, exchange_id=name
+            self.agreements[pair],
+            payer=payer,
+            payee=payee,
+            amount=amount + owed,
+            exchange_id=name,
         )
 
     async def _net(self, by: Slug, legs: tuple[Leg, ...], name: str) -> None:
