@@ -52,9 +52,14 @@ def many(count: int, noun: str) -> str:
 
 
 def round_trip_text(round_trip_us: int | None) -> str:
-    """Return a round trip in milliseconds: `0.42 ms`, `1.1 ms`, `120 ms`; `unknown` if it is."""
+    """Return a round trip in milliseconds: `0.42 ms`, `1.1 ms`, `120 ms`; `unknown` if it is.
+
+    A transport that counts whole milliseconds calls less than one none at all: that is `≤ 1 ms`.
+    """
     if round_trip_us is None:
         return "unknown"
+    if round_trip_us == 0:
+        return "≤ 1 ms"
     return f"{_three(round_trip_us / 1_000)} ms"
 
 

@@ -153,7 +153,7 @@ def round_trip(figures: NetworkFigures) -> str:
     opened = listed([(_pair(each, titles), round_trip_text(us)) for us, each in known])
     if not known:
         return figure("How far apart are they?", "–", "no link is up")
-    value, unit = round_trip_text(known[0][0]).split(" ")
+    value, unit = round_trip_text(known[0][0]).rsplit(" ", 1)
     return figure("How far apart are they?", value, f"{unit} at most", opened=opened)
 
 

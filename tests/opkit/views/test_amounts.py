@@ -51,6 +51,7 @@ def test_a_huge_number_is_brief(count, text):
     ("us", "text"),
     [
         (None, "unknown"),
+        (0, "≤ 1 ms"),
         (420, "0.42 ms"),
         (1_130, "1.1 ms"),
         (9_960, "10 ms"),

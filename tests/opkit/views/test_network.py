@@ -127,6 +127,12 @@ def test_key_figures_count_what_is_up(broken, networks):
     assert "no link is up" in network.round_trip(networks(1))
 
 
+def test_links_that_are_quicker_than_is_counted_are_not_said_to_take_no_time(networks):
+    figures = networks(2)
+    quick = replace(figures, links=tuple(replace(e, round_trip_us=0) for e in figures.links))
+    assert "<b>≤ 1</b><span>ms at most</span>" in network.round_trip(quick)
+
+
 def test_a_cut_link_alone_is_no_failure(networks):
     figures = networks(3)
     cut = replace(figures.links[0], state="cut")
