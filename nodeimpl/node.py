@@ -259,14 +259,22 @@ class Node:
         return await self._ending.wind_down(self._compute, most_ms=most_ms, hurry=hurry, told=told)
 
     async def close(self) -> None:
-        """End what runs by itself, also if it failed, then finish and close the store."""
+        """End what runs by itself, also if it failed, then finish and close the store.
+
+        Raises:
+            Exception: what runs by itself failed as it was ended, by a defect of its own. What
+                failed before is told by `broke`, and what the node holds is let go of all the same.
+        """
+        failed_before = self._work.done()
         self._work.cancel()
-        # Why it failed is told by `broke`; what the node holds is let go of all the same.
         await asyncio.wait({self._work})
         await self._outside.finish()
         await self.store.close()
         if not self.store.has_failed:
             await self._keeper.keep()
+            error = None if failed_before or self._work.cancelled() else self._work.exception()
+            if error is not None:
+                raise error
             return
         # What was told before the store broke is marked too: its database may have lost it.
         with contextlib.suppress(OSError):  # The disk broke with it, and the old mark stands.

@@ -40,3 +40,27 @@ def test_a_node_whose_own_work_failed_says_so_and_still_lets_go_of_its_store(
             await again.close()
 
     asyncio.run(main())
+
+
+def test_a_node_whose_own_work_fails_as_it_is_ended_does_not_hide_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async def run(self: Collector) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise RuntimeError("a defect as it ends")
+
+        async with asyncio.timeout(60), inprocess_world("three") as world:
+            monkeypatch.setattr(Collector, "run", run)
+            await world.kill(RIVER)
+            await world.restart(RIVER)
+            one: Any = world.node(RIVER)
+            with pytest.raises(ExceptionGroup) as told:
+                await world.kill(RIVER)
+            assert "a defect as it ends" in repr(told.value)
+            again = await Store.open(url=one.config.store_url(), clock=world.clock)
+            await again.close()
+
+    asyncio.run(main())
