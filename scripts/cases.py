@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -54,6 +55,17 @@ def slowest(cases: Iterable[Case], count: int) -> list[str]:
     """Return a line for each of the tests that took longest, slowest first."""
     longest = sorted(cases, key=lambda case: -case.seconds)[:count]
     return [f"{case.seconds:7.1f} s  {case.file}::{full_name(case)}" for case in longest]
+
+
+def failures(cases: Iterable[Case]) -> list[str]:
+    """Return a line for each test that failed: in how many of its runs, most often first."""
+    runs: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for case in cases:
+        test = f"{case.file}::{full_name(case)}"
+        runs[test] += 1
+        failed[test] += case.ending == "failed"
+    return [f"{count} of {runs[test]}  {test}" for test, count in failed.most_common() if count]
 
 
 def full_name(case: Case) -> str:

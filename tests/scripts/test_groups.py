@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -192,3 +193,47 @@ def test_offline_there_is_only_loopback_and_it_is_up() -> None:
 def test_offline_hands_on_the_exit_code() -> None:
     command = ["bash", "scripts/offline", "sh", "-c", "exit 7"]
     assert subprocess.run(command, cwd=ROOT, check=False, timeout=30).returncode == 7
+
+
+def test_of_several_runs_is_told_which_tests_failed_in_how_many(script: Script) -> None:
+    cases = script("cases.py")
+
+    def ran(name: str, ending: str) -> object:
+        return cases.Case(file="t.py", name=name, parameters="", ending=ending, seconds=1)
+
+    runs = [ran("sound", "passed"), ran("rare", "passed"), ran("broken", "failed")]
+    again = [ran("sound", "passed"), ran("rare", "failed"), ran("broken", "failed")]
+    assert cases.failures([*runs, *again]) == ["2 of 2  t.py::broken", "1 of 2  t.py::rare"]
+    assert cases.failures([ran("sound", "passed"), ran("absent", "skipped")]) == []
+
+
+def test_everything_is_run_as_often_as_is_asked_whatever_fails(
+    script: Script, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = script("test")
+    endings = iter(["passed", "failed", "passed"])
+    ran: list[str] = []
+
+    def run_group(group: Any, **_: object) -> object:
+        ran.append(group.name)
+        groups, ending = script("groups.py"), next(endings)
+        case = script("cases.py").Case(
+            file="t.py", name="rare", parameters="", ending=ending, seconds=1
+        )
+        step = script("steps.py").Done(name=group.name, code=int(ending == "failed"), seconds=1)
+        return groups.Outcome(step=step, failed=int(ending == "failed"), cases=(case,))
+
+    monkeypatch.setattr(test, "run_group", run_group)
+    assert test.main(["--times", "3", "disk"]) == 1
+    assert ran == ["disk"] * 3
+    assert "1 of 3  t.py::rare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("times", ["0", "-1", "101", "x", ""])
+def test_a_number_of_runs_has_bounds(
+    times: str, script: Script, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        script("test").read(["--times", times])
+    assert ended.value.code == 2
+    assert "is not a number from 1 to 100" in capsys.readouterr().err
