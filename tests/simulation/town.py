@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -71,6 +72,7 @@ class Died(BaseException):
     """The node that asked is no more; what it was about to do does not happen."""
 
 
+@cache
 def key_of(who: str) -> Identity:
     """Return the key of a node, a member or the operator; simulations alone derive keys."""
     return Identity.from_seed(who.encode().ljust(32, b"."))

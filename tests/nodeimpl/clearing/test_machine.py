@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pytest
 
@@ -190,22 +191,25 @@ def settle(world: World) -> World:
     """
     if machine.may_abort(world.proposer):
         world = replace(world, proposer=machine.decide(world.proposer, "aborted"))
-    before = None
-    while before != world:
-        before = world
+    after = closer(world)
+    while after != world:
+        world, after = after, closer(after)
+    return world
+
+
+@lru_cache(maxsize=100_000)
+def closer(world: World) -> World:
+    """Return the world once all were told again, and one of them did what it has to."""
+    for at, side in enumerate(world.responders):
+        if side is not None and world.proposer.outcome is not None:
+            world = put(world, at, machine.hear_outcome(side, world.proposer.outcome))
+    for ending, ruling_id in world.rulings:
+        world = put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
         for at, side in enumerate(world.responders):
-            if side is None:
-                continue
-            if world.proposer.outcome is not None:
-                world = put(world, at, machine.hear_outcome(side, world.proposer.outcome))
-        for ending, ruling_id in world.rulings:
-            world = put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
-            for at, side in enumerate(world.responders):
-                if side is not None:
-                    world = put(world, at, machine.hear_ruling(side, ending, ruling_id))
-        for after in (posting, telling):
-            nexts = list(after(world))
-            world = nexts[0] if nexts else world
+            if side is not None:
+                world = put(world, at, machine.hear_ruling(side, ending, ruling_id))
+    for after in (posting, telling):
+        world = next(after(world), world)
     return world
 
 
