@@ -239,6 +239,7 @@ def test_without_an_arbiter_nobody_posts_what_another_does_not(responders: int) 
         (2, Bad(rulings_max=2, prompt=True)),
     ],
 )
+@pytest.mark.usefixtures("unmeasured")
 def test_once_all_can_talk_all_stand_the_same(responders: int, bad: Bad) -> None:
     def look(world: World) -> None:
         end = settle(world)
@@ -251,6 +252,7 @@ def test_once_all_can_talk_all_stand_the_same(responders: int, bad: Bad) -> None
     assert explore(responders, bad, look) > 50
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_proposer_that_signs_both_ends_is_seen_and_the_ruling_stands() -> None:
     def look(world: World) -> None:
         if not world.rulings:
