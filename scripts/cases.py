@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -55,6 +55,15 @@ def slowest(cases: Iterable[Case], count: int) -> list[str]:
     """Return a line for each of the tests that took longest, slowest first."""
     longest = sorted(cases, key=lambda case: -case.seconds)[:count]
     return [f"{case.seconds:7.1f} s  {case.file}::{full_name(case)}" for case in longest]
+
+
+def slowest_files(cases: Iterable[Case], count: int) -> list[str]:
+    """Return a line for each of the files whose tests took longest together, slowest first."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for case in cases:
+        seconds[case.file] += case.seconds
+    longest = sorted(seconds.items(), key=lambda each: -each[1])[:count]
+    return [f"{took:7.1f} s  {file}" for file, took in longest]
 
 
 def failures(cases: Iterable[Case]) -> list[str]:

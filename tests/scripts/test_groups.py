@@ -164,6 +164,8 @@ def test_the_slowest_tests_are_named_with_how_long_they_took(script: Script) -> 
         "   10.0 s  tests/test_a.py::mid[sqlite-3]",
     ]
     assert cases.slowest([], 2) == []
+    assert cases.slowest_files(took, 2) == ["   85.2 s  tests/test_a.py"]
+    assert cases.slowest_files([], 2) == []
 
 
 def test_groups_are_run_by_name_and_alone(
