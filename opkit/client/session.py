@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from opkit.client.errors import WrongNode
-from opkit.client.retry import Patience
+from opkit.client.retry import PASSING, Patience
 from opkit.proof import jws
 from opkit.proof.keys import Identity
 from opkit.wire.base import Did, NetworkId
@@ -124,7 +124,7 @@ class Session:
     async def _log_in(
         self, ask_once: AskOnce, *, scopes: tuple[Scope, ...] | None, ttl_ms: int
     ) -> Token:
-        """Log in from the first step again if the node falls silent: a challenge is used once."""
+        """Log in from the first step again if node or store is away: a challenge is used once."""
 
         async def attempt() -> Token:
             return await self._exchange(ask_once, scopes=scopes or (), ttl_ms=ttl_ms)
@@ -193,14 +193,14 @@ class Session:
 
 
 async def repeated(attempt: Callable[[], Awaitable[Token]], *, patience: Patience) -> Token:
-    """Return what `attempt` returns, trying again while the node is silent.
+    """Return what `attempt` returns, trying again while the node is silent or its store busy.
 
     Raises:
-        Unreachable: the last attempt's, once patience is at its end.
+        Unreachable, StoreBusy: the last attempt's, once patience is at its end.
     """
     for pause_ms in patience.pauses_ms():
         try:
             return await attempt()
-        except Unreachable:
+        except PASSING:
             await asyncio.sleep(pause_ms / 1000)
     return await attempt()

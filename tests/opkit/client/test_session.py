@@ -14,6 +14,7 @@ from opkit.client import NodeClient, Patience
 from opkit.client.session import RENEW_AFTER_PERMILLE, RENEWS_MAX
 from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Unreachable
+from opkit.wire.gateway import StoreBusy
 from opkit.wire.membership import (
     CHANGE_MEMBER,
     LIST_MEMBERS,
@@ -39,6 +40,7 @@ class Door(httpx.AsyncBaseTransport):
         self.logins = 0
         self.tokens: list[str] = []
         self.silent = False
+        self.busy = 0
         self.open = asyncio.Event()
         self.open.set()
 
@@ -48,6 +50,10 @@ class Door(httpx.AsyncBaseTransport):
             await self.open.wait()
             if self.silent:
                 raise httpx.ConnectError("nothing", request=request)
+            if self.busy:
+                self.busy -= 1
+                problem = StoreBusy(why="no connection now").problem()
+                return httpx.Response(problem["status"], json=problem)
         elif request.url.path == "/v1/members":
             self.tokens.append(request.headers["authorization"].removeprefix("Bearer "))
         return await self._inner.handle_async_request(request)
@@ -135,6 +141,22 @@ def test_a_silent_node_costs_few_tries_while_the_old_token_holds(doorstep: Any) 
                 assert 1 < door.logins - 1 <= RENEWS_MAX + 1
                 clock.advance(TOKEN_TTL_MS_MAX)
                 with pytest.raises(Unreachable):
+                    await _ask(ana)
+
+    run(story())
+
+
+def test_a_login_is_tried_again_while_the_store_is_busy(doorstep: Any) -> None:
+    async def story() -> None:
+        async with doorstep.node() as node:
+            door = Door(node.app)
+            async with node.client("mill/ana", http=door, patience=QUICK) as ana:
+                door.busy = 1
+                await _ask(ana)
+                assert door.logins == 2
+            async with node.client("mill/ana", http=door, patience=QUICK) as ana:
+                door.busy = 2
+                with pytest.raises(StoreBusy):
                     await _ask(ana)
 
     run(story())
