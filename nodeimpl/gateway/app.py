@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
@@ -19,7 +21,6 @@ from nodeimpl.gateway.faults import confess
 from nodeimpl.gateway.figures import Figures
 from nodeimpl.gateway.journal import JournalPages
 from nodeimpl.gateway.limits import GatewayLimits
-from nodeimpl.gateway.openapi import document
 from nodeimpl.gateway.replies import (
     PROBLEM,
     App,
@@ -38,6 +39,7 @@ from nodeimpl.kernel.ending import Ending
 from nodeimpl.kernel.metrics import CONTENT_TYPE, Metrics
 from nodeimpl.kernel.store import Store
 from nodeimpl.membership.service import Membership
+from opkit.wire.endpoint import Endpoint
 from opkit.wire.gateway import RouteUnknown
 
 if TYPE_CHECKING:
@@ -51,21 +53,14 @@ class Gateway(FastAPI):
     the contract is served by the framework as usual.
     """
 
-    def __init__(
-        self, *, entry: Callable[[App], App], schema: dict[str, Any], **named: Any
-    ) -> None:
-        """Take what builds the entry before the framework, and the OpenAPI document."""
-        super().__init__(docs_url=None, redoc_url=None, **named)
+    def __init__(self, *, entry: Callable[[App], App], **named: Any) -> None:
+        """Take what builds the entry before the framework."""
+        super().__init__(openapi_url=None, docs_url=None, redoc_url=None, **named)
         self.entry = entry(super().__call__)
-        self._schema = schema
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lead one connection to its door, or to the framework."""
         await self.entry(scope, receive, send)
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the document that was made from the contract."""
-        return self._schema
 
 
 def build_app(
@@ -128,10 +123,9 @@ def build_app(
             names=limits.names,
             a2a=a2a,
         ),
-        schema=document([route.endpoint for route in every]),
         title="opkit node",
     )
-    _add_beside(app, metrics)
+    _add_beside(app, metrics, tuple(route.endpoint for route in every))
     return app
 
 
@@ -171,8 +165,22 @@ def _a2a_later(
     return A2ALater(make)
 
 
-def _add_beside(app: FastAPI, metrics: Metrics) -> None:
-    """Add what is no part of the contract: metrics, and problems for what there is not."""
+@cache
+def _described(endpoints: tuple[Endpoint[Any, Any], ...]) -> bytes:
+    """Return the OpenAPI document of endpoints. Few ask for it, and to make it takes 0.2 s."""
+    from nodeimpl.gateway.openapi import document
+
+    return json.dumps(document(endpoints), separators=(",", ":")).encode()
+
+
+def _add_beside(app: FastAPI, metrics: Metrics, endpoints: tuple[Endpoint[Any, Any], ...]) -> None:
+    """Add what stands beside the contract: its document, metrics, and what is said of no route."""
+
+    async def show_schema(_request: Request) -> Response:
+        # In a thread: all else that is asked meanwhile is answered.
+        return Response(
+            await asyncio.to_thread(_described, endpoints), media_type="application/json"
+        )
 
     async def show_metrics(_request: Request) -> Response:
         return Response(await metrics.scrape(), headers={"Content-Type": CONTENT_TYPE})
@@ -185,6 +193,7 @@ def _add_beside(app: FastAPI, metrics: Metrics) -> None:
         body = json.dumps(fault_problem(confess(error, endpoint=request.url.path)))
         return Response(body, status_code=500, media_type=PROBLEM.decode())
 
+    app.add_route("/openapi.json", show_schema, include_in_schema=False)
     app.add_route("/metrics", show_metrics, include_in_schema=False)
     app.add_exception_handler(HTTPException, unknown)
     app.add_exception_handler(Exception, fault)
