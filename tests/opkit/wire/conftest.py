@@ -29,6 +29,12 @@ ITEMS_MAX = 3
 """The most items of a generated list: the bounds of the types are tested by themselves."""
 REPEATS_MAX = 8
 """How often a part of a pattern is repeated at most beyond its fewest, for the same reason."""
+PART = re.compile(
+    r"\(\?:(?P<group>[^()]+)\)\?"
+    r"|(?P<one>\[[^\]\\]+\]|\\\.|[A-Za-z0-9:/-])(?:\{(?P<fewest>\d+)(?:,(?P<most>\d+))?\})?"
+    r"(?![*+?])"
+)
+"""One part of a simple pattern: what may be left out, or one of some characters, repeated."""
 BY_VALIDATOR: dict[Any, st.SearchStrategy[str]] = {
     real_day: st.dates().map(date.isoformat),
 }
@@ -115,7 +121,37 @@ def matching(pattern: str) -> st.SearchStrategy[str]:
         fewest, most = int(repeat[1]), int(repeat[2])
         return f"{{{fewest},{min(most, fewest + REPEATS_MAX)}}}"
 
-    return st.from_regex(re.sub(r"\{(\d+),(\d+)\}", closer, pattern), fullmatch=True)
+    close = re.sub(r"\{(\d+),(\d+)\}", closer, pattern)
+    simple = spelled(close.removeprefix("^").removesuffix("$"))
+    return st.from_regex(close, fullmatch=True) if simple is None else simple
+
+
+def spelled(pattern: str) -> st.SearchStrategy[str] | None:
+    """Return texts that match a pattern of nothing but characters in a row; None for any other.
+
+    What draws a text at once is ten times as quick as what draws each of its characters.
+    """
+    parts: list[st.SearchStrategy[str]] = []
+    at = 0
+    for part in PART.finditer(pattern):
+        if part.start() != at:
+            return None
+        at = part.end()
+        if part["group"] is not None:
+            inner = spelled(part["group"])
+            if inner is None:
+                return None
+            parts.append(st.just("") | inner)
+        else:
+            fewest = int(part["fewest"] or 1)
+            most = int(part["most"] or fewest)
+            letters = [c for c in map(chr, range(128)) if re.fullmatch(part["one"], c)]
+            one = "".join(letters)
+            same = len(letters) == 1 and fewest == most
+            parts.append(
+                st.just(one * most) if same else st.text(one, min_size=fewest, max_size=most)
+            )
+    return st.tuples(*parts).map("".join) if at == len(pattern) else None
 
 
 def flat(constraints: tuple[Any, ...]) -> tuple[Any, ...]:
