@@ -33,7 +33,6 @@ from flows.four_acts import (
     THEO,
     ZURI,
     bill_of,
-    counted_again,
     forged,
     gathered,
     label,
@@ -46,6 +45,7 @@ from flows.four_acts import (
     with_,
 )
 from flows.four_say import SAY
+from flows.four_sums import Sum, sums_of_all
 from flows.modules import stamped
 from flows.money import posting, said
 from flows.patronage import as_input
@@ -383,16 +383,16 @@ async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
     file, view = story.gathered, story.audited
     figures = figures_of(view)
     lost = [f"{each.coop} {each.name}" for each in figures if not _linked(each, view)]
-    sums = [each for each in figures if each.unit != "-"]
-    wrong = [
-        f"{each.coop} {each.name}" for each in sums if counted_again(each, file) != each.amount
-    ]
+    told = {(each.coop, each.name): _as_sum(each) for each in figures}
+    again = sums_of_all(file)
+    names = sorted(told.keys() | again.keys())
+    wrong = [" ".join(each) for each in names if told.get(each) != again.get(each)]
     table = figures_csv(figures)
     rows = list(csv.DictReader(io.StringIO(table.decode("utf-8"))))
     paid = _named(figures, HARBOR, "paid-by-decision")
     return expect(
         that("each leads to evidence that was gathered", not lost, actual=", ".join(lost)),
-        that("each comes to the same, added up here", not wrong, actual=", ".join(wrong)),
+        that("each comes to the same, made again here", not wrong, actual=", ".join(wrong)),
         that(
             "the roof is in what Harbor Homes paid",
             _rests_on(paid, story.paid[0].hash),
@@ -417,6 +417,13 @@ async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
             for each in figures
         ],
     )
+
+
+def _as_sum(figure: Figure) -> Sum:
+    """Return what a figure says, and what of its own coop it says it of."""
+    kind = {"entries": "journal", "decisions-accepted": "decision"}.get(figure.name, "ledger")
+    named = [ref.hash for ref in figure.rests_on if (ref.coop, ref.kind) == (figure.coop, kind)]
+    return Sum(amount=figure.amount, rests_on=frozenset(named))
 
 
 def _linked(figure: Figure, view: AuditView) -> bool:

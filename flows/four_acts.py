@@ -1,21 +1,21 @@
-"""Who does what in flow 4, and what its auditor computes by herself to compare figures with."""
+"""Who does what in flow 4: books, votes, exchanges, and what its auditor gathers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flows.money import OPENED_FROM, PERIOD, posting, sums_in
+from flows.money import OPENED_FROM, PERIOD, posting
 from flows.runs import label_of
 from flows.three_acts import PARTIES, arrived, offer, posted, signed_by
 from flows.three_acts import PERIOD as MONTH
 from opkit.proof.proposals import make_distribution
 from opkit.story import World
-from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence, Figure
+from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence
 from opkit.wire.clearing import SETTLE_PERIOD, Exchange, SettlePeriod
 from opkit.wire.endpoint import Scope
 from opkit.wire.governance import ProposalView
-from opkit.wire.ledger import LEDGER_POST, TREASURY, AccountId, Cause, Entry, PostEntry
+from opkit.wire.ledger import LEDGER_POST, AccountId, Cause, Entry, PostEntry
 from opkit.wire.votes import Choice, DistributionEffect, SpendEffect
 
 if TYPE_CHECKING:
@@ -184,31 +184,3 @@ def forged(entry: Entry) -> Entry:
         second.model_copy(update={"amount": second.amount + 1}),
     )
     return entry.model_copy(update={"postings": (*changed, *rest)})
-
-
-def counted_again(figure: Figure, file: AuditFile) -> int:
-    """Return what a figure comes to by the entries that it names, added up without its code."""
-    named = {ref.hash for ref in figure.rests_on if ref.kind == "ledger"}
-    entries = [each for each in of(file, figure.coop).entries if each.hash in named]
-    what, _, rest = figure.name.removesuffix(f"/{figure.unit}").partition("/")
-    if what == "has":
-        assert rest in TREASURY, "nothing else is kept by decisions alone"
-        return _balance(entries, figure, under=rest)
-    if what in {"charged-to", "charged-by"}:
-        return abs(_balance(entries, figure, under=f"due/{rest}"))
-    return sum(
-        each.amount
-        for entry in entries
-        for each in entry.postings
-        if each.unit == figure.unit and each.amount > 0
-    )
-
-
-def _balance(entries: Iterable[Entry], figure: Figure, *, under: str) -> int:
-    """Return what entries come to under a path of accounts."""
-    path = f"{figure.coop}:{under}"
-    return sum(
-        amount
-        for (account, unit), amount in sums_in(entries).items()
-        if unit == figure.unit and (account == path or account.startswith(f"{path}/"))
-    )

@@ -163,3 +163,23 @@ def test_a_broken_rule_stops_the_flow_at_exactly_its_marker(
     assert report.stopped.at == lost, report.stopped
     assert re.search(missed, report.stopped.why), report.stopped.why
     assert report.shown == MARKERS[: MARKERS.index(lost)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("short", ["has", "charged", "paid", "unproven", "decisions", "none"])
+def test_figures_that_leave_something_out_are_found_whichever_they_are(
+    monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], short: str
+) -> None:
+    """Also those that are right of what they name. Told twice, there are two entries to each."""
+    assert broken, "its folder is on the path"
+    table = importlib.import_module("sabotage_audit").SHORT
+    assert short in table
+    assert len(table) == 6
+    break_rule, begins = table[short]
+    break_rule(monkeypatch, begins)
+
+    (_, report), _ = tell(times=2)
+
+    assert report.stopped is not None
+    assert report.stopped.at == "FIGURES_LINKED", report.stopped
+    assert re.search(rf"made again here: expected.*{begins}", report.stopped.why)
