@@ -123,12 +123,12 @@ SHORT = {
 """Figures that are short of something and lead to evidence none the less, and how they begin."""
 
 
-def _lets_readers_write(patch: pytest.MonkeyPatch) -> None:
-    """A token for reading the ledger is good for posting to it."""
+def lets_readers_write(patch: pytest.MonkeyPatch, scope: Scope = Scope.LEDGER_WRITE_OWN) -> None:
+    """A token to read is good for a scope to write, as it is for posting to the ledger."""
     honest = Admission.admit
 
-    async def admit(self: Admission, head: Any, scope: Any, **more: Any) -> Admitted:
-        asked = Scope.NODE_READ if scope is Scope.LEDGER_WRITE_OWN else scope
+    async def admit(self: Admission, head: Any, needs: Any, **more: Any) -> Admitted:
+        asked = Scope.NODE_READ if needs is scope else needs
         return await honest(self, head, asked, **more)
 
     patch.setattr(Admission, "admit", admit)
@@ -139,7 +139,7 @@ SABOTAGE_4: dict[str, tuple[Patch, str]] = {
     "CHAINS_VERIFIED": (_attests_another_tally, "decision 1, tally-sum"),
     "GAP_REPORTED": (_takes_receipts_for_granted, "gaps at this entry: expected '1', got '0'"),
     "FIGURES_LINKED": (_names_evidence_that_there_is_not, "each leads to evidence .*: expected"),
-    "AUDITOR_WRITE_REFUSED": (_lets_readers_write, "'scope-missing'.*but got LedgerNotYours"),
+    "AUDITOR_WRITE_REFUSED": (lets_readers_write, "'scope-missing'.*but got LedgerNotYours"),
 }
 """For each marker one rule that, broken, must take it away, and by what the flow notices.
 
