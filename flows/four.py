@@ -1,15 +1,16 @@
 """A report that shows what it rests on.
 
-Finger Lakes tells those who fund its cooperatives how they do. Zuri, who audits them, may read
-their books and change nothing. She gathers what each of them has signed and follows every link
-herself. A proof that nobody shows her stays a gap. Each figure of her report leads to all that it
-rests on.
+Finger Lakes tells those who fund its cooperatives how they do. Zuri, who audits them, reads
+their books with tokens that change nothing. She gathers what each of them has signed and follows
+every link herself. A proof that nobody shows her stays a gap. Each figure of her report leads to
+all that it rests on.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -33,21 +34,27 @@ from flows.four_acts import (
     THEO,
     ZURI,
     bill_of,
-    counted_again,
+    fee,
     forged,
     gathered,
     label,
+    lengths_of,
+    may_write,
+    nothing_in,
     of,
     open_books,
     pass_something,
     reader,
+    reads_at,
     roof_of,
     shares_of,
     with_,
+    writes,
 )
 from flows.four_say import SAY
+from flows.four_sums import Sum, sums_of_all
 from flows.modules import stamped
-from flows.money import posting, said
+from flows.money import said
 from flows.patronage import as_input
 from flows.three_acts import PARTIES, counted, put_to_vote, terms_of
 from flows.voting import (
@@ -84,11 +91,10 @@ from opkit.wire.ledger import (
     LEDGER_TRIAL_BALANCE,
     AskTrialBalance,
     Entry,
-    PostEntry,
     Settle,
     SettleLine,
 )
-from opkit.wire.membership import RoleInsufficient
+from opkit.wire.membership import VISITORS, RoleInsufficient
 from opkit.wire.votes import DistributionEffect, SpendEffect
 
 
@@ -383,16 +389,16 @@ async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
     file, view = story.gathered, story.audited
     figures = figures_of(view)
     lost = [f"{each.coop} {each.name}" for each in figures if not _linked(each, view)]
-    sums = [each for each in figures if each.unit != "-"]
-    wrong = [
-        f"{each.coop} {each.name}" for each in sums if counted_again(each, file) != each.amount
-    ]
+    told = {(each.coop, each.name): _as_sum(each) for each in figures}
+    again = sums_of_all(file)
+    names = sorted(told.keys() | again.keys())
+    wrong = [" ".join(each) for each in names if told.get(each) != again.get(each)]
     table = figures_csv(figures)
     rows = list(csv.DictReader(io.StringIO(table.decode("utf-8"))))
     paid = _named(figures, HARBOR, "paid-by-decision")
     return expect(
         that("each leads to evidence that was gathered", not lost, actual=", ".join(lost)),
-        that("each comes to the same, added up here", not wrong, actual=", ".join(wrong)),
+        that("each comes to the same, made again here", not wrong, actual=", ".join(wrong)),
         that(
             "the roof is in what Harbor Homes paid",
             _rests_on(paid, story.paid[0].hash),
@@ -419,6 +425,13 @@ async def each_figure_leads_to_it(_: World, story: Audit) -> Evidence:
     )
 
 
+def _as_sum(figure: Figure) -> Sum:
+    """Return what a figure says, and what of its own coop it says it of."""
+    kind = {"entries": "journal", "decisions-accepted": "decision"}.get(figure.name, "ledger")
+    named = [ref.hash for ref in figure.rests_on if (ref.coop, ref.kind) == (figure.coop, kind)]
+    return Sum(amount=figure.amount, rests_on=frozenset(named))
+
+
 def _linked(figure: Figure, view: AuditView) -> bool:
     """Return whether a figure leads to evidence, unless it is of nothing."""
     if not figure.rests_on:
@@ -428,9 +441,10 @@ def _linked(figure: Figure, view: AuditView) -> bool:
 
 @flow.step("AUDITOR_WRITE_REFUSED", adversarial=True, say=SAY["AUDITOR_WRITE_REFUSED"])
 async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
-    """With the same tokens Zuri posts and proposes, on all five nodes. No node lets her."""
+    """With tokens to read, Zuri asks all five nodes for each write there is. None lets her."""
     checks, problems = [], {}
-    before = await _lengths(world)
+    before = await lengths_of(world)
+    asked, met = writes(), {org: Counter[str]() for org in NODES}
     signed = await drafted(
         world,
         ROSA,
@@ -448,43 +462,37 @@ async def zuri_writes_nothing(world: World, _: Audit) -> Evidence:
     for org in NODES:
         zuri = reader(world, org)
         with refused(ScopeMissing, needs=Scope.LEDGER_WRITE_OWN.value) as post:
-            await zuri.call(LEDGER_POST, _fee(world, org if org in COOPS else HARBOR))
+            await zuri.call(LEDGER_POST, fee(world, org if org in COOPS else HARBOR))
         with refused(ScopeMissing, needs=Scope.GOVERNANCE_WRITE.value) as propose:
             await zuri.call(PROPOSE, Propose(coop=HARBOR, proposal=signed))
         checks += [post.check, propose.check]
+        for endpoint in asked:
+            with refused(ScopeMissing, needs=endpoint.scope) as write:
+                await zuri.call(endpoint, nothing_in(endpoint))
+            met[org][write.refusal.code] += 1
         problems[org] = post.problem
-    for coop in COOPS:
-        if coop == CDN:
-            continue
+    for coop in (each for each in COOPS if each != CDN):
         with refused(RoleInsufficient, scope=Scope.LEDGER_WRITE_OWN.value) as token:
             wanted = (*AUDIT_SCOPES, Scope.LEDGER_WRITE_OWN)
             await world.client(coop, ZURI, scopes=wanted).login(scopes=wanted)
         checks.append(token.check)
         problems[f"a token to write at {coop}"] = token.problem
-    after = await _lengths(world)
+    at_most = await may_write(world)
+    after = await lengths_of(world)
     return expect(
         *checks,
+        *(
+            same(f"{org}, refused", expected={ScopeMissing.code: len(asked)}, actual=dict(each))
+            for org, each in met.items()
+        ),
+        *(
+            same(f"{org}, by whatever token, beyond visitors", expected="", actual=", ".join(more))
+            for org, more in at_most.items()
+            if org != CDN
+        ),
         same("entries in all books, before and after", expected=before, actual=after),
+        asked_at_each_node=[each.name for each in asked],
+        her_tokens={org: reads_at(org) for org in NODES},
+        other_tokens_of_hers_may_also={**at_most, "as any visitor": sorted(VISITORS)},
         refusals=problems,
     )
-
-
-def _fee(world: World, coop: str) -> PostEntry:
-    """Return an entry by which a coop would pay its auditor 1.00."""
-    return PostEntry(
-        coop=coop,
-        entry_id=f"audit-{label(world)}",
-        postings=(
-            posting(f"{coop}:vendor/audit", DOLLARS, 100),
-            posting(f"{coop}:equity/opening", DOLLARS, -100),
-        ),
-    )
-
-
-async def _lengths(world: World) -> dict[str, int]:
-    """Return how many entries each coop's books have."""
-    lengths = {}
-    for coop in COOPS:
-        ask = AskTrialBalance(coop=coop)
-        lengths[coop] = (await reader(world, coop).call(LEDGER_TRIAL_BALANCE, ask)).sequence
-    return lengths

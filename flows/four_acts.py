@@ -1,21 +1,34 @@
-"""Who does what in flow 4, and what its auditor computes by herself to compare figures with."""
+"""Who does what in flow 4: books, votes, exchanges, and what its auditor gathers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import importlib
+import pkgutil
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from flows.money import OPENED_FROM, PERIOD, posting, sums_in
+import opkit.wire
+from flows.money import OPENED_FROM, PERIOD, posting
 from flows.runs import label_of
 from flows.three_acts import PARTIES, arrived, offer, posted, signed_by
 from flows.three_acts import PERIOD as MONTH
 from opkit.proof.proposals import make_distribution
 from opkit.story import World
-from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence, Figure
+from opkit.wire.audit import AUDIT_SCOPES, AuditFile, CoopEvidence
+from opkit.wire.base import Wire
 from opkit.wire.clearing import SETTLE_PERIOD, Exchange, SettlePeriod
-from opkit.wire.endpoint import Scope
+from opkit.wire.endpoint import ENDPOINTS, Endpoint, Scope
 from opkit.wire.governance import ProposalView
-from opkit.wire.ledger import LEDGER_POST, TREASURY, AccountId, Cause, Entry, PostEntry
+from opkit.wire.ledger import (
+    LEDGER_POST,
+    LEDGER_TRIAL_BALANCE,
+    AccountId,
+    AskTrialBalance,
+    Cause,
+    Entry,
+    PostEntry,
+)
+from opkit.wire.membership import REVOKE_TOKEN, VISITORS
 from opkit.wire.votes import Choice, DistributionEffect, SpendEffect
 
 if TYPE_CHECKING:
@@ -57,10 +70,30 @@ ONLY_HERE = (Scope.NODE_READ, Scope.EVENTS_READ)
 """What an auditor may read at a node that no coop is at home at."""
 
 
+def reads_at(org: Slug) -> tuple[Scope, ...]:
+    """Return what Zuri's token for a node is for: reading, and nothing else."""
+    return AUDIT_SCOPES if org in COOPS else ONLY_HERE
+
+
 def reader(world: World, org: Slug) -> NodeClient:
-    """Return Zuri's client of a node, with a token that is for reading and nothing else."""
-    scopes = AUDIT_SCOPES if org in COOPS else ONLY_HERE
-    return world.client(org, ZURI, scopes=scopes)
+    """Return Zuri's client of a node, with her token to read there."""
+    return world.client(org, ZURI, scopes=reads_at(org))
+
+
+def writes() -> list[Endpoint[Wire, Wire]]:
+    """Return every endpoint that changes something for a token, but that which ends the token."""
+    for module in pkgutil.walk_packages(opkit.wire.__path__, f"{opkit.wire.__name__}."):
+        importlib.import_module(module.name)
+    asked = (each for each in ENDPOINTS.values() if each.method != "GET" and each.scope)
+    return sorted((each for each in asked if each.name != REVOKE_TOKEN.name), key=lambda e: e.name)
+
+
+def nothing_in(endpoint: Endpoint[Wire, Wire]) -> Wire:
+    """Return an ask with nothing in it: who may not ask is told so before it is read."""
+    said: dict[str, str | bytes] = dict.fromkeys(endpoint.path_fields(), "audit")
+    if endpoint.raw_ask is not None:
+        said[endpoint.raw_ask] = b""
+    return endpoint.ask.model_construct(**said)  # type: ignore[arg-type]  # whatever the fields
 
 
 async def gathered(world: World) -> AuditFile:
@@ -186,29 +219,29 @@ def forged(entry: Entry) -> Entry:
     return entry.model_copy(update={"postings": (*changed, *rest)})
 
 
-def counted_again(figure: Figure, file: AuditFile) -> int:
-    """Return what a figure comes to by the entries that it names, added up without its code."""
-    named = {ref.hash for ref in figure.rests_on if ref.kind == "ledger"}
-    entries = [each for each in of(file, figure.coop).entries if each.hash in named]
-    what, _, rest = figure.name.removesuffix(f"/{figure.unit}").partition("/")
-    if what == "has":
-        assert rest in TREASURY, "nothing else is kept by decisions alone"
-        return _balance(entries, figure, under=rest)
-    if what in {"charged-to", "charged-by"}:
-        return abs(_balance(entries, figure, under=f"due/{rest}"))
-    return sum(
-        each.amount
-        for entry in entries
-        for each in entry.postings
-        if each.unit == figure.unit and each.amount > 0
+def fee(world: World, coop: Slug) -> PostEntry:
+    """Return an entry by which a coop would pay its auditor 1.00."""
+    return PostEntry(
+        coop=coop,
+        entry_id=f"audit-{label(world)}",
+        postings=(
+            posting(f"{coop}:vendor/audit", DOLLARS, 100),
+            posting(f"{coop}:equity/opening", DOLLARS, -100),
+        ),
     )
 
 
-def _balance(entries: Iterable[Entry], figure: Figure, *, under: str) -> int:
-    """Return what entries come to under a path of accounts."""
-    path = f"{figure.coop}:{under}"
-    return sum(
-        amount
-        for (account, unit), amount in sums_in(entries).items()
-        if unit == figure.unit and (account == path or account.startswith(f"{path}/"))
-    )
+async def lengths_of(world: World) -> dict[str, int]:
+    """Return how many entries each coop's books have."""
+    lengths = {}
+    for coop in COOPS:
+        ask = AskTrialBalance(coop=coop)
+        lengths[coop] = (await reader(world, coop).call(LEDGER_TRIAL_BALANCE, ask)).sequence
+    return lengths
+
+
+async def may_write(world: World) -> dict[str, list[str]]:
+    """Return what Zuri may write at each node by the most that she is given, but as a visitor."""
+    kept = {each.scope for each in writes() if each.scope is not None} - VISITORS
+    most = {org: (await world.client(org, ZURI).login()).scopes for org in NODES}
+    return {org: sorted(kept & set(scopes)) for org, scopes in most.items()}

@@ -27,9 +27,10 @@ SAY: Final[dict[str, str]] = {
         " do that at home, without asking anybody."
     ),
     "AUDITOR_WRITE_REFUSED": (
-        "And could the auditor change what she audits? She tries to post an entry, and to propose"
-        " a payment, on all five nodes. She asks for a token that may do more. She gets nothing,"
-        " and not one entry has come in."
+        "And could the auditor change what she audits? With her tokens she asks all five nodes for"
+        " everything that changes anything. Each says no. The other cooperatives give her no token"
+        " that touches their books, either. At home she is a member too, and for that needs another"
+        " token. Not one entry has come in."
     ),
 }
 """By marker. Read aloud, each takes between ten and twenty-five seconds."""

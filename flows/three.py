@@ -37,6 +37,7 @@ from flows.three_acts import (
     put_to_vote,
     read,
     signed_by,
+    silent,
     speaker,
     terms_of,
     used,
@@ -220,6 +221,7 @@ async def without_finger_lakes(world: World, story: Deal) -> Evidence:
     wanted = await counted(world, wanted)
     await world.pass_time(days=WINDOW_DAYS)
     await world.kill(CDN)
+    dead = [await silent(world, CDN)]
     without = {org: (await used(world, org, story.agreement)).state for org in PARTIES}
     given = await offer(
         world,
@@ -232,11 +234,16 @@ async def without_finger_lakes(world: World, story: Deal) -> Evidence:
     )
     halves = {org: (await posted(world, org, given.hash)).exchange.state for org in PARTIES}
     meanwhile = await signed_by(world, wanted)
+    dead.append(await silent(world, CDN))
     await world.restart(CDN)
     amendment = agreement_id(story.amendment)
     back = await arrived(world, CDN, amendment, signatures=1)
     own = await file_at(world, RIVER, amendment)
     return expect(
+        *(
+            that(f"{when}, Finger Lakes", bool(why), expected="silent", actual=why or "it answers")
+            for when, why in zip(("before they do", "when they have"), dead, strict=True)
+        ),
         *(
             same(f"{org}, without Finger Lakes", expected="active", actual=state)
             for org, state in without.items()
@@ -252,6 +259,7 @@ async def without_finger_lakes(world: World, story: Deal) -> Evidence:
             expected=sha256_hex(story.bytes_held),
             actual=sha256_hex(await file_at(world, CDN, story.agreement)),
         ),
+        finger_lakes_meanwhile=dead,
         exchange=given,
         signed_meanwhile=amendment,
     )

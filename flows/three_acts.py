@@ -167,6 +167,15 @@ async def arrived(world: World, org: Slug, agreement: RecordId, *, signatures: i
     )
 
 
+async def silent(world: World, org: Slug) -> str:
+    """Return how an organisation's node fails to answer; empty if it answers."""
+    try:
+        await speaker(world, org).call(NODE, AskNode())
+    except Unreachable as gone:
+        return str(gone)
+    return ""
+
+
 def read(data: bytes) -> AgreementFile:
     """Return an agreement's file from its bytes; nothing in it is verified."""
     return AgreementFile.model_validate_json(data)

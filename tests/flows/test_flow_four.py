@@ -24,6 +24,7 @@ from opkit.story import Report
 from opkit.story.proving import proof_checks
 from opkit.story.report import AuditRecord
 from opkit.views.audit import audit_html
+from opkit.wire.endpoint import ENDPOINTS, Scope
 from opkit.wire.ledger import Entry
 
 MARKERS = (
@@ -163,3 +164,55 @@ def test_a_broken_rule_stops_the_flow_at_exactly_its_marker(
     assert report.stopped.at == lost, report.stopped
     assert re.search(missed, report.stopped.why), report.stopped.why
     assert report.shown == MARKERS[: MARKERS.index(lost)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("short", ["has", "charged", "paid", "unproven", "decisions", "none"])
+def test_figures_that_leave_something_out_are_found_whichever_they_are(
+    monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], short: str
+) -> None:
+    """Also those that are right of what they name. Told twice, there are two entries to each."""
+    assert broken, "its folder is on the path"
+    table = importlib.import_module("sabotage_audit").SHORT
+    assert short in table
+    assert len(table) == 6
+    break_rule, begins = table[short]
+    break_rule(monkeypatch, begins)
+
+    (_, report), _ = tell(times=2)
+
+    assert report.stopped is not None
+    assert report.stopped.at == "FIGURES_LINKED", report.stopped
+    assert re.search(rf"made again here: expected.*{begins}", report.stopped.why)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "scope", [Scope.GOVERNANCE_VOTE, Scope.CLEARING_WRITE, Scope.NAMES_WRITE, Scope.CLOCK_WRITE]
+)
+def test_whichever_write_a_node_lets_readers_do_it_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], scope: Scope
+) -> None:
+    assert broken, "its folder is on the path"
+    importlib.import_module("sabotage_audit").lets_readers_write(monkeypatch, scope)
+
+    (report,), _ = tell()
+
+    assert report.stopped is not None
+    assert report.stopped.at == "AUDITOR_WRITE_REFUSED", report.stopped
+    assert "promised the refusal 'scope-missing', but got" in report.stopped.why
+    assert report.shown == MARKERS[:-1]
+
+
+@pytest.mark.slow
+def test_which_tokens_the_auditor_has_and_what_others_of_hers_may_do_is_told() -> None:
+    """At home she is a member as any other: only her tokens to read change nothing there."""
+    (report,), _ = tell()
+    said = report.markers[-1].evidence
+    unread = {each.name for each in ENDPOINTS.values() if each.changes and each.scope}
+    assert unread <= set(said["asked_at_each_node"])
+    assert "grants.revoke" in said["asked_at_each_node"], "a DELETE is a write as well"
+    others = said["other_tokens_of_hers_may_also"]
+    assert Scope.GOVERNANCE_VOTE in others[four_acts.CDN]
+    assert {org for org in four_acts.NODES if others[org]} == {four_acts.CDN}
+    assert said["her_tokens"]["unaffiliated"] == [each.value for each in four_acts.ONLY_HERE]

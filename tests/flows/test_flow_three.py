@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devnet.inprocess import inprocess_world
+from devnet.inprocess import InProcessWorld, inprocess_world
 from devnet.spec import load_world
 from flows import FLOWS, three_acts
 from flows.three import flow
@@ -167,3 +167,24 @@ def test_a_broken_rule_stops_the_flow_at_exactly_its_marker(
     assert report.stopped.at == lost, report.stopped
     assert re.search(missed, report.stopped.why), report.stopped.why
     assert report.shown == MARKERS[: MARKERS.index(lost)]
+
+
+@pytest.mark.slow
+def test_a_node_that_is_only_said_to_be_killed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says that a node is dead, and lets it run, loses what was shown without it."""
+
+    def only_said(what: str) -> Any:
+        async def disturb(world: InProcessWorld, org: str) -> None:
+            world._note(what, org=org)
+
+        return disturb
+
+    for what in ("kill", "restart"):
+        monkeypatch.setattr(InProcessWorld, what, only_said(what))
+
+    (report,), _ = tell()
+
+    assert report.stopped is not None
+    assert report.stopped.at == "SURVIVES_FACILITATOR", report.stopped
+    assert "Finger Lakes: expected 'silent', got 'it answers'" in report.stopped.why
+    assert report.shown == MARKERS[: MARKERS.index("SURVIVES_FACILITATOR")]

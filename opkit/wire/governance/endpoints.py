@@ -266,7 +266,7 @@ CHALLENGE_DECISION = Endpoint(
     path="/v1/governance/{coop}/proposals/{proposal_id}/challenges",
     ask=ChallengeDecision,
     answer=ProposalView,
-    scope=Scope.GOVERNANCE_READ,
+    scope=Scope.GOVERNANCE_VOTE,
     changes=True,
     refuses=(
         *no.HOME_REFUSALS,

@@ -11,6 +11,7 @@ import pytest
 from devnet.inprocess import InProcessWorld, inprocess_world
 from opkit.client import NodeClient
 from opkit.client.auditing import audit_ledger
+from opkit.client.governance import CastBallot
 from opkit.proof.checks import VERIFIED
 from opkit.proof.decision import verify_attested
 from opkit.proof.keys import Identity
@@ -80,13 +81,16 @@ async def check_reads(world: InProcessWorld, coop: str, auditor: NodeClient) -> 
     with pytest.raises(no.RollCallNotYours):
         [vote async for vote in assembly.votes("paint")]
     chair = world.client(coop, people(world, coop)[0]).governance(coop)
+    vote = await chair.ballot((await assembly.get("paint")).proposal, "no")
+    missing = CastBallot(proposal=(await assembly.get("paint")).proposal, ballot=vote, receipt=vote)
     for asked in (
         ledger.transfer(1, from_account="equity/opening", to_account="income"),
         ledger.hold(1, from_account="equity/opening", to_account="income"),
         assembly.hand_in((await assembly.get("paint")).signed),
-        assembly.cast(await chair.ballot((await assembly.get("paint")).proposal, "no")),
+        assembly.cast(vote),
         assembly.close("paint"),
         assembly.execute("paint"),
+        assembly.challenge("paint", missing),
     ):
         with pytest.raises(ScopeMissing):
             await asked

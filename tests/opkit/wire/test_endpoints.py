@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opkit.wire import endpoint, events, peer
+from opkit.wire.audit import AUDIT_SCOPES
 from opkit.wire.base import Wire
 from opkit.wire.endpoint import ENDPOINTS, Endpoint, Scope
 from opkit.wire.errors import REFUSALS
@@ -96,6 +97,13 @@ def test_an_endpoint_that_contradicts_itself_is_a_programmers_mistake(
     assert taken.path_fields() == ("a", "c")
     with pytest.raises(AssertionError, match=why):
         Endpoint(**{**fields, **changes})
+
+
+def test_nothing_that_changes_anything_is_for_a_scope_of_auditors() -> None:
+    """Not even one's own coop's auditor changes anything by a token for what auditors do."""
+    reading = {*AUDIT_SCOPES, *ROLES["auditor"]}
+    writes = {name for name, each in ENDPOINTS.items() if each.changes and each.scope in reading}
+    assert writes == set()
 
 
 def test_every_role_grants_only_scopes_that_there_are_and_the_operator_all() -> None:
