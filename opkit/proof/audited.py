@@ -18,6 +18,7 @@ from opkit.proof.audit import LedgerAudit
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.clearing import Told, postings_of, read_evidence
 from opkit.proof.decision import examine_attested
+from opkit.proof.findings import Findings
 from opkit.proof.genesis import GenesisView
 from opkit.proof.history import check_included, read_head
 from opkit.proof.proposals import check_configured, check_entry
@@ -35,6 +36,11 @@ NOT_SHOWN = "not-shown"
 
 NO_GENESIS = "no-genesis"
 """Why one is that was shown: without a genesis nobody knows whose homes signed it."""
+
+
+_ONCE = {"once": "no id, decision, exchange or ruling stands for two entries"}
+_POSTS_ONCE = {"decision", "exchange", "ruling"}
+"""What a home posts one entry for, and no second one; what puts it right cites a ruling."""
 
 
 @dataclass(kw_only=True)
@@ -217,6 +223,7 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
             path = floor.account.removeprefix(f"{evidence.coop}:")
             ledger.floors[f"{evidence.coop}:{path}", floor.unit] = floor.floor
     changes = sorted(evidence.changes, key=lambda change: change.after)
+    once, seen = Findings(_ONCE), set[tuple[str, str]]()
     by_hash = {entry.hash: entry for entry in evidence.entries}
     for entry in evidence.entries:
         while changes and changes[0].after < entry.sequence:
@@ -225,9 +232,24 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
         if entry.corrects is not None:
             ledger.corrected(entry, by_hash.get(entry.corrects))
         _judge_cause(audited, ledger, entry)
+        why_not = _posted_before(entry, seen)
+        once.tell("once", f"entry {entry.sequence}", why_not)
+        if why_not:
+            audited.refuted.add(entry.hash)
+    audited.checks += once.checks()
     for change in changes:
         _change(audited, ledger, change.said)
     return ledger
+
+
+def _posted_before(entry: Entry, seen: set[tuple[str, str]]) -> str:
+    """Return what an entry has in common with one before it, and may not; empty for nothing."""
+    names = [("id", str(entry.entry_id))]
+    if entry.cause is not None and entry.cause.kind in _POSTS_ONCE:
+        names.append((entry.cause.kind, entry.cause.id))
+    again = [f"{kind} {named}" for kind, named in names if (kind, named) in seen]
+    seen.update(names)
+    return f"an entry before it has {' and '.join(again)}" if again else ""
 
 
 def _change(audited: AuditedCoop, ledger: LedgerAudit, said: AccountConfigured) -> None:

@@ -107,6 +107,28 @@ def test_what_a_ruling_turned_round_corrects_what_was_posted(right: bool) -> Non
     assert list(unruled.gaps) == [entry.hash] and cited(unruled) == ["exchange"]
 
 
+def test_an_exchange_a_ruling_and_an_id_stand_for_one_entry_each() -> None:
+    books = Books()
+    books.post(**half())
+    second = books.post(**half())
+    assert exchanged(books, evidence()).refuted == {second.hash}
+
+    books = Books()
+    first = books.post(**half())
+    back = {**half(back=True), "kind": "correction", "corrects": first.hash}
+    turned, again = books.post(**back), books.post(**back)
+    seen = exchanged(books, evidence(ruling=RULING))
+    assert seen.refuted == {again.hash} and turned.hash not in seen.gaps
+
+    books = Books()
+    ordinary = {"coop": "apple", "postings": half()["postings"], "entry_id": "x"}
+    books.post(**ordinary)
+    same = books.post(**ordinary)
+    seen = exchanged(books, evidence())
+    assert seen.refuted == {same.hash}
+    assert failures(seen)["once"] == "entry 2: an entry before it has id x"
+
+
 def test_an_exchange_that_does_not_verify_proves_nothing() -> None:
     books = Books()
     books.post(**half())
@@ -178,6 +200,31 @@ def test_what_was_voted_down_gives_the_right_to_nothing(
     assert (entry.hash in seen.refuted) is refuted
     assert ("decision 1 was rejected" in failures(seen).get("decisions", "")) is refuted
     assert cited(seen) == []
+
+
+def paid_twice(assembly: Any) -> tuple[Books, Any]:
+    """Return books in which one decision is paid twice, and that decision."""
+    file = good(assembly, "yyny-")
+    books = Books()
+    books.post(coop=TOOLS, postings=moved("income", "reserve", 4_800_000))
+    for _ in range(2):
+        books.post(
+            coop=TOOLS,
+            postings=moved("reserve", "vendor/roofer", 1_200_000),
+            kind="decided",
+            cause=Cause(kind="decision", id=record_id(file.decision)),
+        )
+    return books, assembly.attested(file)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_decision_pays_once_whether_it_is_shown_or_not(assembly: Any, shown: bool) -> None:
+    books, decision = paid_twice(assembly)
+    seen = audited(
+        assembly.network.view, TOOLS, books, decisions=(decision,) if shown else ()
+    )
+    assert seen.refuted == {books.entries[2].hash}
+    assert "entry 3: an entry before it has decision " in failures(seen)["once"]
 
 
 def closing(assembly: Any, said: str = "yyny-") -> tuple[Any, str]:
