@@ -16,7 +16,7 @@ from opkit.proof import jws
 from opkit.proof.agreement import examine_agreement
 from opkit.proof.audit import LedgerAudit
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
-from opkit.proof.clearing import Told, postings_of, read_evidence
+from opkit.proof.clearing import Told, check_agreed, postings_of, read_evidence
 from opkit.proof.decision import examine_attested
 from opkit.proof.findings import Findings
 from opkit.proof.genesis import GenesisView
@@ -26,7 +26,7 @@ from opkit.proof.receipt import verify_receipt
 from opkit.wire.agreements import AgreementFile
 from opkit.wire.audit import AuditFile, CoopEvidence, Gap, ProofKind
 from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug
-from opkit.wire.clearing import Commit
+from opkit.wire.clearing import Commit, Offer
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.ledger import AccountConfigured, Entry, EntryPosted
 from opkit.wire.votes import AttestedDecision
@@ -54,6 +54,7 @@ class AuditedCoop:
         exchanges: those that verified, by the hash of their offer, and of the ruling on them.
         gaps: what entries rest on, by the entry's hash, and was not shown.
         refuted: entries that what they rest on contradicts, by hash.
+        failed: what was shown and does not verify, by kind and hash; no hash if it has none.
         unread: exchanges that cannot be read without a genesis, by the hash of their offer.
         whole: whether the ledger itself holds: its chain, its sums, its place in the journal.
     """
@@ -66,6 +67,7 @@ class AuditedCoop:
     receipts: dict[RecordId, ReceiptBundle] = field(default_factory=dict)
     gaps: dict[RecordId, Gap] = field(default_factory=dict)
     refuted: set[RecordId] = field(default_factory=set)
+    failed: set[tuple[ProofKind, str]] = field(default_factory=set)
     unread: set[RecordId] = field(default_factory=set)
     untied: Gap | None = None
     whole: bool = True
@@ -153,11 +155,14 @@ def _read_decisions(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         what = "a decision" if said is None else f"decision {said.sequence}"
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if said is None:
+            audited.failed.add(("decision", ""))
             continue
         mine = equal(f"{what}, of this coop", expected=audited.coop, actual=said.aud)
         audited.checks.append(mine)
         if mine.ok and all(check.ok for check in verdict.checks):
             audited.decisions[said.decision] = said
+        else:
+            audited.failed.add(("decision", said.decision))
 
 
 def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
@@ -167,6 +172,8 @@ def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if view is not None and all(check.ok for check in verdict.checks):
             audited.agreements[file.agreement] = file
+        else:
+            audited.failed.add(("agreement", file.agreement))
 
 
 def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
@@ -183,6 +190,7 @@ def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         told, read = attempt(what, partial(read_evidence, evidence, genesis))
         audited.checks.append(read)
         if told is None:
+            audited.failed.add(("exchange", named))
             continue
         audited.checks.append(
             equal(
@@ -205,6 +213,8 @@ def _read_receipts(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if verdict.ok:
             audited.receipts[named] = bundle
+        else:
+            audited.failed.add(("receipt", named))
 
 
 def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | None) -> LedgerAudit:
@@ -255,6 +265,9 @@ def _posted_before(entry: Entry, seen: set[tuple[str, str]]) -> str:
 def _change(audited: AuditedCoop, ledger: LedgerAudit, said: AccountConfigured) -> None:
     """Take a change of an account if its decision is there and says so."""
     decision = audited.decisions.get(said.decision)
+    if decision is None and ("decision", said.decision) in audited.failed:
+        ledger.decided(ledger.sequence, why_not="the decision that it cites does not verify")
+        return
     if decision is None:
         audited.gaps[said.decision] = _gap(audited, "decision", said.decision, cited_by=None)
         return
@@ -275,7 +288,9 @@ def _judge_cause(audited: AuditedCoop, ledger: LedgerAudit, entry: Entry) -> Non
         why_not = _why_not(entry, audited.decisions[named])
         ledger.decided(entry.sequence, why_not=why_not)
     elif kind == "exchange" and named in audited.exchanges:
-        why_not = _not_its_half(entry, audited.exchanges[named])
+        why_not = _not_its_half(entry, audited.exchanges[named]) or _not_agreed(
+            audited, entry, audited.exchanges[named].offer
+        )
         expected = "what was signed of it"
         check = Check(
             name=f"entry {entry.sequence}, half of an exchange",
@@ -284,7 +299,13 @@ def _judge_cause(audited: AuditedCoop, ledger: LedgerAudit, entry: Entry) -> Non
             actual=why_not or expected,
         )
         audited.checks.append(check)
-    elif named not in (audited.receipts if kind == "receipt" else audited.agreements):
+    elif kind in {"receipt", "agreement"} and named in (
+        audited.receipts if kind == "receipt" else audited.agreements
+    ):
+        return
+    elif (kind, named) in audited.failed:
+        why_not = f"the {kind} that it cites does not verify"
+    else:
         audited.gaps[entry.hash] = _gap(audited, kind, named, cited_by=entry.hash)
     if why_not:
         audited.refuted.add(entry.hash)
@@ -314,6 +335,29 @@ def _not_its_half(entry: Entry, told: Told) -> str:
         return f"{entry.coop} takes no part in it"
     if entry.postings != postings_of(told.offer, entry.coop, back=back):
         return "it posts something else than was offered"
+    return ""
+
+
+def _not_agreed(audited: AuditedCoop, entry: Entry, offer: Offer) -> str:
+    """Return why the coop's agreements do not provide for its half; empty if they do.
+
+    Take note of one that is not there: without it arbiter, unit and parties are the proposer's
+    word.
+    """
+    for leg in offer.legs:
+        if entry.coop not in (leg.payer, leg.payee):
+            continue
+        named = leg.agreement
+        file = audited.agreements.get(named)
+        if file is None and ("agreement", named) in audited.failed:
+            return "its agreement does not verify"
+        if file is None:
+            audited.gaps[entry.hash] = _gap(audited, "agreement", named, cited_by=entry.hash)
+            continue
+        try:
+            check_agreed(offer, leg, file.terms)
+        except ProofError as bad:
+            return bad.why
     return ""
 
 
