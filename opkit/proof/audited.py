@@ -55,6 +55,7 @@ class AuditedCoop:
         gaps: what entries rest on, by the entry's hash, and was not shown.
         refuted: entries that what they rest on contradicts, by hash.
         failed: what was shown and does not verify, by kind and hash; no hash if it has none.
+        skipped: decisions with a lower number than others, that nobody shows.
         unread: exchanges that cannot be read without a genesis, by the hash of their offer.
         whole: whether the ledger itself holds: its chain, its sums, its place in the journal.
     """
@@ -69,6 +70,7 @@ class AuditedCoop:
     refuted: set[RecordId] = field(default_factory=set)
     failed: set[tuple[ProofKind, str]] = field(default_factory=set)
     unread: set[RecordId] = field(default_factory=set)
+    skipped: tuple[Gap, ...] = ()
     untied: Gap | None = None
     whole: bool = True
 
@@ -83,7 +85,8 @@ class AuditedCoop:
         cited = {(gap.kind, gap.named) for gap in self.gaps.values()}
         others = tuple(gap for gap in self.evidence.unshown if (gap.kind, gap.named) not in cited)
         untied = () if self.untied is None else (self.untied,)
-        return (*untied, *self.gaps.values(), *(gap for gap in others if gap != self.untied))
+        told = (gap for gap in others if gap != self.untied)
+        return (*untied, *self.gaps.values(), *self.skipped, *told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,7 @@ def examine_audit(file: AuditFile, *, genesis: GenesisView | None) -> AuditView:
     """
     coops: dict[Slug, AuditedCoop] = {}
     checks = []
-    for evidence in file.coops:
+    for evidence in (*file.coops, *_left_out(file, genesis)):
         audited = _examine_coop(evidence, network=file.network, genesis=genesis)
         coops[evidence.coop] = audited
         checks += _called(evidence.coop, audited.checks)
@@ -124,6 +127,19 @@ def examine_audit(file: AuditFile, *, genesis: GenesisView | None) -> AuditView:
     subject = f"audit of {len(names)} coops by {file.auditor}"
     verdict = Verdict(subject=subject, checks=tuple(checks), anchored=genesis is not None)
     return AuditView(file=file, verdict=verdict, coops=coops)
+
+
+def _left_out(file: AuditFile, genesis: GenesisView | None) -> Iterable[CoopEvidence]:
+    """Return for each chartered coop that an audit says nothing of that nothing was shown."""
+    there = {evidence.coop for evidence in file.coops}
+    for signed in () if genesis is None else genesis.genesis.charters:
+        coop = signed.charter.coop
+        if coop not in there:
+            kinds: tuple[ProofKind, ...] = ("ledger", "decision")
+            unshown = tuple(
+                Gap(coop=coop, kind=kind, named="", cited_by=None, why=NOT_SHOWN) for kind in kinds
+            )
+            yield CoopEvidence(coop=coop, home=signed.charter.home_node, unshown=unshown)
 
 
 def _called(coop: Slug, checks: Iterable[Check]) -> list[Check]:
@@ -150,6 +166,7 @@ def _examine_coop(
 
 
 def _read_decisions(audited: AuditedCoop, genesis: GenesisView | None) -> None:
+    numbers = set()
     for file in audited.evidence.decisions:
         verdict, said = examine_attested(file, genesis=genesis)
         what = "a decision" if said is None else f"decision {said.sequence}"
@@ -157,12 +174,26 @@ def _read_decisions(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         if said is None:
             audited.failed.add(("decision", ""))
             continue
+        numbers.add(said.sequence)
         mine = equal(f"{what}, of this coop", expected=audited.coop, actual=said.aud)
         audited.checks.append(mine)
         if mine.ok and all(check.ok for check in verdict.checks):
             audited.decisions[said.decision] = said
         else:
             audited.failed.add(("decision", said.decision))
+    audited.skipped = tuple(
+        _gap(audited, "decision", f"number {first}" + f" to {last}" * (last > first), cited_by=None)
+        for first, last in _holes(numbers)
+    )
+
+
+def _holes(numbers: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Return the first and last number of each run that is missing before the highest."""
+    before = 0
+    for number in sorted(numbers):
+        if number > before + 1:
+            yield before + 1, number - 1
+        before = number
 
 
 def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
@@ -375,13 +406,16 @@ def _gap(audited: AuditedCoop, kind: ProofKind, named: str, *, cited_by: RecordI
 
 
 def _tie(audited: AuditedCoop, ledger: LedgerAudit, genesis: GenesisView | None) -> list[Check]:
-    """Return the checks that the last entry is in the journal that the home signed."""
+    """Return the checks that the last entry is in the journal that the home signed.
+
+    A ledger without entries has nothing to be tied by: that it is empty is a gap, too.
+    """
     tie = audited.evidence.tie
     hidden = any(gap.kind == "ledger" for gap in audited.evidence.unshown)
     if tie is None or hidden:
         if hidden:
             audited.untied = _gap(audited, "ledger", "", cited_by=None)
-        elif ledger.sequence:
+        else:
             audited.untied = _gap(audited, "journal", "", cited_by=None)
         return []
     head, signed = attempt("journal-head", partial(read_head, tie.head, genesis=genesis))

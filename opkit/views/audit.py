@@ -79,7 +79,7 @@ def audit_html(view: AuditView, *, genesis: GenesisView | None, file: str) -> st
         f"<style>{_CSS}</style>{_header(view)}<main>{_missing(view, titles)}"
         f'<div>{books}{evidence}</div><div class="side">{side}</div></main>'
     )
-    return page(title=f"Audit of {counted(len(view.coops), 'coop')}", body=body)
+    return page(title=f"Audit of {counted(len(view.file.coops), 'coop')}", body=body)
 
 
 def _title(coop: Slug, genesis: GenesisView | None) -> str:
@@ -89,8 +89,9 @@ def _title(coop: Slug, genesis: GenesisView | None) -> str:
 
 def _header(view: AuditView) -> str:
     when = datetime.fromtimestamp(view.file.gathered_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    shown = counted(len(view.file.coops), "coop")
     return (
-        f"<header><strong>opkit</strong><span class=soft>what {counted(len(view.coops), 'coop')} "
+        f"<header><strong>opkit</strong><span class=soft>what {shown} "
         f"showed to {escape(view.file.auditor)}</span>{_pill(view)}<span class=soft>{when}</span>"
         '<button type="button" id="theme" class="act">Light or dark</button></header>'
     )
@@ -112,7 +113,8 @@ def _missing(view: AuditView, titles: Mapping[Slug, str]) -> str:
     rows = "".join(f"<li>{_gap(gap, titles)}</li>" for gap in view.gaps)
     return (
         '<section class="card wide" id="gaps"><h2>What was not shown?</h2>'
-        "<p>Nothing is filled in for it. What was posted on it stands in figures of its own.</p>"
+        "<p>Nothing is filled in for it. What was posted on it stands in figures of its own, and in "
+        "balances, which then say that a proof was not shown.</p>"
         f'<ul class="people gaps">{rows}</ul></section>'
     )
 

@@ -45,6 +45,10 @@ RECEIPTS_MAX = 1_000
 CHANGES_MAX = 2_000
 GAPS_MAX = 1_000
 
+LACKS_MAX = 2 * ENTRIES_MAX + CHANGES_MAX + DECISIONS_MAX + GAPS_MAX + 1
+"""The most that one figure lacks: for each entry of both sides, each change of an account and each
+decision a proof, whatever was not shown, and the tie to the journal."""
+
 AUDIT_FILE_BYTES_MAX = 128 * 2**20
 """The largest file of an audit that is read."""
 
@@ -154,4 +158,4 @@ class Figure(Wire):
     amount: Amount
     standing: Standing
     rests_on: Annotated[tuple[EvidenceRef, ...], Field(max_length=2 * ENTRIES_MAX)]
-    lacks: Annotated[tuple[Gap, ...], Field(max_length=GAPS_MAX)] = ()
+    lacks: Annotated[tuple[Gap, ...], Field(max_length=LACKS_MAX)] = ()

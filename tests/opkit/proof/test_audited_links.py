@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from opkit.proof.agreement import read_agreement_file
-from opkit.proof.audited import AuditedCoop, examine_audit
+from opkit.proof.audited import AuditedCoop, AuditView, examine_audit
+from opkit.proof.checks import Verdict
 from opkit.proof.clearing import postings_of
+from opkit.proof.figures import figures_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.jws import record_id
-from opkit.wire.audit import AuditFile, ChangeAfter, CoopEvidence
+from opkit.wire.audit import GAPS_MAX, AuditFile, ChangeAfter, CoopEvidence
 from opkit.wire.clearing import Evidence, Leg
 from opkit.wire.journal import EntryProof
 from opkit.wire.ledger import AccountConfigured, Cause, Posting
@@ -240,6 +242,22 @@ def test_an_entry_for_work_rests_on_a_receipt_that_verifies(network: Any) -> Non
     assert cited(audited(network.view, TOOLS, books)) == ["receipt"]
 
 
+def test_however_much_is_missing_the_figures_name_all_of_it(network: Any) -> None:
+    books = Books()
+    for number in range(GAPS_MAX + 1):
+        cause = Cause(kind="receipt", id=f"{number:064x}")
+        books.post(coop=TOOLS, postings=moved("equity/opening", "till"), cause=cause)
+    seen = audited(network.view, TOOLS, books)
+    view = AuditView(
+        file=AuditFile(network=NETWORK, auditor=f"{TOOLS}/zuri", gathered_ms=1, coops=()),
+        verdict=Verdict(subject="", checks=(), anchored=True),
+        coops={TOOLS: seen},
+    )
+    lacks = {each.name: len(each.lacks) for each in figures_of(view)}
+    # And the journal that nobody tied it to.
+    assert lacks["unproven/receipt/usd-cents"] == GAPS_MAX + 2
+
+
 # Decisions.
 
 
@@ -290,6 +308,27 @@ def test_a_decision_pays_once_whether_it_is_shown_or_not(assembly: Any, shown: b
     seen = audited(assembly.network.view, TOOLS, books, decisions=(decision,) if shown else ())
     assert seen.refuted == {books.entries[2].hash}
     assert "entry 3: an entry before it has decision " in failures(seen)["once"]
+
+
+def numbered(assembly: Any, *numbers: int) -> AuditedCoop:
+    """Audit a coop of whose decisions those with these numbers are shown."""
+    files = [good(assembly, "yyny-", sequence=number) for number in numbers]
+    shown = tuple(assembly.attested(file) for file in files)
+    return audited(assembly.network.view, TOOLS, Books(), decisions=shown)
+
+
+def test_a_decision_that_is_left_out_among_others_is_a_gap_though_nothing_cites_it(
+    assembly: Any,
+) -> None:
+    for numbers, holes in (
+        ((1, 2), []),
+        ((2, 1), []),
+        ((2,), ["number 1"]),
+        ((1, 5, 7), ["number 2 to 4", "number 6"]),
+    ):
+        seen = numbered(assembly, *numbers)
+        assert [gap.named for gap in seen.missing if gap.kind == "decision"] == holes
+        assert not failures(seen)
 
 
 def test_what_cites_a_decision_that_was_shown_and_is_false_is_refuted(assembly: Any) -> None:
@@ -344,9 +383,9 @@ def test_a_change_that_nobody_decided_changes_nothing(assembly: Any) -> None:
 # What ties a ledger to a journal.
 
 
-def test_a_ledger_without_entries_lacks_no_tie_and_a_tie_that_is_none_fails() -> None:
+def test_a_ledger_without_a_tie_has_a_gap_though_empty_and_a_tie_that_is_none_fails() -> None:
     empty = audited(town.GENESIS, "apple", Books())
-    assert empty.missing == () and empty.whole
+    assert [(gap.kind, gap.named) for gap in empty.missing] == [("journal", "")] and empty.whole
     books = Books()
     books.post(**half())
     untied = exchanged(books, evidence())
