@@ -100,11 +100,13 @@ class _Gathering:
 
     async def run(self) -> CoopEvidence:
         """Ask for all of it, one after another."""
+        gathered_ms = self.client.now_ms()
         tie = await self._asked("journal", "", self._tie)
         entries = await self._asked("ledger", "", self._entries)
         return CoopEvidence(
             coop=self.coop,
             home=self.client.node,
+            gathered_ms=gathered_ms,
             tie=tie,
             entries=tuple(entries or ()),
             changes=tuple(self.changes),

@@ -1,8 +1,8 @@
 """The figures of a funder report, computed from an audit alone, each with all that it rests on.
 
 A figure is a sum over entries. It stands as well as the weakest of them: what a missing proof would
-carry is shown apart, under the gap, and in no sum of what was paid or charged. A balance is over all
-entries, or it would be none: it stands as a gap if a proof of one is missing. Source: ADR 0048.
+carry is shown apart, under the gap, and in no sum of what was paid or charged. A balance is over
+all entries, or it would be none: it stands as a gap if a proof of one is missing. Source: ADR 0048.
 """
 
 from __future__ import annotations

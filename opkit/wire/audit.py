@@ -89,6 +89,7 @@ class CoopEvidence(Wire):
 
     Attributes:
         home: who was asked.
+        gathered_ms: when, in real time; None if nobody was, or nobody says.
         tie: the last entry's announcement, proven to be in the journal that the node signed: with
             it, by the chain of hashes, all entries before it.
         entries: the whole ledger, from the first.
@@ -100,6 +101,7 @@ class CoopEvidence(Wire):
 
     coop: Slug
     home: Did
+    gathered_ms: TimeMs | None = None
     tie: EntryProof | None = None
     entries: Annotated[tuple[Entry, ...], Field(max_length=ENTRIES_MAX)] = ()
     changes: Annotated[tuple[ChangeAfter, ...], Field(max_length=CHANGES_MAX)] = ()
@@ -115,7 +117,7 @@ class AuditFile(Kept):
 
     Attributes:
         auditor: who gathered it.
-        gathered_ms: when, in real time.
+        gathered_ms: when the last of it was, in real time; each coop's evidence says its own.
     """
 
     network: NetworkId
