@@ -29,7 +29,9 @@ from flows.three_acts import (
     cites,
     counted,
     entry_of,
+    exchanged,
     file_at,
+    heads,
     held,
     mirrored,
     offer,
@@ -48,14 +50,12 @@ from opkit.proof import jws
 from opkit.proof.agreement import verify_agreement
 from opkit.proof.canonical import canonical, sha256_hex
 from opkit.proof.checks import Check
-from opkit.proof.clearing import verify_exchange
 from opkit.proof.decision import verify_decision
 from opkit.proof.terms import agreement_id
 from opkit.story import (
     AgreementProof,
     DecisionProof,
     Evidence,
-    ExchangeProof,
     Flow,
     World,
     expect,
@@ -63,6 +63,7 @@ from opkit.story import (
     same,
     that,
 )
+from opkit.story.proving import exchange_record, proof_checks
 from opkit.wire.agreements import (
     BRING_AGREEMENT,
     AgreementFile,
@@ -268,6 +269,7 @@ async def without_finger_lakes(world: World, story: Deal) -> Evidence:
 @flow.step("EXCHANGE_RECORDED", say=SAY["EXCHANGE_RECORDED"])
 async def eight_hours(world: World, story: Deal) -> Evidence:
     """BrightWorks mends machines for eight hours: 40 credits. Both books have it, mirrored."""
+    before = await heads(world)
     done = await offer(
         world, BRIGHT, story.agreement, payer=RIVER, payee=BRIGHT, amount=SECOND, what="Maintenance"
     )
@@ -275,8 +277,9 @@ async def eight_hours(world: World, story: Deal) -> Evidence:
     entries: dict[str, list[Entry]] = {
         org: await entry_of(world, org, done.hash) for org in PARTIES
     }
-    both = tuple(entry for org in PARTIES for entry in entries[org])
-    evidence = answers[BRIGHT].evidence
+    proof = await exchanged(
+        world, answers[BRIGHT].evidence, entries, under=story.file, after=before
+    )
     return expect(
         *(
             same(f"{org}, how it ended", expected="committed", actual=each.exchange.state)
@@ -286,10 +289,10 @@ async def eight_hours(world: World, story: Deal) -> Evidence:
             same(f"{org}, entries for it", expected=1, actual=len(found))
             for org, found in entries.items()
         ),
-        verify_exchange(evidence, genesis=world.genesis, entries=both),
+        *proof_checks(exchange_record(proof), genesis=world.genesis),
         *await mirrored(world, story.agreement, bright=SECOND - FIRST),
         *[check for org in PARTIES for check in whole(await sums_of(speaker(world, org), org))],
-        proofs=[ExchangeProof(evidence=evidence, entries=both)],
+        proofs=[proof],
         exchange=done,
     )
 
@@ -404,10 +407,13 @@ async def one_alone(world: World, story: Deal) -> Evidence:
 @flow.step("PERIOD_SETTLED", say=SAY["PERIOD_SETTLED"])
 async def even(world: World, story: Deal) -> Evidence:
     """The month is settled: River City and BrightWorks stand at zero. It is settled only once."""
+    before = await heads(world)
     done = await settled(world, BRIGHT, story)
     answers = {org: await posted(world, org, done.hash) for org in PARTIES}
-    both = tuple([each for org in PARTIES for each in await entry_of(world, org, done.hash)])
-    evidence = answers[BRIGHT].evidence
+    entries = {org: await entry_of(world, org, done.hash) for org in PARTIES}
+    proof = await exchanged(
+        world, answers[BRIGHT].evidence, entries, under=story.file, after=before
+    )
     checks: list[Check] = []
     problems = {}
     for org in PARTIES:
@@ -417,11 +423,10 @@ async def even(world: World, story: Deal) -> Evidence:
         problems[org] = again.problem
     return expect(
         *await mirrored(world, story.agreement, bright=0),
-        same("entries that settled it", expected=len(PARTIES), actual=len(both)),
-        verify_exchange(evidence, genesis=world.genesis, entries=both),
+        *proof_checks(exchange_record(proof), genesis=world.genesis),
         *checks,
         *[check for org in PARTIES for check in whole(await sums_of(speaker(world, org), org))],
-        proofs=[ExchangeProof(evidence=evidence, entries=both)],
+        proofs=[proof],
         settlement=done,
         a_second_time=problems,
         cited={org: jws.record_id(each.evidence.offer) for org, each in answers.items()},

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flows.money import entries_of
+from flows.money import entries_of, proven
 from flows.runs import label_of
 from flows.voting import all_yes, closed, drafted, opened, vote
 from opkit.proof import jws
 from opkit.proof.checks import Check
 from opkit.proof.terms import agreement_id
-from opkit.story import World, same, until
+from opkit.story import ExchangeProof, World, journal_head, same, until
 from opkit.wire.agreements import (
     READ_AGREEMENT,
     READ_AGREEMENT_FILE,
@@ -34,6 +34,7 @@ from opkit.wire.clearing import (
     ListPositions,
     PostOffer,
 )
+from opkit.wire.clearing import Evidence as Exchanged
 from opkit.wire.errors import Unreachable
 from opkit.wire.governance import EXECUTE_PROPOSAL, ExecuteProposal, ProposalView
 from opkit.wire.ledger import Entry
@@ -215,6 +216,35 @@ async def entry_of(world: World, org: Slug, exchange: RecordId) -> list[Entry]:
     """Return the entries of an organisation's books that are for an exchange."""
     entries = await entries_of(speaker(world, org), org)
     return [each for each in entries if each.cause is not None and each.cause.id == exchange]
+
+
+async def heads(world: World) -> dict[Slug, str]:
+    """Return where the journal of each side is now: what is posted next comes after it."""
+    return {org: await journal_head(speaker(world, org)) for org in PARTIES}
+
+
+async def exchanged(
+    world: World,
+    evidence: Exchanged,
+    entries: Mapping[Slug, list[Entry]],
+    *,
+    under: AgreementFile,
+    after: Mapping[Slug, str],
+) -> ExchangeProof:
+    """Return an exchange with each side's entries, and that its home has them in its journal.
+
+    Args:
+        evidence: what was signed of it.
+        entries: by side, those for it.
+        under: the agreement of its leg.
+        after: by side, where its journal was before.
+    """
+    halves = [
+        await proven(speaker(world, org), entry, after=after[org])
+        for org in PARTIES
+        for entry in entries[org]
+    ]
+    return ExchangeProof(evidence=evidence, agreements=(under,), halves=tuple(halves))
 
 
 async def position(world: World, org: Slug, agreement: RecordId) -> int:

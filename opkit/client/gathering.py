@@ -28,6 +28,7 @@ from opkit.wire.audit import (
     DECISIONS_MAX,
     ENTRIES_MAX,
     EXCHANGES_MAX,
+    GAPS_MAX,
     ChangeAfter,
     CoopEvidence,
     Gap,
@@ -69,6 +70,9 @@ T = TypeVar("T")
 TOO_MANY = "too-many"
 """Why something is a gap of which there is more than an audit keeps."""
 
+_KINDS_MAX = 16
+"""Room for what is missing of a whole kind, beside what is missing by name."""
+
 
 async def gather_coop(client: NodeClient, coop: Slug) -> CoopEvidence:
     """Return what the home node of a coop shows to this client, and what it does not.
@@ -96,11 +100,13 @@ class _Gathering:
 
     async def run(self) -> CoopEvidence:
         """Ask for all of it, one after another."""
+        gathered_ms = self.client.now_ms()
         tie = await self._asked("journal", "", self._tie)
         entries = await self._asked("ledger", "", self._entries)
         return CoopEvidence(
             coop=self.coop,
             home=self.client.node,
+            gathered_ms=gathered_ms,
             tie=tie,
             entries=tuple(entries or ()),
             changes=tuple(self.changes),
@@ -124,9 +130,16 @@ class _Gathering:
             why = "fault"
         except _TooMany:
             why = TOO_MANY
-        gap = Gap(coop=self.coop, kind=kind, named=named, cited_by=None, why=why)
-        self.unshown.append(gap)
+        self._lacks(kind, named, why)
         return None
+
+    def _lacks(self, kind: ProofKind, named: str, why: str) -> None:
+        """Take note of a gap; of more than an audit keeps, one says for each kind that there is."""
+        if named and len(self.unshown) >= GAPS_MAX - _KINDS_MAX:
+            named, why = "", TOO_MANY
+        gap = Gap(coop=self.coop, kind=kind, named=named, cited_by=None, why=why)
+        if gap not in self.unshown[GAPS_MAX - _KINDS_MAX :]:
+            self.unshown.append(gap)
 
     async def _tie(self) -> EntryProof | None:
         """Return the last entry's announcement in the journal, and take note of what came between.

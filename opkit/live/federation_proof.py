@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from opkit.live.asking import SILENT
@@ -17,14 +18,16 @@ from opkit.live.examined import COMPLETE, Examined, belongs, examine
 from opkit.live.federation_told import Places
 from opkit.live.live import Live
 from opkit.live.ports import PageRefused
-from opkit.proof.checks import Check, equal
+from opkit.proof.agreement import read_agreement_file
+from opkit.proof.checks import Check, attempt, equal
 from opkit.proof.clearing import verify_exchange
 from opkit.story.report import CheckRecord
 from opkit.views.federation_figures import AgreementFigure, MovedFigure
 from opkit.views.figures import ChainLink
 from opkit.views.ledger_figures import ProofFigure
 from opkit.views.telling import all_of
-from opkit.wire.agreements import READ_AGREEMENT_FILE, ReadAgreementFile
+from opkit.wire.agreements import READ_AGREEMENT_FILE, AgreementFile, ReadAgreementFile
+from opkit.wire.base import RecordId
 from opkit.wire.clearing import READ_EXCHANGE, AskClearing, Exchange, ExchangeAnswer
 from opkit.wire.ledger import LEDGER_ENTRY, AskEntry, Entry
 
@@ -130,7 +133,12 @@ async def prove_exchange(live: Live, places: Places, figure: MovedFigure) -> Pro
     sides = [said_now.get(one.coop, one) for one in figure.sides]
     entries = await asyncio.gather(*(_entry(live, places, one) for one in sides))
     found = {one.coop: entry for one, entry in zip(sides, entries, strict=True) if entry}
-    verdict = verify_exchange(best, genesis=live.source.genesis, entries=found.values())
+    files = await _agreements(live, places, sides)
+    verdict = await asyncio.to_thread(
+        lambda: verify_exchange(
+            best, genesis=live.source.genesis, agreements=files, entries=found.values()
+        )
+    )
     doubt = [each for each in verdict.failures if each.name == ENDED]
     checks = [each for each in verdict.checks if each not in doubt]
     chain = tuple(_exchange_links(checks, found, places))
@@ -139,6 +147,7 @@ async def prove_exchange(live: Live, places: Places, figure: MovedFigure) -> Pro
     said += [f"{all_of(lacking)} did not hand its entry over."] if lacking else []
     proof = {
         "evidence": best.model_dump(mode="json"),
+        "agreements": [file.model_dump(mode="json") for file in files],
         "entries": [entry.model_dump(mode="json") for entry in found.values()],
     }
     return ProofFigure(
@@ -160,6 +169,20 @@ async def _evidence(live: Live, places: Places, side: Exchange) -> ExchangeAnswe
         return None
 
 
+async def _agreements(
+    live: Live, places: Places, sides: Sequence[Exchange]
+) -> tuple[AgreementFile, ...]:
+    """Return the agreements of an exchange's legs, each from the first side that hands it over."""
+    found: dict[RecordId, AgreementFile] = {}
+    for side in sides:
+        for agreement in {leg.agreement for leg in side.legs} - found.keys():
+            data = await _file(live, places.homes[side.coop], agreement)
+            file = None if data is None else attempt("", partial(read_agreement_file, data))[0]
+            if file is not None:
+                found[agreement] = file
+    return tuple(found.values())
+
+
 async def _entry(live: Live, places: Places, side: Exchange) -> Entry | None:
     if side.entry is None:
         return None
@@ -179,11 +202,14 @@ def _exchange_links(
     }
     named = {each.name for found in own.values() for each in found}
     signed = [each for each in checks if each.name not in named]
-    says = "Home nodes signed offer, acceptance and end; each names what it follows."
+    says = (
+        "Home nodes signed offer, acceptance and end; each names what it follows, and the "
+        "agreement of each two provides for it."
+    )
     yield _link("signed", "what was signed", says, signed)
     for coop, entry in entries.items():
         title = f"{places.title(coop)} posted its half"
-        says = f"Entry {entry.sequence:,} of its ledger moves what the offer says."
+        says = f"Entry {entry.sequence:,} moves what the offer says, as its home answered it now."
         yield _link(coop, title, says, own[coop])
 
 

@@ -16,8 +16,9 @@ from opkit.proof import jws
 from opkit.proof.agreement import examine_agreement
 from opkit.proof.audit import LedgerAudit
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
-from opkit.proof.clearing import Told, postings_of, read_evidence
+from opkit.proof.clearing import Told, check_agreed, postings_of, read_evidence
 from opkit.proof.decision import examine_attested
+from opkit.proof.findings import Findings
 from opkit.proof.genesis import GenesisView
 from opkit.proof.history import check_included, read_head
 from opkit.proof.proposals import check_configured, check_entry
@@ -25,7 +26,7 @@ from opkit.proof.receipt import verify_receipt
 from opkit.wire.agreements import AgreementFile
 from opkit.wire.audit import AuditFile, CoopEvidence, Gap, ProofKind
 from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug
-from opkit.wire.clearing import Commit
+from opkit.wire.clearing import Commit, Offer
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.ledger import AccountConfigured, Entry, EntryPosted
 from opkit.wire.votes import AttestedDecision
@@ -35,6 +36,11 @@ NOT_SHOWN = "not-shown"
 
 NO_GENESIS = "no-genesis"
 """Why one is that was shown: without a genesis nobody knows whose homes signed it."""
+
+
+_ONCE = {"once": "no id, decision, exchange or ruling stands for two entries"}
+_POSTS_ONCE = {"decision", "exchange", "ruling"}
+"""What a home posts one entry for, and no second one; what puts it right cites a ruling."""
 
 
 @dataclass(kw_only=True)
@@ -48,6 +54,8 @@ class AuditedCoop:
         exchanges: those that verified, by the hash of their offer, and of the ruling on them.
         gaps: what entries rest on, by the entry's hash, and was not shown.
         refuted: entries that what they rest on contradicts, by hash.
+        failed: what was shown and does not verify, by kind and hash; no hash if it has none.
+        skipped: decisions with a lower number than others, that nobody shows.
         unread: exchanges that cannot be read without a genesis, by the hash of their offer.
         whole: whether the ledger itself holds: its chain, its sums, its place in the journal.
     """
@@ -60,7 +68,9 @@ class AuditedCoop:
     receipts: dict[RecordId, ReceiptBundle] = field(default_factory=dict)
     gaps: dict[RecordId, Gap] = field(default_factory=dict)
     refuted: set[RecordId] = field(default_factory=set)
+    failed: set[tuple[ProofKind, str]] = field(default_factory=set)
     unread: set[RecordId] = field(default_factory=set)
+    skipped: tuple[Gap, ...] = ()
     untied: Gap | None = None
     whole: bool = True
 
@@ -75,7 +85,8 @@ class AuditedCoop:
         cited = {(gap.kind, gap.named) for gap in self.gaps.values()}
         others = tuple(gap for gap in self.evidence.unshown if (gap.kind, gap.named) not in cited)
         untied = () if self.untied is None else (self.untied,)
-        return (*untied, *self.gaps.values(), *(gap for gap in others if gap != self.untied))
+        told = (gap for gap in others if gap != self.untied)
+        return (*untied, *self.gaps.values(), *self.skipped, *told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +116,7 @@ def examine_audit(file: AuditFile, *, genesis: GenesisView | None) -> AuditView:
     """
     coops: dict[Slug, AuditedCoop] = {}
     checks = []
-    for evidence in file.coops:
+    for evidence in (*file.coops, *_left_out(file, genesis)):
         audited = _examine_coop(evidence, network=file.network, genesis=genesis)
         coops[evidence.coop] = audited
         checks += _called(evidence.coop, audited.checks)
@@ -116,6 +127,19 @@ def examine_audit(file: AuditFile, *, genesis: GenesisView | None) -> AuditView:
     subject = f"audit of {len(names)} coops by {file.auditor}"
     verdict = Verdict(subject=subject, checks=tuple(checks), anchored=genesis is not None)
     return AuditView(file=file, verdict=verdict, coops=coops)
+
+
+def _left_out(file: AuditFile, genesis: GenesisView | None) -> Iterable[CoopEvidence]:
+    """Return for each chartered coop that an audit says nothing of that nothing was shown."""
+    there = {evidence.coop for evidence in file.coops}
+    for signed in () if genesis is None else genesis.genesis.charters:
+        coop = signed.charter.coop
+        if coop not in there:
+            kinds: tuple[ProofKind, ...] = ("ledger", "decision")
+            unshown = tuple(
+                Gap(coop=coop, kind=kind, named="", cited_by=None, why=NOT_SHOWN) for kind in kinds
+            )
+            yield CoopEvidence(coop=coop, home=signed.charter.home_node, unshown=unshown)
 
 
 def _called(coop: Slug, checks: Iterable[Check]) -> list[Check]:
@@ -142,16 +166,34 @@ def _examine_coop(
 
 
 def _read_decisions(audited: AuditedCoop, genesis: GenesisView | None) -> None:
+    numbers = set()
     for file in audited.evidence.decisions:
         verdict, said = examine_attested(file, genesis=genesis)
         what = "a decision" if said is None else f"decision {said.sequence}"
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if said is None:
+            audited.failed.add(("decision", ""))
             continue
+        numbers.add(said.sequence)
         mine = equal(f"{what}, of this coop", expected=audited.coop, actual=said.aud)
         audited.checks.append(mine)
         if mine.ok and all(check.ok for check in verdict.checks):
             audited.decisions[said.decision] = said
+        else:
+            audited.failed.add(("decision", said.decision))
+    audited.skipped = tuple(
+        _gap(audited, "decision", f"number {first}" + f" to {last}" * (last > first), cited_by=None)
+        for first, last in _holes(numbers)
+    )
+
+
+def _holes(numbers: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Return the first and last number of each run that is missing before the highest."""
+    before = 0
+    for number in sorted(numbers):
+        if number > before + 1:
+            yield before + 1, number - 1
+        before = number
 
 
 def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
@@ -161,6 +203,8 @@ def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if view is not None and all(check.ok for check in verdict.checks):
             audited.agreements[file.agreement] = file
+        else:
+            audited.failed.add(("agreement", file.agreement))
 
 
 def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
@@ -177,6 +221,7 @@ def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         told, read = attempt(what, partial(read_evidence, evidence, genesis))
         audited.checks.append(read)
         if told is None:
+            audited.failed.add(("exchange", named))
             continue
         audited.checks.append(
             equal(
@@ -199,6 +244,8 @@ def _read_receipts(audited: AuditedCoop, genesis: GenesisView | None) -> None:
         audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
         if verdict.ok:
             audited.receipts[named] = bundle
+        else:
+            audited.failed.add(("receipt", named))
 
 
 def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | None) -> LedgerAudit:
@@ -217,6 +264,7 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
             path = floor.account.removeprefix(f"{evidence.coop}:")
             ledger.floors[f"{evidence.coop}:{path}", floor.unit] = floor.floor
     changes = sorted(evidence.changes, key=lambda change: change.after)
+    once, seen = Findings(_ONCE), set[tuple[str, str]]()
     by_hash = {entry.hash: entry for entry in evidence.entries}
     for entry in evidence.entries:
         while changes and changes[0].after < entry.sequence:
@@ -225,14 +273,32 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
         if entry.corrects is not None:
             ledger.corrected(entry, by_hash.get(entry.corrects))
         _judge_cause(audited, ledger, entry)
+        why_not = _posted_before(entry, seen)
+        once.tell("once", f"entry {entry.sequence}", why_not)
+        if why_not:
+            audited.refuted.add(entry.hash)
+    audited.checks += once.checks()
     for change in changes:
         _change(audited, ledger, change.said)
     return ledger
 
 
+def _posted_before(entry: Entry, seen: set[tuple[str, str]]) -> str:
+    """Return what an entry has in common with one before it, and may not; empty for nothing."""
+    names = [("id", str(entry.entry_id))]
+    if entry.cause is not None and entry.cause.kind in _POSTS_ONCE:
+        names.append((entry.cause.kind, entry.cause.id))
+    again = [f"{kind} {named}" for kind, named in names if (kind, named) in seen]
+    seen.update(names)
+    return f"an entry before it has {' and '.join(again)}" if again else ""
+
+
 def _change(audited: AuditedCoop, ledger: LedgerAudit, said: AccountConfigured) -> None:
     """Take a change of an account if its decision is there and says so."""
     decision = audited.decisions.get(said.decision)
+    if decision is None and ("decision", said.decision) in audited.failed:
+        ledger.decided(ledger.sequence, why_not="the decision that it cites does not verify")
+        return
     if decision is None:
         audited.gaps[said.decision] = _gap(audited, "decision", said.decision, cited_by=None)
         return
@@ -253,7 +319,9 @@ def _judge_cause(audited: AuditedCoop, ledger: LedgerAudit, entry: Entry) -> Non
         why_not = _why_not(entry, audited.decisions[named])
         ledger.decided(entry.sequence, why_not=why_not)
     elif kind == "exchange" and named in audited.exchanges:
-        why_not = _not_its_half(entry, audited.exchanges[named])
+        why_not = _not_its_half(entry, audited.exchanges[named]) or _not_agreed(
+            audited, entry, audited.exchanges[named].offer
+        )
         expected = "what was signed of it"
         check = Check(
             name=f"entry {entry.sequence}, half of an exchange",
@@ -262,7 +330,13 @@ def _judge_cause(audited: AuditedCoop, ledger: LedgerAudit, entry: Entry) -> Non
             actual=why_not or expected,
         )
         audited.checks.append(check)
-    elif named not in (audited.receipts if kind == "receipt" else audited.agreements):
+    elif kind in {"receipt", "agreement"} and named in (
+        audited.receipts if kind == "receipt" else audited.agreements
+    ):
+        return
+    elif (kind, named) in audited.failed:
+        why_not = f"the {kind} that it cites does not verify"
+    else:
         audited.gaps[entry.hash] = _gap(audited, kind, named, cited_by=entry.hash)
     if why_not:
         audited.refuted.add(entry.hash)
@@ -295,6 +369,29 @@ def _not_its_half(entry: Entry, told: Told) -> str:
     return ""
 
 
+def _not_agreed(audited: AuditedCoop, entry: Entry, offer: Offer) -> str:
+    """Return why the coop's agreements do not provide for its half; empty if they do.
+
+    Take note of one that is not there: without it arbiter, unit and parties are the proposer's
+    word.
+    """
+    for leg in offer.legs:
+        if entry.coop not in (leg.payer, leg.payee):
+            continue
+        named = leg.agreement
+        file = audited.agreements.get(named)
+        if file is None and ("agreement", named) in audited.failed:
+            return "its agreement does not verify"
+        if file is None:
+            audited.gaps[entry.hash] = _gap(audited, "agreement", named, cited_by=entry.hash)
+            continue
+        try:
+            check_agreed(offer, leg, file.terms)
+        except ProofError as bad:
+            return bad.why
+    return ""
+
+
 def _gap(audited: AuditedCoop, kind: ProofKind, named: str, *, cited_by: RecordId | None) -> Gap:
     """Return the gap of a proof, with the reason that was given for it."""
     why = next(
@@ -309,13 +406,16 @@ def _gap(audited: AuditedCoop, kind: ProofKind, named: str, *, cited_by: RecordI
 
 
 def _tie(audited: AuditedCoop, ledger: LedgerAudit, genesis: GenesisView | None) -> list[Check]:
-    """Return the checks that the last entry is in the journal that the home signed."""
+    """Return the checks that the last entry is in the journal that the home signed.
+
+    A ledger without entries has nothing to be tied by: that it is empty is a gap, too.
+    """
     tie = audited.evidence.tie
     hidden = any(gap.kind == "ledger" for gap in audited.evidence.unshown)
     if tie is None or hidden:
         if hidden:
             audited.untied = _gap(audited, "ledger", "", cited_by=None)
-        elif ledger.sequence:
+        else:
             audited.untied = _gap(audited, "journal", "", cited_by=None)
         return []
     head, signed = attempt("journal-head", partial(read_head, tie.head, genesis=genesis))

@@ -8,14 +8,17 @@ each ledger, and one coop's half from the other's. Source: ADR 0046.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from opkit.proof import jws
+from opkit.proof.agreement import examine_agreement
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.ledger import entry_hash, sums_of
+from opkit.wire.agreements import AgreementFile
 from opkit.wire.base import Did, Jws, RecordId, Slug
 from opkit.wire.clearing import (
     ABORT_TYP,
@@ -36,7 +39,7 @@ from opkit.wire.clearing import (
     Ruling,
 )
 from opkit.wire.ledger import Entry, Posting
-from opkit.wire.terms import PARTIES_MAX
+from opkit.wire.terms import PARTIES_MAX, Terms
 
 GIVEN_FOR = "equity/exchanges"
 """The account that stands for what was given or got for what is owed."""
@@ -171,7 +174,7 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
 
     Raises:
         ProofError: something does not verify, is of another exchange, or contradicts nothing where
-            it is said to.
+            it is said to; a ruling commits what not all have accepted.
     """
     offer = read_offer(evidence.offer, genesis)
     name = jws.record_id(evidence.offer)
@@ -190,15 +193,20 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
     outcome, rival = decided
     if rival is not None and (outcome is None or ending_of(outcome) == ending_of(rival)):
         raise ProofError("two decisions that agree are no contradiction")
-    ruling = evidence.ruling
+    token = evidence.ruling
+    ruling = None if token is None else read_ruling(token, offer, name, genesis)
+    if ruling is not None and ruling.ending == "committed":
+        silent = sorted({*offer.parties} - {offer.coop, *acceptances})
+        if silent:
+            raise ProofError(f"the arbiter commits what {silent[0]} did not accept")
     return Told(
         hash=name,
         offer=offer,
         acceptances=acceptances,
         outcome=outcome,
         rival=rival,
-        ruling=None if ruling is None else read_ruling(ruling, offer, name, genesis),
-        ruling_id=None if ruling is None else jws.record_id(ruling),
+        ruling=ruling,
+        ruling_id=None if token is None else jws.record_id(token),
     )
 
 
@@ -234,6 +242,23 @@ def check_offer(offer: Offer) -> None:
         raise ProofError("its time is none, or too long")
 
 
+def check_agreed(offer: Offer, leg: Leg, terms: Terms) -> None:
+    """Return if the agreement of a leg provides for it: an offer alone is its proposer's word.
+
+    Raises:
+        ProofError: a side is no party of the agreement; it counts in another unit, or nothing; it
+            names another arbiter.
+    """
+    for coop in (leg.payer, leg.payee):
+        if coop not in terms.parties:
+            raise ProofError(f"{coop} is no party of the agreement")
+    agreed = "nothing" if terms.clearing is None else terms.clearing.unit
+    if agreed != offer.unit:
+        raise ProofError(f"the agreement counts in {agreed}, the offer in {offer.unit}")
+    if terms.arbiter != offer.arbiter:
+        raise ProofError(f"the agreement's arbiter is {terms.arbiter}, the offer's {offer.arbiter}")
+
+
 def net_of(legs: Iterable[Leg]) -> dict[Slug, int]:
     """Return by how much the positions of each coop rise, all legs together."""
     net: dict[Slug, int] = {}
@@ -257,6 +282,12 @@ def changes_of(legs: Iterable[Leg], coop: Slug) -> dict[tuple[Slug, RecordId], i
         elif coop == leg.payer:
             changes[leg.payee, leg.agreement] = -leg.amount
     return changes
+
+
+def agreements_of(offer: Offer, coop: Slug) -> tuple[RecordId, ...]:
+    """Return the agreements that a coop takes part under, each once."""
+    own = (leg.agreement for leg in offer.legs if coop in (leg.payer, leg.payee))
+    return tuple(dict.fromkeys(own))
 
 
 def postings_of(offer: Offer, coop: Slug, *, back: bool = False) -> tuple[Posting, ...]:
@@ -310,13 +341,19 @@ def entry_checks(entry: Entry, *, offer: Offer, hash_: RecordId) -> list[Check]:
 
 
 def verify_exchange(
-    evidence: Evidence, *, genesis: GenesisView, entries: Iterable[Entry] = ()
+    evidence: Evidence,
+    *,
+    genesis: GenesisView,
+    agreements: Iterable[AgreementFile],
+    entries: Iterable[Entry] = (),
 ) -> Verdict:
     """Return what can be said of an exchange from its proofs, and of the entries that post it.
 
     Args:
         evidence: as a side of it answered.
         genesis: the verifier's own: it says whose node signs for whom.
+        agreements: those that its legs are under: without them nobody knows whether the arbiter,
+            the unit and the parties are agreed or made up, and a check for each leg says so.
         entries: those by which the sides posted it, from their ledgers; every one that is given
             has to be its half.
     """
@@ -338,11 +375,31 @@ def verify_exchange(
             expected="one decision of the proposer",
             actual="two that contradict each other" if told.rival else "one",
         ),
+        *_agreed_checks(told.offer, agreements, genesis),
     ]
     for entry in entries:
         checks += entry_checks(entry, offer=told.offer, hash_=told.hash)
     subject = f"exchange {told.offer.exchange_id} of {told.offer.coop}"
     return Verdict(subject=subject, checks=tuple(checks), anchored=True)
+
+
+def _agreed_checks(
+    offer: Offer, agreements: Iterable[AgreementFile], genesis: GenesisView
+) -> Iterable[Check]:
+    """Return for each leg the check that its agreement, signed by all, provides for it."""
+    files = {each.agreement: each for each in agreements}
+    for leg in offer.legs:
+        file = files.get(leg.agreement)
+        name = f"agreed between {leg.payer} and {leg.payee}"
+        if file is None:
+            why = "the agreement was not given: arbiter, unit and parties are the proposer's word"
+            yield Check(name=name, ok=False, expected=f"agreement {leg.agreement}", actual=why)
+            continue
+        verdict = examine_agreement(file, genesis=genesis)[0]
+        if verdict.ok:
+            yield attempt(name, partial(check_agreed, offer, leg, file.terms))[1]
+        else:
+            yield replace(verdict.failures[0], name=f"{name}, {verdict.failures[0].name}")
 
 
 def circle_of(positions: Iterable[ClearingPosition], unit: str) -> tuple[Leg, ...]:

@@ -1,7 +1,8 @@
 """The figures of a funder report, computed from an audit alone, each with all that it rests on.
 
 A figure is a sum over entries. It stands as well as the weakest of them: what a missing proof would
-carry is shown apart, under the gap, and is in no other figure. Source: ADR 0048.
+carry is shown apart, under the gap, and in no sum of what was paid or charged. A balance is over
+all entries, or it would be none: it stands as a gap if a proof of one is missing. Source: ADR 0048.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from opkit.proof.audited import AuditedCoop, AuditView
-from opkit.wire.audit import EvidenceRef, Figure, Gap, Standing
+from opkit.proof.clearing import agreements_of
+from opkit.wire.audit import EvidenceRef, Figure, Gap, ProofKind, Standing
 from opkit.wire.base import RecordId, Slug
 from opkit.wire.ledger import TREASURY, Entry, Unit
 
@@ -113,13 +115,14 @@ def _decisions(coop: AuditedCoop) -> Figure:
     """Return how many decisions were accepted, as their home attests."""
     accepted = [hash_ for hash_, said in coop.decisions.items() if said.outcome == "accepted"]
     lacks = tuple(gap for gap in coop.missing if gap.kind == "decision")
+    failed = any(kind == "decision" for kind, _ in coop.failed)
     return Figure(
         coop=coop.coop,
         name="decisions-accepted",
         label="Decisions accepted",
         unit="-",
         amount=len(accepted),
-        standing="gap" if lacks else "attested",
+        standing="refuted" if failed else "gap" if lacks else "attested",
         rests_on=tuple(_ref(coop, "decision", hash_) for hash_ in accepted),
         lacks=lacks,
     )
@@ -214,9 +217,7 @@ def _figure(
     refs: dict[EvidenceRef, None] = {}
     for entry in entries:
         refs[_ref(coop, "ledger", entry.hash)] = None
-        cited = _cited(coop, entry)
-        if cited is not None:
-            refs[cited] = None
+        refs |= dict.fromkeys(_cited(coop, entry))
     lacks = [coop.gaps[entry.hash] for entry in entries if entry.hash in coop.gaps]
     return Figure(
         coop=coop.coop,
@@ -230,12 +231,19 @@ def _figure(
     )
 
 
-def _cited(coop: AuditedCoop, entry: Entry) -> EvidenceRef | None:
-    """Return the proof that an entry rests on, if it needs one and that is there."""
+def _cited(coop: AuditedCoop, entry: Entry) -> list[EvidenceRef]:
+    """Return the proofs that an entry rests on, as far as it needs some and they verified.
+
+    What an exchange posts has its right from the agreements of the coop's legs.
+    """
     cause = entry.cause
-    if cause is None or cause.kind == "hold" or entry.hash in coop.gaps:
-        return None
-    return _ref(coop, "exchange" if cause.kind == "ruling" else cause.kind, cause.id)
+    if cause is None or cause.kind == "hold":
+        return []
+    kind: ProofKind = "exchange" if cause.kind == "ruling" else cause.kind
+    refs = [_ref(coop, kind, cause.id)] if cause.id in _pieces(coop, kind) else []
+    told = coop.exchanges.get(cause.id) if kind == "exchange" else None
+    agreed = () if told is None else agreements_of(told.offer, coop.coop)
+    return refs + [_ref(coop, "agreement", each) for each in agreed if each in coop.agreements]
 
 
 def _standing_of(coop: AuditedCoop, entry: Entry) -> Standing:

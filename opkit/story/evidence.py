@@ -93,10 +93,17 @@ class AgreementProof:
 
 @dataclass(frozen=True)
 class ExchangeProof:
-    """What was signed of an exchange, and the entries that posted it on each side."""
+    """A posted exchange: what was signed of it, and what of it is in the journals of its sides.
+
+    Attributes:
+        agreements: those of its legs: they say who rules on it, and in what it counts.
+        halves: the entry of each party, with its place in the signed journal of its home; an entry
+            by itself is signed by nobody.
+    """
 
     evidence: Exchanged
-    entries: tuple[Entry, ...] = ()
+    agreements: tuple[AgreementFile, ...]
+    halves: tuple[EntryProof, ...]
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,19 @@ def record_of(proof: Proof) -> ProofRecord:
     if isinstance(proof, AgreementProof):
         return AgreementRecord(file=proof.file)
     if isinstance(proof, ExchangeProof):
-        return ExchangeRecord(evidence=proof.evidence, entries=proof.entries)
+        return exchange_record(proof)
     if isinstance(proof, AuditProof):
         return AuditRecord(file=proof.file)
     return ReceiptRecord(bundle=proof.bundle)
+
+
+def exchange_record(proof: ExchangeProof) -> ExchangeRecord:
+    """Return a posted exchange as the evidence keeps it."""
+    return ExchangeRecord(
+        evidence=proof.evidence,
+        agreements=proof.agreements,
+        halves=tuple(EntryRecord(**vars(each)) for each in proof.halves),
+    )
 
 
 def name_checks(record: Jws, *, genesis: GenesisView | None) -> tuple[Check, ...]:
@@ -147,12 +156,29 @@ def _omission_checks(proof: OmissionRecord, genesis: GenesisView | None) -> Iter
 
 
 def _exchange_checks(proof: ExchangeRecord, genesis: GenesisView | None) -> Iterable[Check]:
-    """Verify an exchange; without a genesis nobody knows whose homes signed, only of what."""
+    """Verify an exchange, and that the home of each party has journalled its half.
+
+    Without a genesis nobody knows whose homes signed, only of what.
+    """
+    evidence, entries = proof.evidence, [each.entry for each in proof.halves]
+    said, read = attempt("offer", lambda: jws.peek(evidence.offer))
+    if said is None:
+        return [read]
+    sides = sorted(each.coop for each in entries)
+    checks = [equal("a half of each party", expected=said.payload.get("parties"), actual=sides)]
+    for half in proof.halves:
+        checks += _called(f"half of {half.entry.coop}", _entry_checks(half, genesis))
     if genesis is not None:
-        return verify_exchange(proof.evidence, genesis=genesis, entries=proof.entries).checks
-    evidence = proof.evidence
+        verdict = verify_exchange(
+            evidence, genesis=genesis, agreements=proof.agreements, entries=entries
+        )
+        return [*verdict.checks, *checks]
     words = [*evidence.acceptances, evidence.outcome, evidence.ruling]
-    return [_on_offer(word, evidence.offer) for word in words if word is not None]
+    checks += [_on_offer(word, evidence.offer) for word in words if word is not None]
+    for file in proof.agreements:
+        about = f"agreement {file.agreement[:8]}"
+        checks += _called(about, verify_agreement(file, genesis=None).checks)
+    return checks
 
 
 def _on_offer(word: Jws, offer: Jws) -> Check:

@@ -14,10 +14,12 @@ from opkit.story.states import State, state_of
 from opkit.wire.agreements import AgreementFile
 from opkit.wire.audit import AuditFile
 from opkit.wire.base import Cid, Count, Jws, TimeMs, Wire
+from opkit.wire.clearing import LEGS_MAX
 from opkit.wire.clearing import Evidence as Exchanged
 from opkit.wire.compute import ReceiptBundle
 from opkit.wire.journal import EntryProof as JournalProof
 from opkit.wire.ledger import Entry
+from opkit.wire.terms import PARTIES_MAX
 from opkit.wire.votes import DecisionFile, SignedBallot
 
 MarkerName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{2,63}$")]
@@ -96,11 +98,12 @@ class AgreementRecord(Wire):
 
 
 class ExchangeRecord(Wire):
-    """What was signed of an exchange, and the entries that posted it."""
+    """What was signed of an exchange, what it is under, and each party's entry as journalled."""
 
     kind: Literal["exchange"] = "exchange"
     evidence: Exchanged
-    entries: Annotated[tuple[Entry, ...], Field(max_length=8)] = ()
+    agreements: Annotated[tuple[AgreementFile, ...], Field(max_length=LEGS_MAX)]
+    halves: Annotated[tuple[EntryRecord, ...], Field(max_length=PARTIES_MAX)]
 
 
 class AuditRecord(Wire):

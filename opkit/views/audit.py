@@ -23,7 +23,7 @@ from opkit.views.money import amount_html
 from opkit.views.page import icon, page
 from opkit.views.values import text_html, values_table
 from opkit.wire.audit import Figure, Gap, Standing
-from opkit.wire.base import Slug
+from opkit.wire.base import Slug, TimeMs
 
 STANDINGS: Final[Mapping[Standing, tuple[State, str]]] = {
     "verified": (State.DONE, "verified"),
@@ -71,7 +71,7 @@ def audit_html(view: AuditView, *, genesis: GenesisView | None, file: str) -> st
     books = "".join(_coop(coop, figures, titles) for coop in coops_of(figures))
     evidence = "".join(
         f'<section class="card flow"><h2>What did {escape(titles[coop.coop])} show?</h2>'
-        f"{pieces(coop)}</section>"
+        f"{_gathered(coop)}{pieces(coop)}</section>"
         for coop in view.coops.values()
     )
     side = f"{_how_many(figures)}{_links(view, titles)}{_check_it(view, file)}"
@@ -79,7 +79,7 @@ def audit_html(view: AuditView, *, genesis: GenesisView | None, file: str) -> st
         f"<style>{_CSS}</style>{_header(view)}<main>{_missing(view, titles)}"
         f'<div>{books}{evidence}</div><div class="side">{side}</div></main>'
     )
-    return page(title=f"Audit of {counted(len(view.coops), 'coop')}", body=body)
+    return page(title=f"Audit of {counted(len(view.file.coops), 'coop')}", body=body)
 
 
 def _title(coop: Slug, genesis: GenesisView | None) -> str:
@@ -88,12 +88,23 @@ def _title(coop: Slug, genesis: GenesisView | None) -> str:
 
 
 def _header(view: AuditView) -> str:
-    when = datetime.fromtimestamp(view.file.gathered_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = _time(view.file.gathered_ms)
+    shown = counted(len(view.file.coops), "coop")
     return (
-        f"<header><strong>opkit</strong><span class=soft>what {counted(len(view.coops), 'coop')} "
+        f"<header><strong>opkit</strong><span class=soft>what {shown} "
         f"showed to {escape(view.file.auditor)}</span>{_pill(view)}<span class=soft>{when}</span>"
         '<button type="button" id="theme" class="act">Light or dark</button></header>'
     )
+
+
+def _gathered(coop: AuditedCoop) -> str:
+    """Return when a coop was asked, which may be long before others were."""
+    at_ms = coop.evidence.gathered_ms
+    return "" if at_ms is None else f"<p class=soft>Asked on {_time(at_ms)}.</p>"
+
+
+def _time(at_ms: TimeMs) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _pill(view: AuditView) -> str:
@@ -112,7 +123,8 @@ def _missing(view: AuditView, titles: Mapping[Slug, str]) -> str:
     rows = "".join(f"<li>{_gap(gap, titles)}</li>" for gap in view.gaps)
     return (
         '<section class="card wide" id="gaps"><h2>What was not shown?</h2>'
-        "<p>Nothing is filled in for it. What was posted on it stands in figures of its own.</p>"
+        "<p>Nothing is filled in for it. What was posted on it stands in figures of its own, and "
+        "in balances, which then say that a proof was not shown.</p>"
         f'<ul class="people gaps">{rows}</ul></section>'
     )
 

@@ -45,6 +45,10 @@ RECEIPTS_MAX = 1_000
 CHANGES_MAX = 2_000
 GAPS_MAX = 1_000
 
+LACKS_MAX = 2 * ENTRIES_MAX + CHANGES_MAX + DECISIONS_MAX + GAPS_MAX + 1
+"""The most that one figure lacks: for each entry of both sides, each change of an account and each
+decision a proof, whatever was not shown, and the tie to the journal."""
+
 AUDIT_FILE_BYTES_MAX = 128 * 2**20
 """The largest file of an audit that is read."""
 
@@ -85,6 +89,7 @@ class CoopEvidence(Wire):
 
     Attributes:
         home: who was asked.
+        gathered_ms: when, in real time; None if nobody was, or nobody says.
         tie: the last entry's announcement, proven to be in the journal that the node signed: with
             it, by the chain of hashes, all entries before it.
         entries: the whole ledger, from the first.
@@ -96,6 +101,7 @@ class CoopEvidence(Wire):
 
     coop: Slug
     home: Did
+    gathered_ms: TimeMs | None = None
     tie: EntryProof | None = None
     entries: Annotated[tuple[Entry, ...], Field(max_length=ENTRIES_MAX)] = ()
     changes: Annotated[tuple[ChangeAfter, ...], Field(max_length=CHANGES_MAX)] = ()
@@ -111,7 +117,7 @@ class AuditFile(Kept):
 
     Attributes:
         auditor: who gathered it.
-        gathered_ms: when, in real time.
+        gathered_ms: when the last of it was, in real time; each coop's evidence says its own.
     """
 
     network: NetworkId
@@ -154,4 +160,4 @@ class Figure(Wire):
     amount: Amount
     standing: Standing
     rests_on: Annotated[tuple[EvidenceRef, ...], Field(max_length=2 * ENTRIES_MAX)]
-    lacks: Annotated[tuple[Gap, ...], Field(max_length=GAPS_MAX)] = ()
+    lacks: Annotated[tuple[Gap, ...], Field(max_length=LACKS_MAX)] = ()

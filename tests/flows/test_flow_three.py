@@ -140,11 +140,12 @@ def _spoiled(
     if isinstance(proof, DecisionRecord):
         less_votes = proof.file.model_copy(update={"ballots": proof.file.ballots[1:]})
         return proof.model_copy(update={"file": less_votes})
-    first = proof.entries[0].postings[0]
+    half = proof.halves[0]
+    first = half.entry.postings[0]
     changed = first.model_copy(update={"amount": first.amount + 1})
-    postings = (changed, *proof.entries[0].postings[1:])
-    entry = proof.entries[0].model_copy(update={"postings": postings})
-    return proof.model_copy(update={"entries": (entry, *proof.entries[1:])})
+    entry = half.entry.model_copy(update={"postings": (changed, *half.entry.postings[1:])})
+    other = half.model_copy(update={"entry": entry})
+    return proof.model_copy(update={"halves": (other, *proof.halves[1:])})
 
 
 def test_every_marker_has_its_sabotage(broken: dict[str, Any]) -> None:

@@ -385,6 +385,14 @@ class Killing:
                 if side is not None and side.entry is not None:
                     ledger = officer(self.world, other).ledger(other)
                     entries.append(await ledger.entry(side.entry))
-            verdict = verify_exchange(shown.evidence, genesis=self.world.genesis, entries=entries)
+            verdict = verify_exchange(
+                shown.evidence,
+                genesis=self.world.genesis,
+                agreements=[
+                    await officer(self.world, leg.payer).agreements.file(leg.agreement)
+                    for leg in shown.exchange.legs
+                ],
+                entries=entries,
+            )
             if not verdict.ok:
                 raise Lost(f"{name}: {verdict.failures[0]}")

@@ -72,7 +72,10 @@ def test_an_exchange_stands_in_both_ledgers_and_is_settled_once() -> None:
         assert await balances(world, agreement) == (40, -40)
         evidence = (await calls(world, RIVER).get(done.hash)).evidence
         entries = [await entry_of(world, coop, done.hash) for coop in PARTIES]
-        verdict = verify_exchange(evidence, genesis=world.genesis, entries=entries)
+        file = await world.client(RIVER, people(world, RIVER)[0]).agreements.file(agreement)
+        verdict = verify_exchange(
+            evidence, genesis=world.genesis, agreements=[file], entries=entries
+        )
         assert verdict.ok, verdict.failures
         for coop in PARTIES:
             with pytest.raises(wire.Imbalance):

@@ -119,7 +119,9 @@ def check_receipts(run: Run, folder: Path) -> None:
     gap = run("audit", "gather", "--as", "zuri", "--coop", RIVER, "--out", folder / "gap.json")
     assert gap.code == 0 and f"receipt {named[:16]} (not-shown)" in gap.out
     assert run("audit", "gather", *asked).code == 0
-    assert "not-shown" not in run("audit", "verify", folder / "no.json").out
+    handed = run("audit", "verify", folder / "no.json").out
+    assert f"receipt {named[:16]}" not in handed
+    assert f"{HARBOR}: ledger  (not-shown)" in handed, "of whom nothing was gathered is a gap"
 
 
 async def post_bill(receipt: str) -> None:
@@ -153,6 +155,10 @@ def check_one_dead(run: Run, file: Path, folder: Path) -> None:
     assert run("audit", "gather", "--as", "zuri", *added).code == 0
     coops = AuditFile.model_validate_json(after.read_bytes()).coops
     assert {each.coop for each in coops if each.entries} >= {BRIGHT, HARBOR}, "that of before stays"
+    asked = {each.coop: each.gathered_ms for each in coops}
+    before = {each.coop: each for each in AuditFile.model_validate_json(file.read_bytes()).coops}
+    assert asked[HARBOR] == before[HARBOR].gathered_ms, "and says when it was"
+    assert (asked[BRIGHT] or 0) > (before[BRIGHT].gathered_ms or 0)
 
 
 def check_by_a_stranger(run: Run, folder: Path) -> None:

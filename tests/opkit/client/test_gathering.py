@@ -106,6 +106,25 @@ def test_more_than_an_audit_keeps_is_refused_and_not_cut_short(
     told(story)
 
 
+def test_of_more_gaps_than_are_kept_each_kind_has_one_that_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "GAPS_MAX", 18)
+    asked = gathering._Gathering(client=None, coop=RIVER)  # type: ignore[arg-type]
+    for number in range(40):
+        asked._lacks("decision", f"{number}", "fault")
+        asked._lacks("exchange", f"{number}", "fault")
+    asked._lacks("agreement", "", "unreachable")
+    said = [(gap.kind, gap.named, gap.why) for gap in asked.unshown]
+    assert said == [
+        ("decision", "0", "fault"),
+        ("exchange", "0", "fault"),
+        ("decision", "", "too-many"),
+        ("exchange", "", "too-many"),
+        ("agreement", "", "unreachable"),
+    ]
+
+
 def test_a_journal_whose_head_nobody_signed_ties_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def unsigned(*_: Any, **__: Any) -> Any:
         raise ProofError("signed by nobody")
@@ -116,7 +135,7 @@ def test_a_journal_whose_head_nobody_signed_ties_nothing(monkeypatch: pytest.Mon
         assert whys(found) == {"journal": "fault"}
         assert found.tie is None and found.entries
         file = AuditFile(network=world.genesis.network, auditor=ZURI, gathered_ms=1, coops=(found,))
-        (gap,) = examine_audit(file, genesis=world.genesis).gaps
+        (gap,) = examine_audit(file, genesis=world.genesis).coops[RIVER].missing
         assert (gap.kind, gap.why) == ("journal", "fault")
 
     told(story)

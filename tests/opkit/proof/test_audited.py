@@ -119,7 +119,7 @@ def test_whatever_is_changed_is_found_out_and_every_figure_of_that_ledger_falls(
         assert standing(view, coop, "entries") == "refuted"
 
 
-def test_what_is_withheld_is_a_gap_and_in_no_other_sum(
+def test_what_is_withheld_is_a_gap_and_only_in_balances_that_say_so(
     file: AuditFile, genesis: GenesisView
 ) -> None:
     decided = [each for each in of(file, HARBOR).entries if each.kind == "decided"]
@@ -159,6 +159,67 @@ def test_half_of_what_passed_without_the_other_half_is_a_gap(
     assert "refused: role-insufficient" in page and REASONS["not-mirrored"] in page.replace(
         "&#x27;", "'"
     )
+
+
+def test_a_coop_that_is_left_out_or_blank_is_a_gap(file: AuditFile, genesis: GenesisView) -> None:
+    others = tuple(each for each in file.coops if each.coop != HARBOR)
+    without = file.model_copy(update={"coops": others})
+    view = examine_audit(without, genesis=genesis)
+    assert view.verdict.ok, failed(view)
+    kinds = [(gap.kind, gap.why) for gap in view.gaps if gap.coop == HARBOR]
+    assert kinds == [("ledger", "not-shown"), ("decision", "not-shown")]
+    assert {each.standing for each in figures_of(view) if each.coop == HARBOR} == {"gap"}
+    assert HARBOR not in examine_audit(without, genesis=None).coops, "who is there, a genesis says"
+    page = audit_html(view, genesis=genesis, file="audit.json")
+    assert f"what {len(others)} coops showed" in page
+    assert page.count("Asked on ") == len(others)
+
+    nothing = dict.fromkeys(("entries", "decisions", "agreements", "exchanges", "changes"), ())
+    blank = with_(file, HARBOR, **nothing, tie=None, unshown=())
+    view = examine_audit(blank, genesis=genesis)
+    assert [gap.kind for gap in view.gaps if gap.coop == HARBOR] == ["journal"]
+    assert standing(view, HARBOR, "entries") == "gap"
+
+
+def test_what_passed_rests_on_the_agreement_that_gave_the_right(
+    file: AuditFile, genesis: GenesisView
+) -> None:
+    (agreement,) = {each.agreement for each in of(file, BRIGHT).agreements}
+
+    figures = figures_of(examine_audit(file, genesis=genesis))
+    (figure,) = [
+        each
+        for each in figures
+        if each.coop == BRIGHT and each.name.startswith(f"charged-to/{RIVER}/")
+    ]
+    assert EvidenceRef(kind="agreement", coop=BRIGHT, hash=agreement) in figure.rests_on
+    view = examine_audit(with_(file, BRIGHT, agreements=()), genesis=genesis)
+    assert view.verdict.ok
+    assert {(gap.kind, gap.named) for gap in view.gaps if gap.coop == BRIGHT} == {
+        ("agreement", agreement)
+    }
+    charged = [each for each in figures_of(view) if each.name == figure.name]
+    apart = {each.name: each for each in figures_of(view) if each.coop == BRIGHT}
+    assert sum(each.amount for each in charged if each.coop == BRIGHT) < figure.amount
+    assert apart[f"unproven/agreement/{figure.unit}"].standing == "gap"
+    assert standing(view, RIVER, f"charged-by/{BRIGHT}") == "gap"
+
+
+def test_what_cites_a_false_decision_does_not_verify(file: AuditFile, genesis: GenesisView) -> None:
+    mine = of(file, HARBOR)
+    decided = {each.cause.id for each in mine.entries if each.kind == "decided" and each.cause}
+    view = examine_audit(file, genesis=genesis)
+    false = tuple(
+        each.model_copy(update={"commitments": ()})
+        for each, said in zip(mine.decisions, view.coops[HARBOR].decisions.values(), strict=True)
+        if said.decision in decided
+    )
+    view = examine_audit(with_(file, HARBOR, decisions=false), genesis=genesis)
+    assert f"{HARBOR}, " in " ".join(failed(view))
+    for name in ("paid-by-decision", "decisions-accepted"):
+        assert standing(view, HARBOR, name) == "refuted"
+    for figure in figures_of(view):
+        assert all(resolves(ref, view) for ref in figure.rests_on)
 
 
 def test_another_coops_decision_and_another_networks_audit_are_not_believed(

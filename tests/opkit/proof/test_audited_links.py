@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from opkit.proof.agreement import read_agreement_file
-from opkit.proof.audited import AuditedCoop, examine_audit
+from opkit.proof.audited import AuditedCoop, AuditView, examine_audit
+from opkit.proof.checks import Verdict
 from opkit.proof.clearing import postings_of
+from opkit.proof.figures import figures_of
 from opkit.proof.genesis import GenesisView
 from opkit.proof.jws import record_id
-from opkit.wire.audit import AuditFile, ChangeAfter, CoopEvidence
-from opkit.wire.clearing import Evidence
+from opkit.wire.audit import GAPS_MAX, AuditFile, ChangeAfter, CoopEvidence
+from opkit.wire.clearing import Evidence, Leg
 from opkit.wire.journal import EntryProof
 from opkit.wire.ledger import AccountConfigured, Cause, Posting
 from opkit.wire.votes import AccountChange, ConfigurationEffect
@@ -20,7 +22,15 @@ from tests.opkit.proof import pacts
 from tests.opkit.proof.assemblies import TOOLS, good
 from tests.opkit.proof.test_agreement import tampered
 from tests.opkit.proof.test_audit import NETWORK, Books
-from tests.opkit.proof.test_clearing import SAID, offer_of
+from tests.opkit.proof.test_clearing import (
+    AGREED,
+    AGREEMENT,
+    SAID,
+    Said,
+    agreed,
+    offer_of,
+    terms_of,
+)
 from tests.simulation import town
 
 OFFER = offer_of()
@@ -68,7 +78,7 @@ def half(coop: str = "apple", *, back: bool = False, of: str = "apple") -> dict[
 
 
 def exchanged(books: Books, shown: Evidence, coop: str = "apple") -> AuditedCoop:
-    return audited(town.GENESIS, coop, books, exchanges=(shown,))
+    return audited(town.GENESIS, coop, books, exchanges=(shown,), agreements=(AGREEMENT,))
 
 
 @pytest.mark.parametrize(
@@ -107,14 +117,93 @@ def test_what_a_ruling_turned_round_corrects_what_was_posted(right: bool) -> Non
     assert list(unruled.gaps) == [entry.hash] and cited(unruled) == ["exchange"]
 
 
+def test_an_exchange_a_ruling_and_an_id_stand_for_one_entry_each() -> None:
+    books = Books()
+    books.post(**half())
+    second = books.post(**half())
+    assert exchanged(books, evidence()).refuted == {second.hash}
+
+    books = Books()
+    first = books.post(**half())
+    back = {**half(back=True), "kind": "correction", "corrects": first.hash}
+    turned, again = books.post(**back), books.post(**back)
+    seen = exchanged(books, evidence(ruling=RULING))
+    assert seen.refuted == {again.hash} and turned.hash not in seen.gaps
+
+    books = Books()
+    ordinary = {"coop": "apple", "postings": half()["postings"], "entry_id": "x"}
+    books.post(**ordinary)
+    same = books.post(**ordinary)
+    seen = exchanged(books, evidence())
+    assert seen.refuted == {same.hash}
+    assert failures(seen)["once"] == "entry 2: an entry before it has id x"
+
+
 def test_an_exchange_that_does_not_verify_proves_nothing() -> None:
     books = Books()
     books.post(**half())
     seen = exchanged(books, evidence(outcome=SAID.commit(key="birch")))
     assert f"exchange {SAID.name[:8]}" in failures(seen)
-    assert cited(seen) == ["exchange"] and not seen.exchanges
+    assert seen.refuted == {books.entries[0].hash} and not seen.exchanges and not seen.gaps
     twice = exchanged(books, evidence(rival=SAID.abort()))
     assert f"exchange {SAID.name[:8]}, decisions that contradict" in failures(twice)
+
+
+def test_an_exchange_rests_on_the_agreement_of_each_own_leg() -> None:
+    books = Books()
+    entry = books.post(**half())
+    bare = audited(town.GENESIS, "apple", books, exchanges=(evidence(),))
+    assert [(gap.kind, gap.named) for gap in bare.gaps.values()] == [("agreement", AGREED)]
+    first, second = AGREEMENT.signatures
+    forged = first.model_copy(update={"signature": tampered(first.signature)})
+    bad = AGREEMENT.model_copy(update={"signatures": (forged, second)})
+    seen = audited(town.GENESIS, "apple", books, exchanges=(evidence(),), agreements=(bad,))
+    assert seen.refuted == {entry.hash} and not seen.gaps
+
+
+def test_what_an_arbiter_of_the_proposers_own_choice_rules_is_refuted() -> None:
+    offer = offer_of(arbiter="cedar")
+    said = Said(offer)
+    shown = Evidence(offer=said.token, acceptances=(said.acceptance(),), outcome=said.commit())
+    books = Books()
+    cause = Cause(kind="exchange", id=said.name)
+    entry = books.post(**{**half(), "cause": cause})
+    seen = exchanged(books, shown)
+    assert seen.refuted == {entry.hash}
+    assert "arbiter is umpire" in failures(seen)["entry 1, half of an exchange"]
+
+
+# A netting has legs between others: their agreements are for their own books to show.
+
+
+def test_only_the_agreements_of_own_legs_are_asked_for() -> None:
+    others = agreed(terms_of("birch", "cedar"))
+    own = [agreed(terms_of(*pair)) for pair in (("apple", "birch"), ("apple", "cedar"))]
+    legs = [
+        Leg(agreement=file.agreement, payer=payer, payee=payee, amount=5)
+        for file, payer, payee in zip(
+            (own[0], others, own[1]),
+            ("birch", "cedar", "apple"),
+            ("apple", "birch", "cedar"),
+            strict=True,
+        )
+    ]
+    offer = offer_of(*legs, kind="netting")
+    said = Said(offer)
+    accepted = tuple(said.acceptance(key=coop, coop=coop) for coop in ("birch", "cedar"))
+    commit = said.commit(acceptances=tuple(record_id(each) for each in accepted))
+    shown = Evidence(offer=said.token, acceptances=accepted, outcome=commit)
+    books = Books()
+    books.post(
+        coop="apple",
+        kind="bound",
+        postings=postings_of(offer, "apple"),
+        cause=Cause(kind="exchange", id=said.name),
+    )
+    seen = audited(town.GENESIS, "apple", books, exchanges=(shown,), agreements=tuple(own))
+    assert not seen.gaps and not seen.refuted
+    seen = audited(town.GENESIS, "apple", books, exchanges=(shown,), agreements=(others, own[1]))
+    assert [gap.named for gap in seen.gaps.values()] == [own[0].agreement]
 
 
 # Agreements and receipts.
@@ -132,11 +221,12 @@ def test_an_entry_under_an_agreement_rests_on_one_that_verifies() -> None:
         for path, amount in (("equity/opening", -5), ("till", 5))
     )
     books.post(coop="mill", postings=postings, cause=cause)
-    for shown, gaps in ((file, []), (bad, ["agreement"])):
+    for shown, refuted in ((file, 0), (bad, 1)):
         seen = audited(pacts.genesis_of(), "mill", books, agreements=(shown,))
-        assert cited(seen) == gaps
+        assert cited(seen) == [] and len(seen.refuted) == refuted
         about = f"agreement {file.agreement[:8]}, "
-        assert any(name.startswith(about) for name in failures(seen)) is bool(gaps)
+        assert any(name.startswith(about) for name in failures(seen)) is bool(refuted)
+    assert cited(audited(pacts.genesis_of(), "mill", books)) == ["agreement"]
 
 
 def test_an_entry_for_work_rests_on_a_receipt_that_verifies(network: Any) -> None:
@@ -145,10 +235,27 @@ def test_an_entry_for_work_rests_on_a_receipt_that_verifies(network: Any) -> Non
     cause = Cause(kind="receipt", id=record_id(bundle.receipt))
     books.post(coop=TOOLS, postings=moved("equity/opening", "till"), cause=cause)
     other = bundle.model_copy(update={"manifest": network.manifest(task_id="1" * 32)})
-    for shown, gaps in ((bundle, []), (other, ["receipt"])):
+    for shown, refuted in ((bundle, 0), (other, 1)):
         seen = audited(network.view, TOOLS, books, receipts=(shown,))
-        assert cited(seen) == gaps
-        assert bool(failures(seen).keys() - {"floors"}) is bool(gaps)
+        assert cited(seen) == [] and len(seen.refuted) == refuted
+        assert bool(failures(seen).keys() - {"floors"}) is bool(refuted)
+    assert cited(audited(network.view, TOOLS, books)) == ["receipt"]
+
+
+def test_however_much_is_missing_the_figures_name_all_of_it(network: Any) -> None:
+    books = Books()
+    for number in range(GAPS_MAX + 1):
+        cause = Cause(kind="receipt", id=f"{number:064x}")
+        books.post(coop=TOOLS, postings=moved("equity/opening", "till"), cause=cause)
+    seen = audited(network.view, TOOLS, books)
+    view = AuditView(
+        file=AuditFile(network=NETWORK, auditor=f"{TOOLS}/zuri", gathered_ms=1, coops=()),
+        verdict=Verdict(subject="", checks=(), anchored=True),
+        coops={TOOLS: seen},
+    )
+    lacks = {each.name: len(each.lacks) for each in figures_of(view)}
+    # And the journal that nobody tied it to.
+    assert lacks["unproven/receipt/usd-cents"] == GAPS_MAX + 2
 
 
 # Decisions.
@@ -178,6 +285,59 @@ def test_what_was_voted_down_gives_the_right_to_nothing(
     assert (entry.hash in seen.refuted) is refuted
     assert ("decision 1 was rejected" in failures(seen).get("decisions", "")) is refuted
     assert cited(seen) == []
+
+
+def paid_twice(assembly: Any) -> tuple[Books, Any]:
+    """Return books in which one decision is paid twice, and that decision."""
+    file = good(assembly, "yyny-")
+    books = Books()
+    books.post(coop=TOOLS, postings=moved("income", "reserve", 4_800_000))
+    for _ in range(2):
+        books.post(
+            coop=TOOLS,
+            postings=moved("reserve", "vendor/roofer", 1_200_000),
+            kind="decided",
+            cause=Cause(kind="decision", id=record_id(file.decision)),
+        )
+    return books, assembly.attested(file)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_decision_pays_once_whether_it_is_shown_or_not(assembly: Any, shown: bool) -> None:
+    books, decision = paid_twice(assembly)
+    seen = audited(assembly.network.view, TOOLS, books, decisions=(decision,) if shown else ())
+    assert seen.refuted == {books.entries[2].hash}
+    assert "entry 3: an entry before it has decision " in failures(seen)["once"]
+
+
+def numbered(assembly: Any, *numbers: int) -> AuditedCoop:
+    """Audit a coop of whose decisions those with these numbers are shown."""
+    files = [good(assembly, "yyny-", sequence=number) for number in numbers]
+    shown = tuple(assembly.attested(file) for file in files)
+    return audited(assembly.network.view, TOOLS, Books(), decisions=shown)
+
+
+def test_a_decision_that_is_left_out_among_others_is_a_gap_though_nothing_cites_it(
+    assembly: Any,
+) -> None:
+    for numbers, holes in (
+        ((1, 2), []),
+        ((2, 1), []),
+        ((2,), ["number 1"]),
+        ((1, 5, 7), ["number 2 to 4", "number 6"]),
+    ):
+        seen = numbered(assembly, *numbers)
+        assert [gap.named for gap in seen.missing if gap.kind == "decision"] == holes
+        assert not failures(seen)
+
+
+def test_what_cites_a_decision_that_was_shown_and_is_false_is_refuted(assembly: Any) -> None:
+    file = good(assembly, "yyny-")
+    shown = assembly.attested(file)
+    false = shown.model_copy(update={"commitments": shown.commitments[1:]})
+    books, _ = paid_twice(assembly)
+    seen = audited(assembly.network.view, TOOLS, books, decisions=(false,))
+    assert seen.refuted == {each.hash for each in books.entries[1:]} and not seen.gaps
 
 
 def closing(assembly: Any, said: str = "yyny-") -> tuple[Any, str]:
@@ -223,9 +383,9 @@ def test_a_change_that_nobody_decided_changes_nothing(assembly: Any) -> None:
 # What ties a ledger to a journal.
 
 
-def test_a_ledger_without_entries_lacks_no_tie_and_a_tie_that_is_none_fails() -> None:
+def test_a_ledger_without_a_tie_has_a_gap_though_empty_and_a_tie_that_is_none_fails() -> None:
     empty = audited(town.GENESIS, "apple", Books())
-    assert empty.missing == () and empty.whole
+    assert [(gap.kind, gap.named) for gap in empty.missing] == [("journal", "")] and empty.whole
     books = Books()
     books.post(**half())
     untied = exchanged(books, evidence())

@@ -11,16 +11,49 @@ from hypothesis import strategies as st
 
 from opkit.proof import clearing as proof
 from opkit.proof import jws
+from opkit.proof.agreement import read_agreement_file
 from opkit.proof.checks import ProofError
+from opkit.proof.governance import charter_rule
 from opkit.proof.ledger import sums_of
+from opkit.proof.terms import agreement_id
 from opkit.wire import clearing as wire
+from opkit.wire.agreements import AgreementFile
 from opkit.wire.clearing import Leg
 from opkit.wire.ledger import Cause
-from opkit.wire.terms import PARTIES_MAX
+from opkit.wire.terms import PARTIES_MAX, ClearingTerms, Terms
+from tests.opkit.proof import pacts
+from tests.opkit.proof.test_agreement import tampered
 from tests.opkit.proof.test_audit import Books
 from tests.simulation.town import ARBITER, GENESIS, NETWORK, UNIT, key_of
 
-AGREED = "7" * 64
+
+def terms_of(*parties: str, arbiter: str = ARBITER, unit: str = UNIT, **changes: Any) -> Terms:
+    """Return terms between coops of the town."""
+    said = {"parties": parties or ("apple", "birch"), "arbiter": arbiter, "facilitator": None}
+    clearing = ClearingTerms(unit=unit, imbalance_max=100, settled="monthly")
+    return pacts.terms_of(**{"provisions": (), "clearing": clearing, **said, **changes})
+
+
+def agreed(terms: Terms) -> AgreementFile:
+    """Return an agreement that the homes of coops of the town have signed."""
+    signed = []
+    for coop in terms.parties:
+        charter = GENESIS.charter(coop)
+        assert charter is not None
+        end_ms = pacts.START_MS
+        decided = {
+            "did": charter.home_node,
+            "rule": charter_rule(charter),
+            "opened_ms": end_ms - 2,
+            "closes_ms": end_ms - 1,
+            "closed_ms": end_ms - 1,
+        }
+        signed.append(pacts.signed_by(coop, terms, home=key_of(coop), decision=decided))
+    return read_agreement_file(pacts.file_of(terms, *signed))
+
+
+AGREEMENT = agreed(terms_of())
+AGREED = agreement_id(AGREEMENT.terms)
 OFFERED_MS = 1_800_000_000_000
 
 
@@ -48,8 +81,8 @@ def offer_of(*legs: Leg, **changes: Any) -> wire.Offer:
 class Said:
     """All words of an exchange; a test changes one of them, or who signs it."""
 
-    def __init__(self) -> None:
-        self.token = proof.sign_offer(offer_of(), key_of("apple"))
+    def __init__(self, offer: wire.Offer | None = None) -> None:
+        self.token = proof.sign_offer(offer or offer_of(), key_of("apple"))
         self.name = jws.record_id(self.token)
 
     def acceptance(self, key: str = "birch", **changes: Any) -> str:
@@ -183,15 +216,54 @@ def test_an_arbiter_that_is_no_node_rules_nothing() -> None:
 
 def test_what_can_be_said_of_an_exchange_is_said_check_by_check() -> None:
     whole = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
-    shown = proof.verify_exchange(whole, genesis=GENESIS)
+    shown = proof.verify_exchange(whole, genesis=GENESIS, agreements=[AGREEMENT])
     assert shown.ok and shown.subject == "exchange x1 of apple"
     for changes, failed in (
         ({"outcome": None}, "ended"),
         ({"rival": SAID.abort()}, "one decision"),
         ({"outcome": SAID.commit(key="birch")}, "signatures"),
     ):
-        verdict = proof.verify_exchange(whole.model_copy(update=changes), genesis=GENESIS)
+        verdict = proof.verify_exchange(
+            whole.model_copy(update=changes), genesis=GENESIS, agreements=[AGREEMENT]
+        )
         assert [each.name for each in verdict.failures] == [failed]
+
+
+def verified_under(terms: Terms, *shown: AgreementFile, arbiter: str = ARBITER) -> dict[str, str]:
+    """Return what fails of an offer under these terms that was accepted and committed."""
+    said = Said(offer_of(leg("apple", "birch", agreement=agreement_id(terms)), arbiter=arbiter))
+    whole = wire.Evidence(offer=said.token, acceptances=(said.acceptance(),), outcome=said.commit())
+    verdict = proof.verify_exchange(whole, genesis=GENESIS, agreements=shown)
+    return {each.name: each.actual for each in verdict.failures}
+
+
+def test_arbiter_unit_and_parties_are_those_of_the_agreement_and_not_the_proposers_word() -> None:
+    name = "agreed between apple and birch"
+    right = terms_of()
+    assert verified_under(right, agreed(right)) == {}
+    assert "not given" in verified_under(right)[name]
+    assert "not given" in verified_under(right, agreed(terms_of("apple", "cedar")))[name]
+    assert "arbiter is umpire" in verified_under(right, agreed(right), arbiter="cedar")[name]
+    for terms, why in (
+        (terms_of("apple", "cedar"), "birch is no party"),
+        (terms_of("birch", "cedar"), "apple is no party"),
+        (terms_of(unit="usd-cents"), "counts in usd-cents"),
+        (terms_of(clearing=None), "counts in nothing"),
+    ):
+        assert why in verified_under(terms, agreed(terms))[name]
+    file = agreed(right)
+    first, second = file.signatures
+    forged = first.model_copy(update={"signature": tampered(first.signature)})
+    bad = file.model_copy(update={"signatures": (forged, second)})
+    assert list(verified_under(right, bad)) == [f"{name}, apple adopt: agreement-signature"]
+
+
+def test_an_arbiter_commits_nothing_that_not_all_have_accepted() -> None:
+    ruled = SAID.ruling(ending="committed")
+    with pytest.raises(ProofError, match="what birch did not accept"):
+        SAID.read(acceptances=(), outcome=None, ruling=ruled)
+    assert SAID.read(outcome=None, ruling=ruled).ending == "committed"
+    assert SAID.read(acceptances=(), outcome=None, ruling=SAID.ruling()).ending == "aborted"
 
 
 def test_an_entry_that_posts_an_exchange_is_its_coops_half_of_it_or_told() -> None:
@@ -216,7 +288,9 @@ def test_an_entry_that_posts_an_exchange_is_its_coops_half_of_it_or_told() -> No
     )
     for changes, failed in cases:
         entry = Books().post(**{**half, **changes})
-        verdict = proof.verify_exchange(whole, genesis=GENESIS, entries=[entry])
+        verdict = proof.verify_exchange(
+            whole, genesis=GENESIS, agreements=[AGREEMENT], entries=[entry]
+        )
         about = f"{entry.coop} entry 1"
         assert [each.name for each in verdict.failures] == [f"{about}: {name}" for name in failed]
 
