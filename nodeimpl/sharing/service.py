@@ -222,6 +222,15 @@ class Sharing:
         self._will_change(tx, object_id)
         return kept.replica
 
+    def as_it_stands(self, tx: Tx, object_id: ObjectId) -> Replica:
+        """Return the replica itself, to look at it on the writer; whoever changes it: `replica`.
+
+        Whoever only looks may be refused afterwards, and the replica stays in memory all the same.
+
+        Refuses: ObjectUnknown.
+        """
+        return self._of(tx, object_id).replica
+
     # Reading: in a transaction that writes, with what it has done itself; else as committed.
 
     def row(self, tx: Tx, object_id: str) -> ObjectRow:
@@ -378,6 +387,7 @@ class Sharing:
             epoch=replica.base.epoch,
             base=replica.base.id,
             heads=replica.frontier().heads,
+            heads_hash=replica.heads_hash,
             authors=tuple(sorted(standing.authors)),
             expelled=tuple(sorted(standing.expelled)),
             readers=tuple(sorted(kept.spec.readers)),
