@@ -139,7 +139,9 @@ class Exchange:
                 self._open(tx, peer, each, heard)
             elif row.is_for(peer):
                 self._compare(tx, row, each, heard)
-                if row.generation < self._sharing.generation and each.aud not in heard.lacking:
+                is_known = (row.epoch, row.base) == (each.epoch, each.base)
+                is_known &= each.aud not in heard.lacking
+                if is_known and row.generation < self._sharing.generation:
                     self._sharing.caught_up(tx, each.aud, peer)
         return heard
 
@@ -155,16 +157,19 @@ class Exchange:
             heard.lacking.append(told.aud)
 
     def _compare(self, tx: Tx, row: ObjectRow, told: wire.ObjectHeads, heard: Heard) -> None:
+        all_told = (set(told.heads), told.heads_hash)
         if (row.epoch, row.base) != (told.epoch, told.base):
             return
-        replica = self._sharing.as_it_stands(tx, row.object_id)
-        if (set(replica.frontier().heads), replica.heads_hash) == (
-            set(told.heads),
-            told.heads_hash,
-        ):
+        if (set(row.heads), row.heads_hash) == all_told:
             return
-        if told.heads_hash is not None or any(each not in replica for each in told.heads):
-            # Of more heads than a message has room for, those that were not told may be lacking.
+        replica = self._sharing.as_it_stands(tx, row.object_id)
+        if any(each not in replica for each in told.heads):
+            heard.lacking.append(row.object_id)
+        elif (set(replica.frontier().heads), replica.heads_hash) == all_told:
+            return
+        elif told.heads_hash is not None:
+            # One of those that the message had no room for may be lacking. Were it told of what is
+            # here instead, it would find the same, and both would talk without end.
             heard.lacking.append(row.object_id)
         else:
             heard.behind.append(row.object_id)

@@ -14,7 +14,7 @@ from nodeimpl.kernel.store import Tx
 from opkit.proof.keys import Identity
 from opkit.proof.operations import ReadOperation, sign_operation
 from opkit.wire.gateway import StoreBusy
-from opkit.wire.objects import AskLacking, AskOperations, ObjectUnknown
+from opkit.wire.objects import AskLacking, AskOperations, ObjectHeads, ObjectUnknown
 from opkit.wire.operations import (
     AddAct,
     EpochOver,
@@ -278,9 +278,9 @@ def test_a_database_put_back_says_nothing_until_it_knows_what_it_had_said(
 ) -> None:
     async def work() -> None:
         async with home_at(url_of("ben"), "ben") as ben:
-            await ben.open()
+            await ben.open(TOOLS, "ada ben")
             async with home_at(url_of("ada")) as ada:
-                await ada.open()
+                await ada.open(TOOLS, "ada ben")
                 await ada.add("first")
             shutil.copy(tmp_path / "ada.db", tmp_path / "old.db")
             async with home_at(url_of("ada")) as ada:
@@ -299,6 +299,43 @@ def test_a_database_put_back_says_nothing_until_it_knows_what_it_had_said(
                 assert not await ben.store.read(ben.sharing.forks), "one history"
             async with home_at(url_of("old"), generation=2) as ada:
                 await ada.add("fourth")
+
+    within(work)
+
+
+def test_one_author_who_is_behind_does_not_say_what_a_database_put_back_lacks(
+    within, home_at, url_of, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with home_at(url_of("ben"), "ben") as ben, home_at(url_of("cy"), "cy") as cy:
+            async with home_at(url_of("ada")) as ada:
+                for home in (ada, ben, cy):
+                    await home.open()
+                await ada.add("first")
+                assert not await ben.pull(ada)
+            shutil.copy(tmp_path / "ada.db", tmp_path / "old.db")
+            async with home_at(url_of("ada")) as ada:
+                await ada.add("second")
+                await cy.pull(ada)
+            async with home_at(url_of("old"), generation=2) as ada:
+                # Ben is honest, and was cut off: twice the same is one of two. Who stands on
+                # another checkpoint says nothing about this one.
+                elsewhere = ObjectHeads(aud=TOOLS, epoch=1, base="c" * 64, heads=())
+                for _ in range(2):
+                    heard = await ada.hear(ben)
+                    assert not heard.lacking
+                    await ada.pull(ben)
+                    await ada.store.write(lambda tx: ada.exchange.hear(tx, cy.did, [elsewhere]))
+                    with pytest.raises(StoreBusy):
+                        await ada.add("third")
+                assert (await ada.hear(cy)).lacking == [TOOLS]
+                with pytest.raises(StoreBusy):
+                    await ada.add("third")
+                await ada.pull(cy)
+                await ada.add("third")
+                await cy.pull(ada)
+                assert await cy.elements() == ("first", "second", "third")
+                assert not await cy.store.read(cy.sharing.forks), "one history"
 
     within(work)
 
