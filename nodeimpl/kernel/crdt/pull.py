@@ -17,7 +17,7 @@ from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier, Wan
 from opkit.proof import jws
 from opkit.wire.base import Jws, RecordId
 from opkit.wire.errors import Refusal
-from opkit.wire.operations import OperationRejected
+from opkit.wire.operations import OperationNotAuthors, OperationRejected
 
 QUESTIONS_MAX = 4_096
 """How many questions one session asks; what is left comes with the next one."""
@@ -41,7 +41,7 @@ class Pull:
         replica: what pulls.
         taken: how many operations came that were new here, those included that waited for them.
         lied: what an honest peer does not do, if this one did; empty otherwise.
-        complete: whether the peer has given all that it has, and this replica has taken it.
+        complete: whether the peer has given all that it has, and nothing of it has to come again.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -55,12 +55,12 @@ class Pull:
         self._wanted_once: set[RecordId] = set()
         self._after: RecordId | None = None
         self._moved = False
-        self._stuck = False
+        self._comes_again = False
+        self._over = False
 
     def question(self) -> Frontier | Wanted | None:
         """Return what to ask next; None once there is nothing more to ask."""
-        over = self.complete or self.lied or self._stuck
-        if over or self._questions >= QUESTIONS_MAX:
+        if self._over or self.lied or self._questions >= QUESTIONS_MAX:
             return None
         self._questions += 1
         wanted = [each for each in self.replica.missing() if each not in self._wanted_once]
@@ -76,6 +76,7 @@ class Pull:
         """Ask everything again, for what was taken was undone: this replica has not had it."""
         self.replica = replica
         self._asked, self._after, self._moved = None, None, False
+        self._over = self.complete = self._comes_again = False
         self._wanted_once.clear()
 
     def answered(
@@ -102,6 +103,7 @@ class Pull:
                 break
             except Refusal as no:
                 self.replica.counts[no.code] += 1
+                self._comes_again |= not isinstance(no, OperationNotAuthors)
         self.taken += len(self.replica) - before
         fresh = any(each not in self._wanted_once for each in self.replica.missing())
         self._moved |= moved or fresh
@@ -113,8 +115,9 @@ class Pull:
         last = jws.record_id(delta.operations[-1]) if delta.more and delta.operations else None
         if last is not None:
             # Who gives a page again would be asked for it without end.
-            self._stuck = last == self._after
+            self._over = last == self._after
             self._after = last
             return
-        self.complete = not self._moved
-        self._after, self._moved = None, False
+        self._over = not self._moved
+        self.complete = self._over and not self._comes_again
+        self._after, self._moved, self._comes_again = None, False, False

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX
 from nodeimpl.kernel.crdt.pull import Pull, answer
 from nodeimpl.kernel.crdt.replica import ReplicaLimits
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta
@@ -110,7 +111,10 @@ def test_a_page_of_what_counts_no_more_is_not_the_last_one(parties):
     for number in range(300):
         dan.hear(cy.say(AddAct(element=f"beside {number}")))
     dan.hear(dora.say(AddAct(element="late")))
-    assert ada.pull(dan) == 1
+    pull = Pull(ada.replica)
+    while (question := pull.question()) is not None:
+        pull.answered(answer(dan.replica, question), dora.now)
+    assert pull.complete and pull.taken == 1
     assert "late" in ada.replica.state.value
     dan.pull(ada)
     assert dan.replica.snapshot() == ada.replica.snapshot()
@@ -124,6 +128,18 @@ def test_who_gives_a_page_again_is_not_asked_for_it_without_end(parties):
         asked += 1
         pull.answered(Delta(operations=(token,), more=True), ben.now)
     assert (asked, pull.taken, pull.complete) == (2, 1, False)
+
+
+def test_what_is_too_early_has_to_come_again(parties):
+    ada, ben, _ = parties()
+    ada.now += SKEW_MS_MAX
+    ada.say(AddAct(element="early"))
+    for now_ms, complete in ((ben.now, False), (ada.now, True)):
+        pull = Pull(ben.replica)
+        while (question := pull.question()) is not None:
+            pull.answered(answer(ada.replica, question), now_ms)
+        assert pull.complete is complete and not pull.lied
+    assert ben.replica.snapshot() == ada.replica.snapshot()
 
 
 def test_a_replica_that_was_read_anew_is_given_everything(parties):
