@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX
 from nodeimpl.kernel.crdt.pull import Pull, answer
 from nodeimpl.kernel.crdt.replica import ReplicaLimits
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta
+from opkit.proof import jws
 from opkit.proof.operations import sign_operation
 from opkit.wire.operations import AddAct, ExpelAct, Operation
 
@@ -153,3 +156,22 @@ def test_a_replica_that_was_read_anew_is_given_everything(parties):
     while (question := pull.question()) is not None:
         pull.answered(answer(ada.replica, question), again.now)
     assert pull.complete and again.replica.snapshot() == ada.replica.snapshot()
+
+
+def test_pages_are_of_one_order_whatever_is_known(parties):
+    ada, ben, cy, eve = parties(("ada", "ben", "cy", "eve"))
+    ada.hear(*(forked(eve, number) for number in range(5)))
+    go_apart(ada, ben, shared=20, apart=(30, 20))
+    ada.pull(ben)
+    every = ada.replica.lacking(cy.replica.frontier()).operations
+    assert len(every) == len(ada.replica)
+    placed = [ada.replica._log.entries[jws.record_id(token)] for token in every]
+    ids = sorted(((entry.depth, entry.said.id) for entry in placed), key=lambda each: each[1])
+    ids = sorted(reversed(ids), key=lambda each: each[0])
+    assert [entry.said.id for entry in placed] == [each for _, each in ids]
+    for frontier in (cy.replica.frontier(), ben.replica.frontier()):
+        lacking = ada.replica.lacking(frontier).operations
+        for number, token in enumerate(every):
+            rest = ada.replica.lacking(replace(frontier, after=jws.record_id(token))).operations
+            assert rest == tuple(each for each in every[number + 1 :] if each in lacking)
+        assert ada.replica.lacking(replace(frontier, after="f" * 64)).operations == lacking
