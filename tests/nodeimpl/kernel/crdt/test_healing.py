@@ -166,9 +166,8 @@ def test_pages_are_of_one_order_whatever_is_known(parties):
     every = ada.replica.lacking(cy.replica.frontier()).operations
     assert len(every) == len(ada.replica)
     placed = [ada.replica._log.entries[jws.record_id(token)] for token in every]
-    ids = sorted(((entry.depth, entry.said.id) for entry in placed), key=lambda each: each[1])
-    ids = sorted(reversed(ids), key=lambda each: each[0])
-    assert [entry.said.id for entry in placed] == [each for _, each in ids]
+    places = [(entry.depth, entry.said.id) for entry in placed]
+    assert places == sorted(places, key=lambda place: (place[0], -int(place[1], 16)))
     for frontier in (cy.replica.frontier(), ben.replica.frontier()):
         lacking = ada.replica.lacking(frontier).operations
         for number, token in enumerate(every):
