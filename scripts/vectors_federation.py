@@ -6,6 +6,7 @@ import vectors_operations as operations
 import vectors_people as people
 
 from opkit.proof import jws
+from opkit.proof.canonical import sha256_hex
 from opkit.proof.federation import charter_hash, sign_attestation, sign_statement
 from opkit.wire import objects
 from opkit.wire.base import Jws, Wire
@@ -56,10 +57,15 @@ def asked() -> dict[str, tuple[tuple[Wire, Wire], ...]]:
     here = objects.ObjectHeads(aud=FEDERATION, epoch=0, base=None, heads=(ids[-1],))
     there = objects.ObjectHeads(aud=agreement, epoch=0, base=None, heads=())
     told = there.model_copy(update={"opening": '{"title":"Maschinen für Wartung"}'})
+    heads = sorted(sha256_hex(f"head {number}".encode()) for number in range(65))
+    many = here.model_copy(
+        update={"heads": tuple(heads[:64]), "heads_hash": sha256_hex("".join(heads).encode())}
+    )
     return {
         "objects.heads": (
             (objects.TellHeads(objects=(there, here)), objects.HeadsHeard(unknown=(agreement,))),
             (objects.TellHeads(objects=(told,)), objects.HeadsHeard()),
+            (objects.TellHeads(objects=(many,)), objects.HeadsHeard()),
         ),
         "objects.lacking": (
             (
@@ -67,6 +73,17 @@ def asked() -> dict[str, tuple[tuple[Wire, Wire], ...]]:
                     aud=FEDERATION, epoch=0, base=None, heads=(ids[2],), haves=(ids[2], ids[0])
                 ),
                 objects.OperationsGiven(operations=tokens[3:5], more=True),
+            ),
+            (
+                objects.AskLacking(
+                    aud=FEDERATION,
+                    epoch=0,
+                    base=None,
+                    heads=(ids[2],),
+                    haves=(ids[2], ids[0]),
+                    after=ids[4],
+                ),
+                objects.OperationsGiven(operations=tokens[5:6]),
             ),
         ),
         "objects.give": (

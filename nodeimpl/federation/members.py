@@ -82,7 +82,7 @@ class Roll:
 
 def roll_of(sharing: Sharing, tx: Tx, *, genesis: GenesisView, founders: frozenset[Did]) -> Roll:
     """Return the roll as the replica says; on the writer."""
-    replica = sharing.replica(tx, FEDERATION)
+    replica = sharing.as_it_stands(tx, FEDERATION)
     standing, begins = replica.standing, f"{rules.COOP}/"
     statements = {
         row.key.removeprefix(begins): row.value

@@ -145,7 +145,7 @@ class Federation:
             expelled=roll.expelled,
             said_before=self._own in roll.voices(ask.did, expel=ask.expel),
         )
-        fork = self.sharing.replica(tx, FEDERATION).fork_ids.get(ask.did)
+        fork = self.sharing.as_it_stands(tx, FEDERATION).fork_ids.get(ask.did)
         act = ExpelAct(did=ask.did, fork=fork) if ask.expel else AdmitAct(did=ask.did)
         try:
             operation = self._say(tx, act)

@@ -5,7 +5,7 @@ A peer that may not have an object hears of it what it would if there were none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -16,6 +16,7 @@ from nodeimpl.kernel.crdt.told import Delta, Frontier, Wanted
 from nodeimpl.kernel.store import Tx
 from nodeimpl.sharing import store as table
 from nodeimpl.sharing.service import Sharing
+from nodeimpl.sharing.specs import TOLD_BYTES_MAX
 from nodeimpl.sharing.store import ObjectRow
 from opkit.proof import jws
 from opkit.proof.checks import ProofError
@@ -106,7 +107,12 @@ class Exchange:
     def lacking(self, tx: Tx, peer: Did, ask: wire.AskLacking) -> wire.OperationsGiven:
         """Return operations beyond what a peer has. Refuses: ObjectUnknown, EpochOver."""
         frontier = Frontier(
-            aud=ask.aud, epoch=ask.epoch, base=ask.base, heads=ask.heads, haves=ask.haves
+            aud=ask.aud,
+            epoch=ask.epoch,
+            base=ask.base,
+            heads=ask.heads,
+            haves=ask.haves,
+            after=ask.after,
         )
         return self._answer(tx, peer, frontier)
 
@@ -117,7 +123,7 @@ class Exchange:
     def _answer(self, tx: Tx, peer: Did, question: Frontier | Wanted) -> wire.OperationsGiven:
         if not self._sharing.row(tx, question.aud).is_for(peer):
             raise wire.ObjectUnknown(object_id=question.aud)
-        delta = answer(self._sharing.replica(tx, question.aud), question)
+        delta = answer(self._sharing.as_it_stands(tx, question.aud), question)
         return wire.OperationsGiven(operations=delta.operations, more=delta.more)
 
     # What is heard.
@@ -133,7 +139,9 @@ class Exchange:
                 self._open(tx, peer, each, heard)
             elif row.is_for(peer):
                 self._compare(tx, row, each, heard)
-                if row.generation < self._sharing.generation and each.aud not in heard.lacking:
+                is_known = (row.epoch, row.base) == (each.epoch, each.base)
+                is_known &= each.aud not in heard.lacking
+                if is_known and row.generation < self._sharing.generation:
                     self._sharing.caught_up(tx, each.aud, peer)
         return heard
 
@@ -149,12 +157,21 @@ class Exchange:
             heard.lacking.append(told.aud)
 
     def _compare(self, tx: Tx, row: ObjectRow, told: wire.ObjectHeads, heard: Heard) -> None:
-        if (row.epoch, row.base) != (told.epoch, told.base) or set(row.heads) == set(told.heads):
+        all_told = (set(told.heads), told.heads_hash)
+        if (row.epoch, row.base) != (told.epoch, told.base):
             return
-        replica = self._sharing.replica(tx, row.object_id)
+        if (set(row.heads), row.heads_hash) == all_told:
+            return
+        replica = self._sharing.as_it_stands(tx, row.object_id)
         if any(each not in replica for each in told.heads):
             heard.lacking.append(row.object_id)
-        elif set(replica.frontier().heads) != set(told.heads):
+        elif (set(replica.frontier().heads), replica.heads_hash) == all_told:
+            return
+        elif told.heads_hash is not None:
+            # One of those that the message had no room for may be lacking. Were it told of what is
+            # here instead, it would find the same, and both would talk without end.
+            heard.lacking.append(row.object_id)
+        else:
             heard.behind.append(row.object_id)
 
     # What is pulled.
@@ -164,7 +181,7 @@ class Exchange:
 
         Refuses: ObjectUnknown.
         """
-        pull = Pull(self._sharing.replica(tx, object_id))
+        pull = Pull(self._sharing.as_it_stands(tx, object_id))
         return pull, _question(pull)
 
     def read(self, pull: Pull, given: wire.OperationsGiven) -> Read:
@@ -186,12 +203,14 @@ class Exchange:
     def step(self, tx: Tx, peer: Did, pull: Pull, came: Read, *, more: bool) -> Question | None:
         """Take what came into the replica and keep it; return what to ask next, if anything.
 
-        A replica that was read anew meanwhile ends the session: the next one goes on.
+        With a replica that was read anew meanwhile the session begins anew.
         """
         object_id = pull.replica.spec.aud
         replica = self._sharing.replica(tx, object_id)
         if replica is not pull.replica:
-            return None
+            pull.begin_anew(replica)
+            pull.lied = came.bad
+            return _question(pull)
 
         def take(token: Jws, now_ms: int) -> Taken:
             read = came.reads.get(token)
@@ -201,7 +220,7 @@ class Exchange:
         pull.lied = pull.lied or came.bad
         self._sharing.keep(tx, object_id, peer=peer)
         question = _question(pull)
-        if question is None and not pull.lied:
+        if pull.complete and not pull.lied:
             self._sharing.caught_up(tx, object_id, peer)
         return question
 
@@ -218,8 +237,30 @@ def _question(pull: Pull) -> Question | None:
         base=question.base,
         heads=question.heads,
         haves=question.haves,
+        after=question.after,
     )
 
 
+def pages_of(heads: Iterable[wire.ObjectHeads]) -> Iterator[tuple[wire.ObjectHeads, ...]]:
+    """Yield what is told in as many messages as it takes: openings may be long, frames may not."""
+    page: list[wire.ObjectHeads] = []
+    room = TOLD_BYTES_MAX
+    for each in heads:
+        size = len(each.model_dump_json().encode())
+        if page and size > room:
+            yield tuple(page)
+            page, room = [], TOLD_BYTES_MAX
+        page.append(each)
+        room -= size
+    if page:
+        yield tuple(page)
+
+
 def _heads_of(row: ObjectRow) -> wire.ObjectHeads:
-    return wire.ObjectHeads(aud=row.object_id, epoch=row.epoch, base=row.base, heads=row.heads)
+    return wire.ObjectHeads(
+        aud=row.object_id,
+        epoch=row.epoch,
+        base=row.base,
+        heads=row.heads,
+        heads_hash=row.heads_hash,
+    )

@@ -23,13 +23,13 @@ from nodeimpl.kernel.ids import incident_id
 from nodeimpl.kernel.store import Store, StoreError
 from nodeimpl.p2p.company import Watcher
 from nodeimpl.p2p.deadline import deadline, set_or_passed
-from nodeimpl.sharing.exchange import Exchange, Question
+from nodeimpl.sharing.exchange import Exchange, Question, pages_of
 from nodeimpl.sharing.service import Sharing
 from opkit.wire import objects as wire
 from opkit.wire.base import Did
 from opkit.wire.endpoint import Answer, Ask
 from opkit.wire.errors import CoopError
-from opkit.wire.operations import ObjectId
+from opkit.wire.operations import EpochOver, ObjectId
 from opkit.wire.peer import PeerMethod
 
 LIARS_MAX = 1_024
@@ -68,7 +68,9 @@ class Replicator(Watcher):
         self._clock = clock
         self._limits = sharing.limits
         self._tell: dict[Did, set[ObjectId] | None] = {}
-        self._pulls: dict[Did, dict[ObjectId, None]] = {}
+        self._pulls: dict[Did, dict[ObjectId, int]] = {}
+        """What is pulled from whom, and how often that failed."""
+        self._put_off: set[tuple[Did, ObjectId]] = set()
         self._telling: set[Did] = set()
         self._pulling: set[Did] = set()
         self._under_way: dict[ObjectId, asyncio.Event] = {}
@@ -119,7 +121,7 @@ class Replicator(Watcher):
             begin_in(tasks, self._tell_on(peer))
         for peer in [each for each in self._pulls if each not in self._pulling]:
             self._pulling.add(peer)
-            begin_in(tasks, self._pull_on(peer))
+            begin_in(tasks, self._pull_on(tasks, peer))
 
     # Telling.
 
@@ -134,6 +136,11 @@ class Replicator(Watcher):
             await self._clock.sleep(self._limits.retry_ms)
             if peer in self._links.connected():
                 self._want(peer, None)
+        except StoreError:
+            raise
+        except Exception as cause:  # noqa: BLE001 - the edge: a defect costs one telling
+            self.counts["peers not told"] += 1
+            _log.error("telling a peer broke", incident=incident_id(), peer=peer, exc_info=cause)
         finally:
             self._telling.discard(peer)
             self._wake.set()
@@ -155,8 +162,8 @@ class Replicator(Watcher):
     async def _introduce(self, peer: Did, unknown: tuple[ObjectId, ...]) -> None:
         """Tell a peer how objects are opened that it does not know."""
         heads = await self._store.read(lambda tx: self._exchange.introduced(tx, peer, unknown))
-        if heads:
-            await self._links.ask(peer, wire.TELL_HEADS, wire.TellHeads(objects=heads))
+        for page in pages_of(heads):
+            await self._links.ask(peer, wire.TELL_HEADS, wire.TellHeads(objects=page))
 
     # Hearing, and answering.
 
@@ -166,7 +173,7 @@ class Replicator(Watcher):
         for object_id, why in heard.lies.items():
             await self._expose(peer, object_id, why)
         if heard.lacking:
-            self._pulls.setdefault(peer, {}).update(dict.fromkeys(heard.lacking))
+            self._pulls.setdefault(peer, {}).update(dict.fromkeys(heard.lacking, 0))
             self._wake.set()
         if heard.behind:
             self._want(peer, heard.behind)
@@ -182,12 +189,12 @@ class Replicator(Watcher):
 
     # Pulling.
 
-    async def _pull_on(self, peer: Did) -> None:
+    async def _pull_on(self, tasks: asyncio.TaskGroup, peer: Did) -> None:
         """Pull from a peer until nothing is lacking that it said it has."""
         try:
             while pulls := self._pulls.get(peer):
                 object_id = next(iter(pulls))
-                del pulls[object_id]
+                failed = pulls.pop(object_id)
                 try:
                     await self._pull(peer, object_id)
                 except CoopError as no:
@@ -195,6 +202,8 @@ class Replicator(Watcher):
                     _log.info(
                         "an object is pulled later", object_id=object_id, peer=peer, why=str(no)
                     )
+                    if not isinstance(no, wire.ObjectUnknown | EpochOver):
+                        self._put_off_pull(tasks, peer, object_id, failed)
                 except StoreError:
                     raise
                 except Exception as cause:  # noqa: BLE001 - the edge: a defect costs one pull
@@ -203,6 +212,26 @@ class Replicator(Watcher):
             if not self._pulls.get(peer):
                 self._pulls.pop(peer, None)
             self._pulling.discard(peer)
+            self._wake.set()
+
+    def _put_off_pull(
+        self, tasks: asyncio.TaskGroup, peer: Did, object_id: ObjectId, failed: int
+    ) -> None:
+        """Have a pull that failed tried again, each time after twice as long.
+
+        Once that would be longer than a round, the next telling comes sooner. However often a peer
+        tells of an object and then gives nothing, it waits once.
+        """
+        wait_ms = self._limits.retry_ms << failed
+        if wait_ms < self._limits.round_ms and (peer, object_id) not in self._put_off:
+            self._put_off.add((peer, object_id))
+            begin_in(tasks, self._pull_again(peer, object_id, wait_ms, failed + 1))
+
+    async def _pull_again(self, peer: Did, object_id: ObjectId, wait_ms: int, failed: int) -> None:
+        await self._clock.sleep(wait_ms)
+        self._put_off.discard((peer, object_id))
+        if peer in self._links.connected():
+            self._pulls.setdefault(peer, {}).setdefault(object_id, failed)
             self._wake.set()
 
     async def _pull(self, peer: Did, object_id: ObjectId) -> None:

@@ -96,6 +96,7 @@ class Sharing:
         self._judges: dict[str, Judge] = {}
         self._changed: list[tuple[str, Changed]] = []
         self._kept: OrderedDict[ObjectId, Kept] = OrderedDict()
+        self._heard_out: dict[ObjectId, set[Did]] = {}
 
     # What domains say before anything is shared.
 
@@ -150,7 +151,7 @@ class Sharing:
 
         Refuses, in this order:
             ObjectUnknown: it is not kept here.
-            StoreBusy: the journal was begun anew, and nobody has said yet what this node had said.
+            StoreBusy: the journal was begun anew, and too few have said what this node had said.
             OperationRejected: no replica would take it.
             OperationClockAhead: what it would follow is later than clocks may differ.
             OperationNotAuthors: this node may not write to it.
@@ -202,12 +203,21 @@ class Sharing:
         """Take note that all is here that another author has.
 
         A database that was put back from an old copy lacks what its node said since; what others
-        keep of it comes back before the node goes on (`say`).
+        keep of it comes back before the node goes on (`say`). Any one of them may be behind itself,
+        so more than half of them are heard: what at least half of them had is here then.
         """
         kept = self._of(tx, object_id)
-        if kept.generation < self.generation and peer in kept.replica.standing.authors:
+        others = kept.replica.standing.authors - {self.own}
+        if kept.generation >= self.generation or peer not in others:
+            return
+        heard = self._heard_out.setdefault(object_id, set())
+        if peer not in heard:
+            heard.add(peer)
+            tx.if_undone(lambda: heard.discard(peer))
+        if 2 * len(heard & others) > len(others):
             self._will_change(tx, object_id)
             kept.generation = self.generation
+            self._heard_out.pop(object_id, None)
             self._dirty(tx).setdefault(object_id, Dirty())
             tx.before_commit(self._flush)
 
@@ -221,6 +231,15 @@ class Sharing:
         kept = self._of(tx, object_id)
         self._will_change(tx, object_id)
         return kept.replica
+
+    def as_it_stands(self, tx: Tx, object_id: ObjectId) -> Replica:
+        """Return the replica itself, to look at it on the writer; whoever changes it: `replica`.
+
+        Whoever only looks may be refused afterwards, and the replica stays in memory all the same.
+
+        Refuses: ObjectUnknown.
+        """
+        return self._of(tx, object_id).replica
 
     # Reading: in a transaction that writes, with what it has done itself; else as committed.
 
@@ -378,6 +397,7 @@ class Sharing:
             epoch=replica.base.epoch,
             base=replica.base.id,
             heads=replica.frontier().heads,
+            heads_hash=replica.heads_hash,
             authors=tuple(sorted(standing.authors)),
             expelled=tuple(sorted(standing.expelled)),
             readers=tuple(sorted(kept.spec.readers)),

@@ -16,6 +16,9 @@ from opkit.wire.operations import ObjectId, ObjectKind
 GIVEN_CHARACTERS_MAX = 786_432
 """How much one answer gives: with all that is around it, it fits into a frame."""
 
+TOLD_BYTES_MAX = 786_432
+"""How much one message introduces of objects: what is longest of one of them is far less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSpec:

@@ -30,6 +30,7 @@ shared_objects = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("base", Text, nullable=True),
     Column("heads", Text, nullable=False),
+    Column("heads_hash", Text, nullable=True),
     Column("authors", Text, nullable=False),
     Column("expelled", Text, nullable=False),
     Column("readers", Text, nullable=False),
@@ -121,6 +122,7 @@ class ObjectRow:
     epoch: int
     base: RecordId | None
     heads: tuple[RecordId, ...]
+    heads_hash: RecordId | None
     authors: tuple[Did, ...]
     expelled: tuple[Did, ...]
     readers: tuple[Did, ...]
@@ -156,6 +158,7 @@ def put_object(tx: Tx, row: ObjectRow) -> None:
         kind=row.kind.value,
         epoch=row.epoch,
         base=row.base,
+        heads_hash=row.heads_hash,
         operations=row.operations,
         forks=row.forks,
         **lists,
@@ -216,7 +219,7 @@ def forks(tx: Tx) -> list[tuple[ObjectId, Did, Jws, Jws]]:
 
 def _object(row: Any) -> ObjectRow:
     object_id, opening, told_by, generation, kind, epoch, base, *rest = row
-    heads, authors, expelled, readers, operations, forks = rest
+    heads, heads_hash, authors, expelled, readers, operations, forks = rest
     return ObjectRow(
         object_id=object_id,
         opening=opening,
@@ -226,6 +229,7 @@ def _object(row: Any) -> ObjectRow:
         epoch=epoch,
         base=base,
         heads=tuple(json.loads(heads)),
+        heads_hash=heads_hash,
         authors=tuple(json.loads(authors)),
         expelled=tuple(json.loads(expelled)),
         readers=tuple(json.loads(readers)),

@@ -53,7 +53,8 @@ class ObjectHeads(Wire):
     Attributes:
         opening: what it was opened with; None unless the peer has said that it does not know it.
         base: the checkpoint that the epoch stands on; None in epoch 0.
-        heads: operations that nothing follows yet.
+        heads: operations that nothing follows yet, in order, as far as there is room.
+        heads_hash: SHA-256 of all of them, in order, one behind the other; None if there was room.
     """
 
     aud: ObjectId
@@ -61,6 +62,7 @@ class ObjectHeads(Wire):
     epoch: Count
     base: RecordId | None
     heads: Heads
+    heads_hash: RecordId | None = None
 
 
 class TellHeads(Wire):
@@ -81,6 +83,7 @@ class AskLacking(Wire):
     Attributes:
         heads: what nothing follows here.
         haves: more of what is here, further and further back.
+        after: the last operation of the page before; None for the first page.
     """
 
     aud: ObjectId
@@ -88,6 +91,7 @@ class AskLacking(Wire):
     base: RecordId | None
     heads: Heads = ()
     haves: Annotated[tuple[RecordId, ...], Field(max_length=HAVES_MAX)] = ()
+    after: RecordId | None = None
 
 
 class AskOperations(Wire):

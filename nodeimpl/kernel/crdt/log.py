@@ -144,19 +144,21 @@ class Log:
         """Return what nothing follows, in order, as far as a message has room."""
         return tuple(sorted(self.heads)[:HEADS_MAX])
 
-    def lacking(self, known: Iterable[RecordId]) -> Iterator[Entry]:
+    def lacking(self, known: Iterable[RecordId], after: RecordId | None = None) -> Iterator[Entry]:
         """Yield what is here and not in the past of known operations, in causal order.
 
         The walk goes from the latest to what comes before, and ends where all that is left is
-        known: it costs what is lacking, not what is here.
+        known: it costs what is lacking, not what is here. The order is by depth and id, so that it
+        is the same whatever is known: whoever was given a page goes on after its last one.
         """
+        last = None if after not in self.entries else (-self.entries[after].depth, after)
         there = {each for each in known if each in self.entries}
         queue = [(-self.entries[each].depth, each) for each in self.heads | there]
         heapq.heapify(queue)
         open_ = sum(each not in there for _, each in queue)
         seen = {each for _, each in queue}
         found: list[Entry] = []
-        while queue and open_:
+        while queue and open_ and (last is None or queue[0] < last):
             _, each = heapq.heappop(queue)
             entry = self.entries[each]
             is_there = each in there

@@ -1,19 +1,23 @@
-"""Taking from a peer what is lacking here: question after question, until nothing comes any more.
+"""Taking from a peer what is lacking here: page after page, until all pages brought nothing new.
 
 It brings one side what the other has; for both to have the same, both pull. The asker drives, the
-answerer keeps nothing between two questions. Whoever gives what does not verify, or what is no
-answer, has lied: the session ends, and what verified before is kept. Source: ADR 0043.
+answerer keeps nothing between two questions. A page may have nothing new and the next one may: a
+frontier does not name all that is here, and what counts for nothing here is refused. Whoever gives
+what does not verify, or what is no answer, has lied: the session ends, and what verified before is
+kept. Source: ADR 0043.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from nodeimpl.kernel.crdt.replica import Replica, Taken
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier, Wanted
+from opkit.proof import jws
 from opkit.wire.base import Jws, RecordId
 from opkit.wire.errors import Refusal
-from opkit.wire.operations import OperationRejected
+from opkit.wire.operations import OperationNotAuthors, OperationRejected
 
 QUESTIONS_MAX = 4_096
 """How many questions one session asks; what is left comes with the next one."""
@@ -37,16 +41,21 @@ class Pull:
         replica: what pulls.
         taken: how many operations came that were new here, those included that waited for them.
         lied: what an honest peer does not do, if this one did; empty otherwise.
+        complete: whether the peer has given all that it has, and nothing of it has to come again.
     """
 
     def __init__(self, replica: Replica) -> None:
         """Ask for what this replica lacks."""
         self.taken = 0
         self.lied = ""
+        self.complete = False
         self.replica = replica
         self._questions = 0
         self._asked: Frontier | Wanted | None = None
         self._wanted_once: set[RecordId] = set()
+        self._after: RecordId | None = None
+        self._moved = False
+        self._comes_again = False
         self._over = False
 
     def question(self) -> Frontier | Wanted | None:
@@ -60,8 +69,15 @@ class Pull:
             self._wanted_once.update(ids)
             self._asked = Wanted(aud=self.replica.spec.aud, ids=ids)
         else:
-            self._asked = self.replica.frontier()
+            self._asked = replace(self.replica.frontier(), after=self._after)
         return self._asked
+
+    def begin_anew(self, replica: Replica) -> None:
+        """Ask everything again, for what was taken was undone: this replica has not had it."""
+        self.replica = replica
+        self._asked, self._after, self._moved = None, None, False
+        self._over = self.complete = self._comes_again = False
+        self._wanted_once.clear()
 
     def answered(
         self, delta: Delta, now_ms: int, *, take: Callable[[Jws, int], Taken] | None = None
@@ -87,6 +103,21 @@ class Pull:
                 break
             except Refusal as no:
                 self.replica.counts[no.code] += 1
+                self._comes_again |= not isinstance(no, OperationNotAuthors)
         self.taken += len(self.replica) - before
         fresh = any(each not in self._wanted_once for each in self.replica.missing())
-        self._over = isinstance(asked, Frontier) and not moved and not fresh
+        self._moved |= moved or fresh
+        if isinstance(asked, Frontier) and not self.lied:
+            self._turn_page(delta)
+
+    def _turn_page(self, delta: Delta) -> None:
+        """Go on after a page; after the last one, begin anew if any of them brought something."""
+        last = jws.record_id(delta.operations[-1]) if delta.more and delta.operations else None
+        if last is not None:
+            # Who gives a page again would be asked for it without end.
+            self._over = last == self._after
+            self._after = last
+            return
+        self._over = not self._moved
+        self.complete = self._over and not self._comes_again
+        self._after, self._moved, self._comes_again = None, False, False

@@ -28,6 +28,7 @@ from nodeimpl.kernel.crdt.states import STATES, AnyState
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
 from nodeimpl.kernel.crdt.waiting import Waiting
 from opkit.proof import jws
+from opkit.proof.canonical import sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.proof.operations import (
@@ -43,6 +44,7 @@ from opkit.proof.operations import (
 from opkit.wire.base import Did, Jws, RecordId
 from opkit.wire.errors import Refusal
 from opkit.wire.operations import (
+    HEADS_MAX,
     PARENTS_MAX,
     TICK_MAX,
     Act,
@@ -342,6 +344,12 @@ class Replica:
             low, high = (middle, high) if (did, middle) in places else (low, middle)
         return min(places[did, low]) if low else None
 
+    @property
+    def heads_hash(self) -> RecordId | None:
+        """SHA-256 of all that nothing follows here; None if a message has room for all of it."""
+        heads = self._log.heads
+        return sha256_hex("".join(sorted(heads)).encode()) if len(heads) > HEADS_MAX else None
+
     def frontier(self) -> Frontier:
         """Return what is here in few words, for a peer to answer with what is missing."""
         return Frontier(
@@ -362,7 +370,7 @@ class Replica:
         """
         if (frontier.epoch, frontier.base) != (self.base.epoch, self.base.id):
             raise EpochOver(epoch=frontier.epoch, epoch_now=self.base.epoch)
-        entries = self._log.lacking((*frontier.heads, *frontier.haves))
+        entries = self._log.lacking((*frontier.heads, *frontier.haves), frontier.after)
         counting = (entry for entry in entries if not self._authority.is_void(entry))
         return self._delta(entry.token for entry in counting)
 

@@ -20,6 +20,7 @@ class Frontier:
 
     Attributes:
         heads: what nothing follows here; haves: more of what is here, further and further back.
+        after: the last operation of the page before; None for the first page.
     """
 
     aud: ObjectId
@@ -27,6 +28,7 @@ class Frontier:
     base: RecordId | None
     heads: tuple[RecordId, ...] = ()
     haves: tuple[RecordId, ...] = ()
+    after: RecordId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

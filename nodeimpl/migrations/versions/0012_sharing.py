@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("base", sa.Text(), nullable=True),
         sa.Column("heads", sa.Text(), nullable=False),
+        sa.Column("heads_hash", sa.Text(), nullable=True),
         sa.Column("authors", sa.Text(), nullable=False),
         sa.Column("expelled", sa.Text(), nullable=False),
         sa.Column("readers", sa.Text(), nullable=False),

@@ -11,11 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodeimpl.kernel.store import Tx
+from opkit.proof.keys import Identity
+from opkit.proof.operations import ReadOperation, sign_operation
 from opkit.wire.gateway import StoreBusy
-from opkit.wire.objects import AskLacking, AskOperations, ObjectUnknown
-from opkit.wire.operations import AddAct, ExpelAct, OperationNotAuthors, SetAct
+from opkit.wire.objects import AskLacking, AskOperations, ObjectHeads, ObjectUnknown
+from opkit.wire.operations import (
+    AddAct,
+    EpochOver,
+    ExpelAct,
+    Operation,
+    OperationNotAuthors,
+    SetAct,
+)
 
-TOOLS, BOARD = "pool/tools", "board"
+NETWORK, TOOLS, BOARD = "a" * 26, "pool/tools", "board"
 
 
 def test_what_one_says_the_others_have_and_both_have_the_same(within, home_at, url_of) -> None:
@@ -96,9 +105,7 @@ def test_what_more_than_one_message_tells_is_told_page_by_page(within, home_at, 
     within(work)
 
 
-def test_what_was_undone_meanwhile_ends_the_session_and_comes_again(
-    within, home_at, url_of
-) -> None:
+def test_a_session_goes_on_with_a_replica_that_was_read_anew(within, home_at, url_of) -> None:
     async def work() -> None:
         async with home_at(url_of("ada")) as ada, home_at(url_of("ben"), "ben") as ben:
             await ada.open()
@@ -113,12 +120,98 @@ def test_what_was_undone_meanwhile_ends_the_session_and_comes_again(
 
             with pytest.raises(KeyError):
                 await ben.store.write(change_ones_mind)
-            assert await ben._ask(ada, pull, question) is None
-            assert await ben.elements() == ()
-            await ben.pull(ada)
-            assert await ben.elements() == ("lathe",)
+            question = await ben._ask(ada, pull, question)
+            assert await ben.elements() == (), "what came then was for another replica"
+            while question is not None:
+                question = await ben._ask(ada, pull, question)
+            assert pull.complete and await ben.elements() == ("lathe",)
 
     within(work)
+
+
+def test_a_refused_question_costs_no_replica_and_ends_no_session(within, home_at, url_of) -> None:
+    async def work() -> None:
+        async with home_at(url_of("ada")) as ada, home_at(url_of("ben"), "ben") as ben:
+            await ada.open()
+            await ben.open()
+            await ada.add("lathe")
+            await ben.add("saw")
+
+            def held(tx: Tx) -> object:
+                return ada.sharing.as_it_stands(tx, TOOLS)
+
+            before = await ada.store.write(held)
+            pull, question = await ada.store.write(lambda tx: ada.exchange.begin(tx, TOOLS))
+            other_epoch = AskLacking(aud=TOOLS, epoch=1, base="c" * 64)
+            with pytest.raises(EpochOver):
+                await ada.store.write(lambda tx: ada.exchange.lacking(tx, ben.did, other_epoch))
+            assert await ada.store.write(held) is before
+            while question is not None:
+                question = await ada._ask(ben, pull, question)
+            assert await ada.elements() == ("lathe", "saw")
+
+    within(work)
+
+
+def test_of_more_heads_than_a_message_holds_the_others_are_asked_for(
+    within, home_at, url_of, key
+) -> None:
+    """One author signs a thousand first operations: nobody is to talk without end about them."""
+
+    async def work() -> None:
+        async with home_at(url_of("ada")) as ada, home_at(url_of("ben"), "ben") as ben:
+            now_ms = await ada.store.write(lambda tx: tx.now_ms)
+            forks = [first_of(key("cy"), at_ms=now_ms - n) for n in range(1_000)]
+            for home in (ada, ben):
+                await home.open()
+                await take(home, forks)
+            await at_rest(ada, ben)
+            # Of a head that no message names, the hash of all heads speaks.
+            row = await ada.store.read(lambda tx: ada.sharing.row(tx, TOOLS))
+            candidates = (first_of(key("cy"), at_ms=now_ms - 2_000 - n) for n in range(100))
+            await take(ben, [next(each for each in candidates if each.id > row.heads[-1])])
+            for one, other in ((ada, ben), (ben, ada)):
+                await one.add(f"honest {one.did}")
+                for each, teller in ((ben, ada), (ada, ben)):
+                    heard = await each.hear(teller)
+                    assert (heard.lacking, heard.behind) == ([TOOLS], [])
+                assert not await other.pull(one) and not await one.pull(other)
+                await at_rest(ada, ben)
+
+    within(work)
+
+
+def first_of(author: Identity, *, at_ms: int) -> ReadOperation:
+    said = Operation(
+        network=NETWORK,
+        aud=TOOLS,
+        did=author.did,
+        epoch=0,
+        base=None,
+        sequence=1,
+        previous=None,
+        time_ms=at_ms,
+        tick=0,
+        act=AddAct(element=str(at_ms)),
+    )
+    return sign_operation(said, author)
+
+
+async def take(home, reads: list[ReadOperation]) -> None:
+    def work(tx: Tx) -> None:
+        replica = home.sharing.replica(tx, TOOLS)
+        for each in reads:
+            replica.take_read(each, tx.now_ms)
+        home.sharing.keep(tx, TOOLS)
+
+    await home.store.write(work)
+
+
+async def at_rest(one, other) -> None:
+    for each, teller in ((one, other), (other, one)):
+        heard = await each.hear(teller)
+        assert not heard.lacking and not heard.behind
+    assert await one.state() == await other.state()
 
 
 def test_after_an_expulsion_readers_find_only_what_counts(within, home_at, store_url, url_of):
@@ -185,9 +278,9 @@ def test_a_database_put_back_says_nothing_until_it_knows_what_it_had_said(
 ) -> None:
     async def work() -> None:
         async with home_at(url_of("ben"), "ben") as ben:
-            await ben.open()
+            await ben.open(TOOLS, "ada ben")
             async with home_at(url_of("ada")) as ada:
-                await ada.open()
+                await ada.open(TOOLS, "ada ben")
                 await ada.add("first")
             shutil.copy(tmp_path / "ada.db", tmp_path / "old.db")
             async with home_at(url_of("ada")) as ada:
@@ -206,6 +299,43 @@ def test_a_database_put_back_says_nothing_until_it_knows_what_it_had_said(
                 assert not await ben.store.read(ben.sharing.forks), "one history"
             async with home_at(url_of("old"), generation=2) as ada:
                 await ada.add("fourth")
+
+    within(work)
+
+
+def test_one_author_who_is_behind_does_not_say_what_a_database_put_back_lacks(
+    within, home_at, url_of, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with home_at(url_of("ben"), "ben") as ben, home_at(url_of("cy"), "cy") as cy:
+            async with home_at(url_of("ada")) as ada:
+                for home in (ada, ben, cy):
+                    await home.open()
+                await ada.add("first")
+                assert not await ben.pull(ada)
+            shutil.copy(tmp_path / "ada.db", tmp_path / "old.db")
+            async with home_at(url_of("ada")) as ada:
+                await ada.add("second")
+                await cy.pull(ada)
+            async with home_at(url_of("old"), generation=2) as ada:
+                # Ben is honest, and was cut off: twice the same is one of two. Who stands on
+                # another checkpoint says nothing about this one.
+                elsewhere = ObjectHeads(aud=TOOLS, epoch=1, base="c" * 64, heads=())
+                for _ in range(2):
+                    heard = await ada.hear(ben)
+                    assert not heard.lacking
+                    await ada.pull(ben)
+                    await ada.store.write(lambda tx: ada.exchange.hear(tx, cy.did, [elsewhere]))
+                    with pytest.raises(StoreBusy):
+                        await ada.add("third")
+                assert (await ada.hear(cy)).lacking == [TOOLS]
+                with pytest.raises(StoreBusy):
+                    await ada.add("third")
+                await ada.pull(cy)
+                await ada.add("third")
+                await cy.pull(ada)
+                assert await cy.elements() == ("first", "second", "third")
+                assert not await cy.store.read(cy.sharing.forks), "one history"
 
     within(work)
 

@@ -26,13 +26,18 @@ def key_of(name: str) -> Identity:
 
 
 class Party:
-    """An author with a replica; ten milliseconds pass with each thing that they say."""
+    """An author with a replica; ten milliseconds pass with each thing that they say.
+
+    Attributes:
+        asked: how many questions the last pull asked.
+    """
 
     def __init__(self, name: str, replica: Replica) -> None:
         self.identity = key_of(name)
         self.did = self.identity.did
         self.replica = replica
         self.now = NOW
+        self.asked = 0
 
     def say(self, act):
         self.now += 10
@@ -43,8 +48,9 @@ class Party:
 
     def pull(self, other: Party) -> int:
         """Take what this replica lacks of another one's, as a driver does; return how many."""
-        session = Pull(self.replica)
+        session, self.asked = Pull(self.replica), 0
         while (question := session.question()) is not None:
+            self.asked += 1
             session.answered(answer(other.replica, question), self.now + 60_000)
         assert not session.lied, session.lied
         return session.taken
