@@ -37,6 +37,10 @@ from opkit.wire.terms import Terms
 PREFIX = "agreement/"
 """How the ids of agreements begin as objects; the rest is the agreement's own id."""
 
+SIGNATURES_OF_KEEPER_MAX = 32
+"""How often each keeper shares a signature: of eight parties each to adopt and to end, and as many
+again, for a home that signed twice. No keeper's room is another's."""
+
 _log = structlog.get_logger("agreements")
 
 
@@ -119,7 +123,12 @@ class _Heard:
         def permits(_author: Did, act: Act) -> bool:
             return isinstance(act, AddAct) and self._agreements.believable(terms, act.element)
 
-        return SharedSpec(kind=ObjectKind.OR_SET, founders=kept_by, permits=permits)
+        return SharedSpec(
+            kind=ObjectKind.OR_SET,
+            founders=kept_by,
+            permits=permits,
+            of_author_max=SIGNATURES_OF_KEEPER_MAX,
+        )
 
     def changed(self, tx: Tx, object_id: ObjectId, read: ReadOperation) -> None:
         """Keep a signature that was shared; whoever shared it first."""

@@ -298,6 +298,7 @@ class Sharing:
             admissions_min=spec.admissions_min,
             expulsions_min=spec.expulsions_min,
             permits=spec.permits,
+            of_author_max=spec.of_author_max,
         )
         replica = Replica(said, beginning(spec.founders), limits=self.limits.replica)
         return Kept(spec, opening, told_by, replica, state=replica.state, generation=0)

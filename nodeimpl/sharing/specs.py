@@ -27,6 +27,9 @@ class SharedSpec:
         admissions_min, expulsions_min: how many authors' voices make and end an author.
         permits: what an author may say; anything else was never an operation on the object, and
             whoever hands it on has lied.
+        of_author_max: how many operations each author has room for, and may cite none of others'
+            then; None if all share one room. Of use where nothing that is said hangs on another's
+            word: nobody can take the room of another, or have others wait for what they lack.
     """
 
     kind: ObjectKind
@@ -35,6 +38,7 @@ class SharedSpec:
     admissions_min: int = 1
     expulsions_min: int = 1
     permits: Permits = permit_all
+    of_author_max: int | None = None
 
 
 Judge: TypeAlias = "Callable[[ObjectId, str], SharedSpec]"

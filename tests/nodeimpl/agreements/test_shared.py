@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from nodeimpl.agreeing import PREFIX, join_agreements
+from nodeimpl.agreeing import PREFIX, SIGNATURES_OF_KEEPER_MAX, join_agreements
 from nodeimpl.agreements.service import Agreements
 from nodeimpl.kernel.clock import VirtualClock
-from nodeimpl.kernel.store import Store
+from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.kernel.timers import Timers
 from nodeimpl.sharing.service import Sharing
 from nodeimpl.sharing.specs import SharingLimits
 from opkit.proof.agreement import signing_of
-from opkit.proof.operations import ReadOperation
+from opkit.proof.keys import Identity
+from opkit.proof.operations import ReadOperation, sign_operation
 from opkit.proof.terms import agreement_id, spell_terms
 from opkit.wire import agreements as wire
 from opkit.wire.objects import OpeningRejected
@@ -26,6 +27,8 @@ from opkit.wire.operations import (
     AddAct,
     AdmitAct,
     ExpelAct,
+    LogFull,
+    Operation,
     OperationRejected,
     RemoveAct,
     SetAct,
@@ -56,6 +59,20 @@ class Keeper:
 
     async def say(self, act: Act) -> str:
         return await self.store.write(lambda tx: self.sharing.say(tx, OBJECT, act))
+
+    async def hear(self, *said: ReadOperation) -> None:
+        """Take what another keeper says."""
+
+        def work(tx: Tx) -> None:
+            for each in said:
+                self.sharing.replica(tx, OBJECT).take_read(each, tx.now_ms)
+            self.sharing.keep(tx, OBJECT)
+
+        await self.store.write(work)
+
+    async def heads(self) -> tuple[str, ...]:
+        """What nothing follows, as the replica has it that was read from the operations."""
+        return await self.store.write(lambda tx: self.sharing.replica(tx, OBJECT).frontier().heads)
 
     async def decided(self, terms: Terms = TERMS) -> None:
         cited = signed_by("mill", terms)
@@ -175,6 +192,62 @@ def test_who_stands_nowhere_between_keeps_nothing(told: Callable[..., None]) -> 
     told(story, name="wharf")
 
 
+def history(author: Identity, *signings: str, tick: int = 0) -> list[ReadOperation]:
+    """Return what a keeper says of the agreement, beside whatever else it said of it."""
+    said: list[ReadOperation] = []
+    for number, signing in enumerate(signings, 1):
+        operation = Operation(
+            network=NETWORK,
+            aud=OBJECT,
+            did=author.did,
+            epoch=0,
+            base=None,
+            sequence=number,
+            previous=said[-1].id if said else None,
+            parents=(),
+            time_ms=START_MS,
+            tick=tick + number,
+            act=AddAct(element=signing),
+        )
+        said.append(sign_operation(operation, author))
+    return said
+
+
+def test_a_keeper_that_fills_its_room_takes_nobodys_and_all_is_there_after_a_restart(
+    told: Callable[..., None],
+) -> None:
+    most = SIGNATURES_OF_KEEPER_MAX
+    arbiter, yard = key_of("hall-node"), key_of("yard-node")
+    one, other, third = (
+        history(arbiter, *[shared("yard")] * (most + 1), tick=tick) for tick in (0, 100, 200)
+    )
+    heads: list[tuple[str, ...]] = []
+
+    async def story(mill: Keeper) -> None:
+        await mill.open()
+        await mill.hear(*one[:most], other[0])
+        for full in (one[most], other[1], third[0]):
+            with pytest.raises(LogFull) as no:
+                await mill.hear(full)
+            assert no.value.limit == most
+        assert len(mill.said) == most + 1, "and one that proves two histories"
+        ((_, forked, _, _),) = await mill.store.read(mill.sharing.forks)
+        assert forked == arbiter.did
+        await mill.decided()
+        await mill.hear(*history(yard, shared("yard", action="end")))
+        assert (await mill.show()).state == "ending"
+        heads.append(await mill.heads())
+
+    async def again(mill: Keeper) -> None:
+        assert await mill.heads() == heads[0]
+        assert (await mill.show()).state == "ending"
+        with pytest.raises(LogFull):
+            await mill.hear(third[0])
+
+    told(story)
+    told(again)
+
+
 def test_where_there_is_no_room_to_share_nothing_is_signed(told: Callable[..., None]) -> None:
     async def story(mill: Keeper) -> None:
         await mill.decided(terms_of(text="another"))
@@ -184,3 +257,16 @@ def test_where_there_is_no_room_to_share_nothing_is_signed(told: Callable[..., N
             await mill.show()
 
     told(story, most=1)
+
+
+def test_a_home_whose_own_room_is_full_signs_nothing(told: Callable[..., None]) -> None:
+    async def story(mill: Keeper) -> None:
+        await mill.open()
+        for _ in range(SIGNATURES_OF_KEEPER_MAX):
+            await mill.say(AddAct(element=shared("yard")))
+        with pytest.raises(wire.AgreementsFull) as full:
+            await mill.decided()
+        assert full.value.limit == SIGNATURES_OF_KEEPER_MAX
+        assert [each.coop for each in (await mill.show()).signatures] == ["yard"]
+
+    told(story)
