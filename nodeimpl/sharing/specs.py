@@ -50,6 +50,11 @@ object, say something of it, and announce. What it raises undoes the operation h
 came with it: it should raise nothing, for somebody else's operation would never be taken."""
 
 
+CaughtUp: TypeAlias = "Callable[[Tx, ObjectId], None]"
+"""Is told that all is here of an object that this node had said before a loss. It may say what it
+put off meanwhile; as of `Changed`, it should raise nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingLimits:
     """What a node keeps, and how it spreads.

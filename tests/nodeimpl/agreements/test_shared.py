@@ -14,6 +14,7 @@ from nodeimpl.agreements.service import Agreements
 from nodeimpl.kernel.clock import VirtualClock
 from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.kernel.timers import Timers
+from nodeimpl.sharing.exchange import Exchange
 from nodeimpl.sharing.service import Sharing
 from nodeimpl.sharing.specs import SharingLimits
 from opkit.proof.agreement import signing_of
@@ -21,7 +22,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.operations import ReadOperation, sign_operation
 from opkit.proof.terms import agreement_id, spell_terms
 from opkit.wire import agreements as wire
-from opkit.wire.objects import OpeningRejected
+from opkit.wire.objects import ObjectHeads, OpeningRejected, OperationsGiven
 from opkit.wire.operations import (
     Act,
     AddAct,
@@ -44,10 +45,14 @@ OBJECT = PREFIX + AGREEMENT
 class Keeper:
     """A node's agreements and its shared objects, on one store, without peers."""
 
-    def __init__(self, store: Store, clock: VirtualClock, name: str, most: int) -> None:
+    def __init__(
+        self, store: Store, clock: VirtualClock, name: str, most: int, generation: int
+    ) -> None:
         self.store = store
         self.key = key_of(f"{name}-node")
-        self.sharing = Sharing(self.key, network=NETWORK, limits=SharingLimits(objects_max=most))
+        limits = SharingLimits(objects_max=most)
+        self.sharing = Sharing(self.key, network=NETWORK, limits=limits, generation=generation)
+        self.exchange = Exchange(self.sharing)
         self.agreements: Agreements = join_agreements(
             self.key, genesis_of(), self.sharing, timers=Timers(store=store, clock=clock)
         )
@@ -69,6 +74,24 @@ class Keeper:
             self.sharing.keep(tx, OBJECT)
 
         await self.store.write(work)
+
+    async def pull(self, told: ObjectHeads, *said: ReadOperation) -> None:
+        """Hear of what each other keeper has, and take it, as nodes do."""
+        tokens = tuple(each.token for each in said)
+        for name in ("yard-node", "hall-node"):
+            await self._pull(key_of(name).did, told, tokens)
+
+    async def _pull(self, peer: str, told: ObjectHeads, tokens: tuple[str, ...]) -> None:
+        heard = await self.store.write(lambda tx: self.exchange.hear(tx, peer, [told]))
+        if not heard.lacking:
+            return
+        pull, question = await self.store.write(lambda tx: self.exchange.begin(tx, OBJECT))
+        while question is not None:
+            came = self.exchange.read(pull, OperationsGiven(operations=tokens, more=False))
+            tokens = ()
+            question = await self.store.write(
+                lambda tx, came=came: self.exchange.step(tx, peer, pull, came, more=False)
+            )
 
     async def heads(self) -> tuple[str, ...]:
         """What nothing follows, as the replica has it that was read from the operations."""
@@ -93,13 +116,17 @@ def told(tmp_path: Path) -> Callable[..., None]:
     """Tell a story of one keeper."""
 
     def run(
-        story: Callable[[Keeper], Awaitable[None]], *, name: str = "mill", most: int = 4
+        story: Callable[[Keeper], Awaitable[None]],
+        *,
+        name: str = "mill",
+        most: int = 4,
+        generation: int = 1,
     ) -> None:
         async def main() -> None:
             clock = VirtualClock(start_ms=START_MS)
             store = await Store.open(url=f"sqlite:///{tmp_path}/{name}.db", clock=clock)
             try:
-                await story(Keeper(store, clock, name, most))
+                await story(Keeper(store, clock, name, most, generation))
             finally:
                 await store.close()
 
@@ -270,3 +297,72 @@ def test_a_home_whose_own_room_is_full_signs_nothing(told: Callable[..., None]) 
         assert [each.coop for each in (await mill.show()).signatures] == ["yard"]
 
     told(story)
+
+
+def having(*heads: str) -> ObjectHeads:
+    return ObjectHeads(aud=OBJECT, epoch=0, base=None, heads=heads)
+
+
+def test_what_is_decided_after_a_loss_is_told_under_the_next_number_once_that_is_known(
+    told: Callable[..., None],
+) -> None:
+    (before,) = history(key_of("mill-node"), shared("yard"))
+
+    async def story(mill: Keeper) -> None:
+        await mill.decided()
+        assert not mill.said, "nobody has said yet what this home had said"
+        assert [each.coop for each in (await mill.show()).signatures] == ["mill"]
+
+    async def again(mill: Keeper) -> None:
+        await mill.pull(having(before.id), before)
+        first, second = mill.said
+        assert first.id == before.id
+        assert (second.operation.sequence, second.operation.previous) == (2, before.id)
+        assert second.operation.act == AddAct(element=shared("mill"))
+        assert (await mill.show()).state == "active"
+        assert not await mill.store.read(mill.sharing.forks)
+        await mill.pull(having(second.id))
+        assert len(mill.said) == 2, "it is told once"
+
+    told(story, generation=2)
+    told(again, generation=2)
+
+
+def test_what_was_decided_and_told_before_a_loss_is_not_told_again(
+    told: Callable[..., None],
+) -> None:
+    (before,) = history(key_of("mill-node"), shared("mill"))
+
+    async def story(mill: Keeper) -> None:
+        await mill.decided()
+        await mill.pull(having(before.id), before)
+        assert [each.id for each in mill.said] == [before.id]
+
+    told(story, generation=2)
+
+
+def test_what_is_agreed_on_for_the_first_time_after_a_loss_is_told_once_another_has_nothing_of_it(
+    told: Callable[..., None],
+) -> None:
+    async def story(mill: Keeper) -> None:
+        await mill.decided()
+        assert not mill.said
+        await mill.pull(having())
+        (read,) = mill.said
+        assert (read.operation.sequence, read.operation.act) == (1, AddAct(element=shared("mill")))
+
+    told(story, generation=2)
+
+
+def test_what_finds_no_room_after_a_loss_undoes_nothing_that_came(
+    told: Callable[..., None],
+) -> None:
+    filled = history(key_of("mill-node"), *[shared("yard")] * SIGNATURES_OF_KEEPER_MAX)
+
+    async def story(mill: Keeper) -> None:
+        await mill.decided()
+        await mill.pull(having(filled[-1].id), *filled)
+        assert len(mill.said) == SIGNATURES_OF_KEEPER_MAX
+        assert (await mill.show()).state == "active"
+
+    told(story, generation=2)
