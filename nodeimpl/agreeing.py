@@ -37,6 +37,10 @@ from opkit.wire.terms import Terms
 PREFIX = "agreement/"
 """How the ids of agreements begin as objects; the rest is the agreement's own id."""
 
+SIGNATURES_OF_KEEPER_MAX = 32
+"""How often each keeper shares a signature: of eight parties each to adopt and to end, and as many
+again, for a home that signed twice. No keeper's room is another's."""
+
 _log = structlog.get_logger("agreements")
 
 
@@ -59,6 +63,7 @@ def join_agreements(
     heard = _Heard(agreements, sharing=sharing, genesis=genesis)
     sharing.opener(PREFIX, heard.judge)
     sharing.changed(PREFIX, heard.changed)
+    sharing.when_caught_up(PREFIX, heard.caught_up)
     return agreements
 
 
@@ -82,10 +87,14 @@ class _Shared:
     def add(self, tx: Tx, agreement: RecordId, signing: str) -> None:
         """Tell the keepers of a signature, once the transaction is committed.
 
+        After a loss they are told once another one has told what this node had said before.
+
         Refuses:
             AgreementsFull: somebody filled the object.
             StoreBusy: this node's clock is behind what it has heard.
         """
+        if not self._sharing.may_say(tx, PREFIX + agreement):
+            return
         try:
             self._sharing.say(tx, PREFIX + agreement, AddAct(element=signing))
         except LogFull as full:
@@ -119,7 +128,25 @@ class _Heard:
         def permits(_author: Did, act: Act) -> bool:
             return isinstance(act, AddAct) and self._agreements.believable(terms, act.element)
 
-        return SharedSpec(kind=ObjectKind.OR_SET, founders=kept_by, permits=permits)
+        return SharedSpec(
+            kind=ObjectKind.OR_SET,
+            founders=kept_by,
+            permits=permits,
+            of_author_max=SIGNATURES_OF_KEEPER_MAX,
+        )
+
+    def caught_up(self, tx: Tx, object_id: ObjectId) -> None:
+        """Tell the keepers of the signatures that are here and that they have not."""
+        shared = set(self._sharing.elements(tx, object_id))
+        agreement = object_id.removeprefix(PREFIX)
+        for signing in self._agreements.signings(tx, agreement):
+            if signing in shared:
+                continue
+            try:
+                self._sharing.say(tx, object_id, AddAct(element=signing))
+            except (LogFull, OperationClockAhead) as no:
+                # What came may not be undone for it. Its file goes by hand to another keeper.
+                _log.warning("a signature is not shared", agreement=agreement, why=str(no))
 
     def changed(self, tx: Tx, object_id: ObjectId, read: ReadOperation) -> None:
         """Keep a signature that was shared; whoever shared it first."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from opkit.proof.agreement import given_of
 from opkit.proof.agreement_states import Course, Successor, course_of, first_of
+from opkit.proof.canonical import sha256_hex
 from opkit.wire import agreements as wire
 from opkit.wire.base import Did, Jws, RecordId, Slug, TimeMs
 from opkit.wire.terms import Action, Terms
@@ -126,14 +127,10 @@ def course(
     followed = successors(held, amending)
     barred_by = None
     if amended is not None and amended.kept.terms.parties == terms.parties:
-        rivals = successors(amended, beside)
-        before = course_of(
-            amended.kept.terms,
-            (given_of(each.said) for each in amended.signatures),
-            successors=rivals,
-        )
-        if before.superseded_by not in (None, held.kept.agreement):
-            barred_by = first_of(rivals)
+        # Also if the one that they amend ended before any of them begins.
+        first = first_of(successors(amended, beside))
+        if first is not None and first.agreement != held.kept.agreement:
+            barred_by = first
     return course_of(terms, given, successors=followed, barred_by=barred_by)
 
 
@@ -268,14 +265,16 @@ def judge_kept(agreement: RecordId, *, own: Did, keepers: Iterable[Did]) -> None
 def stands_before(one: Believed, other: Believed) -> bool:
     """Return whether of two signatures of one coop for one action the first is the one to keep.
 
-    A home that signed twice is believed once, by everybody the same: the earlier, and of two of one
-    moment that with the lower id.
+    A home that signed twice is believed once, by everybody the same: the earlier, of two of one
+    moment that with the lower id, and of two spellings of one that with the lower hash.
     """
     return _rank(one) < _rank(other)
 
 
-def _rank(each: Believed) -> tuple[TimeMs, RecordId]:
-    return each.said.signed_at_ms, each.id
+def _rank(each: Believed) -> tuple[TimeMs, RecordId, RecordId]:
+    # An id covers neither how it was signed nor what was attested beside it; the file has both.
+    tokens = f"{each.signature}\n{each.decision}\n{each.attested}"
+    return each.said.signed_at_ms, each.id, sha256_hex(tokens.encode())
 
 
 def view(held: Held, stands: Course, *, world_ms: TimeMs) -> wire.AgreementView:

@@ -160,6 +160,13 @@ class Agreements:
         self._keep(tx, agreement, terms, (believed,))
         return ""
 
+    def signings(self, tx: Tx, agreement: RecordId) -> tuple[str, ...]:
+        """Return the signatures that are kept of an agreement, as its keepers share them."""
+        held = tables.get(tx, agreement)
+        if held is None:
+            return ()
+        return tuple(signing_of(each.signed, terms=held.kept.terms) for each in held.signatures)
+
     # What is asked.
 
     def list(

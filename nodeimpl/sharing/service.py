@@ -18,7 +18,7 @@ from nodeimpl.kernel.crdt.replica import Replica
 from nodeimpl.kernel.crdt.states import AnyState
 from nodeimpl.kernel.store import Tx
 from nodeimpl.sharing import store as table
-from nodeimpl.sharing.specs import Changed, Judge, SharedSpec, SharingLimits
+from nodeimpl.sharing.specs import CaughtUp, Changed, Judge, SharedSpec, SharingLimits
 from nodeimpl.sharing.store import ObjectRow, ValueRow
 from nodeimpl.sharing.values import keys_of, row_of, touched
 from opkit.proof.canonical import sha256_hex
@@ -28,6 +28,9 @@ from opkit.wire import objects as wire
 from opkit.wire.base import Did, Jws, NetworkId, RecordId
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.operations import Act, ObjectId
+
+FIRST_GENERATION = 1
+"""The generation of a journal that was never begun anew: what is not here was never said."""
 
 
 @dataclass(eq=False)
@@ -95,6 +98,7 @@ class Sharing:
         self._identity = identity
         self._judges: dict[str, Judge] = {}
         self._changed: list[tuple[str, Changed]] = []
+        self._said_on: list[tuple[str, CaughtUp]] = []
         self._kept: OrderedDict[ObjectId, Kept] = OrderedDict()
         self._heard_out: dict[ObjectId, set[Did]] = {}
 
@@ -108,6 +112,10 @@ class Sharing:
     def changed(self, prefix: str, callback: Changed) -> None:
         """Tell `callback` of each operation on objects whose ids begin so, own and heard."""
         self._changed.append((prefix, callback))
+
+    def when_caught_up(self, prefix: str, callback: CaughtUp) -> None:
+        """Tell `callback` from when on this node says something of an object again (`may_say`)."""
+        self._said_on.append((prefix, callback))
 
     # Writing.
 
@@ -135,7 +143,8 @@ class Sharing:
             raise wire.OpeningRejected(object_id=object_id, why="it is not for both of us")
         self._check_room(tx, told_by)
         kept = self._begin(object_id, spec, opening=opening, told_by=told_by or "")
-        kept.generation = self.generation
+        if self.generation <= FIRST_GENERATION:
+            kept.generation = self.generation
         self._will_change(tx, object_id)
         table.put_object(tx, self._row(object_id, kept))
         self._kept[object_id] = kept
@@ -158,8 +167,7 @@ class Sharing:
             LogFull: it has no room.
         """
         kept = self._of(tx, object_id)
-        if kept.generation < self.generation and kept.replica.standing.authors != {self.own}:
-            # Signing under a number that was used before would be a second history.
+        if not self.may_say(tx, object_id):
             raise StoreBusy(why=f"others are asked what this node has said of {object_id}")
         self._will_change(tx, object_id)
         token = kept.replica.issue(self._identity, act, tx.now_ms)
@@ -167,6 +175,15 @@ class Sharing:
         assert said.token == token, "what was signed was taken in last"
         self.keep(tx, object_id)
         return said.id
+
+    def may_say(self, tx: Tx, object_id: ObjectId) -> bool:
+        """Return whether this node knows what it has said of an object, or has nobody to ask.
+
+        Signing under a number that was used before would be a second history. Refuses:
+        ObjectUnknown.
+        """
+        kept = self._of(tx, object_id)
+        return kept.generation >= self.generation or kept.replica.standing.authors == {self.own}
 
     def keep(self, tx: Tx, object_id: ObjectId, *, peer: Did | None = None) -> int:
         """Keep what its replica has taken in since the last time; return how many operations."""
@@ -220,6 +237,9 @@ class Sharing:
             self._heard_out.pop(object_id, None)
             self._dirty(tx).setdefault(object_id, Dirty())
             tx.before_commit(self._flush)
+            for prefix, callback in self._said_on:
+                if object_id.startswith(prefix):
+                    callback(tx, object_id)
 
     def replica(self, tx: Tx, object_id: ObjectId) -> Replica:
         """Return the replica itself, for whoever brings operations; then `keep` them.
@@ -317,6 +337,7 @@ class Sharing:
             admissions_min=spec.admissions_min,
             expulsions_min=spec.expulsions_min,
             permits=spec.permits,
+            of_author_max=spec.of_author_max,
         )
         replica = Replica(said, beginning(spec.founders), limits=self.limits.replica)
         return Kept(spec, opening, told_by, replica, state=replica.state, generation=0)

@@ -30,6 +30,9 @@ class SharedSpec:
         admissions_min, expulsions_min: how many authors' voices make and end an author.
         permits: what an author may say; anything else was never an operation on the object, and
             whoever hands it on has lied.
+        of_author_max: how many operations each author has room for, and may cite none of others'
+            then; None if all share one room. Of use where nothing that is said hangs on another's
+            word: nobody can take the room of another, or have others wait for what they lack.
     """
 
     kind: ObjectKind
@@ -38,6 +41,7 @@ class SharedSpec:
     admissions_min: int = 1
     expulsions_min: int = 1
     permits: Permits = permit_all
+    of_author_max: int | None = None
 
 
 Judge: TypeAlias = "Callable[[ObjectId, str], SharedSpec]"
@@ -47,6 +51,11 @@ Changed: TypeAlias = "Callable[[Tx, ObjectId, ReadOperation], None]"
 """Is told of an operation in the transaction that keeps it, whoever signed it. It may read the
 object, say something of it, and announce. What it raises undoes the operation here, and all that
 came with it: it should raise nothing, for somebody else's operation would never be taken."""
+
+
+CaughtUp: TypeAlias = "Callable[[Tx, ObjectId], None]"
+"""Is told that all is here of an object that this node had said before a loss. It may say what it
+put off meanwhile; as of `Changed`, it should raise nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

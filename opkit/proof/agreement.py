@@ -30,7 +30,12 @@ from opkit.wire.agreements import (
 )
 from opkit.wire.base import Did, Jws, NetworkId, RecordId, Wire, b64encode
 from opkit.wire.terms import AgreementEffect, Terms
-from opkit.wire.votes import ATTESTED_DECISION_TYP, DECISION_TYP, Decision
+from opkit.wire.votes import (
+    ATTESTED_DECISION_TYP,
+    DECISION_TYP,
+    EXECUTE_WITHIN_MS,
+    Decision,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +189,11 @@ def _decision_checks(
             ok=attested == expected,
             expected="says what the decision says",
             actual="says what the decision says" if attested == expected else "says other",
+        ),
+        equal(
+            "executable-until",
+            expected=decision.challenge_ends_ms + EXECUTE_WITHIN_MS,
+            actual=decision.executable_until_ms,
         ),
         _executed(signature, decision),
     ]

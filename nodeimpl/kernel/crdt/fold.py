@@ -35,6 +35,8 @@ class ObjectSpec:
 
     Attributes:
         permits: what an author may say; anything else was never an operation on this object.
+        of_author_max: how many operations each author has room for; None if all share one room.
+            Who has a room of their own cites nobody else, so no other's operations are waited for.
     """
 
     network: NetworkId
@@ -43,6 +45,7 @@ class ObjectSpec:
     admissions_min: int = 1
     expulsions_min: int = 1
     permits: Permits = permit_all
+    of_author_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

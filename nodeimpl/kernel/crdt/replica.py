@@ -24,6 +24,7 @@ from nodeimpl.kernel.crdt.fold import (
 )
 from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX, Hlc, check_skew
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
+from nodeimpl.kernel.crdt.room import check_room
 from nodeimpl.kernel.crdt.states import STATES, AnyState
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
 from nodeimpl.kernel.crdt.waiting import Waiting
@@ -53,7 +54,6 @@ from opkit.wire.operations import (
     CheckpointRejected,
     EpochOver,
     ExpelAct,
-    LogFull,
     Operation,
     OperationNotAuthors,
     OperationRejected,
@@ -110,7 +110,7 @@ class Replica:
         self._log = Log()
         self._control: set[RecordId] = set()
         self._authority = self._judge_of(base)
-        self._waiting = Waiting(self.limits.waiting_max)
+        self._waiting = Waiting(self.spec.of_author_max or self.limits.waiting_max)
         self._forks: dict[Did, tuple[RecordId, RecordId]] = {}
 
     def _judge_of(self, base: Base) -> Authority:
@@ -233,8 +233,7 @@ class Replica:
             raise OperationNotAuthors(did=said.did)
         if self._is_idle(read):
             raise OperationNotAuthors(did=said.did)
-        if len(self._log) >= self.limits.operations_max:
-            raise LogFull(limit=self.limits.operations_max)
+        check_room(said, self.spec, self._log, self._forks, self.limits.operations_max)
         entry = self._log.add(read, control)
         self._note_fork(entry)
         self._count_in(entry)
@@ -309,7 +308,8 @@ class Replica:
         base = self.base
         at = max(Hlc(base.time_ms, TICK_MAX), self._log.last).following(now_ms)
         previous = self._last_of(author.did)
-        heads = sorted(each for each in self._log.heads if each != previous)
+        shared = self.spec.of_author_max is None
+        heads = sorted(each for each in self._log.heads if shared and each != previous)
         operation = Operation(
             network=self.spec.network,
             aud=self.spec.aud,

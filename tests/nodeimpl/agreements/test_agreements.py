@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -344,6 +347,26 @@ def test_of_two_signatures_of_one_home_all_keep_the_same(made: Made, terms: Term
         assert files[0] == spell_file(terms, [signed_by("yard", terms, at_ms=START_MS + 1)])
 
     made.run(story)
+
+
+def test_of_two_things_attested_with_one_signature_all_keep_the_same(
+    tmp_path: Path, terms: Terms
+) -> None:
+    told: list[dict[str, Any]] = [{"title": "We agree"}, {"title": "We do"}, {"commitments": 5}]
+    files = set()
+
+    async def story(keeper: Keeper, order: Sequence[dict[str, Any]]) -> None:
+        for attested in order:
+            assert await keeper.heard(terms, "yard", attested=attested) == ""
+        file = await keeper.file(agreement_id(terms))
+        assert (await keeper.show(agreement_id(terms))).file_hash == sha256_hex(file)
+        assert len(await keeper.events("agreements.signed")) == 1
+        files.add(file)
+
+    for number, order in enumerate(permutations(told)):
+        made = Made(url=f"sqlite:///{tmp_path}/node-{number}.db")
+        made.run(lambda keeper, order=order: story(keeper, order))
+    assert len(files) == 1
 
 
 # What is brought.

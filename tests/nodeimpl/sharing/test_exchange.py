@@ -340,6 +340,61 @@ def test_one_author_who_is_behind_does_not_say_what_a_database_put_back_lacks(
     within(work)
 
 
+@pytest.mark.parametrize("opened_by_hearing", [True, False])
+def test_an_object_opened_anew_after_a_loss_is_not_written_to_before_another_author_answered(
+    within, home_at, url_of, opened_by_hearing: bool
+) -> None:
+    async def work() -> None:
+        async with home_at(url_of("ben"), "ben") as ben:
+            await ben.open()
+            async with home_at(url_of("lost")) as ada:
+                await ada.open()
+                await ada.add("first")
+                await ben.pull(ada)
+            async with home_at(url_of("ada"), generation=2) as ada:
+                if opened_by_hearing:
+                    await ada.hear(ben, introduced=True)
+                else:
+                    await ada.open()
+                with pytest.raises(StoreBusy, match="others are asked"):
+                    await ada.add("again")
+                assert await ada.elements() == ()
+            async with home_at(url_of("ada"), generation=2) as ada:
+                with pytest.raises(StoreBusy):
+                    await ada.add("again, after a restart")
+                await ada.pull(ben)
+                async with home_at(url_of("cy"), "cy") as cy:
+                    await cy.open()
+                    await cy.pull(ben)
+                    await ada.hear(cy)
+                await ada.add("second")
+                await ben.pull(ada)
+            assert await ben.elements() == ("first", "second")
+            assert not await ben.store.read(ben.sharing.forks), "one history"
+
+    within(work)
+
+
+def test_after_a_loss_who_has_nobody_to_ask_goes_on_and_whom_all_answer_nothing_does_too(
+    within, home_at, url_of
+) -> None:
+    async def work() -> None:
+        async with home_at(url_of("ada"), generation=2) as ada:
+            await ada.open("pool/own", "ada")
+            await ada.add("at once", object_id="pool/own")
+            await ada.open()
+            with pytest.raises(StoreBusy):
+                await ada.add("first")
+            for name in ("ben", "cy"):
+                async with home_at(url_of(name), name) as other:
+                    await other.hear(ada, introduced=True)
+                    await ada.hear(other)
+            await ada.add("first")
+            assert await ada.elements() == ("first",)
+
+    within(work)
+
+
 @settings(
     max_examples=15,
     deadline=None,

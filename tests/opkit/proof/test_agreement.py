@@ -228,6 +228,14 @@ BREAKS: dict[str, tuple[Callable[[], AgreementFile], set[str]]] = {
         changed(at_ms=START_MS + 90 * DAY_MS),
         {"yard adopt: signed-in-time"},
     ),
+    "a decision that its home lets be executed for ever": (
+        changed(decision={"executable_until_ms": 2**53 - 1}, at_ms=START_MS + 900 * DAY_MS),
+        {"yard adopt: executable-until"},
+    ),
+    "a decision that expires early": (
+        changed(decision={"executable_until_ms": START_MS + DAY_MS}),
+        {"yard adopt: executable-until"},
+    ),
     "bad terms": (
         lambda: read_agreement_file(file_of(terms_of(arbiter="mill"))),
         {"terms-well-formed"},
@@ -250,6 +258,7 @@ def test_each_check_of_an_agreement_fails_for_what_it_is_about(name: str) -> Non
     ("change", "why"),
     [
         ({"at_ms": START_MS - 1}, "signed-in-time"),
+        ({"decision": {"executable_until_ms": 2**53 - 1}}, "executable-until"),
         ({"decision": {"kind": "text"}}, "decided-about"),
         ({"signature": {"decision": "6" * 64}}, "decision-cited"),
     ],
