@@ -192,9 +192,10 @@ class Sharing:
         )
         self._note_forks(tx, object_id, kept)
         tx.after_commit(lambda: self._touched(object_id))
+        counting = [read for read in fresh if not kept.replica.is_void(read.id)]
         for prefix, callback in self._changed:
             if object_id.startswith(prefix):
-                for read in fresh:
+                for read in counting:
                     callback(tx, object_id, read)
         return len(fresh)
 
@@ -321,9 +322,7 @@ class Sharing:
         kept = self._begin(row.object_id, spec, opening=row.opening, told_by=row.told_by)
         while page := table.operations(tx, row.object_id, kept.number):
             for number, token in page:
-                read = reread_operation(token)
-                # What was taken once is taken again: nothing of it depends on what time it is.
-                kept.replica.take_read(read, read.operation.time_ms)
+                kept.replica.put_back(reread_operation(token))
                 kept.number = number
         kept.state = kept.replica.state
         kept.fresh.clear()

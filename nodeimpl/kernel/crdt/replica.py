@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from nodeimpl.kernel.crdt.authority import Authority, Standing
@@ -22,7 +21,8 @@ from nodeimpl.kernel.crdt.fold import (
     read_snapshot,
     snapshot_of,
 )
-from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX, Hlc, check_skew
+from nodeimpl.kernel.crdt.hlc import Hlc, check_skew
+from nodeimpl.kernel.crdt.limits import ReplicaLimits
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
 from nodeimpl.kernel.crdt.states import STATES, AnyState
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
@@ -56,21 +56,6 @@ from opkit.wire.operations import (
     OperationNotAuthors,
     OperationRejected,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaLimits:
-    """What a replica keeps.
-
-    Attributes:
-        operations_max: operations since the last checkpoint.
-        waiting_max: of each author, operations that wait for what they follow.
-    """
-
-    skew_ms_max: int = SKEW_MS_MAX
-    operations_max: int = 262_144
-    waiting_max: int = 1_024
-    given_characters_max: int = 1_048_576
 
 
 class Taken(StrEnum):
@@ -130,7 +115,7 @@ class Replica:
     @property
     def standing(self) -> Standing:
         """Who is an author after all that is here."""
-        return self._authority.standing(Control(self._control))
+        return self._authority.standing
 
     @property
     def forks(self) -> dict[Did, tuple[Jws, Jws]]:
@@ -173,6 +158,14 @@ class Replica:
         if read.id in self._log.entries:
             return Taken.KNOWN
         return self._take(read, now_ms)
+
+    def put_back(self, read: ReadOperation) -> None:
+        """Take an operation again that was taken here before, in the same order as then.
+
+        Nothing is judged twice: what was here at its time decided whether it was let in, and a
+        later version that lets in less still has to read what it has.
+        """
+        self._put(read, self._log.control_of(cites_of(read)))
 
     def _take(self, read: ReadOperation, now_ms: int) -> Taken:
         said = read.operation
@@ -218,26 +211,31 @@ class Replica:
                 else:
                     arrived.append(read.id)
 
-    def _place(self, read: ReadOperation) -> Entry:
+    def _place(self, read: ReadOperation) -> None:
         """Put an operation whose past is here into the log, and into the value if it counts.
 
         Raises:
-            OperationRejected, OperationNotAuthors, LogFull: in this order.
+            OperationRejected, OperationNotAuthors, LogFull: in this order; a voice that its author
+                does not have is rejected only of who is an author.
         """
         said = read.operation
         self._check_past(read)
         control = self._log.control_of(cites_of(read))
-        if said.did not in self._authority.standing(control).authors:
+        if said.did not in self._authority.standing_in(control).authors:
             raise OperationNotAuthors(did=said.did)
+        if isinstance(said.act, AdmitAct | ExpelAct):
+            self._authority.check_voice(said.did, said.act, control)
         if self._is_idle(read):
             raise OperationNotAuthors(did=said.did)
         if len(self._log) >= self.limits.operations_max:
             raise LogFull(limit=self.limits.operations_max)
+        self._put(read, control)
+
+    def _put(self, read: ReadOperation, control: Control) -> None:
         entry = self._log.add(read, control)
         self._note_fork(entry)
         self._count_in(entry)
         self.placed(read)
-        return entry
 
     def _is_idle(self, read: ReadOperation) -> bool:
         """Return whether an operation counts for nothing, and nothing here waits for it.
@@ -295,6 +293,10 @@ class Replica:
         ):
             self.state = self._begun.copy()
             apply_all(self.state, self._log.entries.values(), self._authority)
+
+    def is_void(self, operation: RecordId) -> bool:
+        """Return whether an operation that is here counts for nothing, and so never will."""
+        return self._authority.is_void(self._log.entries[operation])
 
     # What goes out.
 
