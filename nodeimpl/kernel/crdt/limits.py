@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX
 
+RELEASES_MAX = 256
+"""How many operations that waited are taken in one step."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaLimits:

@@ -7,7 +7,7 @@ first, came twice, or was said twice by one author. Source: ADR 0043.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ from nodeimpl.kernel.crdt.fold import (
     snapshot_of,
 )
 from nodeimpl.kernel.crdt.hlc import Hlc, check_skew
-from nodeimpl.kernel.crdt.limits import ReplicaLimits
+from nodeimpl.kernel.crdt.limits import RELEASES_MAX, ReplicaLimits
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
 from nodeimpl.kernel.crdt.states import STATES, AnyState
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
@@ -83,7 +83,7 @@ class Replica:
         self.spec = spec
         self.limits = limits or ReplicaLimits()
         self.counts: Counter[str] = Counter()
-        self.placed: Callable[[ReadOperation], None] = _unheard
+        self.placed: Callable[[ReadOperation], None] = lambda _read: None
         self._begin(base, STATES[spec.kind]())
 
     def _begin(self, base: Base, begun: AnyState) -> None:
@@ -94,6 +94,7 @@ class Replica:
         self._control: set[RecordId] = set()
         self._authority = self._judge_of(base)
         self._waiting = Waiting(self.limits.waiting_max)
+        self._releases_left = RELEASES_MAX
         self._forks: dict[Did, tuple[RecordId, RecordId]] = {}
 
     def _judge_of(self, base: Base) -> Authority:
@@ -139,7 +140,7 @@ class Replica:
     # What comes in.
 
     def take(self, token: Jws, now_ms: int) -> Taken:
-        """Take an operation from whomever; those that waited for it are taken with it.
+        """Take an operation from whomever; those that waited for it follow, now or as one goes on.
 
         Raises:
             OperationRejected, OperationClockAhead, EpochOver, OperationNotAuthors, LogFull: in this
@@ -162,8 +163,7 @@ class Replica:
     def put_back(self, read: ReadOperation) -> None:
         """Take an operation again that was taken here before, in the same order as then.
 
-        Nothing is judged twice: what was here at its time decided whether it was let in, and a
-        later version that lets in less still has to read what it has.
+        Nothing is judged twice: what was here then, and the rules of then, have let it in.
         """
         self._put(read, self._log.control_of(cites_of(read)))
 
@@ -181,7 +181,7 @@ class Replica:
             self._waiting.put(read, absent)
             return Taken.WAITING
         self._place(read)
-        self._release(read.id)
+        self._release()
         return Taken.NEW
 
     def _check_known(self, did: Did) -> None:
@@ -199,17 +199,24 @@ class Replica:
         if not self.spec.permits(said.did, act):
             raise OperationRejected(why="its author may not say that of this object")
 
-    def _release(self, first: RecordId) -> None:
-        """Take what waited for an operation, and what waited for that."""
-        arrived = deque([first])
-        while arrived:
-            for read in self._waiting.release(arrived.popleft()):
-                try:
-                    self._place(read)
-                except Refusal as no:
-                    self.counts[no.code] += 1
-                else:
-                    arrived.append(read.id)
+    def go_on(self) -> bool:
+        """Take what waits for nothing any more, so many at once; return whether there was any.
+
+        Whoever drives it calls this before each step: what one step takes fits into a transaction.
+        """
+        self._releases_left = RELEASES_MAX
+        self._release()
+        return self._releases_left < RELEASES_MAX
+
+    def _release(self) -> None:
+        while self._releases_left and (read := self._waiting.next()) is not None:
+            self._releases_left -= 1
+            if read.id in self._log.entries:
+                continue
+            try:
+                self._place(read)
+            except Refusal as no:
+                self.counts[no.code] += 1
 
     def _place(self, read: ReadOperation) -> None:
         """Put an operation whose past is here into the log, and into the value if it counts.
@@ -230,6 +237,7 @@ class Replica:
         if len(self._log) >= self.limits.operations_max:
             raise LogFull(limit=self.limits.operations_max)
         self._put(read, control)
+        self._waiting.arrived(read.id)
 
     def _put(self, read: ReadOperation, control: Control) -> None:
         entry = self._log.add(read, control)
@@ -487,7 +495,3 @@ class Replica:
         left = self._acts_of(own, set())
         self._begin(base, begun)
         return left
-
-
-def _unheard(_read: ReadOperation) -> None:
-    """Tell nobody."""
