@@ -76,6 +76,8 @@ class Exchange:
     ) -> tuple[tuple[wire.ObjectHeads, ...], str]:
         """Return what is here of the next objects that a peer may have, as of the last commit.
 
+        An object of which nobody has signed anything is told of only by who opened it.
+
         Args:
             wanted: of which; None for all.
             after: the last one of the page before.
@@ -91,7 +93,8 @@ class Exchange:
             page = table.objects(tx, after)[: wire.OBJECTS_TOLD_MAX]
             rows = list(page)
             last = page[-1].object_id if len(page) == wire.OBJECTS_TOLD_MAX else ""
-        return tuple(_heads_of(row) for row in rows if row is not None and row.is_for(peer)), last
+        told = (row for row in rows if row is not None and not row.is_hearsay)
+        return tuple(_heads_of(row) for row in told if row.is_for(peer)), last
 
     def introduced(
         self, tx: Tx, peer: Did, unknown: Sequence[ObjectId]
@@ -129,9 +132,14 @@ class Exchange:
     # What is heard.
 
     def hear(self, tx: Tx, peer: Did, told: Sequence[wire.ObjectHeads]) -> Heard:
-        """Take note of what a peer has, and open what it introduced."""
+        """Take note of what a peer has, and open what it introduced.
+
+        What is of no kind that this node knows is passed over: not to know it is nobody's lie.
+        """
         heard = Heard()
         for each in told:
+            if not self._sharing.shares(each.aud):
+                continue  # Perhaps a later version does.
             row = table.get_object(tx, each.aud)
             if row is None and each.opening is None:
                 heard.unknown.append(each.aud)

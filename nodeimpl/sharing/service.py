@@ -117,6 +117,10 @@ class Sharing:
         """Tell `callback` from when on this node says something of an object again (`may_say`)."""
         self._said_on.append((prefix, callback))
 
+    def shares(self, object_id: ObjectId) -> bool:
+        """Return whether a domain of this node knows objects whose ids begin so."""
+        return any(object_id.startswith(prefix) for prefix in self._judges)
+
     # Writing.
 
     def open(
@@ -130,7 +134,7 @@ class Sharing:
         Refuses, in this order:
             OpeningRejected: the opening is not that of this object, or the object is none of this
                 node's, or of the peer's.
-            ObjectsFull: there is no room for one more.
+            ObjectsFull: there is no room for one more, and something is signed of each.
         """
         row = table.get_object(tx, object_id)
         if row is not None:
@@ -148,12 +152,18 @@ class Sharing:
         self._will_change(tx, object_id)
         table.put_object(tx, self._row(object_id, kept))
         self._kept[object_id] = kept
-        founders = tuple(sorted(spec.founders))
-        tx.announce(
-            wire.ObjectOpened(object_id=object_id, kind=spec.kind, founders=founders, peer=told_by)
-        )
+        if told_by is None:
+            self._announce_opened(tx, object_id, kept)
         tx.after_commit(lambda: self._touched(object_id))
         return True
+
+    def _announce_opened(self, tx: Tx, object_id: ObjectId, kept: Kept) -> None:
+        spec = kept.spec
+        founders = tuple(sorted(spec.founders))
+        peer = kept.told_by or None
+        tx.announce(
+            wire.ObjectOpened(object_id=object_id, kind=spec.kind, founders=founders, peer=peer)
+        )
 
     def say(self, tx: Tx, object_id: ObjectId, act: Act) -> RecordId:
         """Sign an act of this node's on an object, keep it, and tell of it once it is committed.
@@ -194,6 +204,8 @@ class Sharing:
         rows = [
             (object_id, number, read.token) for number, read in enumerate(fresh, kept.number + 1)
         ]
+        if kept.told_by and not kept.number:
+            self._announce_opened(tx, object_id, kept)
         kept.number += len(fresh)
         tx.many(table.ADD_OPERATION, rows)
         dirty = self._dirty(tx).setdefault(object_id, Dirty())
@@ -210,9 +222,10 @@ class Sharing:
         )
         self._note_forks(tx, object_id, kept)
         tx.after_commit(lambda: self._touched(object_id))
+        counting = [read for read in fresh if not kept.replica.is_void(read.id)]
         for prefix, callback in self._changed:
             if object_id.startswith(prefix):
-                for read in fresh:
+                for read in counting:
                     callback(tx, object_id, read)
         return len(fresh)
 
@@ -324,10 +337,27 @@ class Sharing:
 
     def _check_room(self, tx: Tx, told_by: Did | None) -> None:
         limits = self.limits
+        of_peer_max = limits.objects_of_peer_max
+        if told_by is not None and table.count_of(tx, told_by) >= of_peer_max:
+            self._make_room(tx, table.empty(tx, told_by), limit=of_peer_max)
         if table.count(tx) >= limits.objects_max:
-            raise wire.ObjectsFull(limit=limits.objects_max)
-        if told_by is not None and table.count_of(tx, told_by) >= limits.objects_of_peer_max:
-            raise wire.ObjectsFull(limit=limits.objects_of_peer_max)
+            self._make_room(tx, table.empty(tx), limit=limits.objects_max)
+
+    def _make_room(self, tx: Tx, empty: list[ObjectId], *, limit: int) -> None:
+        """Forget the one of some objects that was used longest ago, if nobody signed any of it.
+
+        An opening needs no signature, so it may keep out nothing that is signed.
+        """
+        used = {object_id: at for at, object_id in enumerate(self._kept, 1)}
+        idle = [
+            each for each in empty if each not in self._kept or not len(self._kept[each].replica)
+        ]
+        if not idle:
+            raise wire.ObjectsFull(limit=limit)
+        oldest = min(idle, key=lambda each: used.get(each, 0))
+        self._will_change(tx, oldest)
+        self._kept.pop(oldest, None)
+        table.drop_object(tx, oldest)
 
     def _begin(self, object_id: ObjectId, spec: SharedSpec, *, opening: str, told_by: str) -> Kept:
         said = ObjectSpec(
@@ -361,9 +391,7 @@ class Sharing:
         kept = self._begin(row.object_id, spec, opening=row.opening, told_by=row.told_by)
         while page := table.operations(tx, row.object_id, kept.number):
             for number, token in page:
-                read = reread_operation(token)
-                # What was taken once is taken again: nothing of it depends on what time it is.
-                kept.replica.take_read(read, read.operation.time_ms)
+                kept.replica.put_back(reread_operation(token))
                 kept.number = number
         kept.state = kept.replica.state
         kept.fresh.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from nodeimpl.kernel.crdt.fold import Permits, permit_all
-from nodeimpl.kernel.crdt.replica import ReplicaLimits
+from nodeimpl.kernel.crdt.limits import ReplicaLimits
 from nodeimpl.kernel.store import Tx
 from opkit.proof.operations import ReadOperation
 from opkit.wire.base import Did
@@ -48,9 +48,10 @@ Judge: TypeAlias = "Callable[[ObjectId, str], SharedSpec]"
 """Says what an object is, or refuses what it is said to be opened with (`OpeningRejected`)."""
 
 Changed: TypeAlias = "Callable[[Tx, ObjectId, ReadOperation], None]"
-"""Is told of an operation in the transaction that keeps it, whoever signed it. It may read the
-object, say something of it, and announce. What it raises undoes the operation here, and all that
-came with it: it should raise nothing, for somebody else's operation would never be taken."""
+"""Is told of an operation in the transaction that keeps it, whoever signed it, unless it counts for
+nothing. It may read the object, say something of it, and announce. What it raises undoes the
+operation here, and all that came with it: it should raise nothing, for somebody else's operation
+would never be taken."""
 
 
 CaughtUp: TypeAlias = "Callable[[Tx, ObjectId], None]"

@@ -89,6 +89,19 @@ _COUNT = sql(select(func.count()).select_from(shared_objects))
 _COUNT_OF = sql(
     select(func.count()).select_from(shared_objects).where(_o.told_by == bindparam("peer"))
 )
+_EMPTY = sql(
+    select(_o.object_id)
+    .where(_o.told_by != "", _o.operations == 0)
+    .order_by(_o.object_id)
+    .limit(PAGE)
+)
+_EMPTY_OF = sql(
+    select(_o.object_id)
+    .where(_o.told_by == bindparam("peer"), _o.operations == 0)
+    .order_by(_o.object_id)
+    .limit(PAGE)
+)
+_DROP_OBJECT = sql(shared_objects.delete().where(_o.object_id == bindparam("its_object")))
 _OPERATIONS = sql(
     select(_p.number, _p.token)
     .where(_p.object_id == _this, _p.number > bindparam("after"))
@@ -128,6 +141,11 @@ class ObjectRow:
     readers: tuple[Did, ...]
     operations: Count
     forks: Count
+
+    @property
+    def is_hearsay(self) -> bool:
+        """Whether there is nothing of it but a peer's word: nobody has signed anything."""
+        return bool(self.told_by) and not self.operations
 
     def is_for(self, node: Did) -> bool:
         """Return whether a node may have it."""
@@ -188,6 +206,17 @@ def count_of(tx: Tx, peer: Did) -> int:
     row = tx.one(_COUNT_OF, peer=peer)
     assert row is not None, "a count is a row"
     return int(row[0])
+
+
+def empty(tx: Tx, peer: Did | None = None) -> list[ObjectId]:
+    """Return objects that a peer told of and of which nothing is kept; at most `PAGE`."""
+    rows = tx.all(_EMPTY) if peer is None else tx.all(_EMPTY_OF, peer=peer)
+    return [row[0] for row in rows]
+
+
+def drop_object(tx: Tx, object_id: ObjectId) -> None:
+    """Forget an object of which nothing is kept."""
+    tx.run(_DROP_OBJECT, its_object=object_id)
 
 
 def operations(tx: Tx, object_id: ObjectId, after: int = 0) -> list[tuple[int, Jws]]:

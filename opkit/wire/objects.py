@@ -140,7 +140,7 @@ class ObjectOpened(Event):
     """A node keeps an object from now on.
 
     Attributes:
-        peer: who told of it; None if it was opened here.
+        peer: who told of it, once something came that is signed; None if it was opened here.
     """
 
     type = "objects.opened"

@@ -9,13 +9,16 @@ were old is one voice of several. Source: ADR 0043.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nodeimpl.kernel.crdt.log import Control, Entry, Log
 from opkit.proof.operations import Base
 from opkit.wire.base import Did, RecordId
-from opkit.wire.operations import AdmitAct, ExpelAct
+from opkit.wire.operations import AUTHORS_MAX, Act, AdmitAct, ExpelAct, OperationRejected
+
+VOICES_MAX = 4 * AUTHORS_MAX
+"""How many voices one author has in one epoch: every replica has to say the same."""
 
 _STANDINGS_MAX = 1_024
 
@@ -28,8 +31,36 @@ class Standing:
     expelled: frozenset[Did]
 
 
+class _Tally:
+    """Voices as they are counted: each author has one for, and one against, anybody."""
+
+    def __init__(self, base: Base, *, admissions_min: int, expulsions_min: int) -> None:
+        self._authors = set(base.authors)
+        self._expelled = set(base.expelled)
+        self._admitted: dict[Did, set[Did]] = {}
+        self._ended: dict[Did, set[Did]] = {}
+        self._admissions_min = admissions_min
+        self._expulsions_min = expulsions_min
+
+    def add(self, entry: Entry) -> None:
+        act = entry.act
+        if isinstance(act, AdmitAct):
+            by = self._admitted.setdefault(act.did, set())
+            by.add(entry.said.did)
+            if len(by) >= self._admissions_min:
+                self._authors.add(act.did)
+        elif isinstance(act, ExpelAct):
+            by = self._ended.setdefault(act.did, set())
+            by.add(entry.said.did)
+            if len(by) >= self._expulsions_min or is_decisive(entry):
+                self._expelled.add(act.did)
+
+    def standing(self) -> Standing:
+        return Standing(frozenset(self._authors - self._expelled), frozenset(self._expelled))
+
+
 class Authority:
-    """Who stands, in any causal past of one log.
+    """Who stands, in any causal past of one log, and after all voices that were taken in.
 
     Attributes:
         admissions_min: how many authors' voices make an author.
@@ -44,57 +75,93 @@ class Authority:
         self._base = base
         self._log = log
         self._known: dict[Control, Standing] = {}
-        self._votes: dict[Did, list[tuple[Entry, frozenset[RecordId]]]] = {}
+        self._all = self._tally()
+        self._now = self._all.standing()
+        # Of whom, by whom: which of their operations every voice of this one to expel had seen.
+        self._seen: dict[Did, dict[Did, frozenset[RecordId]]] = {}
+        self._seen_decisively: dict[Did, frozenset[RecordId]] = {}
 
-    def standing(self, control: Control) -> Standing:
-        """Return who stands after these operations about authors."""
+    def _tally(self, voices: Iterable[Entry] = ()) -> _Tally:
+        tally = _Tally(
+            self._base, admissions_min=self.admissions_min, expulsions_min=self.expulsions_min
+        )
+        for each in voices:
+            tally.add(each)
+        return tally
+
+    @property
+    def standing(self) -> Standing:
+        """Who stands after all voices that were taken in."""
+        return self._now
+
+    def standing_in(self, control: Control) -> Standing:
+        """Return who stands after what these operations and their pasts say about authors."""
         known = self._known.get(control)
         if known is None:
             if len(self._known) >= _STANDINGS_MAX:
                 self._known.clear()
-            known = self._known[control] = self._judge(control)
+            known = self._known[control] = self._tally(self._log.voices(control)).standing()
         return known
 
-    def _judge(self, control: Control) -> Standing:
-        admitted: dict[Did, set[Did]] = {}
-        ended: dict[Did, set[Did]] = {}
-        expelled = set(self._base.expelled)
-        for each in control:
-            entry = self._log.entries[each]
-            act = entry.act
-            if isinstance(act, AdmitAct):
-                admitted.setdefault(act.did, set()).add(entry.said.did)
-            elif isinstance(act, ExpelAct):
-                ended.setdefault(act.did, set()).add(entry.said.did)
-                if is_decisive(entry):
-                    expelled.add(act.did)
-        expelled |= _with(ended, self.expulsions_min)
-        authors = self._base.authors | _with(admitted, self.admissions_min)
-        return Standing(frozenset(authors - expelled), frozenset(expelled))
+    def check_voice(self, did: Did, act: AdmitAct | ExpelAct, control: Control) -> None:
+        """Return if an author has such a voice after what is said there about authors.
+
+        A voice that was given stands for good, so that nobody needs it twice; without a bound one
+        author could have all others keep whatever keys they name.
+
+        Raises:
+            OperationRejected: they have not, on any replica.
+        """
+        why = self._wrong_with(did, act, control)
+        if why:
+            raise OperationRejected(why=why)
+
+    def _wrong_with(self, did: Did, act: AdmitAct | ExpelAct, control: Control) -> str:
+        own = [each.act for each in self._log.voices(control) if each.said.did == did]
+        if any(_is_same(act, each) for each in own):
+            return "its author has said so before"
+        if len(own) >= VOICES_MAX:
+            return f"its author has said as much about authors as one may: {VOICES_MAX}"
+        full = len(self.standing_in(control).authors) >= AUTHORS_MAX
+        if full and isinstance(act, AdmitAct):
+            return f"there are as many authors as there may be: {AUTHORS_MAX}"
+        return ""
 
     def voice(self, entry: Entry) -> Did | None:
         """Take in an operation about authors; return whom it is to end, if anybody."""
+        self._all.add(entry)
+        self._now = self._all.standing()
         act = entry.act
         if not isinstance(act, ExpelAct):
             return None
-        log = self._log
-        of_them = frozenset(
-            each for each in log.past([entry.said.id]) if log.entries[each].said.did == act.did
-        )
-        self._votes.setdefault(act.did, []).append((entry, of_them))
+        seen, by = self._seen_by(entry, act.did), self._seen.setdefault(act.did, {})
+        by[entry.said.did] = seen & by.get(entry.said.did, seen)
+        if is_decisive(entry):
+            before = self._seen_decisively.get(act.did, seen)
+            self._seen_decisively[act.did] = seen & before
         return act.did
+
+    def _seen_by(self, entry: Entry, did: Did) -> frozenset[RecordId]:
+        """Return the operations of an author that another one follows."""
+        log = self._log
+        if (did, 1) not in log.places:
+            return frozenset()
+        past = log.past([entry.said.id])
+        return frozenset(each for each in past if log.entries[each].said.did == did)
 
     def is_void(self, entry: Entry) -> bool:
         """Return whether an operation counts for nothing, for its author was expelled beside it.
 
         It does if as many have expelled them as it takes, none of whom had seen it.
         """
-        votes = self._votes.get(entry.said.did)
-        if votes is None or entry.about_authors:
+        did, operation = entry.said.did, entry.said.id
+        by = self._seen.get(did)
+        if by is None or entry.about_authors:
             return False
-        unseen = [vote for vote, seen in votes if entry.said.id not in seen]
-        voices = {vote.said.did for vote in unseen}
-        return len(voices) >= self.expulsions_min or any(map(is_decisive, unseen))
+        decisively = self._seen_decisively.get(did)
+        if decisively is not None and operation not in decisively:
+            return True
+        return sum(operation not in seen for seen in by.values()) >= self.expulsions_min
 
 
 def is_decisive(entry: Entry) -> bool:
@@ -103,5 +170,11 @@ def is_decisive(entry: Entry) -> bool:
     return isinstance(act, ExpelAct) and (act.fork is not None or entry.said.did == act.did)
 
 
-def _with(voices: Mapping[Did, set[Did]], voices_min: int) -> set[Did]:
-    return {did for did, by in voices.items() if len(by) >= voices_min}
+def _is_same(one: Act, other: Act) -> bool:
+    """Return whether two voices say the same; with a proof, one says more."""
+    proofs = [isinstance(each, ExpelAct) and each.fork is not None for each in (one, other)]
+    return (
+        isinstance(one, AdmitAct | ExpelAct)
+        and isinstance(other, AdmitAct | ExpelAct)
+        and (one.kind, one.did, proofs[0]) == (other.kind, other.did, proofs[1])
+    )

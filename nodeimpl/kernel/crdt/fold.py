@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from nodeimpl.kernel.crdt.authority import Authority, Standing
 from nodeimpl.kernel.crdt.hlc import Hlc
-from nodeimpl.kernel.crdt.log import Control, Entry, Log
+from nodeimpl.kernel.crdt.log import Entry, Log
 from nodeimpl.kernel.crdt.states import STATES, AnyState, spelled
 from opkit.proof.canonical import sha256_hex
 from opkit.proof.checks import ProofError
@@ -97,15 +97,13 @@ def cut_of(
         base, log, admissions_min=spec.admissions_min, expulsions_min=spec.expulsions_min
     )
     entries = [entry for each, entry in log.entries.items() if each in within]
-    control: set[RecordId] = set()
     for entry in entries:
         if entry.about_authors:
-            control.add(entry.said.id)
             authority.voice(entry)
     state = begun.copy()
     apply_all(state, entries, authority)
     last = max((entry.said.at for entry in entries), default=Hlc(base.time_ms))
-    return Cut(state=state, standing=authority.standing(Control(control)), last=last)
+    return Cut(state=state, standing=authority.standing, last=last)
 
 
 def apply_all(state: AnyState, entries: Iterable[Entry], authority: Authority) -> None:

@@ -18,8 +18,8 @@ from opkit.proof.operations import ReadOperation
 from opkit.wire.base import Did, Jws, RecordId
 from opkit.wire.operations import HEADS_MAX, Act, AdmitAct, ExpelAct
 
-Control = frozenset[RecordId]
-"""The operations about who is an author, in some causal past."""
+Control = tuple[RecordId, ...]
+"""Operations: what they and their pasts say about authors is all that some causal past says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class Entry:
     Attributes:
         cites: what it follows directly.
         depth: how many operations the longest way back has.
-        control: the operations about authors that it follows, itself included if it is one.
+        control: the operation that, with its past, says the same about authors as this one with its
+            own; None if nobody says anything. Each names one and not all of them, so that what is
+            kept grows as the log does and not with its square.
     """
 
     said: Said
@@ -37,7 +39,7 @@ class Entry:
     act: Act
     cites: tuple[RecordId, ...]
     depth: int
-    control: Control
+    control: RecordId | None
     token: Jws
 
     @property
@@ -73,13 +75,31 @@ class Log:
         return [each for each in cites if each not in self.entries]
 
     def control_of(self, cites: Iterable[RecordId]) -> Control:
-        """Return the operations about authors in what these operations are and follow."""
-        found: Control = frozenset()
-        for each in cites:
-            control = self.entries[each].control
-            if control is not found and not control <= found:
-                found = control if found <= control else found | control
-        return found
+        """Return what stands for all that these operations and their pasts say about authors.
+
+        It is one operation, if one of them says as much as all.
+        """
+        found = {self.entries[each].control for each in cites} - {None}
+        ways = sorted(each for each in found if each is not None)
+        if len(ways) < 2:
+            return tuple(ways)
+        said = {each: {entry.said.id for entry in self.voices([each])} for each in ways}
+        every = set().union(*said.values())
+        return next(((each,) for each in ways if len(said[each]) == len(every)), tuple(ways))
+
+    def voices(self, control: Iterable[RecordId]) -> Iterator[Entry]:
+        """Yield what is said about authors by operations and their pasts, each once."""
+        waiting = list(control)
+        found = set(waiting)
+        while waiting:
+            entry = self.entries[waiting.pop()]
+            if entry.about_authors:
+                yield entry
+            for cited in entry.cites:
+                each = self.entries[cited].control
+                if each is not None and each not in found:
+                    found.add(each)
+                    waiting.append(each)
 
     def add(self, read: ReadOperation, control: Control) -> Entry:
         """Take in an operation that follows what is here; return it in its past."""
@@ -88,14 +108,14 @@ class Log:
         assert read.id not in self.entries and not self.absent(cites)
         depth = 1 + max((self.entries[each].depth for each in cites), default=0)
         act = said.act
-        own = isinstance(act, AdmitAct | ExpelAct)
+        own = isinstance(act, AdmitAct | ExpelAct) or len(control) > 1
         entry = Entry(
             said=Said(read.id, said.did, Hlc(said.time_ms, said.tick)),
             sequence=said.sequence,
             act=act,
             cites=cites,
             depth=depth,
-            control=control | {read.id} if own else control,
+            control=read.id if own else next(iter(control), None),
             token=read.token,
         )
         self.entries[read.id] = entry

@@ -94,7 +94,7 @@ class Pull:
             self.lied = "it gave more than it was asked for"
             return
         before = len(self.replica)
-        moved = False
+        moved = self.replica.go_on()
         for token in delta.operations:
             try:
                 moved |= take(token, now_ms) is Taken.NEW

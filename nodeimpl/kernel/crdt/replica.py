@@ -7,9 +7,8 @@ first, came twice, or was said twice by one author. Source: ADR 0043.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from nodeimpl.kernel.crdt.authority import Authority, Standing
@@ -22,7 +21,8 @@ from nodeimpl.kernel.crdt.fold import (
     read_snapshot,
     snapshot_of,
 )
-from nodeimpl.kernel.crdt.hlc import SKEW_MS_MAX, Hlc, check_skew
+from nodeimpl.kernel.crdt.hlc import Hlc, check_skew
+from nodeimpl.kernel.crdt.limits import RELEASES_MAX, ReplicaLimits
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
 from nodeimpl.kernel.crdt.room import check_room
 from nodeimpl.kernel.crdt.states import STATES, AnyState
@@ -60,21 +60,6 @@ from opkit.wire.operations import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaLimits:
-    """What a replica keeps.
-
-    Attributes:
-        operations_max: operations since the last checkpoint.
-        waiting_max: of each author, operations that wait for what they follow.
-    """
-
-    skew_ms_max: int = SKEW_MS_MAX
-    operations_max: int = 262_144
-    waiting_max: int = 1_024
-    given_characters_max: int = 1_048_576
-
-
 class Taken(StrEnum):
     """What became of an operation: `WAITING` ones lack what they follow."""
 
@@ -100,7 +85,7 @@ class Replica:
         self.spec = spec
         self.limits = limits or ReplicaLimits()
         self.counts: Counter[str] = Counter()
-        self.placed: Callable[[ReadOperation], None] = _unheard
+        self.placed: Callable[[ReadOperation], None] = lambda _read: None
         self._begin(base, STATES[spec.kind]())
 
     def _begin(self, base: Base, begun: AnyState) -> None:
@@ -111,6 +96,7 @@ class Replica:
         self._control: set[RecordId] = set()
         self._authority = self._judge_of(base)
         self._waiting = Waiting(self.spec.of_author_max or self.limits.waiting_max)
+        self._releases_left = RELEASES_MAX
         self._forks: dict[Did, tuple[RecordId, RecordId]] = {}
 
     def _judge_of(self, base: Base) -> Authority:
@@ -132,7 +118,7 @@ class Replica:
     @property
     def standing(self) -> Standing:
         """Who is an author after all that is here."""
-        return self._authority.standing(Control(self._control))
+        return self._authority.standing
 
     @property
     def forks(self) -> dict[Did, tuple[Jws, Jws]]:
@@ -156,7 +142,7 @@ class Replica:
     # What comes in.
 
     def take(self, token: Jws, now_ms: int) -> Taken:
-        """Take an operation from whomever; those that waited for it are taken with it.
+        """Take an operation from whomever; those that waited for it follow, now or as one goes on.
 
         Raises:
             OperationRejected, OperationClockAhead, EpochOver, OperationNotAuthors, LogFull: in this
@@ -176,6 +162,13 @@ class Replica:
             return Taken.KNOWN
         return self._take(read, now_ms)
 
+    def put_back(self, read: ReadOperation) -> None:
+        """Take an operation again that was taken here before, in the same order as then.
+
+        Nothing is judged twice: what was here then, and the rules of then, have let it in.
+        """
+        self._put(read, self._log.control_of(cites_of(read)))
+
     def _take(self, read: ReadOperation, now_ms: int) -> Taken:
         said = read.operation
         self._check_act(said)
@@ -190,7 +183,7 @@ class Replica:
             self._waiting.put(read, absent)
             return Taken.WAITING
         self._place(read)
-        self._release(read.id)
+        self._release()
         return Taken.NEW
 
     def _check_known(self, did: Did) -> None:
@@ -208,37 +201,50 @@ class Replica:
         if not self.spec.permits(said.did, act):
             raise OperationRejected(why="its author may not say that of this object")
 
-    def _release(self, first: RecordId) -> None:
-        """Take what waited for an operation, and what waited for that."""
-        arrived = deque([first])
-        while arrived:
-            for read in self._waiting.release(arrived.popleft()):
-                try:
-                    self._place(read)
-                except Refusal as no:
-                    self.counts[no.code] += 1
-                else:
-                    arrived.append(read.id)
+    def go_on(self) -> bool:
+        """Take what waits for nothing any more, so many at once; return whether there was any.
 
-    def _place(self, read: ReadOperation) -> Entry:
+        Whoever drives it calls this before each step: what one step takes fits into a transaction.
+        """
+        self._releases_left = RELEASES_MAX
+        self._release()
+        return self._releases_left < RELEASES_MAX
+
+    def _release(self) -> None:
+        while self._releases_left and (read := self._waiting.next()) is not None:
+            self._releases_left -= 1
+            if read.id in self._log.entries:
+                continue
+            try:
+                self._place(read)
+            except Refusal as no:
+                self.counts[no.code] += 1
+
+    def _place(self, read: ReadOperation) -> None:
         """Put an operation whose past is here into the log, and into the value if it counts.
 
         Raises:
-            OperationRejected, OperationNotAuthors, LogFull: in this order.
+            OperationRejected, OperationNotAuthors, LogFull: in this order; a voice that its author
+                does not have is rejected only of who is an author.
         """
         said = read.operation
         self._check_past(read)
         control = self._log.control_of(cites_of(read))
-        if said.did not in self._authority.standing(control).authors:
+        if said.did not in self._authority.standing_in(control).authors:
             raise OperationNotAuthors(did=said.did)
+        if isinstance(said.act, AdmitAct | ExpelAct):
+            self._authority.check_voice(said.did, said.act, control)
         if self._is_idle(read):
             raise OperationNotAuthors(did=said.did)
         check_room(said, self.spec, self._log, self._forks, self.limits.operations_max)
+        self._put(read, control)
+        self._waiting.arrived(read.id)
+
+    def _put(self, read: ReadOperation, control: Control) -> None:
         entry = self._log.add(read, control)
         self._note_fork(entry)
         self._count_in(entry)
         self.placed(read)
-        return entry
 
     def _is_idle(self, read: ReadOperation) -> bool:
         """Return whether an operation counts for nothing, and nothing here waits for it.
@@ -296,6 +302,10 @@ class Replica:
         ):
             self.state = self._begun.copy()
             apply_all(self.state, self._log.entries.values(), self._authority)
+
+    def is_void(self, operation: RecordId) -> bool:
+        """Return whether an operation that is here counts for nothing, and so never will."""
+        return self._authority.is_void(self._log.entries[operation])
 
     # What goes out.
 
@@ -493,7 +503,3 @@ class Replica:
         left = self._acts_of(own, set())
         self._begin(base, begun)
         return left
-
-
-def _unheard(_read: ReadOperation) -> None:
-    """Tell nobody."""

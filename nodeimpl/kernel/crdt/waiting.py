@@ -21,10 +21,12 @@ class Waiting:
         self._absent: dict[RecordId, set[RecordId]] = {}
         self._waiters: dict[RecordId, set[RecordId]] = {}
         self._of: dict[Did, dict[RecordId, None]] = {}
+        self._arrived: dict[RecordId, None] = {}
+        self._ready: dict[RecordId, ReadOperation] = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self._reads)
+        return len(self._reads) + len(self._ready)
 
     def wants(self, operation: RecordId) -> bool:
         """Return whether something waits for an operation."""
@@ -32,7 +34,8 @@ class Waiting:
 
     def wanted(self) -> tuple[RecordId, ...]:
         """Return what is waited for and does not wait itself, in order."""
-        return tuple(sorted(each for each in self._waiters if each not in self._reads))
+        known = (self._reads, self._ready, self._arrived)
+        return tuple(sorted(each for each in self._waiters if not any(each in of for of in known)))
 
     def put(self, read: ReadOperation, absent: Sequence[RecordId]) -> None:
         """Have an operation wait for others."""
@@ -47,14 +50,24 @@ class Waiting:
         for each in absent:
             self._waiters.setdefault(each, set()).add(read.id)
 
-    def release(self, arrived: RecordId) -> list[ReadOperation]:
-        """Return, in order, what waited for this operation alone; it waits no more."""
-        ready = []
+    def arrived(self, operation: RecordId) -> None:
+        """Have what waited for an operation wait for it no more."""
+        if operation in self._waiters:
+            self._arrived[operation] = None
+
+    def next(self) -> ReadOperation | None:
+        """Return the next one that waits for nothing any more, and forget it."""
+        while self._arrived and not self._ready:
+            first = next(iter(self._arrived))
+            del self._arrived[first]
+            self._release(first)
+        return self._ready.pop(next(iter(self._ready))) if self._ready else None
+
+    def _release(self, arrived: RecordId) -> None:
         for each in sorted(self._waiters.pop(arrived, ())):
             self._absent[each].discard(arrived)
             if not self._absent[each]:
-                ready.append(self._drop(each))
-        return ready
+                self._ready[each] = self._drop(each)
 
     def _drop(self, operation: RecordId) -> ReadOperation:
         for each in self._absent.pop(operation):

@@ -224,7 +224,9 @@ def test_what_a_liar_gives_changes_nothing_and_ends_it(lie: Callable[[Liar], str
 def test_an_object_that_cannot_be_is_not_opened() -> None:
     async def story(world: InProcessWorld) -> None:
         async with liar(world) as by:
-            await by.tell(RIVER, aud="pool/tools", opening="mine")
+            await by.tell(RIVER, aud="later/tools", opening="of a kind that is not known here")
+            assert HARBOR not in await banned(world, RIVER)
+            await by.tell(RIVER, aud=f"agreement/{'a' * 64}", opening="mine")
 
             async def ended() -> bool:
                 return HARBOR in await banned(world, RIVER)

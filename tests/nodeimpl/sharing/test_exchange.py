@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nodeimpl.kernel.crdt.replica import Taken
 from nodeimpl.kernel.store import Tx
 from opkit.proof.keys import Identity
 from opkit.proof.operations import ReadOperation, sign_operation
 from opkit.wire.gateway import StoreBusy
-from opkit.wire.objects import AskLacking, AskOperations, ObjectHeads, ObjectUnknown
+from opkit.wire.objects import AskLacking, AskOperations, ObjectHeads, ObjectMerged, ObjectUnknown
 from opkit.wire.operations import (
     AddAct,
     EpochOver,
@@ -453,3 +454,42 @@ def test_after_any_partitions_and_restarts_all_homes_have_the_same(
 async def close_all(stacks: dict[str, AsyncExitStack]) -> None:
     for each in stacks.values():
         await each.aclose()
+
+
+def test_much_that_waited_is_kept_step_by_step_and_each_is_told_of(within, home_at, url_of) -> None:
+    async def work() -> None:
+        async with AsyncExitStack() as homes:
+            ada, ben, cy = [
+                await homes.enter_async_context(home_at(url_of(name), name))
+                for name in ("ada", "ben", "cy")
+            ]
+            for home in (ada, ben, cy):
+                await home.open()
+            await ada.add("first")
+            await cy.pull(ada)
+            for start in range(0, 1_005, 201):
+                await ada.add(*(f"word {n}" for n in range(start, start + 201)))
+            told: list[str] = []
+
+            def tell(tx: Tx, object_id: str, read) -> None:
+                told.append(read.id)
+                tx.announce(ObjectMerged(object_id=object_id, operations=1, total=1))
+
+            ben.sharing.changed("pool/", tell)
+            _, *later = await ada.store.write(
+                lambda tx: [
+                    each.token for each in ada.sharing.replica(tx, TOOLS)._log.entries.values()
+                ]
+            )
+
+            def wait(tx: Tx) -> None:
+                replica = ben.sharing.replica(tx, TOOLS)
+                assert {replica.take(each, tx.now_ms) for each in later} == {Taken.WAITING}
+                assert not ben.sharing.keep(tx, TOOLS)
+
+            await ben.store.write(wait)
+            assert not await ben.pull(cy)
+            assert len(set(told)) == len(told) == 1_006
+            assert await ben.state() == await ada.state()
+
+    within(work)

@@ -165,6 +165,7 @@ def test_objects_that_are_none_of_this_nodes_are_refused(within, home_at, url_of
             with pytest.raises(OpeningRejected):
                 await tell("pool/one", "ada cy")
             assert await tell("pool/one", "ada ben")
+            await ada.add("saw", object_id="pool/one")
             with pytest.raises(ObjectsFull):
                 await tell("pool/two", "ada ben")
             with pytest.raises(ObjectsFull):

@@ -9,8 +9,9 @@ from functools import cache
 import pytest
 
 from nodeimpl.kernel.crdt.fold import ObjectSpec
+from nodeimpl.kernel.crdt.limits import ReplicaLimits
 from nodeimpl.kernel.crdt.pull import Pull, answer
-from nodeimpl.kernel.crdt.replica import Replica, ReplicaLimits
+from nodeimpl.kernel.crdt.replica import Replica
 from opkit.proof.keys import Identity
 from opkit.proof.operations import beginning
 from opkit.wire.errors import Refusal

@@ -13,6 +13,7 @@ from opkit.wire.operations import (
     CountAct,
     ExpelAct,
     ObjectKind,
+    OperationRejected,
     RemoveAct,
     SetAct,
 )
@@ -74,7 +75,11 @@ def step(parties, tokens, kind, one, number):
             ),
         }[kind]()
         party.now = max(party.now, party.replica._log.last.time_ms - 100_000)
-        tokens.append(party.say(act))
+        if act in [each.act for each in party.replica.voices() if each.said.did == party.did]:
+            with pytest.raises(OperationRejected, match="has said so before"):
+                party.say(act)
+        else:
+            tokens.append(party.say(act))
 
 
 @pytest.mark.parametrize("kind", list(ObjectKind))
