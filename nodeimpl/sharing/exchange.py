@@ -76,8 +76,6 @@ class Exchange:
     ) -> tuple[tuple[wire.ObjectHeads, ...], str]:
         """Return what is here of the next objects that a peer may have, as of the last commit.
 
-        An object of which nobody has signed anything is told of only by who opened it.
-
         Args:
             wanted: of which; None for all.
             after: the last one of the page before.
@@ -93,17 +91,19 @@ class Exchange:
             page = table.objects(tx, after)[: wire.OBJECTS_TOLD_MAX]
             rows = list(page)
             last = page[-1].object_id if len(page) == wire.OBJECTS_TOLD_MAX else ""
-        told = (row for row in rows if row is not None and not row.is_hearsay)
-        return tuple(_heads_of(row) for row in told if row.is_for(peer)), last
+        return tuple(_heads_of(row) for row in rows if row is not None and row.is_for(peer)), last
 
     def introduced(
         self, tx: Tx, peer: Did, unknown: Sequence[ObjectId]
     ) -> tuple[wire.ObjectHeads, ...]:
-        """Return the heads of objects with what each was opened with."""
+        """Return the heads of objects with what each was opened with.
+
+        An object of which nobody has signed anything is introduced only by who opened it.
+        """
         found = []
         for each in unknown:
             row = table.get_object(tx, each)
-            if row is not None and row.is_for(peer):
+            if row is not None and row.is_for(peer) and not row.is_hearsay:
                 found.append(_heads_of(row).model_copy(update={"opening": row.opening}))
         return tuple(found)
 

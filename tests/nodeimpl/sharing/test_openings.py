@@ -108,7 +108,7 @@ def test_what_was_signed_in_the_same_commit_does_not_give_way(within, home_at, u
     within(work)
 
 
-def test_what_is_only_heard_of_is_not_told_of(within, home_at, url_of) -> None:
+def test_what_is_only_heard_of_is_introduced_to_nobody(within, home_at, url_of) -> None:
     async def work() -> None:
         async with AsyncExitStack() as homes:
             ada, ben, cy = [
@@ -118,10 +118,13 @@ def test_what_is_only_heard_of_is_not_told_of(within, home_at, url_of) -> None:
             await ada.open()
             assert (await ben.hear(ada)).unknown == [TOOLS], "who opened it tells of it"
             await ben.hear(ada, introduced=True)
-            assert (await cy.hear(ben)).unknown == []
+            assert (await cy.hear(ben)).unknown == [TOOLS]
+            await cy.hear(ben, introduced=True)
+            assert await kept(cy, TOOLS) == []
             await ada.add("saw")
             await ben.pull(ada)
-            assert (await cy.hear(ben)).unknown == [TOOLS]
+            await cy.hear(ben, introduced=True)
+            assert await kept(cy, TOOLS) == [TOOLS]
 
     within(work)
 
