@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from opkit.proof.checks import ProofError
 from opkit.proof.clearing import changes_of, check_offer
+from opkit.proof.record import SKEW_MS
 from opkit.wire.base import RecordId, Slug, TimeMs
 from opkit.wire.clearing import (
     ArbiterDiffers,
@@ -25,6 +26,7 @@ from opkit.wire.clearing import (
     NotParty,
     Offer,
     OfferLapsed,
+    OfferRejected,
     PeriodWrong,
     RulingEarly,
     SettlementDone,
@@ -40,6 +42,7 @@ class Limits:
 
     Attributes:
         doubt_per_side_max: exchanges with one other coop that are in doubt.
+        skew_ms: by how much another node's clock may be ahead of this one's.
         grace_ms: how long after an offer's end its proposer waits for an acceptance on its way.
         ask_after_ms: how long after its acceptance a side asks how it ended.
         rule_after_ms: how long after an offer's end the arbiter may rule, and is asked to.
@@ -50,6 +53,7 @@ class Limits:
     """
 
     doubt_per_side_max: int = 256
+    skew_ms: int = SKEW_MS
     grace_ms: int = 2_000
     ask_after_ms: int = 2_000
     rule_after_ms: int = 600_000
@@ -197,8 +201,17 @@ def judge_settling(stand: Stand, *, agreement: RecordId, period: str) -> None:
         raise NothingToSettle(agreement=agreement, balance=0)
 
 
-def judge_time(offer: Offer, *, now_ms: TimeMs) -> None:
-    """Return if an offer may still be accepted. Refuses: OfferLapsed."""
+def judge_time(offer: Offer, *, now_ms: TimeMs, limits: Limits) -> None:
+    """Return if an offer may be accepted now.
+
+    Who accepts is bound until the arbiter may rule, which follows from the offer's end: so that end
+    has to be near.
+
+    Refuses, in this order:
+        OfferRejected: it was made in the future; OfferLapsed: its time is over.
+    """
+    if offer.offered_ms > now_ms + limits.skew_ms:
+        raise OfferRejected(why=f"it is of {offer.offered_ms}, and here it is {now_ms}")
     if now_ms >= offer.expires_ms:
         raise OfferLapsed(expires_ms=offer.expires_ms, now_ms=now_ms)
 

@@ -134,8 +134,7 @@ class Rulings:
             ruled_ms=tx.now_ms,
         )
         # The proof on which it rests goes along: a commit that one side has not seen.
-        rests_on = next((each for each, said in heard if said.ending == ending), given)
-        evidence = rests_on.model_copy(
+        evidence = _resting_on(ending, heard, given).model_copy(
             update={"ruling": sign_ruling(ruling, self._desk.identity), "rival": None}
         )
         outbox.put_ruling(tx, told.hash, ending, evidence)
@@ -162,3 +161,14 @@ class Rulings:
             )
         )
         return evidence
+
+
+def _resting_on(
+    ending: wire.Ending, heard: list[tuple[wire.Evidence, Told]], given: wire.Evidence
+) -> wire.Evidence:
+    """Return what shows that the proposer decided so; what was given if nobody shows that."""
+    for evidence, said in heard:
+        for token, decided in ((evidence.outcome, said.outcome), (evidence.rival, said.rival)):
+            if decided is not None and ending_of(decided) == ending:
+                return evidence.model_copy(update={"outcome": token})
+    return given

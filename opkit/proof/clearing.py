@@ -170,8 +170,8 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
     """Return what was signed of an exchange, all of it verified.
 
     Raises:
-        ProofError: something does not verify, is of another exchange, or contradicts nothing where
-            it is said to.
+        ProofError: something does not verify, is of another exchange, contradicts nothing where it
+            is said to, or rules committed what its proposer did not commit.
     """
     offer = read_offer(evidence.offer, genesis)
     name = jws.record_id(evidence.offer)
@@ -190,15 +190,20 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
     outcome, rival = decided
     if rival is not None and (outcome is None or ending_of(outcome) == ending_of(rival)):
         raise ProofError("two decisions that agree are no contradiction")
-    ruling = evidence.ruling
+    token = evidence.ruling
+    ruling = None if token is None else read_ruling(token, offer, name, genesis)
+    if ruling is not None and ruling.ending == "committed":
+        # An arbiter makes no commit: it says that the one that all accepted stands.
+        if not any(isinstance(each, Commit) for each in decided):
+            raise ProofError("it rules committed what was not committed")
     return Told(
         hash=name,
         offer=offer,
         acceptances=acceptances,
         outcome=outcome,
         rival=rival,
-        ruling=None if ruling is None else read_ruling(ruling, offer, name, genesis),
-        ruling_id=None if ruling is None else jws.record_id(ruling),
+        ruling=ruling,
+        ruling_id=None if token is None else jws.record_id(token),
     )
 
 
@@ -208,8 +213,8 @@ def check_offer(offer: Offer) -> None:
     Raises:
         ProofError: its parties are not those of its legs; a coop pays itself; the same leg twice;
             not one leg for an exchange or a settlement, and a period only for the latter; a
-            netting of fewer than three, or in which a coop does not pay what it gets; a time that
-            is none.
+            netting of fewer than three, or in which a coop does not pay what it gets, or owes each
+            other one as much after it as before; a time that is none.
     """
     coops = {coop for leg in offer.legs for coop in (leg.payer, leg.payee)}
     if list(offer.parties) != sorted(coops) or offer.coop not in coops:
@@ -226,6 +231,9 @@ def check_offer(offer: Offer) -> None:
         left = [coop for coop, total in net_of(offer.legs).items() if total]
         if left:
             raise ProofError(f"{left[0]} does not pay what it gets")
+        idle = [coop for coop in offer.parties if not postings_of(offer, coop)]
+        if idle:
+            raise ProofError(f"{idle[0]} would have nothing to post")
     elif len(offer.legs) != 1:
         raise ProofError("it has more than one leg")
     if (offer.period is not None) != (offer.kind == "settlement"):

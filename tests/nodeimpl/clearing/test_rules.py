@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nodeimpl.clearing.rules import Limits, Stand, judge_shape, judge_stands
+from nodeimpl.clearing.rules import Limits, Stand, judge_shape, judge_stands, judge_time
 from opkit.wire import clearing as wire
 from tests.opkit.proof.test_clearing import AGREED, leg, offer_of
 from tests.simulation.town import terms_of
@@ -28,6 +28,16 @@ def judge(stand: Stand) -> None:
 def test_an_offer_that_contradicts_itself_is_malformed() -> None:
     with pytest.raises(wire.ExchangeMalformed, match="has a period"):
         judge_shape(offer_of(period="2026-01"))
+
+
+def test_an_offer_is_accepted_from_when_it_may_be_made_until_its_end() -> None:
+    offer, limits = offer_of(), Limits(skew_ms=10)
+    judge_time(offer, now_ms=offer.offered_ms - 10, limits=limits)
+    judge_time(offer, now_ms=offer.expires_ms - 1, limits=limits)
+    with pytest.raises(wire.OfferRejected, match="and here it is"):
+        judge_time(offer, now_ms=offer.offered_ms - 11, limits=limits)
+    with pytest.raises(wire.OfferLapsed):
+        judge_time(offer, now_ms=offer.expires_ms, limits=limits)
 
 
 def test_a_settlement_is_taken_once_and_only_if_it_comes_to_zero_here() -> None:

@@ -116,6 +116,10 @@ def test_what_was_signed_says_how_it_ended() -> None:
     ruled = SAID.read(ruling=SAID.ruling())
     assert (ruled.ending, ruled.hash) == ("aborted", SAID.name)
     assert SAID.read(rival=SAID.abort()).rival is not None
+    stands = SAID.ruling(ending="committed")
+    assert SAID.read(ruling=stands).ending == "committed"
+    rivals = {"outcome": SAID.abort(), "rival": SAID.commit()}
+    assert SAID.read(**rivals, ruling=stands).ending == "committed"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,11 @@ def test_what_was_signed_says_how_it_ended() -> None:
         (lambda: {"ruling": SAID.ruling(offer=OTHER)}, "another exchange"),
         (lambda: {"ruling": SAID.ruling(coop="apple")}, "another exchange"),
         (lambda: {"outcome": SAID.acceptance()}, "not a"),
+        (lambda: {"outcome": None, "ruling": SAID.ruling(ending="committed")}, "not committed"),
+        (
+            lambda: {"outcome": SAID.abort(), "ruling": SAID.ruling(ending="committed")},
+            "not committed",
+        ),
     ],
 )
 def test_each_word_of_an_exchange_is_believed_of_its_signer_alone(
@@ -226,6 +235,12 @@ def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg
 
 
 RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
+TO_AND_FRO = tuple(
+    leg(payer, payee, agreement=agreement)
+    for one, other in (("apple", "birch"), ("birch", "cedar"))
+    for payer, payee, agreement in ((one, other, AGREED), (other, one, "8" * 64))
+)
+"""Debts that go to and fro between two, under two agreements."""
 
 
 @pytest.mark.parametrize(
@@ -245,6 +260,7 @@ RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
             "three or more",
         ),
         (offer_of(*RING[:2], kind="netting"), "does not pay what it gets"),
+        (offer_of(*TO_AND_FRO, kind="netting"), "apple would have nothing to post"),
         (offer_of(period="2026-01"), "has a period"),
         (offer_of(kind="settlement"), "has a period"),
         (offer_of(expires_ms=OFFERED_MS), "time is none"),
