@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodeimpl.clearing.rules import DAY_MS, Limits
 from opkit.proof import clearing as proof
 from opkit.proof import jws
 from opkit.wire import clearing as wire
 from opkit.wire.base import Jws, Slug
 from opkit.wire.clearing import Leg
-from tests.simulation.town import ARBITER, LIMITS, NETWORK, START_MS, UNIT, Town, key_of, terms_of
+from tests.simulation.town import (
+    ARBITER,
+    GENESIS,
+    LIMITS,
+    NETWORK,
+    START_MS,
+    UNIT,
+    Town,
+    key_of,
+    terms_of,
+)
 from tests.simulation.truths import always, at_rest
 
 TWO = terms_of("apple", "birch")
@@ -22,11 +34,13 @@ RING = (TWO, terms_of("birch", "cedar"), terms_of("apple", "cedar"))
 TTL_MS = 5_000
 
 
-def in_town(folder: Path, story: Callable[[Town], Awaitable[None]]) -> None:
+def in_town(
+    folder: Path, story: Callable[[Town], Awaitable[None]], *, limits: Limits = LIMITS
+) -> None:
     """Tell a story in a fresh town."""
 
     async def main() -> None:
-        async with asyncio.timeout(120), Town(folder) as town:
+        async with asyncio.timeout(120), Town(folder, limits=limits) as town:
             await story(town)
 
     asyncio.run(main())
@@ -233,3 +247,63 @@ def test_sides_of_a_netting_that_were_told_two_ends_find_out_and_stand_the_same(
             assert town.homes[one].clearing.counts.contradictions == 1
 
     in_town(tmp_path, story)
+
+
+def colluding(number: int, agreement: str, **changes: Any) -> wire.AskRuling:
+    """Return what two coops ask of an arbiter, of an offer that both signed long after its end."""
+    leg = Leg(agreement=agreement, payer="birch", payee="apple", amount=1)
+    token = offered("apple", leg, exchange_id=f"lie{number}", **changes)
+    said = wire.Acceptance(
+        network=NETWORK,
+        did=key_of("birch").did,
+        coop="birch",
+        aud="apple",
+        offer=jws.record_id(token),
+        accepted_ms=1,
+    )
+    given = (proof.sign_acceptance(said, key_of("birch")),)
+    evidence = wire.Evidence(offer=token, acceptances=given)
+    assert proof.read_evidence(evidence, GENESIS).acceptances.keys() == {"birch"}
+    return wire.AskRuling(coop="birch", evidence=evidence)
+
+
+def test_an_arbiter_rules_only_where_an_agreement_names_it(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        elsewhere = TWO.model_copy(update={"arbiter": "cedar"})
+        others = terms_of("apple", "cedar")
+        cases = [
+            ("0" * 64, {}, "agreement-unknown"),
+            (town.agreements.add(elsewhere), {}, "arbiter-differs"),
+            (town.agreements.add(others), {}, "not-party"),
+            (town.agreements.add(TWO), {"unit": "usd-cents"}, "unit-mismatch"),
+        ]
+        town.clock.advance(TTL_MS + LIMITS.rule_after_ms)
+        for number, (agreement, changes, why) in enumerate(cases):
+            with pytest.raises(wire.OfferRejected, match=f"not agreed: {why}"):
+                ask = colluding(number, agreement, **changes)
+                await town.hear(ARBITER, wire.ASK_RULING.name, ask)
+        assert town.told == [] and await town.waiting() == 0
+        good = colluding(0, town.agreements.add(TWO))
+        said = await town.hear(ARBITER, wire.ASK_RULING.name, good)
+        assert proof.read_evidence(said.evidence, GENESIS).ending == "aborted"
+
+    in_town(tmp_path, story)
+
+
+def test_an_arbiter_rules_for_a_coop_so_often_in_a_day(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        town.clock.advance(DAY_MS - START_MS % DAY_MS)
+        asks = [colluding(number, name) for number in range(3)]
+        for ask in asks[:2]:
+            await town.hear(ARBITER, wire.ASK_RULING.name, ask)
+        with pytest.raises(wire.RulingEarly) as early:
+            await town.hear(ARBITER, wire.ASK_RULING.name, asks[2])
+        assert early.value.until_ms == town.clock.now_ms() + DAY_MS
+        # What it ruled it says again, and tomorrow it rules again.
+        await town.hear(ARBITER, wire.ASK_RULING.name, asks[0])
+        town.clock.advance(DAY_MS)
+        await town.hear(ARBITER, wire.ASK_RULING.name, asks[2])
+        assert town.homes[ARBITER].clearing.counts.ruled["aborted"] == 3
+
+    in_town(tmp_path, story, limits=replace(LIMITS, rulings_per_day_max=2))
