@@ -192,10 +192,10 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
         raise ProofError("two decisions that agree are no contradiction")
     token = evidence.ruling
     ruling = None if token is None else read_ruling(token, offer, name, genesis)
-    if ruling is not None and ruling.ending == "committed":
-        # An arbiter makes no commit: it says that the one that all accepted stands.
-        if not any(isinstance(each, Commit) for each in decided):
-            raise ProofError("it rules committed what was not committed")
+    stands = ruling is not None and ruling.ending == "committed"
+    # An arbiter makes no commit: it says that the one that all accepted stands.
+    if stands and not any(isinstance(each, Commit) for each in decided):
+        raise ProofError("it rules committed what was not committed")
     return Told(
         hash=name,
         offer=offer,
@@ -213,8 +213,8 @@ def check_offer(offer: Offer) -> None:
     Raises:
         ProofError: its parties are not those of its legs; a coop pays itself; the same leg twice;
             not one leg for an exchange or a settlement, and a period only for the latter; a
-            netting of fewer than three, or in which a coop does not pay what it gets, or owes each
-            other one as much after it as before; a time that is none.
+            settlement by who owes; a netting of fewer than three, or in which a coop does not pay
+            what it gets, or owes each other one as much after it as before; a time that is none.
     """
     coops = {coop for leg in offer.legs for coop in (leg.payer, leg.payee)}
     if list(offer.parties) != sorted(coops) or offer.coop not in coops:
@@ -226,20 +226,27 @@ def check_offer(offer: Offer) -> None:
     if len(pairs) != len(offer.legs):
         raise ProofError("two of its legs are of the same two under the same agreement")
     if offer.kind == "netting":
-        if len(offer.parties) < 3:
-            raise ProofError("debts go around among three or more")
-        left = [coop for coop, total in net_of(offer.legs).items() if total]
-        if left:
-            raise ProofError(f"{left[0]} does not pay what it gets")
-        idle = [coop for coop in offer.parties if not postings_of(offer, coop)]
-        if idle:
-            raise ProofError(f"{idle[0]} would have nothing to post")
+        _check_netting(offer)
     elif len(offer.legs) != 1:
         raise ProofError("it has more than one leg")
+    elif offer.kind == "settlement" and offer.coop != offer.legs[0].payer:
+        raise ProofError(f"{offer.legs[0].payer} is owed, and so settles")
     if (offer.period is not None) != (offer.kind == "settlement"):
         raise ProofError("a settlement has a period, and nothing else has")
     if not 0 < offer.expires_ms - offer.offered_ms <= OFFER_TTL_MS_MAX:
         raise ProofError("its time is none, or too long")
+
+
+def _check_netting(offer: Offer) -> None:
+    """Return if all pay what they get, and have something to post. Raises `ProofError`."""
+    if len(offer.parties) < 3:
+        raise ProofError("debts go around among three or more")
+    left = [coop for coop, total in net_of(offer.legs).items() if total]
+    if left:
+        raise ProofError(f"{left[0]} does not pay what it gets")
+    idle = [coop for coop in offer.parties if not postings_of(offer, coop)]
+    if idle:
+        raise ProofError(f"{idle[0]} would have nothing to post")
 
 
 def net_of(legs: Iterable[Leg]) -> dict[Slug, int]:

@@ -136,8 +136,8 @@ def test_no_ruling_has_a_side_post_what_was_not_committed(
         elif accepts:
             with pytest.raises((wire.ArbiterDiffers, wire.NotParty)):
                 await accepted(town, "birch", token)
+        ruling = ruled(token, arbiter, "committed")
         with pytest.raises(wire.OfferRejected, match="not committed"):
-            ruling = ruled(token, arbiter, "committed")
             await tell(town, "birch", token, acceptances=given, ruling=ruling)
         assert (await town.account("birch", f"due/{by}")).balance == 0
         assert len(await town.sides()) == len(given)
@@ -249,6 +249,25 @@ def test_sides_of_a_netting_that_were_told_two_ends_find_out_and_stand_the_same(
     in_town(tmp_path, story)
 
 
+def test_nobody_settles_what_they_owe(tmp_path: Path) -> None:
+    """Its home would have the other coop's give up what it is owed, and nobody there asked."""
+
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        await town.offer("apple", "birch", 40, agreement=name)
+        with pytest.raises(wire.ExchangeMalformed, match="birch is owed"):
+            await town.settle("apple", name, "2026-01")
+        leg = Leg(agreement=name, payer="birch", payee="apple", amount=40)
+        for period in ("2026-01", "2026-01/run-7"):
+            token = offered("apple", leg, kind="settlement", period=period)
+            with pytest.raises(wire.OfferRejected, match="birch is owed"):
+                await accepted(town, "birch", token)
+        assert (await town.position("birch", "apple", name)).balance == 40
+        await at_rest(town)
+
+    in_town(tmp_path, story)
+
+
 def colluding(number: int, agreement: str, **changes: Any) -> wire.AskRuling:
     """Return what two coops ask of an arbiter, of an offer that both signed long after its end."""
     leg = Leg(agreement=agreement, payer="birch", payee="apple", amount=1)
@@ -279,8 +298,8 @@ def test_an_arbiter_rules_only_where_an_agreement_names_it(tmp_path: Path) -> No
         ]
         town.clock.advance(TTL_MS + LIMITS.rule_after_ms)
         for number, (agreement, changes, why) in enumerate(cases):
+            ask = colluding(number, agreement, **changes)
             with pytest.raises(wire.OfferRejected, match=f"not agreed: {why}"):
-                ask = colluding(number, agreement, **changes)
                 await town.hear(ARBITER, wire.ASK_RULING.name, ask)
         assert town.told == [] and await town.waiting() == 0
         good = colluding(0, town.agreements.add(TWO))

@@ -150,7 +150,7 @@ def hear_answer(side: Side, there: Side, to: str) -> Side:
 
 
 def telling(world: World, *, silent: bool = False) -> Iterator[World]:
-    """A side that has ended tells another, and hears how it stands; a silent proposer tells none."""
+    """A side that has ended tells another, and hears how that stands; but no silent proposer."""
     every = [world.proposer, *world.responders]
     for at, side in enumerate(every, -1):
         if side is None or side.ending is None or (silent and at < 0):

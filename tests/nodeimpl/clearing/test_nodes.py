@@ -85,7 +85,9 @@ def test_an_exchange_stands_in_both_ledgers_and_is_settled_once() -> None:
         with pytest.raises(ScopeMissing):
             await member.clearing.settle(agreement, "2026-01")
         assert len(await member.clearing.positions()) == 1
-        settled = await calls(world, RIVER).settle(agreement, "2026-01")
+        with pytest.raises(wire.ExchangeMalformed, match=f"{BRIGHT} is owed"):
+            await calls(world, RIVER).settle(agreement, "2026-01")
+        settled = await calls(world, BRIGHT).settle(agreement, "2026-01")
         assert (settled.state, settled.period) == ("committed", "2026-01")
         assert await balances(world, agreement) == (0, 0)
         for coop in PARTIES:

@@ -263,6 +263,10 @@ TO_AND_FRO = tuple(
         (offer_of(*TO_AND_FRO, kind="netting"), "apple would have nothing to post"),
         (offer_of(period="2026-01"), "has a period"),
         (offer_of(kind="settlement"), "has a period"),
+        (
+            offer_of(leg("birch", "apple"), kind="settlement", period="2026-01"),
+            "birch is owed",
+        ),
         (offer_of(expires_ms=OFFERED_MS), "time is none"),
         (offer_of(expires_ms=OFFERED_MS + wire.OFFER_TTL_MS_MAX + 1), "too long"),
     ],
