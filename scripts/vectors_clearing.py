@@ -31,7 +31,7 @@ ARBITER = "harbor-homes"
 AGREED = "7" * 64
 LEGS = {
     "exchange": (Leg(agreement=AGREED, payer=people.COOP, payee=OTHER, amount=40),),
-    "settlement": (Leg(agreement=AGREED, payer=OTHER, payee=people.COOP, amount=40),),
+    "settlement": (Leg(agreement=AGREED, payer=people.COOP, payee=OTHER, amount=40),),
     "netting": (
         Leg(agreement=AGREED, payer=OTHER, payee=people.COOP, amount=20),
         Leg(agreement="8" * 64, payer=THIRD, payee=OTHER, amount=20),

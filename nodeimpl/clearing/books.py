@@ -179,17 +179,17 @@ class Books:
             errands["tell", party] = FIRST_TRY_MS if side.role == "proposer" else 0
         if side.is_owing:
             errands["post", ""] = POST_AGAIN_MS
+        ttl_ms = offer.expires_ms - offer.offered_ms
+        if side.is_pleading and self._genesis.node_of(offer.arbiter) is not None:
+            errands["plead", offer.arbiter] = 0 if side.rival else ttl_ms + limits.rule_after_ms
         if side.ending is not None:
             return errands
         if side.role == "proposer":
             for party in side.awaited:
                 errands["offer", party] = FIRST_TRY_MS
-            errands["lapse", ""] = offer.expires_ms - offer.offered_ms + limits.grace_ms
+            errands["lapse", ""] = ttl_ms + limits.grace_ms
         elif side.accepted:
             errands["ask", offer.coop] = limits.ask_after_ms
-            ttl_ms = offer.expires_ms - offer.offered_ms
-            if self._genesis.node_of(offer.arbiter) is not None:
-                errands["plead", offer.arbiter] = ttl_ms + limits.rule_after_ms
         return errands
 
     def _say(self, tx: Tx, before: dict[tuple[Task, Slug], TimeMs], after: Kept) -> None:

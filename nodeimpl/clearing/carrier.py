@@ -341,7 +341,7 @@ class Carrier:
     async def _plead(self, errand: Errand) -> None:
         """Ask the arbiter to rule."""
         kept = await self._read(errand.coop, errand.exchange)
-        if kept.side.ending is not None:
+        if not kept.side.is_pleading:
             return
         ask = wire.AskRuling(coop=errand.coop, evidence=kept.evidence)
         try:
@@ -356,7 +356,7 @@ class Carrier:
         except (Unreachable, Fault, Refusal) as silent:
             raise Silent(str(silent)) from silent
         heard = await self._hear(errand.coop, errand.exchange, said.evidence, by=None)
-        if heard.side.ending is None:
+        if heard.side.is_pleading:
             raise Silent("the arbiter says nothing")
 
     async def _hear(

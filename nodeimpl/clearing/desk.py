@@ -25,7 +25,6 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.wire import clearing as wire
 from opkit.wire.base import Did, Jws, MemberId, RecordId, Slug
-from opkit.wire.errors import Refusal
 from opkit.wire.ledger import SETTLE_REFUSALS, AccountClosed
 from opkit.wire.terms import PARTIES_MAX, Terms
 
@@ -115,7 +114,7 @@ class Desk:
         """Return a coop's acceptance of a verified offer, journalled; the same for the same offer.
 
         Refuses, in this order:
-            ExchangeEnded, ExchangeConflict, OfferLapsed; then as `JUDGED_REFUSALS`.
+            ExchangeEnded, ExchangeConflict, OfferRejected, OfferLapsed; then as `JUDGED_REFUSALS`.
         """
         name = jws.record_id(token)
         known = tables.get(tx, coop=coop, exchange=name)
@@ -125,7 +124,7 @@ class Desk:
                 raise wire.ExchangeEnded(exchange=name, state=known.side.state)
             return given
         self._judge_id(tx, offer, coop)
-        rules.judge_time(offer, now_ms=tx.now_ms)
+        rules.judge_time(offer, now_ms=tx.now_ms, limits=self.limits)
         self._judge(tx, offer, coop)
         acceptance = proof.sign_acceptance(
             wire.Acceptance(
@@ -199,8 +198,8 @@ class Desk:
     ) -> Kept | None:
         """Take what was verified of an exchange; return how this side stands then.
 
-        It need not have known of it: an end may come before the offer does, and is kept so that the
-        offer, when it comes, finds it. None is returned for what does not concern this side.
+        What it never accepted does not concern this side, whoever says what of it: nothing is kept,
+        and None is returned.
 
         Args:
             coop: which side of those here.
@@ -219,10 +218,13 @@ class Desk:
         side = kept.side
         for outcome in (told.outcome, told.rival):
             if outcome is not None:
-                side = machine.hear_outcome(side, proof.ending_of(outcome))
+                ending = proof.ending_of(outcome)
+                side = machine.hear_outcome(side, ending, proposer=told.offer.coop)
         if told.ruling is not None and told.ruling_id is not None:
             side = machine.hear_ruling(side, told.ruling.ending, told.ruling_id, by=by)
-        if by is not None and told.ending is not None and told.ending == side.ending:
+        # Whoever holds the proposer's other word against it knows as much: more, the arbiter says.
+        even = side.rival and side.ruling is None
+        if by is not None and told.ending is not None and (told.ending == side.ending or even):
             side = machine.hear_told(side, by)
         self._notice(tx, kept, side, told)
         heard = replace(kept, side=side, evidence=_merged(kept, evidence, side))
@@ -330,16 +332,15 @@ class Desk:
             raise wire.ExchangeConflict(exchange_id=offer.exchange_id, standing=named.exchange)
 
     def _overhear(self, tx: Tx, coop: Slug, evidence: wire.Evidence, told: Told) -> Kept | None:
-        """Return the side of an exchange of which this node hears the end first.
+        """Return the side of an exchange that this node does not know, but once accepted.
 
-        Only where it could have been accepted: nobody else has a reason to make this node keep it.
+        It signed the acceptance, so it judged the offer then, and what it kept of it was lost. Of
+        anything else nothing is kept: nobody else can put something here, and an offer that comes
+        after its end is accepted in vain, until its proposer is asked.
         """
         offer = told.offer
         if coop not in told.acceptances:
-            try:
-                self._terms(tx, offer, coop)
-            except Refusal:
-                return None
+            return None
         try:
             self._judge_id(tx, offer, coop)
         except wire.ExchangeConflict as no:

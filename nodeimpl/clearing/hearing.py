@@ -29,7 +29,9 @@ class Hearing:
 
         Refuses, in this order:
             OfferRejected: it is not signed by its proposer's home, or not for a coop of this node.
-            ExchangeEnded, ExchangeConflict, OfferLapsed; then as `JUDGED_REFUSALS`.
+            ExchangeEnded, ExchangeConflict.
+            OfferRejected: it was made in the future.
+            OfferLapsed; then as `JUDGED_REFUSALS`.
         """
         del peer
         offer = self._read_offer(ask.offer, ask.coop)

@@ -32,7 +32,7 @@ class Side:
         ruling: the arbiter's ruling, if there is one: its ending and its record id.
         accepted: whether this side has set something aside for it.
         entries: how many its ledger has of it: the first posts it, each other turns the last round.
-        untold: who was not heard yet to know how it ended.
+        untold: who was not heard yet to know how it ended, or what this side heard of that.
     """
 
     role: Role
@@ -71,6 +71,13 @@ class Side:
     def in_doubt(self) -> bool:
         """Whether it counts against the greatest imbalance: not ended, or not posted yet."""
         return self.ending is None or self.is_owing
+
+    @property
+    def is_pleading(self) -> bool:
+        """Whether the arbiter is to rule: the proposer is silent, or said one thing and another."""
+        if self.role == "proposer" or self.ruling is not None:
+            return False
+        return self.rival or (self.accepted and self.outcome is None)
 
 
 def offered(others: frozenset[Slug]) -> Side:
@@ -113,15 +120,23 @@ def decide(side: Side, ending: Ending) -> Side:
     return replace(side, outcome=ending, untold=side.others)
 
 
-def hear_outcome(side: Side, outcome: Ending) -> Side:
+def hear_outcome(side: Side, outcome: Ending, *, proposer: Slug) -> Side:
     """Return a side after hearing what the proposer decided.
 
     The first that is heard stands; another one is kept as proof that the proposer contradicts
-    itself, and it is for the arbiter to say which stands.
+    itself, and it is for the arbiter to say which stands. Responders do not hear each other's
+    proposer, so whoever hears of a commit hands it on to the others: one that was told of an abort
+    has both then. An abort needs no handing on, as who heard nothing else posted nothing.
+
+    Args:
+        proposer: who decided it, and so knows it.
     """
-    if side.outcome is None:
-        return replace(side, outcome=outcome)
-    return replace(side, rival=side.rival or side.outcome != outcome)
+    if side.outcome is not None:
+        return replace(side, rival=side.rival or side.outcome != outcome)
+    heard = replace(side, outcome=outcome)
+    if outcome == "aborted" or side.ruling is not None:
+        return heard
+    return replace(heard, untold=side.others - {proposer})
 
 
 def hear_ruling(side: Side, ending: Ending, ruling: RecordId, *, by: Slug | None = None) -> Side:
@@ -141,7 +156,7 @@ def hear_ruling(side: Side, ending: Ending, ruling: RecordId, *, by: Slug | None
 
 
 def hear_told(side: Side, coop: Slug) -> Side:
-    """Return a side after it heard that another one knows how it ended."""
+    """Return a side after it heard that another one knows how it ended, or all that it knows."""
     return replace(side, untold=side.untold - {coop})
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from opkit.proof.checks import ProofError
 from opkit.proof.clearing import changes_of, check_offer
+from opkit.proof.record import SKEW_MS
 from opkit.wire.base import RecordId, Slug, TimeMs
 from opkit.wire.clearing import (
     ArbiterDiffers,
@@ -25,6 +26,7 @@ from opkit.wire.clearing import (
     NotParty,
     Offer,
     OfferLapsed,
+    OfferRejected,
     PeriodWrong,
     RulingEarly,
     SettlementDone,
@@ -33,6 +35,8 @@ from opkit.wire.clearing import (
 from opkit.wire.ledger import UNITS, UnitUnknown
 from opkit.wire.terms import Terms
 
+DAY_MS = 86_400_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -40,9 +44,11 @@ class Limits:
 
     Attributes:
         doubt_per_side_max: exchanges with one other coop that are in doubt.
+        skew_ms: by how much another node's clock may be ahead of this one's.
         grace_ms: how long after an offer's end its proposer waits for an acceptance on its way.
         ask_after_ms: how long after its acceptance a side asks how it ended.
         rule_after_ms: how long after an offer's end the arbiter may rule, and is asked to.
+        rulings_per_day_max: exchanges on which the arbiter rules for one coop in a day.
         retry_ms_min: after how long a silent node is tried again, at first.
         retry_ms_max: and after however many times.
         send_ms: how long a node has to answer.
@@ -50,9 +56,11 @@ class Limits:
     """
 
     doubt_per_side_max: int = 256
+    skew_ms: int = SKEW_MS
     grace_ms: int = 2_000
     ask_after_ms: int = 2_000
     rule_after_ms: int = 600_000
+    rulings_per_day_max: int = 1_024
     retry_ms_min: int = 250
     retry_ms_max: int = 30_000
     send_ms: int = 4_000
@@ -197,8 +205,17 @@ def judge_settling(stand: Stand, *, agreement: RecordId, period: str) -> None:
         raise NothingToSettle(agreement=agreement, balance=0)
 
 
-def judge_time(offer: Offer, *, now_ms: TimeMs) -> None:
-    """Return if an offer may still be accepted. Refuses: OfferLapsed."""
+def judge_time(offer: Offer, *, now_ms: TimeMs, limits: Limits) -> None:
+    """Return if an offer may be accepted now.
+
+    Who accepts is bound until the arbiter may rule, which follows from the offer's end: so that end
+    has to be near.
+
+    Refuses, in this order:
+        OfferRejected: it was made in the future; OfferLapsed: its time is over.
+    """
+    if offer.offered_ms > now_ms + limits.skew_ms:
+        raise OfferRejected(why=f"it is of {offer.offered_ms}, and here it is {now_ms}")
     if now_ms >= offer.expires_ms:
         raise OfferLapsed(expires_ms=offer.expires_ms, now_ms=now_ms)
 
@@ -224,6 +241,29 @@ def judge_ruling(
     if now_ms < until_ms:
         raise RulingEarly(until_ms=until_ms)
     return "committed" if "committed" in endings else "aborted"
+
+
+def judge_asker(given: int, *, now_ms: TimeMs, limits: Limits) -> None:
+    """Return if the arbiter rules for a coop once more today.
+
+    Coops whose agreement names it may come to an end by themselves as often as they like: what they
+    have it keep is bounded.
+
+    Args:
+        given: on how many exchanges it ruled for that coop today.
+        now_ms: real time.
+        limits: the bounds.
+
+    Refuses:
+        RulingEarly: tomorrow it does.
+    """
+    if given >= limits.rulings_per_day_max:
+        raise RulingEarly(until_ms=(day_of(now_ms) + 1) * DAY_MS)
+
+
+def day_of(now_ms: TimeMs) -> int:
+    """Return which day it is."""
+    return now_ms // DAY_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ Source: ADR 0046.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import structlog
 
@@ -20,11 +21,21 @@ from nodeimpl.kernel.store import Store, Tx
 from opkit.proof.checks import ProofError
 from opkit.proof.clearing import Told, ending_of, read_evidence, sign_ruling
 from opkit.wire import clearing as wire
+from opkit.wire.agreements import AgreementUnknown
 from opkit.wire.base import Did, Slug
 from opkit.wire.errors import Fault, Refusal, Unreachable
 
 LOOK_MS = 4_000
 """How long the arbiter waits for what the sides know."""
+
+NOT_AGREED: tuple[type[Refusal], ...] = (
+    AgreementUnknown,
+    wire.NotParty,
+    wire.UnitMismatch,
+    wire.ArbiterDiffers,
+    wire.PeriodWrong,
+)
+"""By what an exchange is not one that this arbiter rules on."""
 
 _log = structlog.get_logger("clearing")
 
@@ -38,14 +49,18 @@ class Rulings:
         self._store = store
         self._clock = clock
         self._nodes = nodes
+        self._given: Counter[tuple[Slug, int]] = Counter()
 
     async def rule(self, peer: Did, ask: wire.AskRuling) -> wire.Ruled:
         """Say how an exchange ends whose proposer is silent, and tell all sides of it.
 
         Refuses, in this order:
-            OfferRejected: what was sent does not verify, or was accepted by nobody.
+            OfferRejected: what was sent does not verify.
             ArbiterElsewhere: this node is not the arbiter's.
-            RulingEarly: the proposer may still decide, or says that it will.
+            OfferRejected: the coop that asks did not accept it, or agreements that this node keeps
+                do not provide for it.
+            RulingEarly: the proposer may still decide, or says that it will; or the coop asked for
+                too much today.
         """
         del peer
         told = verified(ask.evidence, self._desk.genesis)
@@ -56,6 +71,13 @@ class Rulings:
         given = await self._store.read(lambda tx: outbox.ruling(tx, told.hash))
         if given is not None:
             return wire.Ruled(evidence=given)
+        await self._store.read(lambda tx: self._judge_terms(tx, told.offer))
+        today = rules.day_of(self._clock.now_ms())
+        if any(day != today for _, day in self._given):
+            self._given.clear()
+        rules.judge_asker(
+            self._given[ask.coop, today], now_ms=self._clock.now_ms(), limits=self._desk.limits
+        )
         # Whether it is time is judged before anybody is asked, and again when all have answered.
         rules.judge_ruling(
             told.offer,
@@ -77,7 +99,22 @@ class Rulings:
         evidence = await self._store.write(
             lambda tx: self._rule(tx, told, ask.evidence, heard, endings)
         )
+        self._given[ask.coop, today] += 1
         return wire.Ruled(evidence=evidence)
+
+    def _judge_terms(self, tx: Tx, offer: wire.Offer) -> None:
+        """Return if the agreements of all legs provide for an offer, and name this arbiter.
+
+        Refuses:
+            OfferRejected: they do not, or this node does not keep one of them.
+        """
+        try:
+            names = dict.fromkeys(leg.agreement for leg in offer.legs)
+            terms = {each: self._desk.agreements.terms(tx, each) for each in names}
+            for coop in offer.parties:
+                rules.judge_terms(offer, coop, terms)
+        except NOT_AGREED as no:
+            raise wire.OfferRejected(why=f"it is not agreed: {no.code}") from no
 
     async def _ask_all(
         self, told: Told, given: wire.Evidence, asks: Slug
@@ -134,8 +171,7 @@ class Rulings:
             ruled_ms=tx.now_ms,
         )
         # The proof on which it rests goes along: a commit that one side has not seen.
-        rests_on = next((each for each, said in heard if said.ending == ending), given)
-        evidence = rests_on.model_copy(
+        evidence = _resting_on(ending, heard, given).model_copy(
             update={"ruling": sign_ruling(ruling, self._desk.identity), "rival": None}
         )
         outbox.put_ruling(tx, told.hash, ending, evidence)
@@ -162,3 +198,14 @@ class Rulings:
             )
         )
         return evidence
+
+
+def _resting_on(
+    ending: wire.Ending, heard: list[tuple[wire.Evidence, Told]], given: wire.Evidence
+) -> wire.Evidence:
+    """Return what shows that the proposer decided so; what was given if nobody shows that."""
+    for evidence, said in heard:
+        for token, decided in ((evidence.outcome, said.outcome), (evidence.rival, said.rival)):
+            if decided is not None and ending_of(decided) == ending:
+                return evidence.model_copy(update={"outcome": token})
+    return given

@@ -61,7 +61,7 @@ class Clearing:
         return tables.view(await self._carrier.conclude(kept))
 
     async def settle(self, ask: wire.SettlePeriod, caller: Caller | None) -> wire.Exchange:
-        """Bring a position to zero on both sides, for a period, once. Refuses as `offer`."""
+        """Have a coop say that it is owed no more, for a period, once. Refuses as `offer`."""
         coop, by = self._own(caller)
         kept = await self._store.write(lambda tx: self._settlement(tx, ask, coop, by))
         return tables.view(await self._carrier.conclude(kept))

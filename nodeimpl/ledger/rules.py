@@ -234,7 +234,9 @@ def judge_room(*, accounts: int, of_member: int, limits: Limits) -> None:
 
 
 def _judge_own_words(draft: Draft, right: Right) -> None:
-    """Return if no posting is of nothing or twice, and id, kind and cause are the right's own."""
+    """Return if it posts something, nothing of 0 or twice, and its words are the right's own."""
+    if len(draft.postings) < 2:
+        raise wire.EntryMalformed(why="fewer than two postings")
     if 0 in [each.amount for each in draft.postings]:
         raise wire.EntryMalformed(why="a posting of 0")
     if len({(each.account, each.unit) for each in draft.postings}) != len(draft.postings):

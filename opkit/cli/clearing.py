@@ -68,7 +68,7 @@ def settle(
     what: Annotated[str, typer.Option(help="How it was paid, for people.")] = "",
     as_json: out.Json = False,
 ) -> int:
-    """Bring a position to zero on both sides, for a period, once.
+    """Bring a position to zero on both sides, for a period, once; who is owed settles.
 
     Example: opkit clearing settle --agreement 1f0c6b --period 2026-03
     """

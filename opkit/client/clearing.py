@@ -85,6 +85,8 @@ class ClearingCalls:
     ) -> wire.Exchange:
         """Bring the position under an agreement to zero on both sides, for a period, once.
 
+        The coop that is owed does so: it says by it that it is owed no more.
+
         Args:
             agreement: its id.
             period: `2026-03`, `2026-Q1`, or a part of one (`2026-Q1/run-7`).
@@ -94,6 +96,7 @@ class ClearingCalls:
 
         Raises:
             SettlementDone: the period was settled before.
+            ExchangeMalformed: the caller's coop is who owes.
             Refusal, Unreachable, Fault: as `offer`.
         """
         ask = wire.SettlePeriod(

@@ -173,8 +173,8 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
     """Return what was signed of an exchange, all of it verified.
 
     Raises:
-        ProofError: something does not verify, is of another exchange, or contradicts nothing where
-            it is said to; a ruling commits what not all have accepted.
+        ProofError: something does not verify, is of another exchange, contradicts nothing where it
+            is said to, or rules committed what its proposer did not commit.
     """
     offer = read_offer(evidence.offer, genesis)
     name = jws.record_id(evidence.offer)
@@ -195,10 +195,10 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
         raise ProofError("two decisions that agree are no contradiction")
     token = evidence.ruling
     ruling = None if token is None else read_ruling(token, offer, name, genesis)
-    if ruling is not None and ruling.ending == "committed":
-        silent = sorted({*offer.parties} - {offer.coop, *acceptances})
-        if silent:
-            raise ProofError(f"the arbiter commits what {silent[0]} did not accept")
+    stands = ruling is not None and ruling.ending == "committed"
+    # An arbiter makes no commit: it says that the one that all accepted stands.
+    if stands and not any(isinstance(each, Commit) for each in decided):
+        raise ProofError("it rules committed what was not committed")
     return Told(
         hash=name,
         offer=offer,
@@ -216,8 +216,8 @@ def check_offer(offer: Offer) -> None:
     Raises:
         ProofError: its parties are not those of its legs; a coop pays itself; the same leg twice;
             not one leg for an exchange or a settlement, and a period only for the latter; a
-            netting of fewer than three, or in which a coop does not pay what it gets; a time that
-            is none.
+            settlement by who owes; a netting of fewer than three, or in which a coop does not pay
+            what it gets, or owes each other one as much after it as before; a time that is none.
     """
     coops = {coop for leg in offer.legs for coop in (leg.payer, leg.payee)}
     if list(offer.parties) != sorted(coops) or offer.coop not in coops:
@@ -229,13 +229,11 @@ def check_offer(offer: Offer) -> None:
     if len(pairs) != len(offer.legs):
         raise ProofError("two of its legs are of the same two under the same agreement")
     if offer.kind == "netting":
-        if len(offer.parties) < 3:
-            raise ProofError("debts go around among three or more")
-        left = [coop for coop, total in net_of(offer.legs).items() if total]
-        if left:
-            raise ProofError(f"{left[0]} does not pay what it gets")
+        _check_netting(offer)
     elif len(offer.legs) != 1:
         raise ProofError("it has more than one leg")
+    elif offer.kind == "settlement" and offer.coop != offer.legs[0].payer:
+        raise ProofError(f"{offer.legs[0].payer} is owed, and so settles")
     if (offer.period is not None) != (offer.kind == "settlement"):
         raise ProofError("a settlement has a period, and nothing else has")
     if not 0 < offer.expires_ms - offer.offered_ms <= OFFER_TTL_MS_MAX:
@@ -257,6 +255,18 @@ def check_agreed(offer: Offer, leg: Leg, terms: Terms) -> None:
         raise ProofError(f"the agreement counts in {agreed}, the offer in {offer.unit}")
     if terms.arbiter != offer.arbiter:
         raise ProofError(f"the agreement's arbiter is {terms.arbiter}, the offer's {offer.arbiter}")
+
+
+def _check_netting(offer: Offer) -> None:
+    """Return if all pay what they get, and have something to post. Raises `ProofError`."""
+    if len(offer.parties) < 3:
+        raise ProofError("debts go around among three or more")
+    left = [coop for coop, total in net_of(offer.legs).items() if total]
+    if left:
+        raise ProofError(f"{left[0]} does not pay what it gets")
+    idle = [coop for coop in offer.parties if not postings_of(offer, coop)]
+    if idle:
+        raise ProofError(f"{idle[0]} would have nothing to post")
 
 
 def net_of(legs: Iterable[Leg]) -> dict[Slug, int]:

@@ -33,7 +33,10 @@ class ExchangeMalformed(Invalid):
     """The exchange is none: with oneself, of parties that are not those of its legs, and so on."""
 
     code = "exchange-malformed"
-    hint = "payer and payee are two parties of the agreement; in a netting each pays what it gets"
+    hint = (
+        "payer and payee are two parties of the agreement; in a netting each pays what it gets; "
+        "who is owed settles"
+    )
     why: str
 
 

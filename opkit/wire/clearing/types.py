@@ -317,7 +317,7 @@ class PostOffer(Wire):
 
 
 class SettlePeriod(Wire):
-    """Ask to bring a position to zero on both sides, for a period, once.
+    """Ask to bring a position to zero on both sides, for a period, once; who is owed settles.
 
     Attributes:
         other: the other party, if the agreement has more than two.

@@ -189,12 +189,14 @@ class Killing:
         await self._start(victims)
 
     async def settle(self, pair: tuple[Slug, Slug], period: str, victims: Sequence[Slug]) -> None:
-        """Have both of two settle at once, in the middle of which nodes are killed; then again."""
+        """Have who is owed settle twice at once, while nodes are killed; then again, and both."""
         await self.rest()
-        await self._owe(pair[0], pair[1], pair, 50)
-        await self._in_the_middle([self._settle(by, pair, period) for by in pair], victims)
-        for by in pair:
-            # What one proposed may be under way yet; the other is told how it ended.
+        owes, owed = pair
+        await self._owe(owes, owed, pair, 50)
+        twice = [self._settle(owed, pair, period) for _ in range(2)]
+        await self._in_the_middle(twice, victims)
+        for by in (owed, owes):
+            # What was proposed may be under way yet; who owes is told how it ended.
             await self.rest()
             await self._settle(by, pair, period)
         if (self.agreements[pair], period) not in self.settled:
@@ -268,7 +270,7 @@ class Killing:
         except wire.SettlementDone as done:
             self._note_settled(agreement, period, done.exchange)
         except wire.InDoubt:
-            return  # The other one settles at the same time.
+            return  # It settles at the same time.
         else:
             self.told[by, said.exchange_id] = said
             if said.state == "committed":

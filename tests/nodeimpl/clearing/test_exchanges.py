@@ -339,11 +339,11 @@ def test_a_settlement_waits_for_what_is_in_doubt_and_others_wait_for_it(tmp_path
         town.weather = lambda message: "no-answer" if message.method == "clearing.offer" else "pass"
         await town.offer("apple", "birch", 5, agreement=name, name="x2")
         with pytest.raises(wire.InDoubt):
-            await town.settle("apple", name, "2026-01")
+            await town.settle("birch", name, "2026-01")
         town.weather = lambda _: "pass"
         await town.come_to_rest()
         town.weather = lambda message: "no-answer" if message.method == "clearing.offer" else "pass"
-        assert (await town.settle("apple", name, "2026-01")).state == "offered"
+        assert (await town.settle("birch", name, "2026-01")).state == "offered"
         with pytest.raises(wire.InDoubt):
             await town.offer("apple", "birch", 5, agreement=name, name="x3")
         town.weather = lambda _: "pass"
@@ -384,7 +384,7 @@ def test_what_agreements_do_not_provide_for_is_refused(tmp_path: Path) -> None:
         with pytest.raises(AgreementInactive):
             await town.offer("apple", "birch", 1, agreement=name, name="late")
         # What is owed is settled all the same.
-        assert (await town.settle("apple", name, "2026-01")).state == "committed"
+        assert (await town.settle("birch", name, "2026-01")).state == "committed"
         assert not [message for message, _ in town.told if message.asked == "cedar"]
         await at_rest(town)
 

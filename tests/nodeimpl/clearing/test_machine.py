@@ -94,13 +94,14 @@ def proposing(world: World) -> Iterator[World]:
 
 
 def responding(world: World) -> Iterator[World]:
+    """What did not accept keeps nothing of what it hears, and may accept afterwards."""
     count = len(world.responders)
     for at, side in enumerate(world.responders):
         if side is None:
             yield put(world, at, machine.accepted(others_of(at, count)))
+            continue
         for ending in told_ends(world):
-            known = side or machine.overheard(others_of(at, count))
-            yield put(world, at, machine.hear_outcome(known, ending))
+            yield put(world, at, machine.hear_outcome(side, ending, proposer=PROPOSER))
 
 
 def ruling(world: World, bad: Bad) -> Iterator[World]:
@@ -116,12 +117,11 @@ def ruling(world: World, bad: Bad) -> Iterator[World]:
 
 
 def hearing_rulings(world: World) -> Iterator[World]:
-    count = len(world.responders)
     for ending, ruling_id in world.rulings:
         yield put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
         for at, side in enumerate(world.responders):
-            known = side or machine.overheard(others_of(at, count))
-            yield put(world, at, machine.hear_ruling(known, ending, ruling_id))
+            if side is not None:
+                yield put(world, at, machine.hear_ruling(side, ending, ruling_id))
 
 
 def posting(world: World) -> Iterator[World]:
@@ -130,25 +130,44 @@ def posting(world: World) -> Iterator[World]:
             yield put(world, at, machine.did_act(side))
 
 
-def telling(world: World) -> Iterator[World]:
-    """A side that has ended tells another, and hears that it knows, and of its ruling."""
+def hear_words(side: Side, of: Side) -> Side:
+    """Return a side after hearing what another one has of the proposer."""
+    if of.outcome is not None:
+        for ending in ENDINGS:
+            if of.rival or ending == of.outcome:
+                side = machine.hear_outcome(side, ending, proposer=PROPOSER)
+    return side
+
+
+def hear_answer(side: Side, there: Side, to: str) -> Side:
+    """Return a side after another one, that was told, answered how it stands."""
+    if there.ending != side.ending or there.ruling is not None:
+        side = hear_words(side, there)
+        if there.ruling is not None:
+            side = machine.hear_ruling(side, *there.ruling, by=to)
+    even = side.rival and side.ruling is None
+    return machine.hear_told(side, to) if there.ending == side.ending or even else side
+
+
+def telling(world: World, *, silent: bool = False) -> Iterator[World]:
+    """A side that has ended tells another, and hears how that stands; but no silent proposer."""
     every = [world.proposer, *world.responders]
     for at, side in enumerate(every, -1):
-        if side is None or side.ending is None:
+        if side is None or side.ending is None or (silent and at < 0):
             continue
         for to in sorted(side.untold):
             to_at = -1 if to == PROPOSER else int(to[1:])
-            there = every[to_at + 1] or machine.overheard(others_of(to_at, len(world.responders)))
+            there = every[to_at + 1]
+            if there is None:
+                yield put(world, at, machine.hear_told(side, to))
+                continue
             me = PROPOSER if at < 0 else name(at)
             if side.ruling is not None:
                 there = machine.hear_ruling(there, *side.ruling, by=me)
-            elif side.outcome is not None and to_at >= 0:
-                there = machine.hear_outcome(there, side.outcome)
+            elif to_at >= 0:
+                there = hear_words(there, side)
             told = put(world, to_at, there)
-            answered = machine.hear_told(side, to)
-            if there.ruling is not None:
-                answered = machine.hear_ruling(answered, *there.ruling, by=to)
-            yield put(told, at, answered)
+            yield put(told, at, hear_answer(side, there, to))
             yield told  # The answer is lost.
 
 
@@ -184,33 +203,47 @@ def explore(count: int, bad: Bad, look: Callable[[World], None]) -> int:
     return len(seen)
 
 
-def settle(world: World) -> World:
+def settle(world: World, *, silent: bool = False) -> World:
     """Return the world once all could talk for as long as they wished.
 
     The proposer's patience ends; who accepted hears it, or the arbiter.
+
+    Args:
+        silent: whether the proposer, after all that it said, says nothing more.
     """
-    if machine.may_abort(world.proposer):
+    if machine.may_abort(world.proposer) and not silent:
         world = replace(world, proposer=machine.decide(world.proposer, "aborted"))
-    after = closer(world)
+    after = closer(world, silent)
     while after != world:
-        world, after = after, closer(after)
+        world, after = after, closer(after, silent)
     return world
 
 
 @lru_cache(maxsize=100_000)
-def closer(world: World) -> World:
+def closer(world: World, silent: bool) -> World:
     """Return the world once all were told again, and one of them did what it has to."""
     for at, side in enumerate(world.responders):
-        if side is not None and world.proposer.outcome is not None:
-            world = put(world, at, machine.hear_outcome(side, world.proposer.outcome))
+        if side is not None and world.proposer.outcome is not None and not silent:
+            heard = machine.hear_outcome(side, world.proposer.outcome, proposer=PROPOSER)
+            world = put(world, at, heard)
     for ending, ruling_id in world.rulings:
         world = put(world, -1, machine.hear_ruling(world.proposer, ending, ruling_id))
         for at, side in enumerate(world.responders):
             if side is not None:
                 world = put(world, at, machine.hear_ruling(side, ending, ruling_id))
-    for after in (posting, telling):
-        world = next(after(world), world)
+    for afters in (posting(world), telling(world, silent=silent), pleading(world)):
+        changed = next((after for after in afters if after != world), None)
+        if changed is not None:
+            return changed
     return world
+
+
+def pleading(world: World) -> Iterator[World]:
+    """Once nobody has anything else to say the arbiter rules, if it is asked, by what all have."""
+    there = [side for side in world.responders if side is not None]
+    if not world.rulings and any(side.is_pleading for side in there):
+        seen = any(side.outcome == "committed" or side.rival for side in there)
+        yield replace(world, rulings=(("committed" if seen else "aborted", "9"),))
 
 
 @pytest.mark.parametrize("responders", [1, 2])
@@ -255,6 +288,12 @@ def test_once_all_can_talk_all_stand_the_same(responders: int, bad: Bad) -> None
 @pytest.mark.usefixtures("unmeasured")
 def test_a_proposer_that_signs_both_ends_is_seen_and_the_ruling_stands() -> None:
     def look(world: World) -> None:
+        # What it told one and another they tell each other, though it says nothing more.
+        alone = [side for side in settle(world, silent=True).responders if side is not None]
+        assert len({(side.ending, side.posted) for side in alone}) <= 1, (world, alone)
+        for side in alone:
+            assert side.posted == (side.ending == "committed"), (world, alone)
+            assert not (side.in_doubt or side.untold or side.is_pleading), (world, alone)
         if not world.rulings:
             return
         end = settle(world)
@@ -272,7 +311,8 @@ def test_what_is_heard_again_changes_nothing() -> None:
     def look(world: World) -> None:
         for side in world.sides():
             if side.outcome is not None:
-                assert machine.hear_outcome(side, side.outcome) == side
+                again = machine.hear_outcome(side, side.outcome, proposer=PROPOSER)
+                assert again == side
             if side.ruling is not None:
                 assert machine.hear_ruling(side, *side.ruling) == side
             for other in side.others:

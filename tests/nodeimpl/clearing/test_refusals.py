@@ -53,11 +53,19 @@ def test_an_offer_that_comes_too_late_or_after_its_end_is_refused(tmp_path: Path
         with pytest.raises(wire.OfferLapsed) as late:
             await town.hear("birch", wire.OFFER_EXCHANGE.name, ask)
         assert late.value.now_ms == late.value.expires_ms == half.expires_ms
+        town.weather = lambda message: "no-answer" if message.method == "clearing.offer" else "pass"
+        heard = await town.offer("apple", "birch", 40, agreement=name, name="x2", ttl_ms=TTL_MS)
+        town.clock.advance(TTL_MS)
         town.weather = lambda _: "pass"
         await town.come_to_rest()
-        with pytest.raises(wire.ExchangeEnded) as ended:
+        with pytest.raises(wire.OfferLapsed):
             await town.hear("birch", wire.OFFER_EXCHANGE.name, ask)
-        assert (ended.value.exchange, ended.value.state) == (half.hash, "aborted")
+        again = wire.OfferExchange(
+            offer=(await evidence(town, "apple", heard.hash)).offer, coop="birch"
+        )
+        with pytest.raises(wire.ExchangeEnded) as ended:
+            await town.hear("birch", wire.OFFER_EXCHANGE.name, again)
+        assert (ended.value.exchange, ended.value.state) == (heard.hash, "aborted")
         await at_rest(town)
 
     in_town(tmp_path, story)

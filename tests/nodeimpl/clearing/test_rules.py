@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from nodeimpl.clearing.rules import Limits, Stand, judge_shape, judge_stands
+from nodeimpl.clearing.rules import (
+    DAY_MS,
+    Limits,
+    Stand,
+    judge_asker,
+    judge_shape,
+    judge_stands,
+    judge_time,
+)
 from opkit.wire import clearing as wire
 from tests.opkit.proof.test_clearing import AGREED, leg, offer_of
 from tests.simulation.town import terms_of
@@ -28,6 +36,25 @@ def judge(stand: Stand) -> None:
 def test_an_offer_that_contradicts_itself_is_malformed() -> None:
     with pytest.raises(wire.ExchangeMalformed, match="has a period"):
         judge_shape(offer_of(period="2026-01"))
+
+
+def test_an_offer_is_accepted_from_when_it_may_be_made_until_its_end() -> None:
+    offer, limits = offer_of(), Limits(skew_ms=10)
+    judge_time(offer, now_ms=offer.offered_ms - 10, limits=limits)
+    judge_time(offer, now_ms=offer.expires_ms - 1, limits=limits)
+    with pytest.raises(wire.OfferRejected, match="and here it is"):
+        judge_time(offer, now_ms=offer.offered_ms - 11, limits=limits)
+    with pytest.raises(wire.OfferLapsed):
+        judge_time(offer, now_ms=offer.expires_ms, limits=limits)
+
+
+def test_an_arbiter_rules_so_often_for_a_coop_in_a_day() -> None:
+    limits = Limits(rulings_per_day_max=2)
+    judge_asker(1, now_ms=DAY_MS, limits=limits)
+    for now_ms in (DAY_MS, 2 * DAY_MS - 1):
+        with pytest.raises(wire.RulingEarly) as early:
+            judge_asker(2, now_ms=now_ms, limits=limits)
+        assert early.value.until_ms == 2 * DAY_MS
 
 
 def test_a_settlement_is_taken_once_and_only_if_it_comes_to_zero_here() -> None:

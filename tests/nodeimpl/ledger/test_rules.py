@@ -88,6 +88,13 @@ def test_of_two_refusals_the_first_is_given(first: type, second: type) -> None:
             judge(draft(*rows))
 
 
+def test_what_posts_nothing_is_no_entry_whoever_posts_it() -> None:
+    nothing = replace(draft(), postings=())
+    for right in (OFFICER, MEMBER, DECIDED, HELD, Right(by="-", kind="exchange")):
+        with pytest.raises(wire.EntryMalformed, match="fewer than two"):
+            judge(nothing, right)
+
+
 @pytest.mark.parametrize("path", ["reserve", "reserve/2026-q1", "surplus", "surplus/2026-q1/7"])
 def test_a_treasury_is_debited_by_decision_only(path: str) -> None:
     spend = draft(posting(path, -5), posting("vendor/roofer", 5))

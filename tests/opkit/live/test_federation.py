@@ -191,7 +191,7 @@ def test_an_exchange_is_mirrored_settled_and_proved_by_both_sides(tell: Any) -> 
         assert (proof := page._moved_proof()) is not None and proof.ok
         assert len(json.loads(proof.proof)["entries"]) == 2
         ask = SettlePeriod(agreement=agreement, period="2026-03")
-        await client(held, BRIGHT).call(SETTLE_PERIOD, ask)
+        await client(held, RIVER).call(SETTLE_PERIOD, ask)
         assert "is even" in await until(held, page, "positions", "last settled for 2026-03")
         assert "ettlement of 2026-03" in await until(held, page, "moved", "ettlement")
         await page.act("moved", {"exchange": ""})

@@ -85,7 +85,7 @@ def exchanged(books: Books, shown: Evidence, coop: str = "apple") -> AuditedCoop
     ("coop", "of", "shown", "why"),
     [
         ("apple", "apple", evidence(), None),
-        ("apple", "apple", evidence(ruling=SAID.ruling(ending="committed"), outcome=None), None),
+        ("apple", "apple", evidence(ruling=SAID.ruling(ending="committed")), None),
         ("apple", "apple", evidence(outcome=None), "nothing says that it was committed"),
         ("apple", "apple", evidence(outcome=SAID.abort()), "nothing says that it was committed"),
         ("cedar", "apple", evidence(), "cedar takes no part in it"),

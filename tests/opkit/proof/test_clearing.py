@@ -149,6 +149,10 @@ def test_what_was_signed_says_how_it_ended() -> None:
     ruled = SAID.read(ruling=SAID.ruling())
     assert (ruled.ending, ruled.hash) == ("aborted", SAID.name)
     assert SAID.read(rival=SAID.abort()).rival is not None
+    stands = SAID.ruling(ending="committed")
+    assert SAID.read(ruling=stands).ending == "committed"
+    rivals = {"outcome": SAID.abort(), "rival": SAID.commit()}
+    assert SAID.read(**rivals, ruling=stands).ending == "committed"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +177,11 @@ def test_what_was_signed_says_how_it_ended() -> None:
         (lambda: {"ruling": SAID.ruling(offer=OTHER)}, "another exchange"),
         (lambda: {"ruling": SAID.ruling(coop="apple")}, "another exchange"),
         (lambda: {"outcome": SAID.acceptance()}, "not a"),
+        (lambda: {"outcome": None, "ruling": SAID.ruling(ending="committed")}, "not committed"),
+        (
+            lambda: {"outcome": SAID.abort(), "ruling": SAID.ruling(ending="committed")},
+            "not committed",
+        ),
     ],
 )
 def test_each_word_of_an_exchange_is_believed_of_its_signer_alone(
@@ -260,9 +269,12 @@ def test_arbiter_unit_and_parties_are_those_of_the_agreement_and_not_the_propose
 
 def test_an_arbiter_commits_nothing_that_not_all_have_accepted() -> None:
     ruled = SAID.ruling(ending="committed")
-    with pytest.raises(ProofError, match="what birch did not accept"):
-        SAID.read(acceptances=(), outcome=None, ruling=ruled)
-    assert SAID.read(outcome=None, ruling=ruled).ending == "committed"
+    for without in ({"acceptances": (), "outcome": None}, {"outcome": None}):
+        with pytest.raises(ProofError, match="it rules committed what was not committed"):
+            SAID.read(ruling=ruled, **without)
+    with pytest.raises(ProofError, match="accept"):
+        SAID.read(acceptances=(), ruling=ruled)
+    assert SAID.read(ruling=ruled).ending == "committed"
     assert SAID.read(acceptances=(), outcome=None, ruling=SAID.ruling()).ending == "aborted"
 
 
@@ -300,6 +312,12 @@ def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg
 
 
 RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
+TO_AND_FRO = tuple(
+    leg(payer, payee, agreement=agreement)
+    for one, other in (("apple", "birch"), ("birch", "cedar"))
+    for payer, payee, agreement in ((one, other, AGREED), (other, one, "8" * 64))
+)
+"""Debts that go to and fro between two, under two agreements."""
 
 
 @pytest.mark.parametrize(
@@ -319,8 +337,13 @@ RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
             "three or more",
         ),
         (offer_of(*RING[:2], kind="netting"), "does not pay what it gets"),
+        (offer_of(*TO_AND_FRO, kind="netting"), "apple would have nothing to post"),
         (offer_of(period="2026-01"), "has a period"),
         (offer_of(kind="settlement"), "has a period"),
+        (
+            offer_of(leg("birch", "apple"), kind="settlement", period="2026-01"),
+            "birch is owed",
+        ),
         (offer_of(expires_ms=OFFERED_MS), "time is none"),
         (offer_of(expires_ms=OFFERED_MS + wire.OFFER_TTL_MS_MAX + 1), "too long"),
     ],
