@@ -368,7 +368,7 @@ class Carrier:
                 deadline_ms=wire.ASK_RULING.deadline_ms,
             )
         except wire.RulingEarly as early:
-            # What it says is its own word: it is asked again at the latest when it could have ruled.
+            # It may say anything: it is asked again after as long as it waits itself at the latest.
             latest_ms = self._clock.now_ms() + self._limits.rule_after_ms
             raise Silent(str(early), until_ms=min(early.until_ms, latest_ms)) from early
         except (Unreachable, Fault, Refusal) as silent:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -163,9 +164,9 @@ _BY_ID = sql(
         _e.exchange_id == bindparam("exchange_id"),
     )
 )
-_FIND = sql(
+_NAMED = sql(
     select(*_ROW)
-    .where((_e.exchange == bindparam("name")) | (_e.exchange_id == bindparam("name")))
+    .where(_e.exchange_id == bindparam("name"))
     .order_by(_e.sequence.desc(), _e.coop)
     .limit(64)
 )
@@ -315,9 +316,15 @@ def by_id(tx: Tx, *, coop: Slug, proposer: Slug, exchange_id: str) -> Kept | Non
     return None if row is None else _kept(row)
 
 
-def find(tx: Tx, name: str) -> list[Kept]:
-    """Return sides of exchanges of this hash or id, newest first, at most 64."""
-    return [_kept(row) for row in tx.all(_FIND, name=name)]
+def find(tx: Tx, name: str, *, coops: Iterable[Slug]) -> Kept | None:
+    """Return some of these coops' side of an exchange of this hash, or else the newest of this id.
+
+    Whoever proposes chooses the id, which may be another exchange's hash: it hides none.
+    """
+    sides = [get(tx, coop=coop, exchange=name) for coop in coops]
+    named = [_kept(row) for row in tx.all(_NAMED, name=name)]
+    found = [each for each in (*sides, *named) if each is not None and each.coop in coops]
+    return found[0] if found else None
 
 
 def next_sequence(tx: Tx, coop: Slug) -> int:
@@ -454,20 +461,7 @@ def _position(row: tuple[Any, ...]) -> Position:
 
 
 def _spell(side: Side) -> str:
-    return json.dumps(
-        {
-            "role": side.role,
-            "others": sorted(side.others),
-            "awaited": sorted(side.awaited),
-            "outcome": side.outcome,
-            "rival": side.rival,
-            "ruling": side.ruling,
-            "accepted": side.accepted,
-            "entries": side.entries,
-            "untold": sorted(side.untold),
-        },
-        separators=(",", ":"),
-    )
+    return json.dumps(asdict(side), default=sorted, separators=(",", ":"))
 
 
 def _side(text: str) -> Side:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
+from nodeimpl.clearing import store as tables
 from opkit.proof import clearing as proof
 from opkit.proof import jws
 from opkit.wire import clearing as wire
@@ -52,6 +56,52 @@ def offered(agreement: str, **changes: Any) -> Jws:
     return proof.sign_offer(wire.Offer.model_validate(said | changes), key_of("apple"))
 
 
+def committed(token: Jws, *acceptances: Jws, ms: int = 1) -> Jws:
+    """Return apple's commit."""
+    commit = wire.Commit(
+        network=NETWORK,
+        did=key_of("apple").did,
+        coop="apple",
+        offer=jws.record_id(token),
+        acceptances=tuple(map(jws.record_id, acceptances)),
+        decided_ms=ms,
+    )
+    return proof.sign_outcome(commit, key_of("apple"))
+
+
+def aborted(token: Jws) -> Jws:
+    """Return apple's abort."""
+    abort = wire.Abort(
+        network=NETWORK,
+        did=key_of("apple").did,
+        coop="apple",
+        offer=jws.record_id(token),
+        why="rethought",
+        decided_ms=START_MS,
+    )
+    return proof.sign_outcome(abort, key_of("apple"))
+
+
+def ruled(token: Jws, ending: wire.Ending, ms: int) -> Jws:
+    """Return a ruling."""
+    ruling = wire.Ruling(
+        network=NETWORK,
+        did=key_of(ARBITER).did,
+        coop=ARBITER,
+        offer=jws.record_id(token),
+        ending=ending,
+        ruled_ms=ms,
+    )
+    return proof.sign_ruling(ruling, key_of(ARBITER))
+
+
+async def tell(town: Town, evidence: wire.Evidence, coop: Slug = "birch") -> wire.OutcomeTaken:
+    """Tell a coop how an exchange ended; return how it stands there then."""
+    ask = wire.TellOutcome(coop=coop, evidence=evidence)
+    taken: wire.OutcomeTaken = await town.hear(coop, wire.TELL_OUTCOME.name, ask)
+    return taken
+
+
 async def accepted(town: Town, token: Jws, coop: Slug = "birch") -> Jws:
     """Have a coop accept an offer; return its acceptance."""
     ask = wire.OfferExchange(offer=token, coop=coop)
@@ -89,7 +139,7 @@ def test_an_arbiter_that_names_a_time_far_off_is_asked_again_soon(tmp_path: Path
 
         umpire[wire.ASK_RULING.name] = put_off
         await pass_time(town, TTL_MS + 4 * LIMITS.rule_after_ms, "birch")
-        waited = [later - before for before, later in zip(asked, asked[1:], strict=False)]
+        waited = [later - before for before, later in pairwise(asked)]
         assert len(asked) >= 3 and max(waited) <= LIMITS.rule_after_ms + LIMITS.retry_ms_max
         umpire[wire.ASK_RULING.name] = honest
         await pass_time(town, 2 * LIMITS.rule_after_ms, "birch")
@@ -111,18 +161,8 @@ def test_a_defect_costs_the_errand_that_met_it_and_is_seen(tmp_path: Path) -> No
             del peer
             if ask.offer == first:
                 raise ZeroDivisionError
-            abort = wire.Abort(
-                network=NETWORK,
-                did=key_of("apple").did,
-                coop="apple",
-                offer=jws.record_id(second),
-                why="rethought",
-                decided_ms=START_MS,
-            )
-            ended = proof.sign_outcome(abort, key_of("apple"))
-            return wire.OutcomeTaken(
-                state="aborted", evidence=wire.Evidence(offer=second, outcome=ended)
-            )
+            ended = wire.Evidence(offer=second, outcome=aborted(second))
+            return wire.OutcomeTaken(state="aborted", evidence=ended)
 
         honest, apple[wire.ASK_OUTCOME.name] = apple[wire.ASK_OUTCOME.name], answer
         town.clock.advance(LIMITS.ask_after_ms)
@@ -168,5 +208,96 @@ def test_a_proposer_that_answers_and_never_decides_is_ruled_on(tmp_path: Path) -
         assert (side.state, side.ruled, side.in_doubt) == ("aborted", True, False)
         assert (await town.account("birch", "due/apple")).held == 0
         assert (await town.position("birch", "apple", name)).doubt_out == 0
+
+    in_town(tmp_path, story)
+
+
+def test_no_exchange_is_hidden_by_one_whose_id_is_its_hash(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        first = await town.offer("apple", "birch", 10, agreement=name)
+        second = await town.offer("birch", "apple", 1, agreement=name, name=first.hash)
+        apple = town.homes["apple"]
+
+        async def asked(exchange: str, coop: str = "") -> wire.Exchange:
+            ask = wire.AskClearing(exchange=exchange, coop=coop)
+            answer = await apple.store.read(lambda tx: apple.clearing.exchange(tx, ask, None))
+            return answer.exchange
+
+        for coop in ("", "apple"):
+            assert (await asked(first.hash, coop)).hash == first.hash
+            assert (await asked(second.hash, coop)).hash == second.hash
+            assert (await asked("x1", coop)).hash == first.hash
+        # Of two proposers' exchanges of one id, the newest.
+        third = await town.offer("birch", "apple", 1, agreement=name)
+        assert (await asked("x1")).hash == third.hash
+        for unknown, coop in (("x9", ""), (first.hash, "birch"), ("x1", "birch")):
+            with pytest.raises(wire.ExchangeUnknown):
+                await asked(unknown, coop)
+
+    in_town(tmp_path, story)
+
+
+def test_whatever_decisions_are_heard_in_whatever_order_what_is_kept_verifies(
+    tmp_path: Path,
+) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        birch = town.homes["birch"].store
+        leg = Leg(agreement=name, payer="birch", payee="apple", amount=1)
+        for number, (one, other) in enumerate(product(range(7), repeat=2)):
+            token = offered(name, exchange_id=f"x{number}", legs=(leg,))
+            mine, exchange = await accepted(town, token), jws.record_id(token)
+            # Birch's key signed another acceptance before, in a store that is lost.
+            said = wire.Acceptance.model_validate(jws.reread(mine), strict=False)
+            lost = proof.sign_acceptance(
+                said.model_copy(update={"accepted_ms": 1}), key_of("birch")
+            )
+            commits = {mine: committed(token, mine), lost: committed(token, lost, ms=2)}
+            abort = aborted(token)
+            heard = [wire.Evidence(offer=token, outcome=abort)]
+            for acceptance, commit in commits.items():
+                for outcome, rival in ((commit, None), (commit, abort), (abort, commit)):
+                    heard.append(
+                        wire.Evidence(
+                            offer=token, acceptances=(acceptance,), outcome=outcome, rival=rival
+                        )
+                    )
+            for evidence in (heard[one], heard[other]):
+                proof.read_evidence(evidence, town.genesis)
+                await tell(town, evidence)
+                kept = await birch.read(partial(tables.get, coop="birch", exchange=exchange))
+                assert kept is not None
+                told = proof.read_evidence(kept.evidence, town.genesis)
+                assert (told.ending, told.rival is not None) == (kept.side.ending, kept.side.rival)
+            first, *more = [
+                jws.peek(each).typ
+                for evidence in (heard[one], heard[other])
+                for each in (evidence.outcome, evidence.rival)
+                if each is not None
+            ]
+            assert kept.side.ending == ("committed" if first == wire.COMMIT_TYP else "aborted")
+            assert kept.side.rival == bool({*more} - {first})
+
+    in_town(tmp_path, story)
+
+
+def test_an_arbiter_that_ruled_twice_is_announced_once_however_often_it_is_said(
+    tmp_path: Path,
+) -> None:
+    async def story(town: Town) -> None:
+        token = offered(town.agreements.add(TWO))
+        mine = await accepted(town, token)
+        said = wire.Evidence(offer=token, acceptances=(mine,), outcome=committed(token, mine))
+        rulings = (ruled(token, "committed", 1), ruled(token, "aborted", 2))
+        stands = min(rulings, key=jws.record_id)
+        for number in range(8):
+            ruling = rulings[number % 2]
+            taken = await tell(town, said.model_copy(update={"ruling": ruling}))
+            if number % 4 == 3:
+                await town.restart("birch")
+            assert taken.evidence.ruling == (stands if number else ruling)
+        entries = await town.homes["birch"].store.read_journal(after=None, entries_max=1_000)
+        assert [each.type for each in entries].count(wire.OutcomesContradict.type) == 1
 
     in_town(tmp_path, story)
