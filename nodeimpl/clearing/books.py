@@ -66,18 +66,33 @@ class Books:
                 self._change_aside(tx, kept, each, each.amount)
         return replace(kept, aside=False)
 
-    def _change_aside(self, tx: Tx, kept: Kept, posting: Posting, change: int) -> None:
+    def _keep_aside(self, tx: Tx, kept: Kept) -> None:
+        """Set aside again what was let go of for a posting that the ledger refused."""
+        for each in proof.postings_of(kept.offer, kept.coop):
+            if each.amount < 0 and kept.aside:
+                self._change_aside(tx, kept, each, -each.amount, again=True)
+
+    def _change_aside(
+        self, tx: Tx, kept: Kept, posting: Posting, change: int, *, again: bool = False
+    ) -> None:
         self.ledger.set_aside(
-            tx, coop=kept.coop, account=posting.account, unit=posting.unit, change=change
+            tx,
+            coop=kept.coop,
+            account=posting.account,
+            unit=posting.unit,
+            change=change,
+            again=again,
         )
 
     def try_post(self, tx: Tx, kept: Kept) -> Kept:
-        """Return a side after its ledger did what it has to, or why it did not."""
+        """Return a side after its ledger did what it has to, or why it did not.
+
+        What is set aside for it stays so until it is posted: nothing else may spend it meanwhile.
+        """
         if machine.act_of(kept.side) is None:
             return kept
-        let_go = self.let_go(tx, kept)
         try:
-            return self.post(tx, let_go)
+            return self.post(tx, kept)
         except SETTLE_REFUSALS as no:
             if kept.why != no.code:
                 tx.announce(
@@ -88,7 +103,8 @@ class Books:
                         why=no.code,
                     )
                 )
-            return replace(let_go, why=no.code)
+            self._keep_aside(tx, kept)
+            return replace(kept, why=no.code)
 
     def post(self, tx: Tx, kept: Kept) -> Kept:
         """Post what is to be posted, or turned round. Refuses as `SETTLE_REFUSALS`."""

@@ -19,7 +19,9 @@ from opkit.wire import clearing as wire
 from opkit.wire.base import Jws, Slug
 from opkit.wire.clearing import Leg
 from opkit.wire.errors import refusal_from
+from opkit.wire.ledger import Overdrawn
 from tests.simulation.town import ARBITER, LIMITS, NETWORK, START_MS, UNIT, Town, key_of, terms_of
+from tests.simulation.truths import at_rest
 
 TWO = terms_of("apple", "birch")
 TTL_MS = 5_000
@@ -299,5 +301,76 @@ def test_an_arbiter_that_ruled_twice_is_announced_once_however_often_it_is_said(
             assert taken.evidence.ruling == (stands if number else ruling)
         entries = await town.homes["birch"].store.read_journal(after=None, entries_max=1_000)
         assert [each.type for each in entries].count(wire.OutcomesContradict.type) == 1
+
+    in_town(tmp_path, story)
+
+
+def test_what_is_set_aside_stays_so_while_the_ledger_cannot_post(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        birch = town.homes["birch"]
+
+        async def configure(**changes: Any) -> None:
+            await birch.store.write(
+                lambda tx: birch.ledger.configure(
+                    tx,
+                    coop="birch",
+                    account="birch:due/apple",
+                    unit=UNIT,
+                    decision="0" * 64,
+                    **changes,
+                )
+            )
+
+        town.weather = lambda message: "no-ask" if message.method == "clearing.settled" else "pass"
+        await town.offer("birch", "apple", 60, agreement=name, by="apple")
+        town.weather = lambda _: "pass"
+        for stuck, why, mended in (
+            ({"floor": -50}, "overdrawn", {"floor": -1_000}),
+            ({"closed": True}, "account-closed", {"closed": False}),
+        ):
+            await configure(**stuck)
+            await pass_time(town, 10_000, "apple", "birch")
+            (sides,) = (await town.sides()).values()
+            assert (sides["apple"].state, sides["apple"].in_doubt) == ("committed", False)
+            assert (sides["birch"].in_doubt, sides["birch"].why) == (True, why)
+            account = await town.account("birch", "due/apple")
+            assert (account.held, account.balance) == (60, 0)
+            await configure(**mended)
+        # Nothing else takes it in the meantime, and a restart finds it.
+        with pytest.raises(Overdrawn):
+            await birch.store.write(
+                lambda tx: birch.ledger.set_aside(
+                    tx, coop="birch", account="birch:due/apple", unit=UNIT, change=941
+                )
+            )
+        await town.restart("birch")
+        await town.come_to_rest()
+        await at_rest(town)
+        account = await town.account("birch", "due/apple")
+        assert (account.held, account.balance) == (0, -60)
+
+    in_town(tmp_path, story)
+
+
+def test_what_was_set_aside_is_let_go_of_when_a_ruling_ends_what_could_not_be_posted(
+    tmp_path: Path,
+) -> None:
+    async def story(town: Town) -> None:
+        token = offered(town.agreements.add(TWO))
+        mine = await accepted(town, token)
+        birch = town.homes["birch"]
+        await birch.store.write(
+            lambda tx: birch.ledger.configure(
+                tx, coop="birch", account="birch:due/apple", unit=UNIT, decision="0" * 64, floor=0
+            )
+        )
+        said = wire.Evidence(offer=token, acceptances=(mine,), outcome=committed(token, mine))
+        await tell(town, said)
+        assert (await town.account("birch", "due/apple")).held == 40
+        await tell(town, said.model_copy(update={"ruling": ruled(token, "aborted", 1)}))
+        side, account = await side_of(town, token), await town.account("birch", "due/apple")
+        assert (side.state, side.in_doubt, account.held) == ("aborted", False, 0)
+        await town.restart("birch")
 
     in_town(tmp_path, story)
