@@ -62,7 +62,7 @@ class Carrier:
         self._clock = clock
         self._nodes = nodes
         self._limits = desk.limits
-        self._wake = asyncio.Event()
+        self._wake = desk.due
         self._busy: set[str] = set()
         self._quiet: dict[str, tuple[int, TimeMs]] = {}
         self._linked: set[Did] = set()

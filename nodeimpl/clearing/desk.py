@@ -6,6 +6,7 @@ has to say follow in the same breath, so a crash finds all of it or nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -54,6 +55,7 @@ class Desk:
         coops: whose home this is.
         org: the organisation whose node this is.
         counts: how often what happened.
+        due: set once something is kept that is to be said or done: for whoever waits for that.
     """
 
     def __init__(
@@ -75,7 +77,10 @@ class Desk:
         self.org = None if node is None else node.org
         self.agreements = agreements
         self.counts = Counts()
-        self._books = Books(genesis=genesis, ledger=ledger, limits=limits, counts=self.counts)
+        self.due = asyncio.Event()
+        self._books = Books(
+            genesis=genesis, ledger=ledger, limits=limits, counts=self.counts, due=self.due
+        )
 
     # What a side does.
 

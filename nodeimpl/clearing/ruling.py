@@ -150,6 +150,7 @@ class Rulings:
                 due_ms=tx.now_ms,
             )
             outbox.put(tx, errand)
+        tx.after_commit(self._desk.due.set)
         read = read_evidence(evidence, self._desk.genesis)
         assert read.ruling_id is not None, "it was signed here"
         tx.announce(

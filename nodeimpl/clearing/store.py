@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
-    and_,
     bindparam,
     delete,
     func,
@@ -237,22 +236,25 @@ _POSITIONS_UNDER = sql(
 )
 
 _PUT_SETTLEMENT = upsert(settlements)
-_GET_SETTLEMENT = sql(
-    select(_s.exchange).where(
-        _s.coop == bindparam("coop"),
-        _s.other == bindparam("other"),
-        _s.agreement == bindparam("agreement"),
-        _s.period == bindparam("period"),
-    )
+_SETTLED_WITH = (
+    _s.coop == bindparam("coop"),
+    _s.other == bindparam("other"),
+    _s.agreement == bindparam("agreement"),
 )
+_GET_SETTLEMENT = sql(select(_s.exchange).where(*_SETTLED_WITH, _s.period == bindparam("period")))
 _DROP_SETTLEMENT = sql(
     delete(settlements).where(
-        and_(
-            _s.coop == bindparam("its_coop"),
-            _s.exchange == bindparam("its_exchange"),
-            _s.agreement == bindparam("its_agreement"),
-        )
+        _s.coop == bindparam("its_coop"),
+        _s.exchange == bindparam("its_exchange"),
+        _s.agreement == bindparam("its_agreement"),
     )
+)
+_LAST_SETTLED = sql(
+    select(_s.period)
+    .join(exchanges, (_e.coop == _s.coop) & (_e.exchange == _s.exchange))
+    .where(*_SETTLED_WITH)
+    .order_by(_e.sequence.desc())
+    .limit(1)
 )
 
 
@@ -418,6 +420,12 @@ def unsettle(tx: Tx, kept: Kept, *, agreement: RecordId) -> None:
         its_exchange=kept.exchange,
         its_agreement=agreement,
     )
+
+
+def last_settled(tx: Tx, *, coop: Slug, other: Slug, agreement: RecordId) -> Period | None:
+    """Return the period that was settled last of those that still are."""
+    row = tx.one(_LAST_SETTLED, coop=coop, other=other, agreement=agreement)
+    return None if row is None else row[0]
 
 
 def view(kept: Kept) -> Exchange:

@@ -1,4 +1,7 @@
-"""What others say, or keep to themselves, costs a side no more than its limit and its patience."""
+"""What others say, or keep to themselves, costs a side no more than its limit and its patience.
+
+One side, or the arbiter, is not honest here, or something breaks; the other keeps what it promises.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def in_town(folder: Path, story: Callable[[Town], Awaitable[None]]) -> None:
     """Tell a story in a fresh town."""
 
     async def main() -> None:
-        async with asyncio.timeout(120), Town(folder) as town:
+        async with asyncio.timeout(60), Town(folder) as town:
             await story(town)
 
     asyncio.run(main())
@@ -109,6 +112,13 @@ async def accepted(town: Town, token: Jws, coop: Slug = "birch") -> Jws:
     ask = wire.OfferExchange(offer=token, coop=coop)
     said: wire.OfferAccepted = await town.hear(coop, wire.OFFER_EXCHANGE.name, ask)
     return said.acceptance
+
+
+async def evidence_of(town: Town, exchange: str, coop: Slug = "birch") -> wire.Evidence:
+    """Return what a side keeps of an exchange."""
+    kept = await town.homes[coop].store.read(partial(tables.get, coop=coop, exchange=exchange))
+    assert kept is not None
+    return kept.evidence
 
 
 async def side_of(town: Town, token: Jws, coop: Slug = "birch") -> wire.Exchange:
@@ -372,5 +382,94 @@ def test_what_was_set_aside_is_let_go_of_when_a_ruling_ends_what_could_not_be_po
         side, account = await side_of(town, token), await town.account("birch", "due/apple")
         assert (side.state, side.in_doubt, account.held) == ("aborted", False, 0)
         await town.restart("birch")
+
+    in_town(tmp_path, story)
+
+
+def test_a_settlement_that_a_ruling_takes_back_is_settled_no_more(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+
+        async def settled(coop: Slug) -> tuple[str | None, int]:
+            at = await town.position(coop, "birch" if coop == "apple" else "apple", name)
+            return at.settled, at.balance
+
+        for period in ("2026-02", "2026-01"):
+            await town.offer("apple", "birch", 30, agreement=name, name=period)
+            done = await town.settle("apple", name, period)
+            for coop in ("apple", "birch"):
+                assert await settled(coop) == (period, 0)
+        token = (await evidence_of(town, done.hash)).offer
+        taken_back = wire.Evidence(offer=token, ruling=ruled(token, "aborted", 1))
+        for coop in ("apple", "birch"):
+            await tell(town, taken_back, coop)
+        assert (await settled("apple"), await settled("birch")) == (
+            ("2026-02", -30),
+            ("2026-02", 30),
+        )
+        await town.come_to_rest()
+        await at_rest(town)
+        with pytest.raises(wire.SettlementDone):
+            await town.settle("birch", name, "2026-02")
+        assert (await town.settle("birch", name, "2026-01")).state == "committed"
+        assert (await settled("apple"), await settled("birch")) == (("2026-01", 0), ("2026-01", 0))
+
+    in_town(tmp_path, story)
+
+
+def test_the_first_settlement_taken_back_leaves_none(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        name = town.agreements.add(TWO)
+        await town.offer("apple", "birch", 30, agreement=name)
+        done = await town.settle("apple", name, "2026-01")
+        token = (await evidence_of(town, done.hash)).offer
+        await tell(town, wire.Evidence(offer=token, ruling=ruled(token, "aborted", 1)))
+        assert (await town.position("birch", "apple", name)).settled is None
+
+    in_town(tmp_path, story)
+
+
+async def asleep(town: Town) -> None:
+    """Return once what runs in a town waits for time to pass."""
+    while not town.clock.sleepers():
+        await asyncio.sleep(0)
+
+
+def test_what_is_to_be_said_next_is_not_slept_through(tmp_path: Path) -> None:
+    async def story(town: Town) -> None:
+        token = offered(town.agreements.add(TWO))
+        heard = asyncio.Event()
+        honest = dict(town.homes["apple"].handlers)
+
+        def listen(method: str) -> None:
+            heard.clear()
+
+            async def answer(peer: str, ask: Any) -> Any:
+                heard.set()
+                return await honest[method](peer, ask)
+
+            town.homes["apple"].handlers[method] = answer
+
+        listen(wire.ASK_OUTCOME.name)
+        running = asyncio.create_task(town.homes["birch"].carrier.run())
+        await asleep(town)
+        acceptance = await accepted(town, token)
+        await asleep(town)
+        town.clock.advance(LIMITS.ask_after_ms)
+        await heard.wait()
+        running.cancel()
+        await asyncio.wait({running})
+
+        # A ruling is told at once.
+        town.clock.advance(TTL_MS + 2 * LIMITS.rule_after_ms)
+        listen(wire.TELL_OUTCOME.name)
+        running = asyncio.create_task(town.homes[ARBITER].carrier.run())
+        await asleep(town)
+        evidence = wire.Evidence(offer=token, acceptances=(acceptance,))
+        ask = wire.AskRuling(coop="birch", evidence=evidence)
+        await town.hear(ARBITER, wire.ASK_RULING.name, ask)
+        await heard.wait()
+        running.cancel()
+        await asyncio.wait({running})
 
     in_town(tmp_path, story)
