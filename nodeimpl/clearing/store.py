@@ -286,7 +286,7 @@ def put(tx: Tx, kept: Kept) -> None:
         exchange_id=kept.offer.exchange_id,
         doubt=int(kept.side.in_doubt),
         aside=int(kept.aside),
-        side=_spell(kept.side),
+        side=json.dumps(asdict(kept.side), default=sorted, separators=(",", ":")),
         evidence=kept.evidence.model_dump_json(),
         why=kept.why,
         entry=kept.entry,
@@ -466,10 +466,6 @@ _POSITION_NAMES = tuple(column.name for column in positions.columns)
 
 def _position(row: tuple[Any, ...]) -> Position:
     return Position(**dict(zip(_POSITION_NAMES, row, strict=True)))
-
-
-def _spell(side: Side) -> str:
-    return json.dumps(asdict(side), default=sorted, separators=(",", ":"))
 
 
 def _side(text: str) -> Side:
