@@ -124,6 +124,9 @@ def _clearing_metrics(clearing: Clearing) -> Iterable[Metric]:
         "Proposers and arbiters that contradicted themselves.",
         value=counts.contradictions,
     )
+    yield CounterMetricFamily(
+        "opkit_exchange_errands_broken", "Errands that a defect ended.", value=counts.broken
+    )
 
 
 def _shared_metrics(replicator: Replicator) -> Iterable[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -36,13 +37,20 @@ class Books:
     """Ledger, positions and outbox of the coops whose home this is, kept in step."""
 
     def __init__(
-        self, *, genesis: GenesisView, ledger: Ledger, limits: Limits, counts: Counts
+        self,
+        *,
+        genesis: GenesisView,
+        ledger: Ledger,
+        limits: Limits,
+        counts: Counts,
+        due: asyncio.Event,
     ) -> None:
-        """Keep the parts."""
+        """Keep the parts; `due` is set once something new is to be said or done."""
         self.ledger = ledger
         self._counts = counts
         self._genesis = genesis
         self._limits = limits
+        self._due = due
 
     def home_of(self, coop: Slug) -> Did:
         """Return the home node of a party: it has a charter, or the offer would be none."""
@@ -66,18 +74,33 @@ class Books:
                 self._change_aside(tx, kept, each, each.amount)
         return replace(kept, aside=False)
 
-    def _change_aside(self, tx: Tx, kept: Kept, posting: Posting, change: int) -> None:
+    def _keep_aside(self, tx: Tx, kept: Kept) -> None:
+        """Set aside again what was let go of for a posting that the ledger refused."""
+        for each in proof.postings_of(kept.offer, kept.coop):
+            if each.amount < 0 and kept.aside:
+                self._change_aside(tx, kept, each, -each.amount, again=True)
+
+    def _change_aside(
+        self, tx: Tx, kept: Kept, posting: Posting, change: int, *, again: bool = False
+    ) -> None:
         self.ledger.set_aside(
-            tx, coop=kept.coop, account=posting.account, unit=posting.unit, change=change
+            tx,
+            coop=kept.coop,
+            account=posting.account,
+            unit=posting.unit,
+            change=change,
+            again=again,
         )
 
     def try_post(self, tx: Tx, kept: Kept) -> Kept:
-        """Return a side after its ledger did what it has to, or why it did not."""
+        """Return a side after its ledger did what it has to, or why it did not.
+
+        What is set aside for it stays so until it is posted: nothing else may spend it meanwhile.
+        """
         if machine.act_of(kept.side) is None:
             return kept
-        let_go = self.let_go(tx, kept)
         try:
-            return self.post(tx, let_go)
+            return self.post(tx, kept)
         except SETTLE_REFUSALS as no:
             if kept.why != no.code:
                 tx.announce(
@@ -88,7 +111,8 @@ class Books:
                         why=no.code,
                     )
                 )
-            return replace(let_go, why=no.code)
+            self._keep_aside(tx, kept)
+            return replace(kept, why=no.code)
 
     def post(self, tx: Tx, kept: Kept) -> Kept:
         """Post what is to be posted, or turned round. Refuses as `SETTLE_REFUSALS`."""
@@ -155,21 +179,23 @@ class Books:
             at = tables.position(tx, coop=coop, other=other, agreement=agreement, unit=offer.unit)
             ins = [max(0, change * each) for each in doubted]
             outs = [max(0, -change * each) for each in doubted]
-            settles = offer.period is not None and moved != 0
+            settled = at.settled
+            if offer.period is not None and moved > 0:
+                tables.settle(tx, after, other=other, agreement=agreement, period=offer.period)
+                settled = offer.period
+            elif offer.period is not None and moved < 0:
+                tables.unsettle(tx, after, agreement=agreement)
+                settled = tables.last_settled(tx, coop=coop, other=other, agreement=agreement)
             at = replace(
                 at,
                 balance=at.balance + moved * change,
                 doubt_in=at.doubt_in + ins[1] - ins[0],
                 doubt_out=at.doubt_out + outs[1] - outs[0],
                 exchanges=at.exchanges + moved,
-                settled=offer.period if settles and moved > 0 else at.settled,
+                settled=settled,
                 changed_ms=tx.now_ms,
             )
             tables.put_position(tx, at)
-            if offer.period is not None and moved > 0:
-                tables.settle(tx, after, other=other, agreement=agreement, period=offer.period)
-            elif offer.period is not None and moved < 0:
-                tables.unsettle(tx, after, agreement=agreement)
 
     def _errands(self, kept: Kept) -> dict[tuple[Task, Slug], TimeMs]:
         """Return what a side has to say or do by itself, to whom, and how soon."""
@@ -197,7 +223,10 @@ class Books:
         wanted = self._errands(after)
         for task, party in before.keys() - wanted.keys():
             outbox.drop(tx, coop=after.coop, exchange=after.exchange, task=task, party=party)
-        for task, party in sorted(wanted.keys() - before.keys()):
+        new = sorted(wanted.keys() - before.keys())
+        if new:
+            tx.after_commit(self._due.set)
+        for task, party in new:
             outbox.put(
                 tx,
                 Errand(

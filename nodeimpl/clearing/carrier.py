@@ -20,6 +20,8 @@ from nodeimpl.clearing.outbox_store import Errand
 from nodeimpl.clearing.ports import Nodes
 from nodeimpl.clearing.store import Kept
 from nodeimpl.kernel.clock import Clock
+from nodeimpl.kernel.errors import StoreError
+from nodeimpl.kernel.ids import incident_id
 from nodeimpl.kernel.store import Store, Tx
 from nodeimpl.p2p.deadline import set_or_passed
 from opkit.proof.checks import ProofError
@@ -60,7 +62,7 @@ class Carrier:
         self._clock = clock
         self._nodes = nodes
         self._limits = desk.limits
-        self._wake = asyncio.Event()
+        self._wake = desk.due
         self._busy: set[str] = set()
         self._quiet: dict[str, tuple[int, TimeMs]] = {}
         self._linked: set[Did] = set()
@@ -191,6 +193,8 @@ class Carrier:
             elif isinstance(error, Refusal) and not isinstance(error, Busy):
                 # A party's refusal of an offer was journalled; nobody waits to be told.
                 _log.info("an offer was refused", exchange=errand.exchange, why=error.code)
+            elif isinstance(error, Exception) and not isinstance(error, Busy | StoreError):
+                await self._broke(errand, error)
             elif error is not None:
                 raise error
         if silent:
@@ -200,6 +204,18 @@ class Carrier:
         elif errands:
             self._quiet.pop(node, None)
         return bool(errands) and not silent
+
+    async def _broke(self, errand: Errand, defect: Exception) -> None:
+        """Have an errand tried again later at which this node broke: it costs no other one."""
+        self._desk.counts.broken += 1
+        _log.error(
+            "an errand broke",
+            incident=incident_id(),
+            task=errand.task,
+            exchange=errand.exchange,
+            exc_info=defect,
+        )
+        await self._postpone(errand, Silent("a defect"))
 
     async def _postpone(self, errand: Errand, silent: Silent) -> None:
         limits = self._limits
@@ -352,7 +368,9 @@ class Carrier:
                 deadline_ms=wire.ASK_RULING.deadline_ms,
             )
         except wire.RulingEarly as early:
-            raise Silent(str(early), until_ms=early.until_ms) from early
+            # It may say anything: it is asked again after as long as it waits itself at the latest.
+            latest_ms = self._clock.now_ms() + self._limits.rule_after_ms
+            raise Silent(str(early), until_ms=min(early.until_ms, latest_ms)) from early
         except (Unreachable, Fault, Refusal) as silent:
             raise Silent(str(silent)) from silent
         heard = await self._hear(errand.coop, errand.exchange, said.evidence, by=None)

@@ -21,6 +21,7 @@ class Counts:
         ended: sides of exchanges here, by how they ended first; a ruling may turn that round.
         ruled: what this node ruled as an arbiter.
         contradictions: how often a proposer or an arbiter was heard to contradict itself.
+        broken: how often a defect ended an errand, which is tried again.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Counts:
         self.ended: Counter[Ending] = Counter()
         self.ruled: Counter[Ending] = Counter()
         self.contradictions = 0
+        self.broken = 0
 
     def end(self, tx: Tx, ending: Ending) -> None:
         """Count a side that ended."""

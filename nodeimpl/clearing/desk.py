@@ -6,6 +6,7 @@ has to say follow in the same breath, so a crash finds all of it or nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -53,6 +54,7 @@ class Desk:
         coops: whose home this is.
         org: the organisation whose node this is.
         counts: how often what happened.
+        due: set once something is kept that is to be said or done: for whoever waits for that.
     """
 
     def __init__(
@@ -74,7 +76,10 @@ class Desk:
         self.org = None if node is None else node.org
         self.agreements = agreements
         self.counts = Counts()
-        self._books = Books(genesis=genesis, ledger=ledger, limits=limits, counts=self.counts)
+        self.due = asyncio.Event()
+        self._books = Books(
+            genesis=genesis, ledger=ledger, limits=limits, counts=self.counts, due=self.due
+        )
 
     # What a side does.
 
@@ -383,7 +388,8 @@ class Desk:
             second = "aborted" if first == "committed" else "committed"
             said.append((kept.offer.coop, first, second))
         ruled = kept.side.ruling
-        if ruled is not None and told.ruling is not None and told.ruling_id != ruled[1]:
+        if side.rival_ruling and not kept.side.rival_ruling:
+            assert ruled is not None and told.ruling is not None, "it is the second that was heard"
             said.append((kept.offer.arbiter, ruled[0], told.ruling.ending))
         for by, one, other in said:
             self.counts.contradict(tx)
@@ -423,25 +429,40 @@ def _in_order(given: dict[Slug, Jws]) -> tuple[Jws, ...]:
 
 
 def _merged(kept: Kept, heard: wire.Evidence, side: Side) -> wire.Evidence:
-    """Return all that is kept of an exchange with what was heard; all of it was verified."""
+    """Return all that is kept of an exchange with what was heard; all of it was verified.
+
+    It verifies as both did: of two decisions that agree the first is kept, and the acceptances that
+    stay are those that the commit among it cites.
+    """
     known = kept.evidence
-    given = {**_given_by(heard.acceptances), **_given_by(known.acceptances)}
+    given = [_given_by(known.acceptances), _given_by(heard.acceptances)]
+    if _commits(heard) and not _commits(known):
+        given.reverse()
     outcome, rival = known.outcome, known.rival
     for token in (heard.outcome, heard.rival):
         if token is not None and outcome is None:
             outcome = token
-        elif token is not None and side.rival and rival is None and token != outcome:
+        elif token is not None and rival is None and _is_commit(token) != _is_commit(outcome):
             rival = token
     ruling = known.ruling
     if heard.ruling is not None and side.ruling is not None:
         ruling = heard.ruling if jws.record_id(heard.ruling) == side.ruling[1] else ruling
     return wire.Evidence(
         offer=known.offer,
-        acceptances=_in_order(given),
+        acceptances=_in_order({**given[1], **given[0]}),
         outcome=outcome,
         rival=rival,
         ruling=ruling,
     )
+
+
+def _commits(evidence: wire.Evidence) -> bool:
+    return any(each and _is_commit(each) for each in (evidence.outcome, evidence.rival))
+
+
+def _is_commit(decision: Jws | None) -> bool:
+    """Return which of the two a decision is, verified before."""
+    return decision is not None and jws.peek(decision).typ == wire.COMMIT_TYP
 
 
 def _why(told: Told) -> str:

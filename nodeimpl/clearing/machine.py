@@ -30,6 +30,7 @@ class Side:
         outcome: what the proposer decided, as far as it is known here.
         rival: whether the proposer was heard to have decided the other way, too.
         ruling: the arbiter's ruling, if there is one: its ending and its record id.
+        rival_ruling: whether the arbiter was heard to have ruled otherwise, too.
         accepted: whether this side has set something aside for it.
         entries: how many its ledger has of it: the first posts it, each other turns the last round.
         untold: who was not heard yet to know how it ended, or what this side heard of that.
@@ -41,6 +42,7 @@ class Side:
     outcome: Ending | None = None
     rival: bool = False
     ruling: tuple[Ending, RecordId] | None = None
+    rival_ruling: bool = False
     accepted: bool = False
     entries: int = 0
     untold: frozenset[Slug] = frozenset()
@@ -148,6 +150,8 @@ def hear_ruling(side: Side, ending: Ending, ruling: RecordId, *, by: Slug | None
     Args:
         by: which side said so, if one did: it need not be told.
     """
+    if side.ruling is not None and side.ruling[1] != ruling:
+        side = replace(side, rival_ruling=True)
     if side.ruling is not None and side.ruling[1] <= ruling:
         known = side.ruling[1] == ruling and by is not None
         return replace(side, untold=side.untold - {by}) if known and by else side

@@ -47,8 +47,20 @@ class Ledger(Protocol):
     ) -> Entry:
         """Post this coop's half of an exchange. Refuses as `SETTLE_REFUSALS` says."""
 
-    def set_aside(self, tx: Tx, *, coop: Slug, account: AccountId, unit: Unit, change: int) -> None:
+    def set_aside(
+        self,
+        tx: Tx,
+        *,
+        coop: Slug,
+        account: AccountId,
+        unit: Unit,
+        change: int,
+        again: bool = False,
+    ) -> None:
         """Add to what is set aside in an account, or let go of it.
+
+        Args:
+            again: the same transaction let go of it, and funds are not judged.
 
         Refuses:
             Overdrawn, AccountsFull: it has not so much to give, or there is no room for it.

@@ -47,7 +47,8 @@ class Limits:
         skew_ms: by how much another node's clock may be ahead of this one's.
         grace_ms: how long after an offer's end its proposer waits for an acceptance on its way.
         ask_after_ms: how long after its acceptance a side asks how it ended.
-        rule_after_ms: how long after an offer's end the arbiter may rule, and is asked to.
+        rule_after_ms: how long after an offer's end the arbiter may rule, and is asked to; for as
+            long again it waits for a proposer that answers and has not decided.
         rulings_per_day_max: exchanges on which the arbiter rules for one coop in a day.
         retry_ms_min: after how long a silent node is tried again, at first.
         retry_ms_max: and after however many times.
@@ -264,6 +265,20 @@ def judge_asker(given: int, *, now_ms: TimeMs, limits: Limits) -> None:
 def day_of(now_ms: TimeMs) -> int:
     """Return which day it is."""
     return now_ms // DAY_MS
+
+
+def judge_undecided(offer: Offer, *, now_ms: TimeMs, limits: Limits) -> None:
+    """Return if the arbiter waits no longer for a proposer that answers and does not decide.
+
+    An honest one decides soon after the offer's end; one that only says that it is there must not
+    keep the others in doubt for ever.
+
+    Refuses:
+        RulingEarly: it may still decide.
+    """
+    last_ms = offer.expires_ms + 2 * limits.rule_after_ms
+    if now_ms < last_ms:
+        raise RulingEarly(until_ms=min(now_ms + limits.grace_ms, last_ms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,8 +59,8 @@ class Rulings:
             ArbiterElsewhere: this node is not the arbiter's.
             OfferRejected: the coop that asks did not accept it, or agreements that this node keeps
                 do not provide for it.
-            RulingEarly: the proposer may still decide, or says that it will; or the coop asked for
-                too much today.
+            RulingEarly: the proposer may still decide, or answers and has not for so long; or the
+                coop asked for too much today.
         """
         del peer
         told = verified(ask.evidence, self._desk.genesis)
@@ -122,14 +122,14 @@ class Rulings:
         """Return what all sides say, the one that asks among them.
 
         Refuses:
-            RulingEarly: the proposer is there and has not decided.
+            RulingEarly: the proposer is there and has not decided, and has time left.
         """
         others = [each for each in told.offer.parties if each != asks]
         asked = await asyncio.gather(*(self._ask(coop, told, given) for coop in others))
         for coop, said in zip(others, asked, strict=True):
             if coop == told.offer.coop and said is not None and said[1].ending is None:
-                until_ms = self._clock.now_ms() + self._desk.limits.grace_ms
-                raise wire.RulingEarly(until_ms=until_ms)
+                now_ms = self._clock.now_ms()
+                rules.judge_undecided(told.offer, now_ms=now_ms, limits=self._desk.limits)
         return [(given, told), *(each for each in asked if each is not None)]
 
     async def _ask(
@@ -186,6 +186,7 @@ class Rulings:
                 due_ms=tx.now_ms,
             )
             outbox.put(tx, errand)
+        tx.after_commit(self._desk.due.set)
         read = read_evidence(evidence, self._desk.genesis)
         assert read.ruling_id is not None, "it was signed here"
         tx.announce(

@@ -109,10 +109,11 @@ class Clearing:
     ) -> wire.ExchangeAnswer:
         """Return an exchange with its proofs. Refuses: ExchangeUnknown."""
         del caller
-        for kept in tables.find(tx, ask.exchange):
-            if ask.coop in ("", kept.coop):
-                return wire.ExchangeAnswer(exchange=tables.view(kept), evidence=kept.evidence)
-        raise wire.ExchangeUnknown(exchange=ask.exchange)
+        coops = (ask.coop,) if ask.coop else self._desk.coops
+        kept = tables.find(tx, ask.exchange, coops=coops)
+        if kept is None:
+            raise wire.ExchangeUnknown(exchange=ask.exchange)
+        return wire.ExchangeAnswer(exchange=tables.view(kept), evidence=kept.evidence)
 
     def positions(
         self, tx: Tx, ask: wire.ListPositions, caller: Caller | None, _: None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +13,6 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
-    and_,
     bindparam,
     delete,
     func,
@@ -163,9 +163,9 @@ _BY_ID = sql(
         _e.exchange_id == bindparam("exchange_id"),
     )
 )
-_FIND = sql(
+_NAMED = sql(
     select(*_ROW)
-    .where((_e.exchange == bindparam("name")) | (_e.exchange_id == bindparam("name")))
+    .where(_e.exchange_id == bindparam("name"))
     .order_by(_e.sequence.desc(), _e.coop)
     .limit(64)
 )
@@ -236,22 +236,25 @@ _POSITIONS_UNDER = sql(
 )
 
 _PUT_SETTLEMENT = upsert(settlements)
-_GET_SETTLEMENT = sql(
-    select(_s.exchange).where(
-        _s.coop == bindparam("coop"),
-        _s.other == bindparam("other"),
-        _s.agreement == bindparam("agreement"),
-        _s.period == bindparam("period"),
-    )
+_SETTLED_WITH = (
+    _s.coop == bindparam("coop"),
+    _s.other == bindparam("other"),
+    _s.agreement == bindparam("agreement"),
 )
+_GET_SETTLEMENT = sql(select(_s.exchange).where(*_SETTLED_WITH, _s.period == bindparam("period")))
 _DROP_SETTLEMENT = sql(
     delete(settlements).where(
-        and_(
-            _s.coop == bindparam("its_coop"),
-            _s.exchange == bindparam("its_exchange"),
-            _s.agreement == bindparam("its_agreement"),
-        )
+        _s.coop == bindparam("its_coop"),
+        _s.exchange == bindparam("its_exchange"),
+        _s.agreement == bindparam("its_agreement"),
     )
+)
+_LAST_SETTLED = sql(
+    select(_s.period)
+    .join(exchanges, (_e.coop == _s.coop) & (_e.exchange == _s.exchange))
+    .where(*_SETTLED_WITH)
+    .order_by(_e.sequence.desc())
+    .limit(1)
 )
 
 
@@ -283,7 +286,7 @@ def put(tx: Tx, kept: Kept) -> None:
         exchange_id=kept.offer.exchange_id,
         doubt=int(kept.side.in_doubt),
         aside=int(kept.aside),
-        side=_spell(kept.side),
+        side=json.dumps(asdict(kept.side), default=sorted, separators=(",", ":")),
         evidence=kept.evidence.model_dump_json(),
         why=kept.why,
         entry=kept.entry,
@@ -315,9 +318,15 @@ def by_id(tx: Tx, *, coop: Slug, proposer: Slug, exchange_id: str) -> Kept | Non
     return None if row is None else _kept(row)
 
 
-def find(tx: Tx, name: str) -> list[Kept]:
-    """Return sides of exchanges of this hash or id, newest first, at most 64."""
-    return [_kept(row) for row in tx.all(_FIND, name=name)]
+def find(tx: Tx, name: str, *, coops: Iterable[Slug]) -> Kept | None:
+    """Return some of these coops' side of an exchange of this hash, or else the newest of this id.
+
+    Whoever proposes chooses the id, which may be another exchange's hash: it hides none.
+    """
+    sides = [get(tx, coop=coop, exchange=name) for coop in coops]
+    named = [_kept(row) for row in tx.all(_NAMED, name=name)]
+    found = [each for each in (*sides, *named) if each is not None and each.coop in coops]
+    return found[0] if found else None
 
 
 def next_sequence(tx: Tx, coop: Slug) -> int:
@@ -413,6 +422,12 @@ def unsettle(tx: Tx, kept: Kept, *, agreement: RecordId) -> None:
     )
 
 
+def last_settled(tx: Tx, *, coop: Slug, other: Slug, agreement: RecordId) -> Period | None:
+    """Return the period that was settled last of those that still are."""
+    row = tx.one(_LAST_SETTLED, coop=coop, other=other, agreement=agreement)
+    return None if row is None else row[0]
+
+
 def view(kept: Kept) -> Exchange:
     """Return a side of an exchange as it is answered."""
     offer, side = kept.offer, kept.side
@@ -451,23 +466,6 @@ _POSITION_NAMES = tuple(column.name for column in positions.columns)
 
 def _position(row: tuple[Any, ...]) -> Position:
     return Position(**dict(zip(_POSITION_NAMES, row, strict=True)))
-
-
-def _spell(side: Side) -> str:
-    return json.dumps(
-        {
-            "role": side.role,
-            "others": sorted(side.others),
-            "awaited": sorted(side.awaited),
-            "outcome": side.outcome,
-            "rival": side.rival,
-            "ruling": side.ruling,
-            "accepted": side.accepted,
-            "entries": side.entries,
-            "untold": sorted(side.untold),
-        },
-        separators=(",", ":"),
-    )
 
 
 def _side(text: str) -> Side:

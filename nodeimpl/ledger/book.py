@@ -131,14 +131,19 @@ class Book:
         tx.announce_spelled(wire.EntryPosted, proof.spell_posted(entry, postings))
         return entry
 
-    def set_aside(self, tx: Tx, path: str, unit: wire.Unit, change: int) -> None:
+    def set_aside(
+        self, tx: Tx, path: str, unit: wire.Unit, change: int, *, again: bool = False
+    ) -> None:
         """Add to what holds set aside in an account, or take from it; who may was judged before.
+
+        Args:
+            again: it was set aside until just now: also if the account could not bear it anew.
 
         Refuses:
             Overdrawn: the account has not so much that is free.
         """
         account = self._use(tx, path, unit)
-        if change > 0:
+        if change > 0 and not again:
             rules.judge_funds(account, -change, coop=self.coop)
         assert account.held + change >= 0, "no more is let go of than was set aside"
         self._judge_room(tx, [account] if not account.number else [])

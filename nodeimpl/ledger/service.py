@@ -171,14 +171,25 @@ class Ledger:
         return self._post(tx, self.book(coop), draft, Right(by=by or NODE, kind="exchange"))
 
     def set_aside(
-        self, tx: Tx, *, coop: Slug, account: wire.AccountId, unit: wire.Unit, change: int
+        self,
+        tx: Tx,
+        *,
+        coop: Slug,
+        account: wire.AccountId,
+        unit: wire.Unit,
+        change: int,
+        again: bool = False,
     ) -> None:
         """Add to what holds set aside in an account, or let go of it (a change below zero).
+
+        Args:
+            again: the same transaction let go of it, and funds are not judged: a floor that was
+                raised since it was set aside does not free it.
 
         Refuses, in this order:
             LedgerElsewhere, Overdrawn, AccountsFull.
         """
-        self.book(coop).set_aside(tx, rules.path_of(account), unit, change)
+        self.book(coop).set_aside(tx, rules.path_of(account), unit, change, again=again)
 
     def configure(
         self,

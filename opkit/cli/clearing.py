@@ -9,7 +9,7 @@ import typer
 
 from opkit.cli import exits, out
 from opkit.cli.address import Address, addressed
-from opkit.cli.clearings import AgreementOption, agreement_of, call, show_one
+from opkit.cli.clearings import AgreementOption, agreement_of, call, named_for_good, show_one
 from opkit.cli.failing import Mistake
 
 if TYPE_CHECKING:
@@ -111,14 +111,17 @@ def net(
     if bool(coops) == bool(legs):
         raise Mistake("either --with COOP, or --leg for each debt", code=exits.USAGE)
 
-    async def work(client: NodeClient) -> Exchange:
-        if legs:
-            wanted = tuple([_leg(each) for each in legs])
-        else:
-            wanted = await _circle(address, client, coops or [], unit)
-        return await client.clearing.net(wanted, unit=unit, exchange_id=exchange_id or None)
+    with named_for_good(exchange_id) as name:
 
-    return show_one(call(address, work), as_json=as_json)
+        async def work(client: NodeClient) -> Exchange:
+            if legs:
+                wanted = tuple([_leg(each) for each in legs])
+            else:
+                wanted = await _circle(address, client, coops or [], unit)
+            return await client.clearing.net(wanted, unit=unit, exchange_id=name)
+
+        done = call(address, work)
+    return show_one(done, as_json=as_json)
 
 
 async def _circle(

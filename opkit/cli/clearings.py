@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from opkit.cli import anchors, exits, out
-from opkit.cli.failing import Mistake
+from opkit.cli.failing import Mistake, explain
 
 if TYPE_CHECKING:
     from opkit.cli.address import Address
@@ -33,6 +35,28 @@ def call(address: Address, work: Callable[[NodeClient], Awaitable[T]]) -> T:
             return await work(client)
 
     return asyncio.run(run())
+
+
+@contextmanager
+def named_for_good(said: str) -> Iterator[str]:
+    """Give an exchange its id, what was said or a fresh one; it is told if no answer comes.
+
+    Without it whoever asks again would exchange twice.
+
+    Raises:
+        Mistake: the node did not answer, or is broken or busy; it may have done it all the same.
+    """
+    from opkit.wire.errors import Busy, Fault, Unreachable
+
+    name = said or secrets.token_hex(16)
+    try:
+        yield name
+    except (Busy, Fault, Unreachable, KeyboardInterrupt) as unsaid:
+        told = explain(unsaid)
+        assert told is not None, "all of these are explained"
+        again = f"it may have been done: to ask again, and not do it twice, add --id {name}"
+        hint = f"{told.hint}; {again}" if told.hint else again
+        raise Mistake(told.why, hint=hint, code=told.code) from unsaid
 
 
 async def agreement_of(client: NodeClient, said: str) -> str:

@@ -8,7 +8,14 @@ import typer
 
 from opkit.cli import out
 from opkit.cli.address import Address, addressed
-from opkit.cli.clearings import AgreementOption, agreement_of, call, show_one, table_of
+from opkit.cli.clearings import (
+    AgreementOption,
+    agreement_of,
+    call,
+    named_for_good,
+    show_one,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from opkit.client import NodeClient
@@ -54,20 +61,22 @@ def offer(
 
     Example: opkit exchange offer --agreement 1f0c6b --payer mill --payee inn --amount 9
     """
+    with named_for_good(exchange_id) as name:
 
-    async def work(client: NodeClient) -> Exchange:
-        return await client.clearing.offer(
-            await agreement_of(client, agreement),
-            payer=payer,
-            payee=payee,
-            amount=amount,
-            unit=unit,
-            what=what,
-            exchange_id=exchange_id or None,
-            ttl_ms=seconds * 1_000,
-        )
+        async def work(client: NodeClient) -> Exchange:
+            return await client.clearing.offer(
+                await agreement_of(client, agreement),
+                payer=payer,
+                payee=payee,
+                amount=amount,
+                unit=unit,
+                what=what,
+                exchange_id=name,
+                ttl_ms=seconds * 1_000,
+            )
 
-    return show_one(call(address, work), as_json=as_json)
+        done = call(address, work)
+    return show_one(done, as_json=as_json)
 
 
 @app.command()

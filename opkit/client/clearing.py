@@ -140,10 +140,10 @@ class ClearingCalls:
 
         Raises:
             ExchangeUnknown: the node knows of none.
-            Fault: what it answers does not verify.
+            Fault: what it answers does not verify, or is not what was asked for.
         """
         ask = wire.AskClearing(exchange=exchange, coop=coop)
-        return self._checked(await self._client.call(wire.READ_EXCHANGE, ask))
+        return self._checked(exchange, await self._client.call(wire.READ_EXCHANGE, ask))
 
     async def list(
         self, *, agreement: str = "", coop: str = "", doubt: bool = False, page: int = PAGE
@@ -175,12 +175,15 @@ class ClearingCalls:
         ask = wire.ListPositions(agreement=agreement, coop=coop, other=other)
         return (await self._client.call(wire.LIST_POSITIONS, ask)).positions
 
-    def _checked(self, answer: wire.ExchangeAnswer) -> wire.ExchangeAnswer:
-        """Return an answer, if its proofs verify and say the same.
+    def _checked(self, named: str, answer: wire.ExchangeAnswer) -> wire.ExchangeAnswer:
+        """Return an answer, if it is of the exchange so named, its proofs verify and say the same.
 
         Without a genesis of one's own nothing can be verified, and it is as good as the node.
         """
         genesis, exchange = self._client.genesis, answer.exchange
+        if named not in (exchange.hash, exchange.exchange_id):
+            why = f"{named} was asked for, not {exchange.exchange_id}"
+            raise Fault(where=self._client.node, incident="", why=why)
         if genesis is None:
             return answer
         try:

@@ -131,6 +131,24 @@ def test_exchanges_are_counted_as_they_end_and_those_in_doubt_as_they_stand(tmp_
     measured(tmp_path, story, "birch")
 
 
+def test_an_errand_that_a_defect_ends_is_counted(tmp_path: Path) -> None:
+    async def story(town: Town, birch: Measured) -> None:
+        name = town.agreements.add(TWO)
+        town.weather = lambda message: "no-ask" if message.method == "clearing.settled" else "pass"
+        await town.offer("apple", "birch", 40, agreement=name)
+        await birch.shows("exchange_errands_broken_total 0.0")
+
+        async def broken(_: str, ask: wire.AskOutcome) -> wire.OutcomeTaken:
+            raise ZeroDivisionError(ask.offer)
+
+        town.homes["apple"].handlers[wire.ASK_OUTCOME.name] = broken
+        town.clock.advance(town.limits.ask_after_ms)
+        await town.serve("birch")
+        await birch.shows("exchange_errands_broken_total 1.0", "exchanges_in_doubt 1.0")
+
+    measured(tmp_path, story, "birch")
+
+
 def test_an_arbiters_rulings_are_counted_where_it_gave_them(tmp_path: Path) -> None:
     async def story(town: Town, umpire: Measured) -> None:
         name = town.agreements.add(TWO)

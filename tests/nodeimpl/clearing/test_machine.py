@@ -65,6 +65,8 @@ def begin(count: int, bad: Bad) -> World:
 def put(world: World, at: int, side: Side) -> World:
     if world.prompt and machine.act_of(side):
         side = machine.did_act(side)
+    # No step looks at whether a ruling was contradicted: worlds that differ in it alone are one.
+    side = replace(side, rival_ruling=False)
     if at < 0:
         return replace(world, proposer=side)
     return replace(
@@ -305,6 +307,18 @@ def test_a_proposer_that_signs_both_ends_is_seen_and_the_ruling_stands() -> None
                 assert len(told_ends(world)) == 2
 
     assert explore(2, Bad(proposer_lies=True, prompt=True), look) > 500
+
+
+def test_that_an_arbiter_contradicts_itself_is_remembered_in_whatever_order_it_is_heard() -> None:
+    start = machine.accepted(frozenset({PROPOSER}))
+    rulings: tuple[tuple[Ending, str], ...] = (("committed", "1"), ("aborted", "2"))
+    for first, second in (rulings, rulings[::-1]):
+        side = machine.hear_ruling(start, *first)
+        assert machine.hear_ruling(side, *first) == side and not side.rival_ruling
+        both = machine.hear_ruling(side, *second)
+        assert both.rival_ruling and both.ruling == rulings[0]
+        for again in rulings:
+            assert machine.hear_ruling(both, *again) == both
 
 
 def test_what_is_heard_again_changes_nothing() -> None:

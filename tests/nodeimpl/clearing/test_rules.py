@@ -12,6 +12,7 @@ from nodeimpl.clearing.rules import (
     judge_shape,
     judge_stands,
     judge_time,
+    judge_undecided,
 )
 from opkit.wire import clearing as wire
 from tests.opkit.proof.test_clearing import AGREED, leg, offer_of
@@ -71,3 +72,13 @@ def test_a_settlement_is_taken_once_and_only_if_it_comes_to_zero_here() -> None:
         judge(Stand(done="1" * 64, doubtful="2" * 64))
     with pytest.raises(wire.InDoubt):
         judge(Stand(doubtful="2" * 64))
+
+
+def test_who_answers_and_does_not_decide_is_waited_for_as_long_again_and_no_longer() -> None:
+    limits, offer = Limits(grace_ms=2_000, rule_after_ms=600_000), offer_of()
+    last_ms = offer.expires_ms + 1_200_000
+    for now_ms, until_ms in ((last_ms - 600_000, last_ms - 598_000), (last_ms - 1, last_ms)):
+        with pytest.raises(wire.RulingEarly) as early:
+            judge_undecided(offer, now_ms=now_ms, limits=limits)
+        assert early.value.until_ms == until_ms
+    judge_undecided(offer, now_ms=last_ms, limits=limits)
