@@ -110,7 +110,8 @@ def test_of_more_gaps_than_are_kept_each_kind_has_one_that_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gathering, "GAPS_MAX", 18)
-    asked = gathering._Gathering(client=None, coop=RIVER)  # type: ignore[arg-type]
+    nobody: Any = None
+    asked = gathering._Gathering(client=nobody, coop=RIVER)
     for number in range(40):
         asked._lacks("decision", f"{number}", "fault")
         asked._lacks("exchange", f"{number}", "fault")

@@ -350,9 +350,13 @@ def closing(assembly: Any, said: str = "yyny-") -> tuple[Any, str]:
     return assembly.attested(file), record_id(file.decision)
 
 
-def closed(assembly: Any, *, after: int, said: str = "yyny-", **changes: Any) -> AuditedCoop:
+def closed(
+    assembly: Any, *, after: int, said: str = "yyny-", false: bool = False, **changes: Any
+) -> AuditedCoop:
     """Audit a ledger whose second entry pays into the till, closed after so many entries."""
     shown, decision = closing(assembly, said)
+    if false:
+        shown = shown.model_copy(update={"commitments": ()})
     books = Books()
     for number in (1, 2):
         books.post(coop=TOOLS, postings=moved("equity/opening", "till", number))
@@ -376,7 +380,9 @@ def test_a_change_that_nobody_decided_changes_nothing(assembly: Any) -> None:
     other = closed(assembly, after=1, account=f"{TOOLS}:safe")
     assert "is not about" in failures(other)["decisions"]
     rejected = closed(assembly, after=1, said="nnny-")
-    for seen in (unknown, other, rejected):
+    false = closed(assembly, after=1, false=True)
+    assert "that it cites does not verify" in failures(false)["decisions"] and not cited(false)
+    for seen in (unknown, other, rejected, false):
         assert not any("is closed" in why for why in failures(seen).values())
 
 
