@@ -107,6 +107,15 @@ class Exchange:
                 found.append(_heads_of(row).model_copy(update={"opening": row.opening}))
         return tuple(found)
 
+    def unsure(self, tx: Tx, peer: Did, told: Sequence[wire.ObjectHeads]) -> tuple[ObjectId, ...]:
+        """Return of which objects this node does not know what it has said, and a peer may."""
+        rows = [table.get_object(tx, each.aud) for each in told]
+        return tuple(
+            row.object_id
+            for row in rows
+            if row is not None and row.generation < self._sharing.generation and peer in row.authors
+        )
+
     def lacking(self, tx: Tx, peer: Did, ask: wire.AskLacking) -> wire.OperationsGiven:
         """Return operations beyond what a peer has. Refuses: ObjectUnknown, EpochOver."""
         frontier = Frontier(

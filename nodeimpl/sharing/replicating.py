@@ -156,6 +156,7 @@ class Replicator(Watcher):
                 heard = await self._links.ask(peer, wire.TELL_HEADS, wire.TellHeads(objects=heads))
                 if heard.unknown:
                     await self._introduce(peer, heard.unknown)
+                await self._ask_what_was_said(peer, heads)
             if not after:
                 return
 
@@ -164,6 +165,17 @@ class Replicator(Watcher):
         heads = await self._store.read(lambda tx: self._exchange.introduced(tx, peer, unknown))
         for page in pages_of(heads):
             await self._links.ask(peer, wire.TELL_HEADS, wire.TellHeads(objects=page))
+
+    async def _ask_what_was_said(self, peer: Did, told: tuple[wire.ObjectHeads, ...]) -> None:
+        """After a loss, pull also what a peer has not told of: that it has nothing is an answer."""
+        unsure = await self._store.read(lambda tx: self._exchange.unsure(tx, peer, told))
+        for object_id in unsure:
+            try:
+                await self._pull(peer, object_id)
+            except CoopError as no:
+                # With the next telling it is asked again.
+                self.counts["pulls that failed"] += 1
+                _log.info("an object is pulled later", object_id=object_id, peer=peer, why=str(no))
 
     # Hearing, and answering.
 

@@ -389,7 +389,7 @@ def test_after_a_loss_who_has_nobody_to_ask_goes_on_and_whom_all_answer_nothing_
             for name in ("ben", "cy"):
                 async with home_at(url_of(name), name) as other:
                     await other.hear(ada, introduced=True)
-                    await ada.hear(other)
+                    await ada.pull(other)
             await ada.add("first")
             assert await ada.elements() == ("first",)
 
