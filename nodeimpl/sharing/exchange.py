@@ -75,8 +75,6 @@ class Exchange:
     ) -> tuple[tuple[wire.ObjectHeads, ...], str]:
         """Return what is here of the next objects that a peer may have, as of the last commit.
 
-        An object of which nobody has signed anything is told of only by who opened it.
-
         Args:
             wanted: of which; None for all.
             after: the last one of the page before.
@@ -92,8 +90,7 @@ class Exchange:
             page = table.objects(tx, after)[: wire.OBJECTS_TOLD_MAX]
             rows = list(page)
             last = page[-1].object_id if len(page) == wire.OBJECTS_TOLD_MAX else ""
-        told = (row for row in rows if row is not None and not row.is_hearsay)
-        return tuple(_heads_of(row) for row in told if row.is_for(peer)), last
+        return tuple(_heads_of(row) for row in rows if row is not None and row.is_for(peer)), last
 
     def introduced(
         self, tx: Tx, peer: Did, unknown: Sequence[ObjectId]

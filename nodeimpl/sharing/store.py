@@ -140,11 +140,6 @@ class ObjectRow:
     operations: Count
     forks: Count
 
-    @property
-    def is_hearsay(self) -> bool:
-        """Whether there is nothing of it but a peer's word: nobody has signed anything."""
-        return bool(self.told_by) and not self.operations
-
     def is_for(self, node: Did) -> bool:
         """Return whether a node may have it."""
         return node in self.authors or node in self.readers

@@ -108,24 +108,6 @@ def test_what_was_signed_in_the_same_commit_does_not_give_way(within, home_at, u
     within(work)
 
 
-def test_what_is_only_heard_of_is_not_told_of(within, home_at, url_of) -> None:
-    async def work() -> None:
-        async with AsyncExitStack() as homes:
-            ada, ben, cy = [
-                await homes.enter_async_context(home_at(url_of(name), name))
-                for name in ("ada", "ben", "cy")
-            ]
-            await ada.open()
-            assert (await ben.hear(ada)).unknown == [TOOLS], "who opened it tells of it"
-            await ben.hear(ada, introduced=True)
-            assert (await cy.hear(ben)).unknown == []
-            await ada.add("saw")
-            await ben.pull(ada)
-            assert (await cy.hear(ben)).unknown == [TOOLS]
-
-    within(work)
-
-
 def test_a_kind_that_is_not_known_here_is_nobodys_lie(within, home_at, url_of, key) -> None:
     async def work() -> None:
         async with home_at(url_of("ada")) as ada:
