@@ -24,6 +24,7 @@ from nodeimpl.kernel.crdt.fold import (
 from nodeimpl.kernel.crdt.hlc import Hlc, check_skew
 from nodeimpl.kernel.crdt.limits import RELEASES_MAX, ReplicaLimits
 from nodeimpl.kernel.crdt.log import Control, Entry, Log, cites_of
+from nodeimpl.kernel.crdt.past import check_past
 from nodeimpl.kernel.crdt.room import check_room
 from nodeimpl.kernel.crdt.states import STATES, AnyState
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta, Frontier
@@ -228,7 +229,7 @@ class Replica:
                 does not have is rejected only of who is an author.
         """
         said = read.operation
-        self._check_past(read)
+        check_past(read, self.base, self._log)
         control = self._log.control_of(cites_of(read))
         if said.did not in self._authority.standing_in(control).authors:
             raise OperationNotAuthors(did=said.did)
@@ -256,31 +257,6 @@ class Replica:
         if isinstance(said.act, AdmitAct | ExpelAct) or self._waiting.wants(read.id):
             return False
         return said.did in self.standing.expelled
-
-    def _check_past(self, read: ReadOperation) -> None:
-        """Raise `OperationRejected` if an operation does not fit what it follows."""
-        said, entries = read.operation, self._log.entries
-        at = Hlc(said.time_ms, said.tick)
-        if said.time_ms <= self.base.time_ms and self.base.epoch:
-            raise OperationRejected(why="its time lies before the checkpoint")
-        if any(entries[each].said.at >= at for each in cites_of(read)):
-            raise OperationRejected(why="its time is not after all that it follows")
-        if said.previous is not None:
-            before = entries[said.previous]
-            if (before.said.did, before.sequence + 1) != (said.did, said.sequence):
-                raise OperationRejected(why="it is not the next one of its author")
-        if isinstance(said.act, ExpelAct) and said.act.fork is not None:
-            self._check_fork(read, said.act)
-
-    def _check_fork(self, read: ReadOperation, act: ExpelAct) -> None:
-        assert act.fork is not None
-        found = [self._log.entries.get(each) for each in act.fork]
-        ids = [each.said.id for each in found if each is not None]
-        if len(ids) != 2 or not all(self._log.follows(cites_of(read), each) for each in ids):
-            raise OperationRejected(why="it does not follow the fork that it names")
-        places = {(each.said.did, each.sequence) for each in found if each is not None}
-        if len(places) != 1 or places.pop()[0] != act.did:
-            raise OperationRejected(why="what it names is no fork of theirs")
 
     def _note_fork(self, entry: Entry) -> None:
         ids = self._log.places[entry.said.did, entry.sequence]
