@@ -396,7 +396,7 @@ def test_a_settlement_that_a_ruling_takes_back_is_settled_no_more(tmp_path: Path
 
         for period in ("2026-02", "2026-01"):
             await town.offer("apple", "birch", 30, agreement=name, name=period)
-            done = await town.settle("apple", name, period)
+            done = await town.settle("birch", name, period)
             for coop in ("apple", "birch"):
                 assert await settled(coop) == (period, 0)
         token = (await evidence_of(town, done.hash)).offer
@@ -421,7 +421,7 @@ def test_the_first_settlement_taken_back_leaves_none(tmp_path: Path) -> None:
     async def story(town: Town) -> None:
         name = town.agreements.add(TWO)
         await town.offer("apple", "birch", 30, agreement=name)
-        done = await town.settle("apple", name, "2026-01")
+        done = await town.settle("birch", name, "2026-01")
         token = (await evidence_of(town, done.hash)).offer
         await tell(town, wire.Evidence(offer=token, ruling=ruled(token, "aborted", 1)))
         assert (await town.position("birch", "apple", name)).settled is None
