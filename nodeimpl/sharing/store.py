@@ -30,7 +30,7 @@ shared_objects = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("base", Text, nullable=True),
     Column("heads", Text, nullable=False),
-    Column("heads_hash", Text, nullable=True),
+    Column("heads_hash", Text, nullable=True, info=NAMES_NOTHING),
     Column("authors", Text, nullable=False),
     Column("expelled", Text, nullable=False),
     Column("readers", Text, nullable=False),
