@@ -243,7 +243,7 @@ def test_a_node_that_is_killed_is_told_and_its_copy_comes_back(
     try:
         eventually(lambda: "1 node does not tell" in card(seen, "wrong"), what="a silent node")
         eventually(lambda: "does not answer" in card(seen, "agreement"), what="a silent copy")
-        assert "down since" in card(seen, "parted")
+        eventually(lambda: "down since" in card(seen, "parted"), what="a node that is down")
         keep(seen, f"federation-killed-{size}")
         laid = layout(seen)
         assert laid["scrolls"] <= 0 and laid["wide"] == [] and laid["spills"] == [], laid
