@@ -171,7 +171,7 @@ async def arrived(world: World, org: Slug, agreement: RecordId, *, signatures: i
 async def silent(world: World, org: Slug) -> str:
     """Return how an organisation's node fails to answer; empty if it answers."""
     try:
-        await speaker(world, org).call(NODE, AskNode())
+        await speaker(world, org).ask_once(NODE, AskNode())
     except Unreachable as gone:
         return str(gone)
     return ""

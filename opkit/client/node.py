@@ -167,15 +167,25 @@ class NodeClient:
             WrongNode: whoever answered is not the node that was dialled; nothing was signed.
             Refusal, Unreachable, Fault: as `call`, for `membership.token`.
         """
-        return await self._session.log_in(self._ask_once, scopes=scopes, ttl_ms=ttl_ms)
+        return await self._session.log_in(self.ask_once, scopes=scopes, ttl_ms=ttl_ms)
 
     async def member_id(self) -> MemberId:
         """Return the member id of this client's identity at this node, logging in if needed."""
         assert self.identity is not None, "nobody has no member id"
         if self._session.granted is None:
-            await self._session.ensure(self._ask_once, instead_of=self._session.token)
+            await self._session.ensure(self.ask_once, instead_of=self._session.token)
         assert self._session.granted is not None, "a login grants a token"
         return self._session.granted.member_id
+
+    async def ask_once(self, endpoint: Endpoint[Ask, Answer], ask: Ask) -> Answer:
+        """Ask the node one question that needs no token, once.
+
+        Whoever only wants to know whether a node is there need not wait for one that is gone.
+
+        Raises:
+            Refusal, Unreachable, Fault: as `call`.
+        """
+        return await self._once(endpoint, encode(endpoint, ask), {})
 
     async def call(
         self, endpoint: Endpoint[Ask, Answer], ask: Ask, *, idempotency_key: str | None = None
@@ -359,7 +369,7 @@ class NodeClient:
         """Ask with a token if the endpoint wants one; renew it once if the node says it ended."""
         if endpoint.scope is None:
             return await self._patiently(endpoint, request, headers, wait_ms=wait_ms)
-        token = await self._session.ensure(self._ask_once)
+        token = await self._session.ensure(self.ask_once)
         if token is None:
             return await self._patiently(endpoint, request, headers, wait_ms=wait_ms)
         try:
@@ -368,7 +378,7 @@ class NodeClient:
         except TokenRejected:
             if self.identity is None:
                 raise
-        token = await self._session.ensure(self._ask_once, instead_of=token)
+        token = await self._session.ensure(self.ask_once, instead_of=token)
         bearing = {**headers, "Authorization": f"Bearer {token}"}
         return await self._patiently(endpoint, request, bearing, wait_ms=wait_ms)
 
@@ -404,11 +414,8 @@ class NodeClient:
             raise said
         return said
 
-    async def _ask_once(self, endpoint: Endpoint[Ask, Answer], ask: Ask) -> Answer:
-        return await self._once(endpoint, encode(endpoint, ask), {})
-
     async def _stream_token(self, instead_of: str | None) -> str | None:
-        return await self._session.ensure(self._ask_once, instead_of=instead_of)
+        return await self._session.ensure(self.ask_once, instead_of=instead_of)
 
     def _port(self) -> EventsPort:
         if self._events is None:
