@@ -215,7 +215,8 @@ def test_the_event_stream_goes_on_after_a_restart_without_gap_or_repeat(doorstep
         for restart in range(1, 4):
             async with doorstep.served(port=port) as node:
                 if reading is None:
-                    ana = node.tcp_client("mill/ana")
+                    # A node that comes back late is no gap: the test's limit is the patience.
+                    ana = node.tcp_client("mill/ana", patience=Patience(attempts_max=100))
                     reading = asyncio.ensure_future(read(ana))
                 await add(node, f"lee-{restart}")
                 if restart == 3:
