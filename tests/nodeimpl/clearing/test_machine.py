@@ -248,6 +248,13 @@ def pleading(world: World) -> Iterator[World]:
         yield replace(world, rulings=(("committed" if seen else "aborted", "9"),))
 
 
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Keep none of a hundred thousand worlds for the tests that come after in this process."""
+    yield
+    closer.cache_clear()
+
+
 @pytest.mark.parametrize("responders", [1, 2])
 def test_without_an_arbiter_nobody_posts_what_another_does_not(responders: int) -> None:
     def look(world: World) -> None:
