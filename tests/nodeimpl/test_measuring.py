@@ -15,13 +15,13 @@ from nodeimpl.sharing.replicating import Replicator
 from nodeimpl.sharing.service import Sharing
 from opkit.proof import clearing as proof
 from opkit.proof.agreement import signing_of
-from opkit.proof.operations import sign_operation
 from opkit.proof.terms import agreement_id, spell_terms
 from opkit.wire import clearing as wire
 from opkit.wire import objects
 from opkit.wire.base import Did, Slug
 from opkit.wire.errors import Unreachable
-from opkit.wire.operations import AddAct, Operation
+from opkit.wire.operations import AddAct
+from tests.operations import first_operation
 from tests.opkit.proof import pacts
 from tests.simulation.town import ARBITER, NETWORK, Home, Town, key_of, terms_of
 
@@ -226,19 +226,13 @@ def test_what_passes_between_replicas_and_what_does_not_is_counted(tmp_path: Pat
     object_id = PREFIX + agreement_id(terms)
 
     async def story(town: Town, home: Measured) -> None:
-        said = Operation(
+        operation = first_operation(
+            YARD,
+            AddAct(element=signing_of(pacts.signed_by("yard", terms), terms=terms)),
             network=NETWORK,
             aud=object_id,
-            did=YARD.did,
-            epoch=0,
-            base=None,
-            sequence=1,
-            previous=None,
-            time_ms=town.clock.now_ms(),
-            tick=0,
-            act=AddAct(element=signing_of(pacts.signed_by("yard", terms), terms=terms)),
+            at_ms=town.clock.now_ms(),
         )
-        operation = sign_operation(said, YARD)
         heads = objects.ObjectHeads(aud=object_id, epoch=0, base=None, heads=(operation.id,))
         told = objects.TellHeads(objects=(heads,))
         await home.home.store.write(lambda tx: home.sharing.open(tx, object_id, spell_terms(terms)))

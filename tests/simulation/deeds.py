@@ -10,7 +10,6 @@ from typing import Protocol
 from nodeimpl.agreeing import PREFIX
 from opkit.proof.agreement import signing_of, spell_file
 from opkit.proof.names import claim_in, home_of, make_claim
-from opkit.proof.operations import sign_operation
 from opkit.proof.record import make_record
 from opkit.proof.terms import agreement_id, spell_terms
 from opkit.wire import agreements as pact_wire
@@ -19,9 +18,10 @@ from opkit.wire import objects
 from opkit.wire.agreements import SignedBy
 from opkit.wire.base import Jws, Slug
 from opkit.wire.dht import PUT, PutRecord
-from opkit.wire.operations import AddAct, Operation
+from opkit.wire.operations import AddAct
 from opkit.wire.records import Carried, RecordNotOwners, SignedRecordRejected
 from opkit.wire.terms import Action, Terms
+from tests.operations import first_operation
 from tests.simulation.beliefs import Said
 from tests.simulation.full import FullTown
 from tests.simulation.pacts import amended, decided_by
@@ -108,19 +108,13 @@ class Signing:
         element = self._forged(terms)
         object_id = PREFIX + agreement_id(terms)
         liar = key_of(ARBITER)
-        operation = Operation(
+        said = first_operation(
+            liar,
+            AddAct(element=element),
             network=NETWORK,
             aud=object_id,
-            did=liar.did,
-            epoch=0,
-            base=None,
-            sequence=1,
-            previous=None,
-            time_ms=town.clock.now_ms(),
-            tick=0,
-            act=AddAct(element=element),
+            at_ms=town.clock.now_ms(),
         )
-        said = sign_operation(operation, liar)
         heads = objects.ObjectHeads(aud=object_id, epoch=0, base=None, heads=(said.id,))
         town.lies[victim, ARBITER, objects.LACKING.name] = objects.OperationsGiven(
             operations=(said.token,), more=False

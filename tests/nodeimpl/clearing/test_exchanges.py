@@ -12,6 +12,7 @@ from opkit.wire import clearing as wire
 from opkit.wire.agreements import AgreementInactive, AgreementUnknown
 from opkit.wire.clearing import Leg
 from opkit.wire.ledger import Overdrawn, UnitUnknown
+from tests.simulation.story import tell_in
 from tests.simulation.town import (
     FATES,
     MOST,
@@ -36,13 +37,8 @@ def in_town(
     weather: Callable[[Message], Fate] = lambda _: "pass",
 ) -> None:
     """Tell a story in a fresh town."""
-
-    async def main() -> None:
-        async with asyncio.timeout(120), Town(folder, weather=weather) as town:
-            await story(town)
-
     folder.mkdir(exist_ok=True, parents=True)
-    asyncio.run(main())
+    tell_in(Town(folder, weather=weather), story)
 
 
 def one_fate(number: int, fate: Fate) -> Callable[[Message], Fate]:

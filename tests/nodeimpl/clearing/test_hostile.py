@@ -23,6 +23,7 @@ from opkit.wire.base import Jws, Slug
 from opkit.wire.clearing import Leg
 from opkit.wire.errors import refusal_from
 from opkit.wire.ledger import Overdrawn
+from tests.simulation.story import tell_in
 from tests.simulation.town import ARBITER, LIMITS, NETWORK, START_MS, UNIT, Town, key_of, terms_of
 from tests.simulation.truths import at_rest
 
@@ -32,12 +33,7 @@ TTL_MS = 5_000
 
 def in_town(folder: Path, story: Callable[[Town], Awaitable[None]]) -> None:
     """Tell a story in a fresh town."""
-
-    async def main() -> None:
-        async with asyncio.timeout(60), Town(folder) as town:
-            await story(town)
-
-    asyncio.run(main())
+    tell_in(Town(folder), story, within_s=60)
 
 
 def offered(agreement: str, **changes: Any) -> Jws:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from opkit.proof import jws
 from opkit.wire import clearing as wire
 from opkit.wire.base import Jws, Slug
 from opkit.wire.clearing import Leg
+from tests.simulation.story import tell_in
 from tests.simulation.town import (
     ARBITER,
     GENESIS,
@@ -38,12 +38,7 @@ def in_town(
     folder: Path, story: Callable[[Town], Awaitable[None]], *, limits: Limits = LIMITS
 ) -> None:
     """Tell a story in a fresh town."""
-
-    async def main() -> None:
-        async with asyncio.timeout(120), Town(folder, limits=limits) as town:
-            await story(town)
-
-    asyncio.run(main())
+    tell_in(Town(folder, limits=limits), story)
 
 
 def offered(by: Slug, *legs: Leg, **changes: Any) -> Jws:

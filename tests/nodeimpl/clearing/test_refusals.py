@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from nodeimpl.clearing.rules import Limits
 from opkit.wire import clearing as wire
 from opkit.wire.base import RecordId, Slug
 from opkit.wire.clearing import Leg
+from tests.simulation.story import tell_in
 from tests.simulation.town import ARBITER, LIMITS, Town, terms_of
 from tests.simulation.truths import at_rest
 
@@ -24,12 +24,7 @@ def in_town(
     folder: Path, story: Callable[[Town], Awaitable[None]], *, limits: Limits = LIMITS
 ) -> None:
     """Tell a story in a fresh town."""
-
-    async def main() -> None:
-        async with asyncio.timeout(120), Town(folder, limits=limits) as town:
-            await story(town)
-
-    asyncio.run(main())
+    tell_in(Town(folder, limits=limits), story)
 
 
 async def evidence(town: Town, coop: Slug, exchange: RecordId) -> wire.Evidence:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from opkit.wire.clearing import Imbalance
 from opkit.wire.terms import Terms
 from tests.simulation.full import FullTown
 from tests.simulation.pacts import decided_by
+from tests.simulation.story import tell_in
 from tests.simulation.town import MOST, terms_of
 from tests.simulation.truths import at_rest
 
@@ -32,12 +32,7 @@ def rival(most: int, old: Terms = OLD) -> Terms:
 
 def in_town(folder: Path, story: Callable[[FullTown], Awaitable[None]]) -> None:
     """Tell a story in a fresh town."""
-
-    async def main() -> None:
-        async with asyncio.timeout(120), FullTown(folder) as town:
-            await story(town)
-
-    asyncio.run(main())
+    tell_in(FullTown(folder), story)
 
 
 async def bring(town: FullTown, terms: Terms, *signed: SignedBy, to: str) -> RecordId:

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from nodeimpl.kernel.crdt.replica import Taken
 from nodeimpl.kernel.store import Tx
 from opkit.proof.keys import Identity
-from opkit.proof.operations import ReadOperation, sign_operation
+from opkit.proof.operations import ReadOperation
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.objects import AskLacking, AskOperations, ObjectHeads, ObjectMerged, ObjectUnknown
 from opkit.wire.operations import (
     AddAct,
     EpochOver,
     ExpelAct,
-    Operation,
     OperationNotAuthors,
     SetAct,
 )
+from tests.operations import first_operation
 
 NETWORK, TOOLS, BOARD = "a" * 26, "pool/tools", "board"
 
@@ -183,19 +183,8 @@ def test_of_more_heads_than_a_message_holds_the_others_are_asked_for(
 
 
 def first_of(author: Identity, *, at_ms: int) -> ReadOperation:
-    said = Operation(
-        network=NETWORK,
-        aud=TOOLS,
-        did=author.did,
-        epoch=0,
-        base=None,
-        sequence=1,
-        previous=None,
-        time_ms=at_ms,
-        tick=0,
-        act=AddAct(element=str(at_ms)),
-    )
-    return sign_operation(said, author)
+    act = AddAct(element=str(at_ms))
+    return first_operation(author, act, network=NETWORK, aud=TOOLS, at_ms=at_ms)
 
 
 async def take(home, reads: list[ReadOperation]) -> None:

@@ -13,25 +13,14 @@ from nodeimpl.kernel.crdt.pull import Pull, answer
 from nodeimpl.kernel.crdt.replica import ReplicaLimits
 from nodeimpl.kernel.crdt.told import OPERATIONS_GIVEN_MAX, Delta
 from opkit.proof import jws
-from opkit.proof.operations import sign_operation
-from opkit.wire.operations import AddAct, ExpelAct, Operation
+from opkit.wire.operations import AddAct, ExpelAct
+from tests.operations import first_operation
 
 
 def forked(eve, number):
     """Return one of many operations that eve signs as her first one."""
-    said = Operation(
-        network="a" * 26,
-        aud="pool/tools",
-        did=eve.did,
-        epoch=0,
-        base=None,
-        sequence=1,
-        previous=None,
-        time_ms=eve.now + number,
-        tick=0,
-        act=AddAct(element=f"fork {number}"),
-    )
-    return sign_operation(said, eve.identity).token
+    act = AddAct(element=f"fork {number}")
+    return first_operation(eve.identity, act, at_ms=eve.now + number).token
 
 
 def go_apart(ada, ben, *, shared, apart):

@@ -17,25 +17,14 @@ from opkit.wire.operations import (
     OperationNotAuthors,
     OperationRejected,
 )
+from tests.operations import first_operation
 
 TWO = {"admissions_min": 2, "expulsions_min": 2}
 
 
 def beginning_of(party, act, number=0):
     """Return an author's first operation: of several, each is another story."""
-    said = Operation(
-        network="a" * 26,
-        aud="pool/tools",
-        did=party.did,
-        epoch=0,
-        base=None,
-        sequence=1,
-        previous=None,
-        time_ms=party.now + number,
-        tick=0,
-        act=act,
-    )
-    return sign_operation(said, party.identity).token
+    return first_operation(party.identity, act, at_ms=party.now + number).token
 
 
 def kept_by(work) -> int:
@@ -151,22 +140,17 @@ def test_what_is_kept_of_stories_about_one_author_is_bounded_by_what_they_said(p
     ada, ben, cy = parties(**TWO)
     for number in range(600):
         ada.hear(ben.say(AddAct(element=str(number))))
-    said = {"parents": tuple(ada.replica._log.heads), "time_ms": ben.now + 1}
+    parents = tuple(ada.replica._log.heads)
     tokens = []
     for number in range(150):
-        first = Operation(
-            network="a" * 26,
-            aud="pool/tools",
-            did=cy.did,
-            epoch=0,
-            base=None,
-            sequence=1,
-            previous=None,
+        first = first_operation(
+            cy.identity,
+            ExpelAct(did=ben.did),
+            at_ms=ben.now + 1,
             tick=number,
-            act=ExpelAct(did=ben.did),
-            **said,
+            parents=parents,
         )
-        tokens.append(sign_operation(first, cy.identity).token)
+        tokens.append(first.token)
     held = kept_by(lambda: ada.hear(*tokens))
     assert held < len(tokens) * 16_384
     ada.now = ben.now + 10
