@@ -71,8 +71,12 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(  # type: ignore[override]  # the base class narrows it too
         self, transport: asyncio.Transport
     ) -> None:
-        """Take a connection; if there are as many as may be, somebody who is idle gives way."""
+        """Take a connection unless the server stops; if it is full, somebody who is idle leaves."""
         super().connection_made(transport)
+        if self._places.is_closed:
+            # It was accepted just before, so nobody else tells it that the server stops.
+            transport.close()
+            return
         if len(self.connections) > connections_max() and not self._places.make_room():
             self._turn_away(HTTPStatus.SERVICE_UNAVAILABLE)
             return

@@ -54,10 +54,12 @@ class Places:
     Attributes:
         idle: who has nothing in hand here.
         sending: who has begun to ask, and has not said all.
+        is_closed: whether the server stops, so that nobody is let in any more.
     """
 
     def __init__(self) -> None:
         """Begin with nobody."""
+        self.is_closed = False
         self.idle: dict[Guest, None] = {}
         self.sending: dict[Guest, None] = {}
 

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from nodeimpl.gateway.connections import BoundedConnection
+from nodeimpl.gateway.places import places_of
 from nodeimpl.gateway.sockets import PING_S, BoundedSocket
 
 KEEP_ALIVE_S = 30
@@ -208,7 +209,8 @@ class _Server(uvicorn.Server):
         await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let what is in hand end, unless somebody is in a hurry."""
+        """Let what is in hand end, unless somebody is in a hurry; let nobody in any more."""
+        places_of(self.server_state).is_closed = True
         hurrying = asyncio.create_task(self._end_at_once())
         try:
             await super().shutdown(sockets=sockets)
