@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -59,6 +60,14 @@ END $$
 MEASURES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 """What has a process measure which lines it reaches. Source: coverage's documentation."""
 _numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Have an interrupt end what it should.
+
+    A shell has what it starts in the background ignore it, and whatever that starts does too.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

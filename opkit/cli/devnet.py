@@ -295,13 +295,10 @@ def logs(
     path = state.folder / "supervisor.log"
     if org is not None:
         path = node_folder(state.folder, state.find(org).org) / "node.log"
-    from opkit.cli.following import follow_log, last_lines
+    from opkit.cli.following import log_lines
 
-    for line in last_lines(path, lines):
+    for line in log_lines(path, last=lines, follow=follow):
         typer.echo(_as_json(line) if as_json else line)
-    if follow:
-        for added in follow_log(path):
-            typer.echo(added, nl=False)
     return exits.DONE
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from nodeimpl.kernel.rotation import LogStream, numbered, shift, shift_if_full
-from opkit.cli.following import follow_log, last_lines
+from nodeimpl.kernel.rotation import LogStream, numbered, shift_if_full
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -131,63 +127,6 @@ def test_a_full_disk_takes_no_line_ends_nothing_and_how_many_were_lost_is_told(
     assert lines[-1] == "last"
     kept = sum(line == "x" * 100 for line in lines)
     assert kept + int(lines[-2].split()[1]) == 2_000, "each was written or is counted"
-
-
-def test_following_goes_on_over_rotations_and_the_last_lines_come_from_before_them(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "node.log"
-    path.write_text("old\n", "utf-8")
-    wanted = [f"line {number}" for number in range(50)]
-
-    def write() -> None:
-        for number, line in enumerate(wanted):
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-            if number % 20 == 10:
-                shift(path)
-                path.touch()
-
-    followed = follow_log(path)
-    seen: list[str] = []
-    writing = threading.Thread(target=write)
-    first = threading.Event()
-
-    def read() -> None:
-        first.set()
-        text = ""
-        for piece in followed:
-            text += piece
-            if text.count("\n") == len(wanted):
-                break
-        seen.extend(text.splitlines())
-
-    reading = threading.Thread(target=read)
-    reading.start()
-    assert first.wait(20)
-    limit = time.monotonic() + 20
-    while str(path) not in open_files():
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-    writing.start()
-    writing.join(20)
-    reading.join(20)
-    followed.close()
-    assert seen == wanted
-    path.write_text("e\nf\n", "utf-8")
-    numbered(path, 1).write_text("c\nd\n", "utf-8")
-    numbered(path, 2).write_text("a\nb\n", "utf-8")
-    assert last_lines(path, 3) == ["d", "e", "f"]
-    assert last_lines(path, 99) == list("abcdef")
-
-
-def open_files() -> set[str]:
-    """Return the names of this process's open files, of those that are still open when read."""
-    found = set()
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found.add(os.readlink(f"/proc/self/fd/{name}"))
-    return found
 
 
 def test_an_error_that_is_none_of_the_disks_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
