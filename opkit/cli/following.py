@@ -28,7 +28,7 @@ def log_lines(path: Path, *, last: int, follow: bool = False) -> Iterator[str]:
         OSError: there is no such log, or it cannot be read.
     """
     with ExitStack() as opened:
-        reading = deque([opened.enter_context(path.open("rb"))])
+        reading: deque[BinaryIO] = deque([opened.enter_context(path.open("rb"))])
         lines = _last_lines(path, reading[0], last)
         begun = lines.pop() if follow and lines and not lines[-1].endswith(b"\n") else b""
         yield from map(_text, lines)
