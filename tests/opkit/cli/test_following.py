@@ -55,16 +55,17 @@ def test_no_line_is_lost_or_told_twice_while_names_change(path: Path) -> None:
             if line == wanted[-1]:
                 return
 
+    def await_lines(count: int) -> None:
+        with told:
+            assert told.wait_for(lambda: len(seen) > max(0, count), timeout=20)
+
     reading = threading.Thread(target=read)
     reading.start()
-    with told:
-        assert told.wait_for(lambda: seen, timeout=20)
+    await_lines(0)
     for number, line in enumerate(wanted):
         if number % LINES_EACH == LINES_EACH // 2:
             # Who reads may be two files behind, and no more: older ones go.
-            floor = max(0, number - 2 * LINES_EACH)
-            with told:
-                assert told.wait_for(lambda: len(seen) > floor, timeout=20)  # noqa: B023
+            await_lines(number - 2 * LINES_EACH)
             rotate(path)
         add(path, f"{line}\n")
     reading.join(60)
