@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from opkit.proof.grants import (
 from opkit.proof.keys import Identity
 from opkit.proof.membership import founding_members
 from opkit.proof.receipt import verify_manifest, verify_receipt
-from opkit.wire.base import Jws
+from opkit.wire.base import Jws, Wire
 from opkit.wire.compute import TASK_TYP, ReceiptBundle, TaskLimits
 from opkit.wire.grants import GRANT_TYP, GRANTED_TASK_TYP, Grant, GrantedManifest
 
@@ -85,8 +86,10 @@ def mira_of(network: Any, **changes: Any) -> Any:
 
 def test_a_grant_is_believed_by_its_members_current_key_alone(network: Any) -> None:
     token = grant_by(network)
-    assert verify_grant(token, network=network.name, member=mira_of(network)).tasks_max == 3
-    assert read_grant(token, network=network.name).did == network.members[MIRA].did
+    grant = verify_grant(token, network=network.name, member=mira_of(network))
+    assert grant == read_grant(token, network=network.name)
+    assert grant == Grant.model_validate(jws.peek(token).payload)
+    assert grant.did == network.members[MIRA].did
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,59 @@ def test_a_members_own_manifest_is_read_as_before(network: Any) -> None:
     read = read_manifest(network.manifest(), network=network.name)
     assert (read.key, read.grant, grant_checks(read)) == (network.members[MIRA].did, None, [])
     assert claimed_manifest(network.manifest()) == read.manifest
+
+
+@pytest.mark.parametrize(("module", "shown"), [(MODULE, MODULE), (None, "any")])
+def test_each_check_shows_what_the_grant_allows_and_what_was_asked(
+    network: Any, module: str | None, shown: str
+) -> None:
+    grant = grant_by(network, module=module)
+    read = read_manifest(task_under(network, grant, place=2), network=network.name)
+    task_id = task_id_of(jws.record_id(grant), 2)
+    assert {each.name: (each.expected, each.actual) for each in grant_checks(read)} == {
+        "grant-member": (MIRA, MIRA),
+        "grant-module": (shown, shown),
+        "grant-fuel": ("at most 1000", "1000"),
+        "grant-tasks": ("at most 3", "2"),
+        "grant-task-id": (task_id, task_id),
+        "grant-begun": ("at most 10", "5"),
+        "grant-term": ("at most 30", "20"),
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"place": 3},
+        {"issued_at_ms": 5},
+        {"expires_at_ms": 30},
+        {"limits": TaskLimits(fuel=1)},
+    ],
+)
+def test_exactly_at_its_bounds_a_grant_still_covers_a_task(network: Any, changes: Any) -> None:
+    read = read_manifest(task_under(network, grant_by(network), **changes), network=network.name)
+    assert [each.name for each in grant_checks(read) if each.ok] == list(CHECKS)
+
+
+def test_a_task_id_is_a_hash_of_grant_and_place() -> None:
+    hashed = hashlib.sha256(b"opkit-granted-task\0" + b"a" * 64 + b"\x0012").hexdigest()
+    assert task_id_of("a" * 64, 12) == hashed[:32]
+
+
+class Odd(Wire):
+    """What somebody signs as a grant, or as a task under one, whose names are no texts."""
+
+    network: str
+    did: tuple[int, ...] = (1,)
+    grant: tuple[int, ...] = (2,)
+
+
+def test_what_names_its_key_or_its_grant_by_no_text_is_refused_like_any_other(network: Any) -> None:
+    odd = Odd(network=network.name)
+    with pytest.raises(ProofError, match="it is signed by"):
+        read_grant(jws.sign(odd, typ=GRANT_TYP, identity=STRANGER), network=network.name)
+    with pytest.raises(ProofError, match="not a compact JWS"):
+        read_manifest(jws.sign(odd, typ=GRANTED_TASK_TYP, identity=STRANGER), network=network.name)
 
 
 def sabotaged(network: Any) -> dict[str, Jws]:
