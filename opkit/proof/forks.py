@@ -118,23 +118,23 @@ def examine_growth(early: Seen, late: Seen, shown: Grown) -> ForkValue | str | N
         None if it only grew, or admitted what it lost; the proof of a fork; or why nothing of this
         is shown, which proves nothing.
     """
-    if early.head.generation == late.head.generation:
-        return _within_generation(early, late, shown.growths)
     if early.head.generation > late.head.generation:
         return (
             f"it is of generation {late.head.generation} again, "
             f"and was of generation {early.head.generation}"
         )
+    if early.head.generation == late.head.generation:
+        return _within_generation(early, late, shown.growths)
     return _over_generations(early.head, late.head, shown)
 
 
 def _within_generation(
     early: Seen, late: Seen, growths: Sequence[Growth]
 ) -> ForkValue | str | None:
-    if late.head.size == early.head.size:
-        return fork_of(early, late)
     if late.head.size < early.head.size:
         return f"it has {late.head.size} entries, and had {early.head.size}"
+    if late.head.size == early.head.size:
+        return fork_of(early, late)
     if early.head.size == 0:
         return None
     growth = _shown(growths, late.head, size=early.head.size)
@@ -183,9 +183,8 @@ def admits_loss(lost: HistoryPlace, openings: Sequence[GenerationOpened]) -> boo
 
 
 def _covers(admitted: HistoryPlace, lost: HistoryPlace) -> bool:
-    if admitted.generation != lost.generation:
-        return False
-    return admitted == lost or admitted.size > lost.size
+    longer = admitted.generation == lost.generation and admitted.size > lost.size
+    return admitted == lost or longer
 
 
 def _shown(growths: Sequence[Growth], late: JournalHead, *, size: int) -> Growth | str:

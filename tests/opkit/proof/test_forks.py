@@ -213,7 +213,7 @@ def test_a_head_is_its_nodes_and_of_this_network(network: Any) -> None:
         read_seen(seen.token, node=journal.node.did, network="b" * 26)
 
 
-def test_heads_that_belong_to_no_fork_are_refused_in_this_order(network: Any) -> None:
+def test_heads_that_belong_to_no_fork_are_refused_in_this_order(network: Any, rebuilt: Any) -> None:
     one, other = Journal(network, "abc"), Journal(network, "aXc")
     value = fork_of(one.head(3), other.head(3))
     assert value is not None
@@ -221,6 +221,10 @@ def test_heads_that_belong_to_no_fork_are_refused_in_this_order(network: Any) ->
         read_fork(value, node=network.operator.did, network=network.name)
     with pytest.raises(ProofError, match="another network"):
         read_fork(value, node=one.node.did, network="b" * 26)
+    elsewhere = Journal(rebuilt, "aXc").head(3).token
+    for update in ({"first": elsewhere}, {"second": elsewhere}):
+        with pytest.raises(ProofError, match="another network"):
+            read(value.model_copy(update=update), one)
     broken = value.second[:-6] + "AAAAAA"
     with pytest.raises(ProofError, match="signature"):
         read(value.model_copy(update={"second": broken, "root": "1" * 64}), one)
