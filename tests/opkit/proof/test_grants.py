@@ -131,6 +131,14 @@ def test_a_members_own_manifest_is_read_as_before(network: Any) -> None:
     assert claimed_manifest(network.manifest()) == read.manifest
 
 
+def test_a_manifest_is_read_for_the_key_that_is_asked_for_alone(network: Any) -> None:
+    mira = network.members[MIRA].did
+    for token in (network.manifest(), task_under(network, grant_by(network))):
+        assert read_manifest(token, network=network.name, key=mira).key == mira
+        with pytest.raises(ProofError, match=f"^it is signed by {mira}, not by {STRANGER.did}$"):
+            read_manifest(token, network=network.name, key=STRANGER.did)
+
+
 @pytest.mark.parametrize(("module", "shown"), [(MODULE, MODULE), (None, "any")])
 def test_each_check_shows_what_the_grant_allows_and_what_was_asked(
     network: Any, module: str | None, shown: str
