@@ -36,6 +36,7 @@ from tests.opkit.proof.decision_cases import (
     admitting,
     attested,
     chain_broken,
+    commitments_swapped,
     link_of,
     tallied,
 )
@@ -402,6 +403,12 @@ def test_each_check_of_an_attested_one_fails_for_what_it_is_about(assembly: Any,
     make, expected = ATTESTED_BREAKS[name]
     verdict = verify_attested(make(assembly), genesis=assembly.network.view)
     assert {check.name for check in verdict.failures} == expected
+
+
+def test_commitments_out_of_order_are_told_apart_from_others(assembly: Any) -> None:
+    verdict = verify_attested(commitments_swapped(assembly), genesis=assembly.network.view)
+    why = "the commitments are not in their order, each once"
+    assert verdict.failures == (unread("commitments-root", why=why),)
 
 
 def test_every_check_of_an_attested_one_is_broken_by_something(assembly: Any) -> None:
