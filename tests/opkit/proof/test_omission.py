@@ -225,6 +225,21 @@ def test_a_forged_ballot_in_the_file_hides_nothing(missed: Missed) -> None:
     assert missed.show(missed.file(forged)).ok
 
 
+@pytest.mark.parametrize("name", ["ilse", "jan", "mira"])
+def test_whoever_may_vote_shows_it_by_whatever_chain_they_have(missed: Missed, name: str) -> None:
+    """By the operator's link, by two, or by the charter alone."""
+    ballot = missed.assembly.ballot(name, "no", missed.hash)
+    file = missed.assembly.file([missed.kim], proposal=missed.proposal)
+    verdict = missed.show(file, ballot=ballot, receipt=missed.assembly.receipt(ballot))
+    assert verdict.status == VERIFIED, verdict.failures
+
+
+def test_a_ballot_by_the_member_in_another_name_hides_nothing(missed: Missed) -> None:
+    kim = missed.assembly.keys[f"{TOOLS}/kim"]
+    misnamed = missed.assembly.ballot("ondrej", "yes", missed.hash, sequence=9, signer=kim)
+    assert missed.show(missed.file(misnamed)).ok
+
+
 def test_a_ballot_in_the_members_name_by_another_key_hides_nothing(missed: Missed) -> None:
     for signer in (STRANGER, missed.assembly.home, missed.assembly.keys[f"{TOOLS}/jan"]):
         forged = missed.assembly.ballot("kim", "yes", missed.hash, sequence=9, signer=signer)
@@ -421,6 +436,12 @@ def test_of_what_left_the_coop_nothing_is_shown_by_what_cannot_be_read(missed: M
         assert verdict.subject == "vote not committed to"
         assert tuple(shown(verdict)) == names
         assert failed(verdict) == {names[at]: found}
+
+
+def test_of_what_is_wrong_with_an_attestation_the_first_is_named(missed: Missed) -> None:
+    file = missed.attested()
+    cut = file.model_copy(update={"commitments": file.commitments[1:]})
+    assert failed(shown_by(missed, cut)) == {"attestation": "commitments-root"}
 
 
 ATTESTED_BREAKS: dict[str, tuple[Callable[[Missed], Any], set[str]]] = {
