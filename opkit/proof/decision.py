@@ -67,9 +67,7 @@ def read_file(data: bytes) -> DecisionFile | AttestedFile:
     try:
         return kind.model_validate_json(data)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ProofError(f"it is no decision's file: {where}: {first['msg']}") from bad
+        raise ProofError(f"it is no decision's file: {jws.first_error(bad)}") from bad
 
 
 def decision_hash(file: DecisionFile) -> RecordId:

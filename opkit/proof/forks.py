@@ -118,33 +118,32 @@ def examine_growth(early: Seen, late: Seen, shown: Grown) -> ForkValue | str | N
         None if it only grew, or admitted what it lost; the proof of a fork; or why nothing of this
         is shown, which proves nothing.
     """
-    if early.head.generation == late.head.generation:
-        return _within_generation(early, late, shown.growths)
     if early.head.generation > late.head.generation:
         return (
             f"it is of generation {late.head.generation} again, "
             f"and was of generation {early.head.generation}"
         )
+    if early.head.generation == late.head.generation:
+        return _within_generation(early, late, shown.growths)
     return _over_generations(early.head, late.head, shown)
 
 
 def _within_generation(
     early: Seen, late: Seen, growths: Sequence[Growth]
 ) -> ForkValue | str | None:
-    if late.head.size == early.head.size:
-        return fork_of(early, late)
     if late.head.size < early.head.size:
         return f"it has {late.head.size} entries, and had {early.head.size}"
+    if late.head.size == early.head.size:
+        return fork_of(early, late)
     if early.head.size == 0:
         return None
-    growth = _growth(growths, early.head.size)
-    why = _why_not_grown(growth, late.head, early.head.size)
-    if why is not None or growth is None:
-        return why
+    growth = _shown(growths, late.head, size=early.head.size)
+    if isinstance(growth, str):
+        return growth
     if growth.root == early.head.root:
         return None
     if len(growth.path) > FORK_PATH_MAX:
-        return f"its first {early.head.size} entries are others than they were"
+        return _begins_otherwise(early.head.size)
     return ForkValue(first=early.token, second=late.token, root=growth.root, path=growth.path)
 
 
@@ -161,22 +160,21 @@ def _over_generations(early: JournalHead, late: JournalHead, shown: Grown) -> st
             return "what it shows in place of an opened generation is another entry"
     if admits_loss(place_of(early), openings):
         return None
-    ended = [each for each in openings if each.after.generation == early.generation]
-    if not ended:
+    ended = (each.after for each in openings if each.after.generation == early.generation)
+    end = next(ended, None)
+    if end is None:
         return f"it does not show how generation {early.generation} ended"
-    kept = ended[0].after.size
-    if early.size > kept:
+    if early.size > end.size:
         return (
-            f"generation {early.generation} ended with {kept} entries, it had signed for "
+            f"generation {early.generation} ended with {end.size} entries, it had signed for "
             f"{early.size}, and none that was opened since cites them"
         )
     if early.size == 0:
         return None
-    growth = _growth(shown.growths, early.size)
-    why = _why_not_grown(growth, late, early.size)
-    if why is None and growth is not None and growth.root != early.root:
-        return f"its first {early.size} entries are others than they were"
-    return why
+    growth = _shown(shown.growths, late, size=early.size)
+    if isinstance(growth, str):
+        return growth
+    return None if growth.root == early.root else _begins_otherwise(early.size)
 
 
 def admits_loss(lost: HistoryPlace, openings: Sequence[GenerationOpened]) -> bool:
@@ -185,17 +183,13 @@ def admits_loss(lost: HistoryPlace, openings: Sequence[GenerationOpened]) -> boo
 
 
 def _covers(admitted: HistoryPlace, lost: HistoryPlace) -> bool:
-    if admitted.generation != lost.generation:
-        return False
-    return admitted == lost or admitted.size > lost.size
+    longer = admitted.generation == lost.generation and admitted.size > lost.size
+    return admitted == lost or longer
 
 
-def _growth(growths: Sequence[Growth], size: int) -> Growth | None:
-    return next((each for each in growths if each.size == size), None)
-
-
-def _why_not_grown(growth: Growth | None, late: JournalHead, size: int) -> str | None:
-    """Return why an answer does not show which tree a journal began with; None if it does."""
+def _shown(growths: Sequence[Growth], late: JournalHead, *, size: int) -> Growth | str:
+    """Return the growth that shows which tree a journal began with, or why none does."""
+    growth = next((each for each in growths if each.size == size), None)
     if growth is None:
         return f"it shows no growth from its first {size} entries"
     try:
@@ -208,4 +202,8 @@ def _why_not_grown(growth: Growth | None, late: JournalHead, size: int) -> str |
         )
     except ProofError as bad:
         return f"it does not show growth from its first {size} entries: {bad.why}"
-    return None
+    return growth
+
+
+def _begins_otherwise(size: int) -> str:
+    return f"its first {size} entries are others than they were"

@@ -76,11 +76,12 @@ class GenesisView:
 
     def auditors_at(self, node: Did) -> frozenset[Slug]:
         """Return the coops whose auditors may read what the coop at home at a node keeps."""
-        named = self.node(node)
-        charter = None if named is None or named.coop is None else self.charter(named.coop)
-        if charter is None or charter.home_node != node:
-            return frozenset()
-        return frozenset(charter.auditors)
+        return frozenset(
+            auditor
+            for charter in self._charters.values()
+            if charter.home_node == node
+            for auditor in charter.auditors
+        )
 
     @cached_property
     def _nodes(self) -> dict[str, GenesisNode]:

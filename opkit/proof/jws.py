@@ -148,6 +148,13 @@ def record_id(token: str) -> RecordId:
     return sha256_hex(f"{header}.{body}".encode("ascii"))
 
 
+def first_error(bad: ValidationError) -> str:
+    """Return what is wrong first with what is of no shape: where, and why."""
+    first = bad.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "whole"
+    return f"{where}: {first['msg']}"
+
+
 def _parts(token: str) -> tuple[str, str, str]:
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise ProofError(f"{len(token)} characters are more than a signed object may have")
@@ -176,7 +183,7 @@ def _read(data: bytes, of: type[W]) -> W:
     try:
         return of.model_validate_json(data, strict=True)
     except ValidationError as bad:
-        raise ProofError(f"the payload is no {of.__name__}: {_first_error(bad)}") from bad
+        raise ProofError(f"the payload is no {of.__name__}: {first_error(bad)}") from bad
 
 
 @lru_cache(maxsize=_HEADERS_MAX)
@@ -214,9 +221,3 @@ def _why_header(header: str, *, issuer: Did, typ: str) -> str:
     if claimed["typ"] != typ:
         return f"it is a {claimed['typ']!r}, not a {typ!r}"
     return f"it is signed by {claimed['kid']}, not by {issuer}"
-
-
-def _first_error(bad: ValidationError) -> str:
-    first = bad.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "whole"
-    return f"{where}: {first['msg']}"

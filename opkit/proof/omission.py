@@ -7,6 +7,8 @@ other node with which the ballot was lodged before voting closed. Source: ADR 00
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from opkit.proof import jws
 from opkit.proof.ballots import (
     commitment_of,
@@ -56,17 +58,19 @@ def verify_omission(
     if said is None:
         return Verdict(subject=subject, checks=tuple(checks), anchored=True)
     taken, received = attempt("receipt-signature", lambda: read_receipt(receipt, genesis=genesis))
+    keys, elector = _elector(file, said, genesis)
     checks += [
         received,
         equal("proposal", expected=decision.proposal, actual=said.proposal),
         equal("assembly", expected=decision.aud, actual=said.aud),
-        _elector(file, said, genesis),
+        elector,
     ]
     if taken is not None:
         checks += [*_acknowledged(taken, said, ballot), _in_time(taken, decision)]
     by_home = isinstance(taken, BallotReceipt)
-    checks.append(_missing(file, said, by_home=by_home, votes_final=decision.rule.votes_final))
-    where = "by the home" if _is_whole(file, decision) else "of this copy of the file"
+    counted = _counted(file, said, keys)
+    checks.append(_missing(counted, said, by_home=by_home, votes_final=decision.rule.votes_final))
+    where = _left_out(file, decision)
     return Verdict(
         subject=f"vote of {said.member_id} left out {where}", checks=tuple(checks), anchored=True
     )
@@ -124,17 +128,16 @@ def _decision(token: Jws, genesis: GenesisView) -> Decision:
     return decision
 
 
-def _elector(file: DecisionFile, said: Ballot, genesis: GenesisView) -> Check:
-    """Return the check that the ballot is an elector's, with the key of the opening or a later."""
-    keys, tried = attempt("elector-key", lambda: _keys(file, said.member_id, genesis))
+def _elector(
+    file: DecisionFile, said: Ballot, genesis: GenesisView
+) -> tuple[tuple[Did, ...], Check]:
+    """Return the keys of an elector, from that of the opening on, and the check that one signed."""
+    name = "elector-key"
+    keys, tried = attempt(name, lambda: _keys(file, said.member_id, genesis))
     if keys is None:
-        return tried
-    return Check(
-        name="elector-key",
-        ok=said.did in keys,
-        expected=" or ".join(keys),
-        actual=said.did,
-    )
+        return (), tried
+    expected = " or ".join(keys)
+    return keys, Check(name=name, ok=said.did in keys, expected=expected, actual=said.did)
 
 
 def _keys(file: DecisionFile, member_id: MemberId, genesis: GenesisView) -> tuple[Did, ...]:
@@ -174,22 +177,9 @@ def _in_time(taken: BallotReceipt | LodgingReceipt, decision: Decision) -> Check
     )
 
 
-def _missing(file: DecisionFile, said: Ballot, *, by_home: bool, votes_final: bool) -> Check:
-    """Return the check that the file has neither this vote nor one that stands before it."""
-    counted = _counted(file, said)
-    return Check(
-        name="missing-in-tally",
-        ok=counted is None
-        or not rightly_stands(counted, said, by_home=by_home, votes_final=votes_final),
-        expected="neither it nor what replaced it",
-        actual="not there"
-        if counted is None
-        else f"{counted.choice} with sequence {counted.sequence}",
-    )
-
-
-def _counted(file: DecisionFile, said: Ballot) -> Ballot | None:
-    """Return the ballot in a file of the member who signed another; None if there is none."""
+def _counted(file: DecisionFile, said: Ballot, keys: Container[Did]) -> list[Ballot]:
+    """Return how the elector with these keys voted in a file on what a ballot is on."""
+    found = []
     for each in file.ballots:
         try:
             if jws.peek(each.ballot).payload.get("member_id") != said.member_id:
@@ -198,15 +188,29 @@ def _counted(file: DecisionFile, said: Ballot) -> Ballot | None:
         except ProofError:
             # What does not verify is no vote, and hides none.
             continue
-        if counted.proposal == said.proposal:
-            return counted
-    return None
+        # Nor does what somebody else signed in the member's name.
+        if counted.proposal == said.proposal and counted.did in keys:
+            found.append(counted)
+    return found
 
 
-def _is_whole(file: DecisionFile, decision: Decision) -> bool:
-    """Return whether the ballots in a file are all that the home says it counted."""
+def _missing(counted: Sequence[Ballot], said: Ballot, *, by_home: bool, votes_final: bool) -> Check:
+    """Return the check that neither this vote was counted nor one that stands before it."""
+    told = [f"{each.choice} with sequence {each.sequence}" for each in counted]
+    return Check(
+        name="missing-in-tally",
+        ok=not any(
+            rightly_stands(each, said, by_home=by_home, votes_final=votes_final) for each in counted
+        ),
+        expected="neither it nor what replaced it",
+        actual=" and ".join(told) or "not there",
+    )
+
+
+def _left_out(file: DecisionFile, decision: Decision) -> str:
+    """Return by whom: the home, if a file's ballots are all that the home says it counted."""
     try:
-        ids = [jws.record_id(each.ballot) for each in file.ballots]
+        whole = ids_hash(jws.record_id(one.ballot) for one in file.ballots) == decision.ballots_hash
     except ProofError:
-        return False
-    return ids_hash(ids) == decision.ballots_hash
+        whole = False
+    return "by the home" if whole else "of this copy of the file"

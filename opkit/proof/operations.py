@@ -94,8 +94,7 @@ def sign_operation(operation: Operation, author: Identity) -> ReadOperation:
         raise ProofError("an operation is signed by the author whom it names")
     _check(operation)
     token = jws.sign(operation, typ=OPERATION_TYP, identity=author)
-    if len(token) > OPERATION_CHARACTERS_MAX:
-        raise ProofError("the operation is longer than any may be")
+    _check_length(token)
     return ReadOperation(jws.record_id(token), operation, token)
 
 
@@ -107,8 +106,7 @@ def read_operation(token: Jws, *, network: NetworkId, aud: ObjectId) -> ReadOper
             that does not fit its epoch or what it follows; citations that are not in order, or
             the same twice; an act about a key that is none.
     """
-    if len(token) > OPERATION_CHARACTERS_MAX:
-        raise ProofError("the operation is longer than any may be")
+    _check_length(token)
     operation = jws.verify_by_author(
         token, typ=OPERATION_TYP, author="did", network=network, of=Operation
     )
@@ -124,6 +122,11 @@ def reread_operation(token: Jws) -> ReadOperation:
     return ReadOperation(jws.record_id(token), operation, token)
 
 
+def _check_length(token: Jws) -> None:
+    if len(token) > OPERATION_CHARACTERS_MAX:
+        raise ProofError("the operation is longer than any may be")
+
+
 def _check(operation: Operation) -> None:
     """Raise `ProofError` if an operation contradicts itself."""
     if (operation.base is None) != (operation.epoch == 0):
@@ -131,7 +134,7 @@ def _check(operation: Operation) -> None:
     if (operation.previous is None) != (operation.sequence == 1):
         raise ProofError("an author's first operation has none before it, every other one has")
     _check_ordered(operation.parents, "operations that it follows")
-    if operation.previous is not None and operation.previous in operation.parents:
+    if operation.previous in operation.parents:
         raise ProofError("it cites the author's previous operation twice")
     act = operation.act
     if isinstance(act, AdmitAct | ExpelAct):

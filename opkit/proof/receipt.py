@@ -152,11 +152,11 @@ def verify_chain(receipts: Sequence[Jws], *, genesis: GenesisView | None) -> Ver
 
 
 def _read_manifest(bundle: ReceiptBundle, genesis: GenesisView | None) -> ReadManifest:
-    claimed = jws.peek(bundle.manifest)
-    network = str(claimed.payload.get("network")) if genesis is None else genesis.network
+    claimed = jws.peek(bundle.manifest).payload
+    network = str(claimed.get("network")) if genesis is None else genesis.network
     read = read_manifest(bundle.manifest, network=network)
     if genesis is not None:
-        member_id = str(claimed.payload.get("member_id"))
+        member_id = read.manifest.member_id
         states = member_history(member_id, genesis=genesis, records=bundle.records)
         _of_member(read, _state_with_key(states, read.key, member_id))
     return read

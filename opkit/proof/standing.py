@@ -66,9 +66,9 @@ def choose_links(
     """Return the chain that stands of all links that are known, and the member as it leaves them.
 
     Of two links of one place a decided one stands before the operator's, then a revocation before
-    anything else, then the lower id; one that does not follow is passed over. The chain ends where
-    nothing follows. So two readers who know the same links believe the same, in whatever order they
-    heard of them.
+    anything else, then the lower id, then, of a link that was signed twice, the lower text; one
+    that does not follow is passed over. The chain ends where nothing follows. So two readers who
+    know the same links believe the same, in whatever order they heard of them.
 
     Args:
         member_id: whose chain it is.
@@ -77,13 +77,14 @@ def choose_links(
     """
     member = founding_member(member_id, genesis=genesis)
     chain: list[Jws] = []
+    decided = False
     while True:
         links = known.get(len(chain) + 1, ())
-        decided = bool(chain) and is_decided(chain[-1])
         found = _next_link(member_id, member, links, genesis, decided=decided)
         if found is None:
             return tuple(chain), member
         token, member = found
+        decided = is_decided(token)
         chain.append(token)
 
 
@@ -96,19 +97,18 @@ def _next_link(
     decided: bool,
 ) -> tuple[Jws, Member] | None:
     """Return which of the links of one place stands, and the member after it."""
-    found: list[tuple[bool, bool, RecordId, Jws, Member]] = []
+    found: dict[tuple[bool, bool, RecordId, Jws], Member] = {}
     for token in links:
         try:
             after = apply_record(token, genesis=genesis, standing=standing, decided=decided)
         except ProofError:
             continue
         if after.member_id == member_id:
-            mine = is_decided(token)
-            found.append((not mine, after.active, jws.record_id(token), token, after))
+            found[not is_decided(token), after.active, jws.record_id(token), token] = after
     if not found:
         return None
-    _, _, _, token, after = min(found, key=lambda each: each[:3])
-    return token, after
+    first = min(found)
+    return first[-1], found[first]
 
 
 def standing_of(

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from opkit.proof import decision as proof
 from opkit.proof import jws
-from opkit.proof.checks import CONSISTENT, FAILED, VERIFIED
+from opkit.proof.checks import CONSISTENT, FAILED, VERIFIED, Check, ProofError, Verdict
 from opkit.proof.decision import (
+    ATTESTED,
+    attested_of,
+    check_decided_member,
     decision_hash,
+    examine_attested,
     examine_decision,
+    read_attested,
+    read_decision,
+    read_file,
+    said_checks,
+    verify_attested,
     verify_decision,
 )
 from opkit.proof.governance import Voice
 from opkit.proof.keys import Identity
-from opkit.wire.votes import (
-    DistributionEffect,
-    DistributionLine,
-    ElectorChain,
-    Rule,
-    Tally,
+from opkit.proof.proposals import read_proposal
+from opkit.wire.votes import ElectorChain, Tally, TextEffect
+from tests.opkit.proof.assemblies import TOOLS, cast, good, tampered
+from tests.opkit.proof.decision_cases import (
+    ATTESTED_BREAKS,
+    BREAKS,
+    OTHER_RULE,
+    STRANGER,
+    admitting,
+    attested,
+    chain_broken,
+    commitments_swapped,
+    link_of,
+    tallied,
 )
-from tests.opkit.proof.assemblies import NAMES, TOOLS, cast, good, good_rule, tampered
 
-STRANGER = Identity.from_seed(b"\7" * 32)
-OTHER_RULE = Rule(
-    quorum_percent=10,
-    approval_percent=51,
-    voting_period_ms=1_000,
-    challenge_window_ms=500,
-    votes_final=True,
-    decision="3" * 64,
-)
+OTHER_KEY = Identity.from_seed(b"\1" * 32).did
 
 
 def failures(assembly: Any, file: Any) -> set[str]:
@@ -53,6 +61,57 @@ def test_a_vote_is_counted_again(assembly: Any) -> None:
     assert (view.decision.outcome, view.proposal.title) == ("accepted", "The roof")
     names = [check.name for check in verdict.checks]
     assert len(names) == len(set(names))
+
+
+def shown(verdict: Verdict) -> dict[str, tuple[str, str]]:
+    """Return what each check expected and what it found."""
+    assert isinstance(verdict.checks, tuple), "a verdict is not added to"
+    return {check.name: (check.expected, check.actual) for check in verdict.checks}
+
+
+def test_each_check_shows_what_was_expected_and_what_was_found(assembly: Any) -> None:
+    """Those of the roll-call are shown by its own tests."""
+    file = good(assembly)
+    verdict, view = examine_decision(file, genesis=assembly.network.view)
+    assert view is not None and verdict.anchored
+    home, said, rule = assembly.home.did, view.decision, str(view.decision.rule)
+    same = {
+        "decision-signature": "verifies",
+        "home-node": home,
+        "rule-chartered": rule,
+        "proposal-signature": "verifies",
+        "proposal-cited": jws.record_id(file.proposal),
+        "assembly": TOOLS,
+        "proposal-id": "roof",
+        "kind": "spend",
+        "treasury-nonce": "7",
+        "rule-agreed": rule,
+        "electorate-agreed": assembly.electorate_hash(),
+        "effect-well-formed": "verifies",
+        "tally-recounted": str(said.tally),
+        "outcome": "accepted",
+        "closes-after-period": "605800000",
+        "challenge-window": "692200000",
+        "executable-until": "8468200000",
+        "chain-start": "none before",
+    }
+    found = shown(verdict)
+    assert {name: found[name] for name in same} == {name: (v, v) for name, v in same.items()}
+    assert found["closed-after-opening"] == ("1000000 or later", "605800000")
+    assert found["period-over"] == ("605800000 or later", "605800000")
+    later = shown(verify_decision(good(assembly, sequence=2, previous="5" * 64), genesis=None))
+    assert later["chain-start"] == ("one before", "one before")
+    cancelled = shown(verify_decision(good(assembly, outcome="cancelled"), genesis=None))
+    assert cancelled["outcome"] == ("cancelled", "cancelled")
+
+
+def test_a_decision_for_no_coop_of_the_network_is_nobodys(assembly: Any) -> None:
+    elsewhere = good(assembly, aud="bakery")
+    found = shown(verify_decision(elsewhere, genesis=assembly.network.view))
+    assert found["home-node"] == ("no such coop", assembly.home.did)
+    assert "rule-chartered" not in found
+    told = verify_attested(attested(assembly, aud="bakery"), genesis=assembly.network.view)
+    assert {check.name for check in told.failures} == {"home-node", "effect-well-formed"}
 
 
 @pytest.mark.parametrize(
@@ -79,10 +138,53 @@ def test_without_a_genesis_a_file_is_consistent_and_nobodys(assembly: Any) -> No
     assert verify_decision(good(assembly, outcome="rejected"), genesis=None).status == FAILED
 
 
+def unread(name: str, *, why: str) -> Check:
+    return Check(name=name, ok=False, expected="verifies", actual=why)
+
+
 def test_a_decision_of_another_network_is_none_here(assembly: Any, rebuilt: Any) -> None:
     verdict, view = examine_decision(good(assembly), genesis=rebuilt.view)
     assert view is None
-    assert [check.actual for check in verdict.failures] == ["it belongs to another network"]
+    bad = unread("decision-signature", why="it belongs to another network")
+    assert verdict == Verdict(subject="decision", checks=(bad,), anchored=True)
+
+
+def test_what_is_no_decision_has_one_check_and_no_name(assembly: Any) -> None:
+    file = good(assembly).model_copy(update={"decision": "x"})
+    bad = unread("decision-signature", why="not a compact JWS")
+    for genesis in (assembly.network.view, None):
+        anchored = genesis is not None
+        verdict, view = examine_decision(file, genesis=genesis)
+        assert view is None
+        assert verdict == Verdict(subject="decision", checks=(bad,), anchored=anchored)
+
+
+def test_a_decision_on_what_is_no_proposal_is_read_no_further(assembly: Any) -> None:
+    file = good(assembly)
+    elsewhere = assembly.proposal(network="b" * 26)
+    for proposal, why in (("x", "not a compact JWS"), (elsewhere, "it belongs to another network")):
+        for genesis in (assembly.network.view, None):
+            broken = file.model_copy(update={"proposal": proposal})
+            verdict, view = examine_decision(broken, genesis=genesis)
+            assert view is None and verdict.anchored is (genesis is not None)
+            assert verdict.subject == "decision 1 of tool-library on roof"
+            assert verdict.failures == (unread("proposal-signature", why=why),)
+            assert isinstance(verdict.checks, tuple)
+            assert verdict.checks[-1] == verdict.failures[0]
+
+
+def test_what_a_decision_is_in_itself_is_read_without_anything_beside_it(assembly: Any) -> None:
+    file = good(assembly)
+    told = assembly.attested(file).attested
+    for read, token in ((read_decision, file.decision), (read_attested, told)):
+        for network in (assembly.network.name, None):
+            assert read(token, network=network).did == assembly.home.did
+        with pytest.raises(ProofError, match="another network"):
+            read(token, network="b" * 26)
+    with pytest.raises(ProofError, match="it is a 'opkit-attested"):
+        read_decision(told, network=None)
+    with pytest.raises(ProofError, match="it is a 'opkit-decision"):
+        read_attested(file.decision, network=None)
 
 
 def test_delegations_count_and_are_told(assembly: Any) -> None:
@@ -152,236 +254,59 @@ def test_final_votes_are_closed_early_once_nothing_can_change(assembly: Any) -> 
 
 
 def test_what_was_cancelled_has_no_window(assembly: Any) -> None:
-    early = {"outcome": "cancelled", "closed_ms": 1_000_100, "challenge_ends_ms": 1_000_100}
-    assert failures(assembly, good(assembly, **early)) == set()
+    for closed_ms in (1_000_000, 1_000_100):
+        early = {"outcome": "cancelled", "closed_ms": closed_ms, "challenge_ends_ms": closed_ms}
+        assert failures(assembly, good(assembly, **early)) == set()
+
+
+# What is said of a tally that nobody counts again.
+
+
+@pytest.mark.parametrize(
+    ("counts", "lost"),
+    [
+        ({}, set()),
+        ({"electorate": 4}, set()),
+        ({"delegated": 4}, set()),
+        ({"yes": 2, "abstain": 1}, {"outcome"}),
+        ({"yes": 2, "no": 0, "abstain": 2}, set()),
+        ({"abstain": 1}, {"tally-sum"}),
+        ({"no": 0}, {"tally-sum"}),
+        ({"electorate": 3}, {"tally-within"}),
+        ({"delegated": 5}, {"tally-within"}),
+        ({"electorate": 7}, {"outcome"}),
+    ],
+)
+def test_a_tally_must_add_up_and_decide_what_is_said(
+    assembly: Any, counts: dict[str, int], lost: set[str]
+) -> None:
+    decision = read_decision(good(assembly).decision, network=None)
+    said = decision.model_copy(update={"tally": tallied(**counts)})
+    assert {check.name for check in said_checks(said, genesis=None) if not check.ok} == lost
+
+
+def test_what_a_home_says_is_checked_with_a_genesis_for_whose_it_is_too(assembly: Any) -> None:
+    said = read_decision(good(assembly, signer=STRANGER).decision, network=None)
+    consistent = said_checks(said, genesis=None)
+    assert [check.name for check in consistent] == [
+        "tally-sum",
+        "tally-within",
+        "outcome",
+        "closes-after-period",
+        "closed-after-opening",
+        "challenge-window",
+    ]
+    assert all(check.ok for check in consistent)
+    home, rule, *rest = said_checks(said, genesis=assembly.network.view)
+    assert (home.name, home.ok, rule.name, rule.ok) == ("home-node", False, "rule-chartered", True)
+    assert rest == consistent
+    assert [(each.expected, each.actual) for each in rest[:2]] == [
+        ("4", "4"),
+        ("delegated ≤ cast ≤ electorate", "0, 4, 5"),
+    ]
 
 
 # Each check, broken alone.
-
-
-def by_yard(assembly: Any) -> Any:
-    return good(assembly, signer=assembly.network.nodes["building-yard"])
-
-
-def unchartered(assembly: Any) -> Any:
-    return good(
-        assembly, proposal=assembly.proposal(rule=OTHER_RULE.model_copy(update={"decision": None}))
-    )
-
-
-def proposal_forged(assembly: Any) -> Any:
-    file = good(assembly)
-    return file.model_copy(update={"proposal": tampered(file.proposal)})
-
-
-def other_proposal(assembly: Any) -> Any:
-    proposal = assembly.proposal()
-    ballots = [assembly.ballot(name, "yes", "0" * 64) for name in NAMES]
-    return assembly.file(ballots, proposal=proposal, cites="0" * 64)
-
-
-def other_assembly(assembly: Any) -> Any:
-    return good(assembly, signer=assembly.network.nodes["building-yard"], aud="building-yard")
-
-
-def unequal_split(assembly: Any) -> Any:
-    accounts = (f"{TOOLS}:member/ilse", f"{TOOLS}:member/jan")
-    lines = tuple(
-        DistributionLine(account=account, weight=1, amount=amount)
-        for account, amount in zip(accounts, (3, 7), strict=True)
-    )
-    effect = DistributionEffect(
-        from_account=f"{TOOLS}:surplus", unit="usd-cents", surplus=10, lines=lines
-    )
-    return good(assembly, proposal=assembly.proposal(effect=effect))
-
-
-def electors_swapped(assembly: Any) -> Any:
-    first, second, *rest = assembly.electors
-    return good(assembly, electors=(second, first, *rest))
-
-
-def chain_broken(assembly: Any) -> Any:
-    member_id = f"{TOOLS}/kim"
-    first, _ = assembly.chains[member_id]
-    late = assembly.network.record(member_id, did=STRANGER.did, sequence=2, signer=STRANGER)
-    return good(
-        assembly,
-        electors=[
-            ElectorChain(member_id=member_id, records=(first, late))
-            if each.member_id == member_id
-            else each
-            for each in assembly.electors
-        ],
-    )
-
-
-def proposer_unknown(assembly: Any) -> Any:
-    proposal = assembly.proposal(signer=STRANGER)
-    return good(assembly, proposal=proposal)
-
-
-def ballot_forged(assembly: Any) -> Any:
-    file = good(assembly)
-    first = file.ballots[0]
-    bad = first.model_copy(update={"ballot": tampered(first.ballot)})
-    return file.model_copy(update={"ballots": (bad, *file.ballots[1:])})
-
-
-def with_ballot(assembly: Any, at: int, *args: Any, **changes: Any) -> Any:
-    """Return a file with one more ballot, counted as the home would, at a place."""
-    proposal = assembly.proposal()
-    ballots = cast(assembly, proposal)
-    hashed = changes.pop("proposal", jws.record_id(proposal))
-    ballots.insert(at, assembly.ballot(*args, hashed, **changes))
-    return assembly.file(ballots, proposal=proposal)
-
-
-def voted_twice(assembly: Any) -> Any:
-    return with_ballot(assembly, 1, "ilse", "yes", sequence=2)
-
-
-def ballot_elsewhere(assembly: Any) -> Any:
-    return with_ballot(assembly, 4, "ondrej", "yes", proposal="0" * 64)
-
-
-def outsider(assembly: Any) -> Any:
-    return with_ballot(assembly, 4, "zoe", "no", signer=STRANGER)
-
-
-def outsider_of_yard(assembly: Any) -> Any:
-    ruth = assembly.network.members["building-yard/ruth"]
-    return with_ballot(assembly, 0, "", "no", member_id="building-yard/ruth", signer=ruth)
-
-
-def in_ondrejs_name(assembly: Any) -> Any:
-    return with_ballot(assembly, 4, "ondrej", "yes", signer=STRANGER)
-
-
-def salted_anew(assembly: Any) -> Any:
-    file = good(assembly)
-    first = file.ballots[0].model_copy(update={"salt": "0" * 32})
-    return file.model_copy(update={"ballots": (first, *file.ballots[1:])})
-
-
-def left_out(assembly: Any) -> Any:
-    file = good(assembly)
-    return file.model_copy(update={"ballots": file.ballots[:2] + file.ballots[3:]})
-
-
-def delegated(assembly: Any, *delegations: str, **changes: Any) -> Any:
-    return good(assembly, "yy---", delegations=delegations, **changes)
-
-
-def delegation_forged(assembly: Any) -> Any:
-    file = delegated(assembly, assembly.delegation("kim", "ilse"))
-    return file.model_copy(update={"delegations": (tampered(file.delegations[0]),)})
-
-
-def delegated_twice(assembly: Any) -> Any:
-    twice = [assembly.delegation("kim", to) for to in ("ilse", "jan")]
-    return delegated(assembly, *twice)
-
-
-BREAKS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
-    "another node signs": (by_yard, {"home-node"}),
-    "a rule of its own": (unchartered, {"rule-chartered"}),
-    "a forged proposal": (proposal_forged, {"proposal-signature"}),
-    "another proposal": (other_proposal, {"proposal-cited"}),
-    "another assembly's": (other_assembly, {"assembly"}),
-    "another id": (lambda a: good(a, proposal_id="carpet"), {"proposal-id"}),
-    "another kind": (lambda a: good(a, kind="text"), {"kind"}),
-    "another nonce": (lambda a: good(a, treasury_nonce=8), {"treasury-nonce"}),
-    "another rule": (
-        lambda a: good(a, rule=Rule.model_validate({**good_rule(a), "decision": "3" * 64})),
-        {"rule-agreed"},
-    ),
-    "another electorate": (lambda a: good(a, electorate_hash="0" * 64), {"electorate-agreed"}),
-    "an unequal split": (unequal_split, {"effect-well-formed"}),
-    "electors out of order": (electors_swapped, {"electors-once"}),
-    "fewer electors than said": (
-        lambda a: good(a, proposal=a.proposal(electors=6)),
-        {"electors-counted"},
-    ),
-    "a broken chain": (chain_broken, {"elector-chains"}),
-    "electors as nobody fixed them": (
-        lambda a: good(a, proposal=a.proposal(electorate_hash="0" * 64)),
-        {"electorate-hash"},
-    ),
-    "a proposer with another key": (proposer_unknown, {"proposer-elector"}),
-    "a proposer who does not vote": (
-        lambda a: good(a, proposal=a.proposal(member_id=f"{TOOLS}/zoe")),
-        {"proposer-elector"},
-    ),
-    "a forged ballot": (
-        ballot_forged,
-        {"ballot-signatures", "ballots-hash", "commitments-root", "tally-recounted"},
-    ),
-    "a member twice": (voted_twice, {"ballots-once"}),
-    "a ballot on something else": (ballot_elsewhere, {"ballots-on-proposal"}),
-    "an outsider's ballot": (outsider, {"ballots-by-electors"}),
-    "a ballot of another coop's member": (outsider_of_yard, {"ballots-by-electors"}),
-    "a ballot in somebody's name": (in_ondrejs_name, {"ballots-by-electors"}),
-    "ballots of another hash": (lambda a: good(a, ballots_hash="0" * 64), {"ballots-hash"}),
-    "commitments to something else": (
-        lambda a: good(a, commitments_root="0" * 64),
-        {"commitments-root"},
-    ),
-    "another salt": (salted_anew, {"commitments-root"}),
-    "a ballot left out": (left_out, {"ballots-hash", "commitments-root", "tally-recounted"}),
-    "a forged delegation": (
-        delegation_forged,
-        {"delegation-signatures", "delegations-hash", "tally-recounted"},
-    ),
-    "a delegation twice": (delegated_twice, {"delegations-once"}),
-    "a revoked delegation": (
-        lambda a: delegated(a, a.delegation("kim", None)),
-        {"delegations-standing"},
-    ),
-    "delegations in a circle": (
-        lambda a: delegated(a, a.delegation("kim", "mira"), a.delegation("mira", "kim")),
-        {"delegations-in-no-circle"},
-    ),
-    "a delegation in somebody's name": (
-        lambda a: delegated(a, a.delegation("kim", "ilse", signer=STRANGER)),
-        {"delegations-by-electors"},
-    ),
-    "an outsider's delegation": (
-        lambda a: delegated(a, a.delegation("zoe", "ilse", signer=STRANGER)),
-        {"delegations-by-electors"},
-    ),
-    "delegations of another hash": (
-        lambda a: good(a, delegations_hash="0" * 64),
-        {"delegations-hash"},
-    ),
-    "one more for it": (
-        lambda a: good(a, tally=Tally(electorate=5, cast=5, yes=4, no=1, abstain=0, delegated=0)),
-        {"tally-recounted"},
-    ),
-    "one more through somebody": (
-        lambda a: good(a, tally=Tally(electorate=5, cast=4, yes=3, no=1, abstain=0, delegated=1)),
-        {"tally-recounted"},
-    ),
-    "rejected though accepted": (lambda a: good(a, outcome="rejected"), {"outcome"}),
-    "accepted though rejected": (lambda a: good(a, "yynn-", outcome="accepted"), {"outcome"}),
-    "accepted without quorum": (lambda a: good(a, "yy---", outcome="accepted"), {"outcome"}),
-    "another end": (
-        lambda a: good(a, closes_ms=605_800_001),
-        {"closes-after-period", "period-over"},
-    ),
-    "closed a moment early": (lambda a: good(a, closed_ms=605_799_999), {"period-over"}),
-    "closed before it was opened": (
-        lambda a: good(a, outcome="cancelled", closed_ms=999_999, challenge_ends_ms=999_999),
-        {"closed-after-opening"},
-    ),
-    "a shorter window": (lambda a: good(a, challenge_ends_ms=605_800_001), {"challenge-window"}),
-    "a longer time to execute": (
-        lambda a: good(a, executable_until_ms=2**53 - 1),
-        {"executable-until"},
-    ),
-    "a second one after none": (lambda a: good(a, sequence=2), {"chain-start"}),
-    "a first one after another": (lambda a: good(a, previous="5" * 64), {"chain-start"}),
-}
 
 
 @pytest.mark.parametrize("name", BREAKS)
@@ -418,3 +343,150 @@ def test_who_is_no_member_or_does_not_vote_is_no_elector(assembly: Any, records:
     chain = ElectorChain(member_id=f"{TOOLS}/zoe", records=(guest,) if records else ())
     file = good(assembly, electors=(*assembly.electors, chain))
     assert failures(assembly, file) == {"elector-chains", "electors-counted"}
+
+
+# What leaves the coop.
+
+
+def test_what_leaves_the_coop_is_attested_and_says_that_it_is_not_recounted(assembly: Any) -> None:
+    file = good(assembly)
+    verdict, said = examine_attested(assembly.attested(file), genesis=assembly.network.view)
+    assert verdict.status == VERIFIED, verdict.failures
+    assert ATTESTED == "attested, not recounted"
+    assert verdict.subject == f"decision 1 of tool-library on roof ({ATTESTED})"
+    assert isinstance(verdict.checks, tuple)
+    assert said is not None and said.decision == decision_hash(file)
+    assert "yes" not in jws.peek(assembly.attested(file).attested).payload["title"]
+    assert verify_attested(assembly.attested(file), genesis=None).status == CONSISTENT
+
+
+def test_the_home_tells_of_a_decision_what_leaves_the_coop_and_nothing_else(assembly: Any) -> None:
+    file = good(assembly)
+    proposal = read_proposal(file.proposal, network=assembly.network.name)
+    told = attested_of(
+        read_decision(file.decision, network=None),
+        cited=decision_hash(file),
+        title=proposal.title,
+        effect=proposal.effect,
+        commitments=4,
+    )
+    assert told == read_attested(assembly.attested(file).attested, network=None)
+
+
+def test_an_attested_decision_of_another_network_is_none_here(assembly: Any, rebuilt: Any) -> None:
+    verdict, said = examine_attested(attested(assembly), genesis=rebuilt.view)
+    assert said is None
+    bad = unread("attestation-signature", why="it belongs to another network")
+    assert verdict == Verdict(subject=ATTESTED, checks=(bad,), anchored=True)
+    broken = attested(assembly).model_copy(update={"attested": "x"})
+    bad = unread("attestation-signature", why="not a compact JWS")
+    assert examine_attested(broken, genesis=None) == (
+        Verdict(subject=ATTESTED, checks=(bad,), anchored=False),
+        None,
+    )
+
+
+def test_ballots_are_committed_to_and_delegations_are_not(assembly: Any) -> None:
+    proposal = assembly.proposal()
+    given = [assembly.delegation("mira", "ilse"), assembly.delegation("ondrej", "mira")]
+    file = assembly.file(cast(assembly, proposal, "yn---"), proposal=proposal, delegations=given)
+    told = assembly.attested(file)
+    verdict = verify_attested(told, genesis=assembly.network.view)
+    assert verdict.status == VERIFIED, verdict.failures
+    found, root = shown(verdict), read_attested(told.attested, network=None).commitments_root
+    assert found["commitments-root"] == (root, root)
+    assert found["commitments-counted"] == found["ballots-committed"] == ("2", "2")
+
+
+@pytest.mark.parametrize("name", ATTESTED_BREAKS)
+def test_each_check_of_an_attested_one_fails_for_what_it_is_about(assembly: Any, name: str) -> None:
+    make, expected = ATTESTED_BREAKS[name]
+    verdict = verify_attested(make(assembly), genesis=assembly.network.view)
+    assert {check.name for check in verdict.failures} == expected
+
+
+def test_commitments_out_of_order_are_told_apart_from_others(assembly: Any) -> None:
+    verdict = verify_attested(commitments_swapped(assembly), genesis=assembly.network.view)
+    why = "the commitments are not in their order, each once"
+    assert verdict.failures == (unread("commitments-root", why=why),)
+
+
+def test_every_check_of_an_attested_one_is_broken_by_something(assembly: Any) -> None:
+    verdict = verify_attested(attested(assembly), genesis=assembly.network.view)
+    broken = set().union(*(names for _, names in ATTESTED_BREAKS.values()))
+    assert {check.name for check in verdict.checks} == broken
+
+
+# Files.
+
+
+def test_a_file_is_read_back_as_it_was_written(assembly: Any) -> None:
+    for file in (good(assembly), attested(assembly)):
+        assert read_file(file.model_dump_json().encode()) == file
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"{}", "^it is no decision's file: decision: Field required$"),
+        (b'{"attested": 1}', "^it is no decision's file: attested: Input should be a valid str"),
+        (b'{"decision": "x", "proposal": "x", "electors": [{}]}', " file: electors.0.member_id: "),
+        (b"not JSON", "^it is no decision's file: whole: Invalid JSON"),
+    ],
+)
+def test_what_is_no_file_is_refused_with_a_reason(data: bytes, why: str) -> None:
+    with pytest.raises(ProofError, match=why):
+        read_file(data)
+
+
+def test_a_file_is_no_larger_than_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "DECISION_FILE_BYTES_MAX", 4)
+    with pytest.raises(ProofError, match="no decision's file"):
+        read_file(b"{}  ")
+    with pytest.raises(ProofError, match="5 bytes are more than 4"):
+        read_file(b"{}   ")
+
+
+# Links that cite a decision.
+
+
+def test_a_link_is_what_its_decision_makes_of_the_member(assembly: Any) -> None:
+    admitted = admitting(assembly)
+    check_decided_member(link_of(assembly, admitted), admitted)
+    gone = admitting(assembly, action="remove", name="", did=None, roles=())
+    check_decided_member(link_of(assembly, gone, action="revoke", title="x"), gone)
+    rekeyed = admitting(assembly, action="rekey", name="", roles=())
+    check_decided_member(link_of(assembly, rekeyed, title="x", roles=("officer",)), rekeyed)
+    with pytest.raises(ProofError, match="another key"):
+        check_decided_member(link_of(assembly, rekeyed, did=OTHER_KEY), rekeyed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"decision": "0" * 64}, "another decision"),
+        ({"proposal": "0" * 64}, "another decision"),
+        ({"member_id": f"{TOOLS}/kim"}, "another member"),
+        ({"action": "revoke"}, "another change"),
+        ({"did": OTHER_KEY}, "another key"),
+        ({"name": "Leo"}, "another name"),
+        ({"title": "chair"}, "another name, title"),
+        ({"roles": ("member", "officer")}, "roles"),
+    ],
+)
+def test_a_link_that_says_something_else_is_told_apart(
+    assembly: Any, changes: dict[str, Any], why: str
+) -> None:
+    view = admitting(assembly)
+    with pytest.raises(ProofError, match=why):
+        check_decided_member(link_of(assembly, view, **changes), view)
+
+
+def test_a_link_cites_a_decision_about_members_that_was_accepted(assembly: Any) -> None:
+    rejected = admitting(assembly, "yynn-")
+    with pytest.raises(ProofError, match="is rejected"):
+        check_decided_member(link_of(assembly, rejected), rejected)
+    text = assembly.proposal(effect=TextEffect(), treasury_nonce=None)
+    _, view = examine_decision(good(assembly, proposal=text), genesis=assembly.network.view)
+    with pytest.raises(ProofError, match="about a text"):
+        check_decided_member(link_of(assembly, view), view)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from opkit.proof import jws
-from opkit.proof.checks import VERIFIED
+from opkit.proof.ballots import commitment_of
+from opkit.proof.checks import VERIFIED, Check, Verdict
 from opkit.proof.keys import Identity
 from opkit.proof.omission import verify_omission, verify_omission_attested
+from tests.opkit.proof.assemblies import salt_of, tampered
 
 TOOLS = "tool-library"
 STRANGER = Identity.from_seed(b"\7" * 32)
@@ -34,6 +36,10 @@ class Missed:
         ballots = [*self.others, *kims, self.last]
         return self.assembly.file(ballots, proposal=self.proposal, **changes)
 
+    def attested(self, *kims: str) -> Any:
+        """Return what leaves the coop of the decision with these ballots of Kim's."""
+        return self.assembly.attested(self.file(*kims))
+
     def show(self, file: Any = None, **changes: Any) -> Any:
         """Return the verdict over the omission."""
         fields = {
@@ -54,6 +60,94 @@ def test_the_homes_own_receipt_proves_that_it_left_a_vote_out(missed: Missed) ->
     verdict = missed.show()
     assert verdict.status == VERIFIED, verdict.failures
     assert verdict.subject == f"vote of {TOOLS}/kim left out by the home"
+
+
+def shown(verdict: Verdict) -> dict[str, tuple[str, str]]:
+    """Return what each check expected and what it found."""
+    assert isinstance(verdict.checks, tuple) and verdict.anchored
+    return {check.name: (check.expected, check.actual) for check in verdict.checks}
+
+
+def failed(verdict: Verdict) -> dict[str, str]:
+    """Return what was found where a check does not hold."""
+    return {check.name: check.actual for check in verdict.failures}
+
+
+def test_each_check_shows_what_was_expected_and_what_was_found(missed: Missed) -> None:
+    kim = missed.assembly.keys[f"{TOOLS}/kim"].did
+    same = {
+        "decision-signature": "verifies",
+        "ballot-signature": "verifies",
+        "receipt-signature": "verifies",
+        "proposal": missed.hash,
+        "assembly": TOOLS,
+        "elector-key": kim,
+        "receipt-ballot": jws.record_id(missed.kim),
+        "receipt-member": f"{TOOLS}/kim",
+        "receipt-proposal": missed.hash,
+        "given-in-time": "in time",
+    }
+    acknowledged = {
+        **{name: (value, value) for name, value in same.items()},
+        "missing-in-tally": ("neither it nor what replaced it", "not there"),
+    }
+    assert shown(missed.show()) == acknowledged
+    lodged = missed.show(receipt=missed.assembly.receipt(missed.kim, lodged=True))
+    assert shown(lodged) == {
+        **acknowledged,
+        "given-in-time": (f"before {CLOSES_MS}", "1000001"),
+    }
+
+
+def test_what_was_counted_of_the_member_is_told(missed: Missed) -> None:
+    ballot = missed.assembly.ballot
+    later = ballot("kim", "no", missed.hash, sequence=3)
+    receipt = missed.assembly.receipt(later)
+    counted = [ballot("kim", said, missed.hash, sequence=n) for n, said in ((1, "yes"), (2, "no"))]
+    for kims, told in (
+        (counted[:1], "yes with sequence 1"),
+        (counted, "yes with sequence 1 and no with sequence 2"),
+    ):
+        verdict = missed.show(missed.file(*kims), ballot=later, receipt=receipt)
+        assert verdict.ok, verdict.failures
+        assert shown(verdict)["missing-in-tally"][1] == told
+    # In whatever place it stands: what is there is not missing.
+    assert not missed.show(missed.file(*counted, later), ballot=later, receipt=receipt).ok
+
+
+def test_what_cannot_be_read_is_looked_at_no_further(missed: Missed) -> None:
+    file = missed.file()
+    signed = Check(name="decision-signature", ok=True, expected="verifies", actual="verifies")
+    why = "not a compact JWS"
+    first = Check(name="decision-signature", ok=False, expected="verifies", actual=why)
+    assert missed.show(file.model_copy(update={"decision": "x"})) == Verdict(
+        subject="vote left out", checks=(first,), anchored=True
+    )
+    second = Check(name="ballot-signature", ok=False, expected="verifies", actual=why)
+    receipt = missed.assembly.receipt(missed.kim)
+    assert missed.show(file, ballot="x", receipt=receipt) == Verdict(
+        subject="vote left out", checks=(signed, second), anchored=True
+    )
+
+
+def test_nothing_of_another_network_shows_or_hides_an_omission(missed: Missed) -> None:
+    elsewhere = missed.assembly.ballot("kim", "no", missed.hash, network="b" * 26, sequence=2)
+    receipt = missed.assembly.receipt(missed.kim)
+    why = "it belongs to another network"
+    for verdict, name in (
+        (missed.show(missed.file(network="b" * 26)), "decision-signature"),
+        (missed.show(ballot=elsewhere, receipt=receipt), "ballot-signature"),
+        (shown_by(missed, missed.attested(), ballot=elsewhere), "ballot-signature"),
+    ):
+        assert shown(verdict)[name] == ("verifies", why)
+    assert missed.show(missed.file(elsewhere)).ok
+
+
+def test_a_coop_that_is_none_has_no_home_that_leaves_out(missed: Missed) -> None:
+    home = missed.assembly.home.did
+    assert shown(missed.show(missed.file(aud="bakery"))) == {
+        "decision-signature": ("verifies", f"{home} is not the home node of bakery")
+    }
 
 
 def test_of_a_copy_that_was_cut_it_says_that_the_copy_lacks_it(missed: Missed) -> None:
@@ -131,9 +225,33 @@ def test_a_forged_ballot_in_the_file_hides_nothing(missed: Missed) -> None:
     assert missed.show(missed.file(forged)).ok
 
 
+@pytest.mark.parametrize("name", ["ilse", "jan", "mira"])
+def test_whoever_may_vote_shows_it_by_whatever_chain_they_have(missed: Missed, name: str) -> None:
+    """By the operator's link, by two, or by the charter alone."""
+    ballot = missed.assembly.ballot(name, "no", missed.hash)
+    file = missed.assembly.file([missed.kim], proposal=missed.proposal)
+    verdict = missed.show(file, ballot=ballot, receipt=missed.assembly.receipt(ballot))
+    assert verdict.status == VERIFIED, verdict.failures
+
+
+def test_a_ballot_by_the_member_in_another_name_hides_nothing(missed: Missed) -> None:
+    kim = missed.assembly.keys[f"{TOOLS}/kim"]
+    misnamed = missed.assembly.ballot("ondrej", "yes", missed.hash, sequence=9, signer=kim)
+    assert missed.show(missed.file(misnamed)).ok
+
+
+def test_a_ballot_in_the_members_name_by_another_key_hides_nothing(missed: Missed) -> None:
+    for signer in (STRANGER, missed.assembly.home, missed.assembly.keys[f"{TOOLS}/jan"]):
+        forged = missed.assembly.ballot("kim", "yes", missed.hash, sequence=9, signer=signer)
+        verdict = missed.show(missed.file(forged))
+        assert verdict.status == VERIFIED, verdict.failures
+        assert verdict.subject == f"vote of {TOOLS}/kim left out by the home"
+
+
 def test_a_ballot_on_something_else_in_the_file_hides_nothing(missed: Missed) -> None:
     elsewhere = missed.assembly.ballot("kim", "no", "0" * 64, sequence=5)
     assert missed.show(missed.file(elsewhere)).ok
+    assert not missed.show(missed.file(elsewhere, missed.kim)).ok
 
 
 def test_what_is_no_ballot_at_all_in_the_file_hides_nothing(missed: Missed) -> None:
@@ -141,11 +259,8 @@ def test_what_is_no_ballot_at_all_in_the_file_hides_nothing(missed: Missed) -> N
     junk = file.ballots[0].model_copy(update={"ballot": "no-token"})
     verdict = missed.show(file.model_copy(update={"ballots": (*file.ballots, junk)}))
     assert verdict.subject == f"vote of {TOOLS}/kim left out of this copy of the file"
-
-
-def tampered(token: str) -> str:
-    start, _, signature = token.rpartition(".")
-    return f"{start}.{signature[:9]}{'A' if signature[9] != 'A' else 'B'}{signature[10:]}"
+    whole = file.model_copy(update={"ballots": (junk, *missed.file(missed.kim).ballots)})
+    assert {check.name for check in missed.show(whole).failures} == {"missing-in-tally"}
 
 
 def stranger_shows(missed: Missed) -> Any:
@@ -240,8 +355,17 @@ def test_an_elector_without_a_chain_proves_nothing(missed: Missed) -> None:
         each.model_copy(update={"records": ()}) if each.member_id.endswith("kim") else each
         for each in missed.assembly.electors
     )
-    verdict = missed.show(missed.file(electors=electors))
-    assert {check.name for check in verdict.failures} == {"elector-key"}
+    why = f"nothing shows that {TOOLS}/kim is a member"
+    assert failed(missed.show(missed.file(electors=electors))) == {"elector-key": why}
+    # Nor does one that began after the opening: it shows no key of then.
+    late = missed.assembly.network.record(
+        f"{TOOLS}/kim", did=missed.assembly.keys[f"{TOOLS}/kim"].did
+    )
+    electors = tuple(
+        each.model_copy(update={"later": (late,)}) if not each.records else each
+        for each in electors
+    )
+    assert failed(missed.show(missed.file(electors=electors)))["elector-key"] == why
 
 
 def test_a_vote_with_the_key_that_came_after_the_opening_is_the_electors(missed: Missed) -> None:
@@ -253,14 +377,19 @@ def test_a_vote_with_the_key_that_came_after_the_opening_is_the_electors(missed:
     )
     ballot = missed.assembly.ballot("kim", "no", missed.hash, signer=later)
     receipt = missed.assembly.receipt(ballot)
-    assert missed.show(missed.file(electors=electors), ballot=ballot, receipt=receipt).ok
+    verdict = missed.show(missed.file(electors=electors), ballot=ballot, receipt=receipt)
+    assert verdict.ok
+    now = missed.assembly.keys[f"{TOOLS}/kim"].did
+    assert shown(verdict)["elector-key"] == (f"{now} or {later.did}", later.did)
+    assert missed.show(missed.file(electors=electors)).ok, "that of the opening still counts"
     assert not missed.show(ballot=ballot, receipt=receipt).ok
 
 
 # With what leaves the coop.
 
 
-def shown(missed: Missed, file: Any, **changes: Any) -> Any:
+def shown_by(missed: Missed, file: Any, **changes: Any) -> Any:
+    """Return the verdict over an omission from what left the coop."""
     fields = {
         "ballot": missed.kim,
         "receipt": missed.assembly.receipt(missed.kim),
@@ -271,29 +400,67 @@ def shown(missed: Missed, file: Any, **changes: Any) -> Any:
 
 
 def test_the_salt_in_the_receipt_shows_that_nothing_commits_to_a_vote(missed: Missed) -> None:
-    without = missed.assembly.attested(missed.file())
-    assert shown(missed, without).status == VERIFIED
-    there = missed.assembly.attested(missed.file(missed.kim))
-    assert {check.name for check in shown(missed, there).failures} == {"commitment-missing"}
+    verdict = shown_by(missed, missed.attested())
+    assert verdict.status == VERIFIED
+    assert verdict.subject == f"vote not committed to: {TOOLS}/kim"
+    same = {
+        "attestation": "verifies",
+        "ballot-signature": "verifies",
+        "receipt-signature": "verifies",
+        "proposal": missed.hash,
+        "receipt-ballot": jws.record_id(missed.kim),
+        "receipt-member": f"{TOOLS}/kim",
+        "receipt-proposal": missed.hash,
+    }
+    commitment = commitment_of(jws.record_id(missed.kim), salt_of(missed.kim))
+    assert shown(verdict) == {
+        **{name: (value, value) for name, value in same.items()},
+        "commitment-missing": (f"no {commitment}", "it is not there"),
+    }
+    there = shown_by(missed, missed.attested(missed.kim))
+    assert failed(there) == {"commitment-missing": "it is there"}
+
+
+def test_of_what_left_the_coop_nothing_is_shown_by_what_cannot_be_read(missed: Missed) -> None:
+    file, receipt = missed.attested(), missed.assembly.receipt(missed.kim)
+    names = ("attestation", "ballot-signature", "receipt-signature")
+    why = "not a compact JWS"
+    for at, (said, changes, found) in enumerate(
+        (
+            (file.model_copy(update={"attested": "x"}), {}, "attestation-signature"),
+            (file, {"ballot": "x", "receipt": receipt}, why),
+            (file, {"receipt": "x"}, why),
+        )
+    ):
+        verdict = shown_by(missed, said, **changes)
+        assert verdict.subject == "vote not committed to"
+        assert tuple(shown(verdict)) == names
+        assert failed(verdict) == {names[at]: found}
+
+
+def test_of_what_is_wrong_with_an_attestation_the_first_is_named(missed: Missed) -> None:
+    file = missed.attested()
+    cut = file.model_copy(update={"commitments": file.commitments[1:]})
+    assert failed(shown_by(missed, cut)) == {"attestation": "commitments-root"}
 
 
 ATTESTED_BREAKS: dict[str, tuple[Callable[[Missed], Any], set[str]]] = {
     "a forged ballot": (
-        lambda m: shown(m, m.assembly.attested(m.file()), ballot=tampered(m.kim)),
+        lambda m: shown_by(m, m.assembly.attested(m.file()), ballot=tampered(m.kim)),
         {"ballot-signature"},
     ),
     "a lodging receipt": (
-        lambda m: shown(
+        lambda m: shown_by(
             m, m.assembly.attested(m.file()), receipt=m.assembly.receipt(m.kim, lodged=True)
         ),
         {"receipt-signature"},
     ),
     "an attestation by somebody": (
-        lambda m: shown(m, m.assembly.attested(m.file(), signer=STRANGER)),
+        lambda m: shown_by(m, m.assembly.attested(m.file(), signer=STRANGER)),
         {"attestation"},
     ),
     "on something else": (
-        lambda m: shown(
+        lambda m: shown_by(
             m,
             m.assembly.attested(m.file()),
             ballot=m.assembly.ballot("kim", "no", "0" * 64),
@@ -302,7 +469,7 @@ ATTESTED_BREAKS: dict[str, tuple[Callable[[Missed], Any], set[str]]] = {
         {"proposal"},
     ),
     "another ballot": (
-        lambda m: shown(
+        lambda m: shown_by(
             m, m.assembly.attested(m.file()), receipt=m.assembly.receipt(m.kim, ballot="0" * 64)
         ),
         {"receipt-ballot"},

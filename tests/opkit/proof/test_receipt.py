@@ -21,6 +21,7 @@ from opkit.proof.receipt import (
 from opkit.wire.base import Jws, Wire
 from opkit.wire.compute import TASK_TYP, Outcome, ReceiptBundle, TaskLimits
 from opkit.wire.network import EngineId
+from tests.opkit.proof.grant_cases import CHECKS, grant_by, sabotaged, task_under
 
 MIRA = "tool-library/mira"
 STRANGER = Identity.generate()
@@ -305,6 +306,46 @@ def test_a_manifest_of_a_revoked_or_other_member_or_old_key_is_refused(network: 
     ):
         with pytest.raises(ProofError, match=why):
             verify_manifest(manifest, genesis=network.view, member=member)
+
+
+# Of tasks under a grant.
+
+
+@pytest.mark.parametrize("lost", CHECKS)
+def test_a_task_that_goes_beyond_its_grant_is_not_taken(network: Any, lost: str) -> None:
+    mira = founding_members(network.view)[MIRA]
+    with pytest.raises(ProofError, match=f"^{lost} is .*, not "):
+        verify_manifest(sabotaged(network)[lost], genesis=network.view, member=mira)
+    covered = verify_manifest(
+        task_under(network, grant_by(network)), genesis=network.view, member=mira
+    )
+    assert covered.member_id == MIRA
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+@pytest.mark.parametrize("lost", CHECKS)
+def test_a_receipt_shows_that_its_task_went_beyond_its_grant(
+    network: Any, lost: str, anchored: bool
+) -> None:
+    manifest = sabotaged(network)[lost]
+    bundle = ReceiptBundle(receipt=network.receipt(manifest), manifest=manifest)
+    verdict = verify_receipt(bundle, genesis=network.view if anchored else None)
+    wrong = {check.name for check in verdict.failures}
+    # In the name of another member it is not even signed by the right key.
+    assert wrong in ({lost}, {"manifest-signature"}), verdict.failures
+    assert wrong == {lost} or lost == "grant-member"
+
+
+def test_the_receipt_of_a_granted_task_verifies_offline(network: Any) -> None:
+    manifest = task_under(network, grant_by(network))
+    bundle = ReceiptBundle(receipt=network.receipt(manifest), manifest=manifest)
+    verdict = verify_receipt(bundle, genesis=network.view)
+    assert verdict.status == "verified", verdict.failures
+    assert [each.name for each in verdict.checks if each.name.startswith("grant")] == list(CHECKS)
+    assert verify_receipt(bundle, genesis=None).status == "consistent, signer unknown"
+
+
+# Chains.
 
 
 def chain(network: Any, length: int, **changes: Any) -> list[Jws]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl import bindings
 
+from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.proof.standing import (
@@ -19,13 +23,15 @@ from opkit.proof.standing import (
     read_member,
     standing_of,
 )
-from opkit.wire.base import Jws
+from opkit.wire.base import Jws, b64encode
 from opkit.wire.records import RecordBody
-from opkit.wire.standing import MemberValue
+from opkit.wire.standing import MemberValue, StandingValue
 
 ILSE = "tool-library/ilse"
 MIRA = "tool-library/mira"
 KEYS = [Identity.from_seed(bytes([number]) * 32).did for number in range(4)]
+ORDER = 2**252 + 27742317777372353535851937790883648493
+"""Of the group that Ed25519 signs in. Source: RFC 8032, section 5.1."""
 
 
 def body(name: str) -> RecordBody:
@@ -106,6 +112,45 @@ def test_a_revocation_stands_before_what_else_was_signed_for_its_place(network: 
     chain, member = choose_links(MIRA, genesis=network.view, known={1: [*renewed, revoked]})
     assert chain == (revoked,)
     assert member is not None and not member.active
+    lowest = min(renewed, key=jws.record_id)
+    assert choose_links(MIRA, genesis=network.view, known={1: renewed})[0] == (lowest,)
+
+
+def test_a_decided_link_stands_before_the_operators_whatever_either_says(assembly: Any) -> None:
+    """After it the operator's word counts no more, also where nothing else is known."""
+    record, view = assembly.network.record, assembly.network.view
+    decided = assembly.decided(MIRA, did=KEYS[0])
+    revoked = record(MIRA, did=assembly.network.members[MIRA].did, action="revoke")
+    late = record(MIRA, did=KEYS[1], sequence=2)
+    for order in permutations([decided, revoked, record(MIRA, did=KEYS[2])]):
+        chain, member = choose_links(MIRA, genesis=view, known={1: order, 2: [late]})
+        assert chain == (decided,)
+        assert member is not None and member.did == KEYS[0]
+    again = assembly.decided(MIRA, did=KEYS[1], sequence=2)
+    assert choose_links(MIRA, genesis=view, known={1: [decided], 2: [late, again]})[0] == (
+        decided,
+        again,
+    )
+
+
+def test_of_a_link_that_was_signed_twice_every_reader_keeps_the_same(network: Any) -> None:
+    token = network.record(ILSE, did=KEYS[0])
+    twice = [token, signed_otherwise(token, network.operator)]
+    assert twice[0] != twice[1] and jws.record_id(twice[0]) == jws.record_id(twice[1])
+    for order in (twice, twice[::-1]):
+        assert choose_links(ILSE, genesis=network.view, known={1: order})[0] == (min(twice),)
+
+
+def signed_otherwise(token: Jws, signer: Identity) -> Jws:
+    """Return another good signature: a signer may choose any nonce. Source: RFC 8032, 5.1.6."""
+    signing_input = token.rpartition(".")[0]
+    digest = hashlib.sha512(signer.seed).digest()
+    secret = int.from_bytes(digest[:32], "little") & ((1 << 254) - 8) | (1 << 254)
+    nonce = 123456789
+    point = bindings.crypto_scalarmult_ed25519_base_noclamp(nonce.to_bytes(32, "little"))
+    hashed = hashlib.sha512(point + signer.public_key + signing_input.encode()).digest()
+    scalar = (nonce + int.from_bytes(hashed, "little") * secret) % ORDER
+    return f"{signing_input}.{b64encode(point + scalar.to_bytes(32, 'little'))}"
 
 
 def test_what_does_not_follow_is_passed_over(network: Any) -> None:
@@ -116,6 +161,7 @@ def test_what_does_not_follow_is_passed_over(network: Any) -> None:
     chain, member = choose_links(ILSE, genesis=network.view, known=known)
     assert chain == (added,)
     assert member is not None and member.did == KEYS[0]
+    assert choose_links(ILSE, genesis=network.view, known={1: [foreign]}) == ((), None)
 
 
 def every_link(record: Callable[..., Jws]) -> list[tuple[int, Jws]]:
@@ -146,7 +192,8 @@ def test_whoever_knows_the_same_links_believes_the_same(network: Any, data: Any)
 def test_the_standing_of_a_coop_depends_on_all_of_its_members_and_on_nothing_else() -> None:
     members = [(ILSE, 1, "a" * 64), (MIRA, 0, None)]
     said = standing_of("tool-library", members)
-    assert said.members == 2
+    lines = f"tool-library\n{ILSE} 1 {'a' * 64}\n{MIRA} 0 -\n"
+    assert said == StandingValue(members=2, digest=hashlib.sha256(lines.encode()).hexdigest())
     assert said == standing_of("tool-library", reversed(members))
     others = [
         standing_of("building-yard", members),
