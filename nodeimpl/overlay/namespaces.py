@@ -25,7 +25,7 @@ from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.proof.standing import may_write_member, may_write_standing, read_member
 from opkit.wire.base import Did
-from opkit.wire.names import NAME_TERM_MS_MAX, NameValue
+from opkit.wire.names import NAME_TERM_MS_MAX
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
     RECORD_CHARACTERS_MAX,
@@ -128,10 +128,6 @@ def _home_of_name(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
     return owner == home_of(name, genesis=genesis)
 
 
-def _check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> None:
-    check_name(body, value, genesis)
-
-
 def _check_head(body: RecordBody, value: HeadValue, genesis: GenesisView) -> None:
     read_seen(value.head, node=body.name, network=genesis.network)
 
@@ -210,7 +206,7 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             may_write=_home_of_name,
             gossiped=True,
             reconciled=True,
-            check=_check_name,
+            check=check_name,
             tombstones=False,
         ),
         "card": Rules(

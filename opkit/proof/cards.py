@@ -20,6 +20,7 @@ from opkit.proof.checks import ProofError, Verdict, attempt, equal
 from opkit.proof.cid import cid_of
 from opkit.proof.did import public_key_of
 from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import first_error
 from opkit.proof.keys import Identity, verify_signature
 from opkit.proof.record import sponsor_of
 from opkit.wire.agents import (
@@ -159,9 +160,7 @@ def read_card(card: dict[str, Any], *, did: Did, network: NetworkId) -> CardView
         shape = _Shape.model_validate_json(data, strict=True)
         agent = AgentParams.model_validate_json(canonical(_params(shape)), strict=True)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "whole"
-        raise ProofError(f"it is no card: {where}: {first['msg']}") from bad
+        raise ProofError(f"it is no card: {first_error(bad)}") from bad
     if agent.did != did:
         raise ProofError(f"it is the card of {agent.did}, not of {did}")
     if agent.network != network:

@@ -19,6 +19,7 @@ from opkit.proof.cards import CardView, match_card, read_card
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.endpoints import check_endpoint
 from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import first_error
 from opkit.proof.names import (
     NameView,
     coop_of_name,
@@ -335,9 +336,7 @@ def _value(of: type[W], body: RecordBody) -> W:
     try:
         return of.model_validate(body.value, strict=False)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "whole"
-        raise ProofError(f"its value is none of {body.aud!r}: {where}: {first['msg']}") from bad
+        raise ProofError(f"its value is none of {body.aud!r}: {first_error(bad)}") from bad
 
 
 def _check_doors(doors: tuple[HttpEndpoint, ...]) -> tuple[HttpEndpoint, ...]:
