@@ -97,11 +97,11 @@ def prove_service(
     """Return a service, proven; arguments as of `check_service`.
 
     Raises:
-        ProofError: it is not; the first check that does not hold.
+        ProofError: it is not; the check that does not hold.
     """
     verdict, proven = check_service(found, genesis=genesis, now_ms=now_ms, asked=asked)
     if proven is None:
-        bad = verdict.failures[0]
+        (bad,) = verdict.failures
         raise ProofError(f"{bad.name}: expected {bad.expected}, found {bad.actual}")
     return proven
 

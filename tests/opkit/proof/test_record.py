@@ -182,6 +182,12 @@ def test_nobody_is_accused_with_less(network: Any) -> None:
     for other in elsewhere:
         with pytest.raises(ProofError, match="two owners, names or sequences"):
             read_equivocation(one, other, network=network.name)
+    theirs = [
+        sign_record(body(network, network="b" * 26, value={"text": text}), STRANGER)
+        for text in "ab"
+    ]
+    with pytest.raises(ProofError, match="another network"):
+        read_equivocation(*theirs, network=network.name)
     with pytest.raises(ProofError, match="one record, twice"):
         read_equivocation(one, one, network=network.name)
     forged = unchecked(body(network, value=None), signer=network.operator)

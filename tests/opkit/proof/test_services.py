@@ -9,7 +9,7 @@ import pytest
 
 from opkit.proof import jws
 from opkit.proof.cards import sign_card, value_of
-from opkit.proof.checks import ProofError
+from opkit.proof.checks import Check, ProofError
 from opkit.proof.keys import Identity
 from opkit.proof.names import make_claim
 from opkit.proof.record import SKEW_MS, make_record
@@ -36,6 +36,7 @@ MIRA, ONDREJ, RUTH = "tool-library/mira", "tool-library/ondrej", "building-yard/
 LATHE, DRILL = "lathe.tool-library", "drill.building-yard"
 STRANGER = Identity.from_seed(b"\7" * 32)
 DOOR = HttpEndpoint(url="http://127.0.0.1:4001")
+TAGS = ["wood", "steel", "metal", "brass"]
 CARD = {
     "name": "Workshop",
     "description": "Books machines.",
@@ -48,7 +49,7 @@ CARD = {
         }
     ],
     "capabilities": {"streaming": True},
-    "skills": [{"id": "turn", "name": "Turn", "description": "Turns.", "tags": ["metal"]}],
+    "skills": [{"id": "turn", "name": "Turn", "description": "Turns.", "tags": TAGS}],
 }
 
 
@@ -138,14 +139,20 @@ def yard(network: Any) -> Yard:
     return Yard(network)
 
 
-def failing(yard: Yard, found: FoundService, **named: Any) -> str:
-    """Return the name of the one check that does not hold, after which nothing was looked at."""
+def lost(yard: Yard, found: FoundService, **named: Any) -> Check:
+    """Return the one check that does not hold, after which nothing was looked at."""
     named = {"genesis": yard.network.view, "now_ms": AT, **named}
     verdict, proven = check_service(found, **named)
     assert proven is None and not verdict.ok
     (bad,) = verdict.failures
     assert verdict.checks[-1] == bad, "what follows would rest on it"
-    return bad.name
+    assert (verdict.subject, verdict.anchored) == (f"service {found.name}", True)
+    return bad
+
+
+def failing(yard: Yard, found: FoundService, **named: Any) -> str:
+    """Return the name of the one check that does not hold."""
+    return lost(yard, found, **named).name
 
 
 def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
@@ -162,10 +169,49 @@ def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
     assert (proven.sequence, proven.claim_sequence) == (AT, AT)
     assert proven.lapses_at_ms == AT + DAY_MS
     assert proven.health.state == "live" and proven.found is found
-    assert proven.verdict.status == "verified"
+    assert (proven.verdict.status, proven.verdict.subject) == ("verified", f"service {LATHE}")
     assert {link_of(check) for check in proven.verdict.checks} == set(LINKS)
-    names = [check.name for check in proven.verdict.checks]
-    assert len(set(names)) == len(names)
+    assert [check.name for check in proven.verdict.checks] == [
+        "home-countersignature",
+        "home-name",
+        "home-node",
+        "home-value",
+        "claim-signature",
+        "member-chain",
+        "member-standing",
+        "home-record",
+        "home-term",
+        "claim-target",
+        "node-known",
+        "node-record",
+        "node-owner",
+        "node-name",
+        "node-term",
+        "node-value",
+        "node-doors",
+        "card-record",
+        "card-owner",
+        "card-name",
+        "card-term",
+        "card-value",
+        "card-shown",
+        "card-signature",
+        "card-content",
+        "asked-type",
+        "asked-region",
+        "asked-capability",
+    ]
+
+
+def test_each_link_has_its_words() -> None:
+    assert list(LINKS.items()) == [
+        ("member", "the member's chain, from the charter on"),
+        ("claim", "the member's claim"),
+        ("home", "the home node's countersignature"),
+        ("node", "the node's own record"),
+        ("card", "the node's own card"),
+        ("asked", "what was asked for"),
+    ]
 
 
 def test_a_service_without_a_card_or_a_question_is_proven_as_well(yard: Yard) -> None:
@@ -180,7 +226,8 @@ def test_a_large_card_comes_beside_its_record(yard: Yard) -> None:
     found = yard.found(card_record=yard.card_record(card), card=card)
     proven = prove_service(found, yard.network.view, AT)
     assert proven.card is not None and proven.card.size_bytes > 8_192
-    assert failing(yard, found.model_copy(update={"card": None})) == "card-shown"
+    none = lost(yard, found.model_copy(update={"card": None}))
+    assert (none.name, none.expected, none.actual) == ("card-shown", "one", "none")
     other = yard.card(description="so much to say " * 200, documentationUrl="y" * 8_192)
     assert failing(yard, found.model_copy(update={"card": other})) == "card-content"
 
@@ -219,6 +266,9 @@ SABOTAGE: dict[str, Callable[[Yard], dict[str, Any]]] = {
     "a stranger as home": lambda yard: {"name_record": yard.name(home=STRANGER)},
     "another value": lambda yard: {"name_record": yard.name(value={"claim": 1})},
     "another key's claim": lambda yard: {"name_record": yard.name(_forged(yard))},
+    "another network's claim": lambda yard: {
+        "name_record": yard.name(yard.claim(network="b" * 26))
+    },
     "another member's key": lambda yard: {
         "name_record": yard.name(yard.claim(signer=yard.network.members[ONDREJ]))
     },
@@ -276,6 +326,7 @@ LOST = {
     "a stranger as home": "home-node",
     "another value": "home-value",
     "another key's claim": "claim-signature",
+    "another network's claim": "claim-signature",
     "another member's key": "member-chain",
     "a member who was revoked": "member-standing",
     "a longer time than was claimed": "home-record",
@@ -307,6 +358,30 @@ def test_each_check_is_lost_by_what_it_is_there_for(yard: Yard, broken: str) -> 
     assert failing(yard, yard.found(**SABOTAGE[broken](yard))) == LOST[broken]
 
 
+TOLD = {
+    "another name": (LATHE, "saw.tool-library"),
+    "another home": ("{home}", "{node}"),
+    "a member who was revoked": ("active", "revoked"),
+    "a name that lapsed": (f"stands at {AT}", f"issued at {AT - DAY_MS}, lapses at {AT}"),
+    "a node's name": ("service", "node"),
+    "a name that was withdrawn": ("service", "nothing, for it was withdrawn"),
+    "an alias that is none": ("alias", "service"),
+    "no record of the node": ("the node's own record", "none"),
+    "another node's record": ("{node}", "{home}"),
+    "another node's name": ("{node}", "{home}"),
+    "a node that lapsed": (f"stands at {AT}", f"issued at {AT - DAY_MS}, lapses at {AT}"),
+}
+
+
+@pytest.mark.parametrize("broken", TOLD)
+def test_a_check_that_is_lost_tells_what_was_expected_and_what_was_found(
+    yard: Yard, broken: str
+) -> None:
+    bad = lost(yard, yard.found(**SABOTAGE[broken](yard)))
+    dids = {"home": yard.home.did, "node": yard.node.did}
+    assert (bad.expected, bad.actual) == tuple(text.format(**dids) for text in TOLD[broken])
+
+
 def test_every_check_is_lost_by_something(yard: Yard) -> None:
     asked = FindServices(type="machine-booking", capability="turn", region="north")
     verdict, _ = check_service(yard.found(), genesis=yard.network.view, now_ms=AT, asked=asked)
@@ -317,19 +392,25 @@ def test_every_check_is_lost_by_something(yard: Yard) -> None:
 def test_a_name_of_no_coop_has_no_home(yard: Yard) -> None:
     claim = yard.claim("x.nowhere", MIRA)
     record = yard.name(claim, home=yard.home)
-    assert failing(yard, yard.found(name="x.nowhere", name_record=record)) == "home-node"
+    bad = lost(yard, yard.found(name="x.nowhere", name_record=record))
+    assert (bad.name, bad.expected, bad.actual) == ("home-node", "no coop nowhere", yard.home.did)
 
 
 @pytest.mark.parametrize(
-    ("asked", "check"),
+    ("asked", "check", "actual"),
     [
-        ({"type": "bakery"}, "asked-type"),
-        ({"region": "south"}, "asked-region"),
-        ({"capability": "baking"}, "asked-capability"),
+        ({"type": "bakery"}, "asked-type", "machine-booking"),
+        ({"region": "south"}, "asked-region", "north"),
+        ({"capability": "baking"}, "asked-capability", "brass, metal, steel, turn, turning, wood"),
     ],
 )
-def test_what_was_not_asked_for_is_no_answer(yard: Yard, asked: dict[str, str], check: str) -> None:
-    assert failing(yard, yard.found(), asked=FindServices(**asked)) == check
+def test_what_was_not_asked_for_is_no_answer(
+    yard: Yard, asked: dict[str, str], check: str, actual: str
+) -> None:
+    (word,) = asked.values()
+    assert lost(yard, yard.found(), asked=FindServices(**asked)) == Check(
+        name=check, ok=False, expected=word, actual=actual
+    )
 
 
 @pytest.mark.parametrize("word", ["turning", "turn", "metal"])
