@@ -182,10 +182,8 @@ def test_nobody_is_accused_with_less(network: Any) -> None:
     for other in elsewhere:
         with pytest.raises(ProofError, match="two owners, names or sequences"):
             read_equivocation(one, other, network=network.name)
-    theirs = [
-        sign_record(body(network, network="b" * 26, value={"text": text}), STRANGER)
-        for text in "ab"
-    ]
+    changes = ({"network": "b" * 26, "value": {"text": text}} for text in "ab")
+    theirs = [sign_record(body(network).model_copy(update=each), STRANGER) for each in changes]
     with pytest.raises(ProofError, match="another network"):
         read_equivocation(*theirs, network=network.name)
     with pytest.raises(ProofError, match="one record, twice"):
