@@ -14,7 +14,6 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.record import read_record
 from opkit.wire.base import Did, Jws
 from opkit.wire.journal import JournalHead
-from opkit.wire.records import RECORD_CHARACTERS_MAX
 from opkit.wire.witness import ForkValue, HeadValue, WitnessedNode
 
 
@@ -46,8 +45,6 @@ def witnesses_of(
     """
     found: dict[Did, JournalHead] = {}
     for token in records:
-        if len(token) > RECORD_CHARACTERS_MAX:
-            continue
         try:
             owner, head = read_witness(token, node=node, genesis=genesis)
         except ProofError:
