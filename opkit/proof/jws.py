@@ -107,7 +107,7 @@ def reread(token: Jws) -> dict[str, Any]:
 
     Whoever keeps only what it verified reads it often, and canonical spelling costs most of it.
     """
-    body = token.split(".", 2)[1]
+    body = token.split(".")[1]
     payload: dict[str, Any] = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return payload
 
