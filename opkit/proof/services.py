@@ -131,8 +131,8 @@ def check_service(
         card = _card(looking, found, way.target)
         _asked(looking, asked or FindServices(), way.target, card)
     except _Broken:
-        return Verdict(subject=subject, checks=tuple(looking.checks), anchored=True), None
-    verdict = Verdict(subject=subject, checks=tuple(looking.checks), anchored=True)
+        return looking.verdict(subject), None
+    verdict = looking.verdict(subject)
     target, view = way.target, way.view
     return verdict, ProvenService(
         name=found.name,
@@ -172,6 +172,10 @@ class _Looking:
     genesis: GenesisView
     now_ms: TimeMs
     checks: list[Check] = field(default_factory=list)
+
+    def verdict(self, subject: str) -> Verdict:
+        """Return what was checked so far."""
+        return Verdict(subject=subject, checks=tuple(self.checks), anchored=True)
 
     def note(self, check: Check) -> None:
         """Remember a check; go on only if it holds."""

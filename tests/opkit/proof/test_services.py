@@ -203,6 +203,17 @@ def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
     ]
 
 
+def test_a_verdict_tells_what_was_found_also_of_what_holds(yard: Yard) -> None:
+    verdict, _ = check_service(yard.found(), genesis=yard.network.view, now_ms=AT)
+    assert isinstance(verdict.checks, tuple), "nothing is added to it later"
+    told = {check.name: (check.expected, check.actual) for check in verdict.checks}
+    assert told["node-known"] == ("the node's own record", "one")
+    assert told["card-shown"] == ("one", "one")
+    assert told["member-chain"] == ("verifies", "verifies")
+    stands = (f"stands at {AT}", f"issued at {AT}, lapses at {AT + DAY_MS}")
+    assert told["home-term"] == told["node-term"] == told["card-term"] == stands
+
+
 def test_each_link_has_its_words() -> None:
     assert list(LINKS.items()) == [
         ("member", "the member's chain, from the charter on"),
@@ -425,7 +436,7 @@ def test_a_capability_is_the_names_or_a_skill_of_the_card(yard: Yard, word: str)
 def test_without_any_capability_it_says_so(yard: Yard) -> None:
     target = yard.target.model_copy(update={"capabilities": ()})
     record = yard.name(yard.claim(target=target))
-    with pytest.raises(ProofError, match="asked-capability: expected saw, found none"):
+    with pytest.raises(ProofError, match=r"^asked-capability: expected saw, found none$"):
         prove_service(
             yard.found(name_record=record, card_record=None),
             yard.network.view,
