@@ -61,7 +61,7 @@ class ProvenService:
         home: the node that countersigned.
         doors: where the service's node says that it is called.
         card: the node's card; None if none was found.
-        lapses_at_ms: until when all of it stands.
+        lapses_at_ms: until when all of it stands: every alias, the name, node and card.
         health: how its node does, as the node says that was asked: nobody's signature.
         found: the records themselves, to be kept, and verified again.
         verdict: every check, by name.
@@ -127,7 +127,7 @@ def check_service(
     subject = f"service {found.name}"
     try:
         way = _follow(looking, found)
-        node, doors = _node(looking, found, way.target)
+        doors = _node(looking, found, way.target)
         card = _card(looking, found, way.target)
         _asked(looking, asked or FindServices(), way.target, card)
     except _Broken:
@@ -149,7 +149,7 @@ def check_service(
         claim_sequence=view.claim_sequence,
         doors=doors,
         card=card,
-        lapses_at_ms=min(way.lapses_at_ms, node.lapses_at_ms),
+        lapses_at_ms=min(looking.lapses_ms),
         health=found.health,
         found=found,
         verdict=verdict,
@@ -167,11 +167,12 @@ class _Broken(Exception):
 
 @dataclass(kw_only=True)
 class _Looking:
-    """What is verified against, and what was."""
+    """What is verified against, what was, and when each of the records that stand lapses."""
 
     genesis: GenesisView
     now_ms: TimeMs
     checks: list[Check] = field(default_factory=list)
+    lapses_ms: list[TimeMs] = field(default_factory=list)
 
     def verdict(self, subject: str) -> Verdict:
         """Return what was checked so far."""
@@ -201,6 +202,7 @@ class _Looking:
                 actual=f"issued at {body.issued_at_ms}, lapses at {body.lapses_at_ms}",
             )
         )
+        self.lapses_ms.append(body.lapses_at_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,23 +211,21 @@ class _Way:
 
     view: NameView
     target: ServiceTarget
-    lapses_at_ms: TimeMs
 
 
 def _follow(looking: _Looking, found: FoundService) -> _Way:
     """Return the service that a name stands for, over the aliases that are shown."""
-    name, ends = found.name, []
+    name = found.name
     for place, record in enumerate(found.aliases, start=1):
         before = f"alias {place} "
         view = _name(looking, record, name, before=before)
         looking.note(equal(f"{before}claim-target", expected="alias", actual=_kind(view)))
         assert isinstance(view.target, AliasTarget), "as was checked"
         name = view.target.name
-        ends.append(view.lapses_at_ms)
     view = _name(looking, found.name_record, name, before="")
     looking.note(equal("claim-target", expected="service", actual=_kind(view)))
     assert isinstance(view.target, ServiceTarget), "as was checked"
-    return _Way(view=view, target=view.target, lapses_at_ms=min((*ends, view.lapses_at_ms)))
+    return _Way(view=view, target=view.target)
 
 
 def _kind(view: NameView) -> str:
@@ -261,8 +261,8 @@ def _name(looking: _Looking, record: Jws, name: NameText, *, before: str) -> Nam
 
 def _node(
     looking: _Looking, found: FoundService, target: ServiceTarget
-) -> tuple[RecordBody, tuple[HttpEndpoint, ...]]:
-    """Return what the service's node says of itself, and where its front door is."""
+) -> tuple[HttpEndpoint, ...]:
+    """Return where the service's node says that its front door is."""
     record = found.node_record
     looking.note(
         Check(
@@ -276,7 +276,7 @@ def _node(
     body = _own_record(looking, record, "node", target.node)
     value = looking.read("node-value", partial(_value, NodeValue, body))
     looking.read("node-doors", partial(_check_doors, value.endpoints))
-    return body, value.endpoints
+    return value.endpoints
 
 
 def _card(looking: _Looking, found: FoundService, target: ServiceTarget) -> CardView | None:

@@ -259,6 +259,23 @@ def test_an_alias_leads_to_a_service_of_another_coop_and_lapses_with_the_first(y
     assert {link_of(check) for check in proven.verdict.checks} <= set(LINKS)
 
 
+@pytest.mark.parametrize("first", ["name", "node", "card"])
+def test_all_of_a_service_stands_until_the_first_of_its_records_lapses(
+    yard: Yard, first: str
+) -> None:
+    terms = {"name": 3_000, "node": 3_000, "card": 3_000, first: 1_000}
+    found = yard.found(
+        name_record=yard.name(yard.claim(term_ms=terms["name"])),
+        node_record=yard.own(term_ms=terms["node"]),
+        card_record=yard.card_record(term_ms=terms["card"]),
+    )
+    proven = prove_service(found, yard.network.view, AT)
+    assert proven.lapses_at_ms == AT + 1_000
+    assert prove_service(found, yard.network.view, AT + 999)
+    lapsed = {"name": "home-term", "node": "node-term", "card": "card-term"}[first]
+    assert failing(yard, found, now_ms=AT + 1_000) == lapsed
+
+
 def test_a_member_who_is_no_founder_is_known_by_their_chain(yard: Yard) -> None:
     ilse = "tool-library/ilse"
     added = yard.network.record(ilse, did=STRANGER.did)
