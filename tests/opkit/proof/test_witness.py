@@ -52,7 +52,7 @@ def record(network: Any, owner: Identity, **changes: Any) -> Jws:
 def shown(network: Any, **changes: Any) -> WitnessedNode:
     fields: dict[str, Any] = {
         "node": network.nodes[NODE].did,
-        "head": None,
+        "head": head(network, 3),
         "generation": 1,
         "size": 3,
         "asked_at_ms": None,
@@ -125,10 +125,55 @@ def test_an_answer_that_claims_more_than_it_shows_fails(network: Any) -> None:
         assert set(found) == ({other.did} if holding else set())
         assert checks == [
             Check(
+                name="head-shown",
+                ok=True,
+                expected="3 entries in generation 1",
+                actual="3 entries in generation 1",
+            ),
+            Check(
                 name="witnesses-countersigned",
                 ok=holding >= claimed,
                 expected=f"{claimed} nodes of the network that countersigned a head",
                 actual=f"{holding} of {told} records hold",
+            ),
+            Check(name="forks-shown", ok=True, expected="0 proofs of forks", actual="0 are shown"),
+        ]
+
+
+def test_a_journal_is_as_long_as_a_head_shows_that_its_node_signed(network: Any) -> None:
+    def told(**changes: Any) -> Check:
+        _, checks = check_shown(shown(network, **changes), genesis=network.view)
+        return checks[0]
+
+    long = head(network, 1_234, generation=2)
+    other = network.nodes[OTHER]
+    assert told(head=long, generation=2, size=1_234).ok
+    assert told(head=None, generation=0, size=0).ok
+    for changes, expected, actual in (
+        ({"head": long}, "1,234 entries in generation 2", "3 entries in generation 1"),
+        ({"head": long, "size": 1_234}, "1,234 entries in generation 2", "1,234 entries in gen"),
+        ({"head": None}, "0 entries in generation 0", "3 entries in generation 1"),
+        ({"head": head(network, 3, signer=other)}, "verifies", "it is signed by"),
+        ({"head": head(network, 3, node=other.did, signer=other)}, "verifies", "another node"),
+        ({"head": head(network, 3, network="b" * 26)}, "verifies", "another network"),
+    ):
+        bad = told(**changes)
+        assert (bad.name, bad.ok, bad.expected) == ("head-shown", False, expected)
+        assert actual in bad.actual
+
+
+def test_who_tells_of_forks_shows_them(network: Any) -> None:
+    """Nobody is called a liar on the word of whoever answers."""
+    fork = ForkValue(first=head(network, 3), second=head(network, 3, root="3" * 64))
+    for proofs, forks, ok in (((), 1, False), ((fork,), 2, False), ((fork,), 1, True)):
+        said = shown(network, fork_proofs=proofs, forks=forks)
+        _, checks = check_shown(said, genesis=network.view)
+        assert [check for check in checks if check.name == "forks-shown"] == [
+            Check(
+                name="forks-shown",
+                ok=ok,
+                expected=f"{forks} proofs of forks",
+                actual=f"{len(proofs)} are shown",
             )
         ]
 
