@@ -24,10 +24,12 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.proof.standing import may_write_member, may_write_standing, read_member
+from opkit.wire.agents import CARD_TERM_MS_MAX
 from opkit.wire.base import Did
 from opkit.wire.names import NAME_TERM_MS_MAX
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
+    NODE_TERM_MS_MAX,
     RECORD_CHARACTERS_MAX,
     VALUES,
     Namespace,
@@ -139,7 +141,7 @@ def _check_fork(body: RecordBody, value: ForkValue, genesis: GenesisView) -> Non
 RULES: Mapping[Namespace, Rules] = MappingProxyType(
     {
         "node": Rules(
-            term_ms_max=DAY_MS,
+            term_ms_max=NODE_TERM_MS_MAX,
             characters_max=2_048,
             owners_max=1,
             may_write=_own_name,
@@ -210,7 +212,7 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             tombstones=False,
         ),
         "card": Rules(
-            term_ms_max=7 * DAY_MS,
+            term_ms_max=CARD_TERM_MS_MAX,
             characters_max=RECORD_CHARACTERS_MAX,
             owners_max=1,
             may_write=_own_name,

@@ -28,11 +28,18 @@ from opkit.proof.names import (
     read_claimant,
     read_name,
 )
-from opkit.proof.record import is_ahead, is_lapsed, read_record
-from opkit.wire.agents import CardValue
+from opkit.proof.record import check_term, is_ahead, is_lapsed, read_record
+from opkit.wire.agents import CARD_TERM_MS_MAX, CardValue
 from opkit.wire.base import Did, Jws, MemberId, Slug, TimeMs, Wire
-from opkit.wire.names import AliasTarget, NameText, NameValue, ServiceEndpoint, ServiceTarget
-from opkit.wire.records import HttpEndpoint, Namespace, NodeValue, RecordBody
+from opkit.wire.names import (
+    NAME_TERM_MS_MAX,
+    AliasTarget,
+    NameText,
+    NameValue,
+    ServiceEndpoint,
+    ServiceTarget,
+)
+from opkit.wire.records import NODE_TERM_MS_MAX, HttpEndpoint, Namespace, NodeValue, RecordBody
 from opkit.wire.services import FindServices, FoundService, ServiceHealth
 
 LINKS: Mapping[str, str] = MappingProxyType(
@@ -46,6 +53,11 @@ LINKS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The links of the chain of proofs, in order: what each check's name begins with, in words."""
+
+TERM_MS_MAX: Mapping[Namespace, int] = MappingProxyType(
+    {"name": NAME_TERM_MS_MAX, "node": NODE_TERM_MS_MAX, "card": CARD_TERM_MS_MAX}
+)
+"""How long each record of the chain may last, as nodes judge it too."""
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Wire)
@@ -333,6 +345,7 @@ def _read(record: Jws, namespace: Namespace, genesis: GenesisView) -> RecordBody
         raise ProofError(f"it is a record of {body.aud!r}, not of {namespace!r}")
     if body.value is None:
         raise ProofError("its owner took back what it said")
+    check_term(body, term_ms_max=TERM_MS_MAX[namespace])
     return body
 
 

@@ -8,130 +8,29 @@ from typing import Any
 import pytest
 
 from opkit.proof import jws
-from opkit.proof.cards import sign_card, value_of
 from opkit.proof.checks import Check, ProofError
-from opkit.proof.keys import Identity
-from opkit.proof.names import make_claim
-from opkit.proof.record import SKEW_MS, make_record
+from opkit.proof.record import SKEW_MS
 from opkit.proof.services import LINKS, check_service, link_of, prove_service
-from opkit.wire.agents import AgentParams
 from opkit.wire.base import Jws
 from opkit.wire.names import (
     NAME_TERM_MS_MAX,
     NAME_TYP,
-    AliasTarget,
     NameClaim,
     NameTarget,
-    NameValue,
     NodeTarget,
-    ServiceEndpoint,
-    ServiceTarget,
 )
-from opkit.wire.records import HttpEndpoint, NodeValue
-from opkit.wire.services import FindServices, FoundService, ServiceHealth
-
-AT = 1_767_225_600_000
-DAY_MS = 86_400_000
-MIRA, ONDREJ, RUTH = "tool-library/mira", "tool-library/ondrej", "building-yard/ruth"
-LATHE, DRILL = "lathe.tool-library", "drill.building-yard"
-STRANGER = Identity.from_seed(b"\7" * 32)
-DOOR = HttpEndpoint(url="http://127.0.0.1:4001")
-TAGS = ["wood", "steel", "metal", "brass"]
-CARD = {
-    "name": "Workshop",
-    "description": "Books machines.",
-    "version": "1",
-    "supportedInterfaces": [
-        {
-            "url": "http://127.0.0.1:4001/a2a/",
-            "protocolBinding": "JSONRPC",
-            "protocolVersion": "1.0",
-        }
-    ],
-    "capabilities": {"streaming": True},
-    "skills": [{"id": "turn", "name": "Turn", "description": "Turns.", "tags": TAGS}],
-}
-
-
-class Yard:
-    """A service of the tool library, each of whose records can be made otherwise."""
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        self.home: Identity = network.nodes["tool-library"]
-        self.node: Identity = network.nodes["building-yard"]
-        self.target = ServiceTarget(
-            type="machine-booking",
-            node=self.node.did,
-            endpoints=(ServiceEndpoint(protocol="opkit", path="/v1/compute"),),
-            capabilities=("turning",),
-            region="north",
-        )
-
-    def claim(self, name: str = LATHE, member_id: str = MIRA, **changes: Any) -> Jws:
-        said: dict[str, Any] = {
-            "network": self.network.name,
-            "name": name,
-            "member_id": member_id,
-            "target": self.target,
-            "at_ms": AT,
-            "term_ms": DAY_MS,
-        }
-        signer = changes.pop("signer", None) or self.network.members[member_id]
-        return make_claim(signer, **{**said, **changes})
-
-    def name(self, claim: Jws | None = None, **changes: Any) -> Jws:
-        """Return a countersigned claim; what is not said follows from the claim."""
-        claim = claim or self.claim()
-        said = NameClaim.model_validate(jws.peek(claim).payload, strict=False)
-        chain = changes.pop("chain", ())
-        value = NameValue(claim=claim, member=chain).model_dump(mode="json")
-        fields: dict[str, Any] = {
-            "network": self.network.name,
-            "namespace": "name",
-            "name": said.name,
-            "value": value,
-            "at_ms": said.issued_at_ms,
-            "term_ms": said.lapses_at_ms - said.issued_at_ms,
-        }
-        home = changes.pop("home", None) or self.network.nodes[said.aud]
-        return make_record(home, **{**fields, **changes})
-
-    def alias(self, name: str, to: str, **changes: Any) -> Jws:
-        member = RUTH if name.endswith("building-yard") else MIRA
-        target = changes.pop("target", AliasTarget(name=to))
-        return self.name(self.claim(name, member, target=target, **changes))
-
-    def own(self, **changes: Any) -> Jws:
-        fields: dict[str, Any] = {
-            "network": self.network.name,
-            "namespace": "node",
-            "name": self.node.did,
-            "value": NodeValue(addresses=("a:1",), endpoints=(DOOR,)).model_dump(mode="json"),
-            "at_ms": AT,
-            "term_ms": DAY_MS,
-        }
-        signer = changes.pop("signer", self.node)
-        return make_record(signer, **{**fields, **changes})
-
-    def card(self, signer: Identity | None = None, **changes: Any) -> dict[str, Any]:
-        signer = signer or self.node
-        agent = AgentParams(network=self.network.name, did=signer.did, sequence=1)
-        return sign_card({**CARD, **changes}, agent=agent, identity=signer)
-
-    def card_record(self, card: dict[str, Any] | None = None, **changes: Any) -> Jws:
-        value = value_of(card or self.card()).model_dump(mode="json")
-        return self.own(**{"namespace": "card", "value": value, **changes})
-
-    def found(self, **changes: Any) -> FoundService:
-        said: dict[str, Any] = {
-            "name": LATHE,
-            "name_record": self.name(),
-            "node_record": self.own(),
-            "card_record": self.card_record(),
-            "health": ServiceHealth(state="live", heard_ms=AT, round_trip_us=900),
-        }
-        return FoundService(**{**said, **changes})
+from opkit.wire.services import FindServices, FoundService
+from tests.opkit.proof.yard import (
+    AT,
+    DAY_MS,
+    DOOR,
+    DRILL,
+    LATHE,
+    MIRA,
+    ONDREJ,
+    STRANGER,
+    Yard,
+)
 
 
 @pytest.fixture
@@ -212,6 +111,14 @@ def test_a_verdict_tells_what_was_found_also_of_what_holds(yard: Yard) -> None:
     assert told["member-chain"] == ("verifies", "verifies")
     stands = (f"stands at {AT}", f"issued at {AT}, lapses at {AT + DAY_MS}")
     assert told["home-term"] == told["node-term"] == told["card-term"] == stands
+
+
+def test_records_last_as_long_as_nodes_let_them(yard: Yard) -> None:
+    found = yard.found(
+        name_record=yard.name(yard.claim(term_ms=30 * DAY_MS)),
+        card_record=yard.card_record(term_ms=7 * DAY_MS),
+    )
+    assert prove_service(found, yard.network.view, AT).lapses_at_ms == AT + DAY_MS
 
 
 def test_each_link_has_its_words() -> None:
@@ -317,7 +224,12 @@ SABOTAGE: dict[str, Callable[[Yard], dict[str, Any]]] = {
         "name": "x.tool-library",
         "aliases": (yard.alias("x.tool-library", "saw.tool-library"),),
     },
+    "a name for too long": lambda yard: {
+        "name_record": yard.name(yard.claim(term_ms=NAME_TERM_MS_MAX + 1))
+    },
     "no record of the node": lambda yard: {"node_record": None},
+    "a node for too long": lambda yard: {"node_record": yard.own(term_ms=DAY_MS + 1)},
+    "a card for too long": lambda yard: {"card_record": yard.card_record(term_ms=7 * DAY_MS + 1)},
     "an unsigned node": lambda yard: {"node_record": _unsigned(yard.own())},
     "another node's record": lambda yard: {
         "node_record": yard.own(signer=yard.home, name=yard.home.did)
@@ -364,7 +276,10 @@ LOST = {
     "a node's name": "claim-target",
     "an alias that is none": "alias 1 claim-target",
     "an alias to elsewhere": "home-name",
+    "a name for too long": "home-countersignature",
     "no record of the node": "node-known",
+    "a node for too long": "node-record",
+    "a card for too long": "card-record",
     "an unsigned node": "node-record",
     "another node's record": "node-owner",
     "another node's name": "node-name",
@@ -388,6 +303,7 @@ def test_each_check_is_lost_by_what_it_is_there_for(yard: Yard, broken: str) -> 
 
 TOLD = {
     "another name": (LATHE, "saw.tool-library"),
+    "a node for too long": ("verifies", "it lasts 86400001 ms, and at most 86400000 are allowed"),
     "another home": ("{home}", "{node}"),
     "a member who was revoked": ("active", "revoked"),
     "a name that lapsed": (f"stands at {AT}", f"issued at {AT - DAY_MS}, lapses at {AT}"),
