@@ -23,6 +23,7 @@ from opkit.proof.record import check_term, outranks, read_record
 from opkit.wire.base import Did, Jws, MemberId, NetworkId, RecordId, Slug, TimeMs
 from opkit.wire.membership import Member
 from opkit.wire.names import (
+    CLAIM_CHARACTERS_MAX,
     NAME_TERM_MS_MAX,
     NAME_TYP,
     AliasTarget,
@@ -133,20 +134,28 @@ def make_claim(
         lapses_at_ms=at_ms + term_ms,
         target=target,
     )
-    return jws.sign(_checked(claim), typ=NAME_TYP, identity=member)
+    token = jws.sign(_checked(claim), typ=NAME_TYP, identity=member)
+    _check_length(token)
+    return token
 
 
 def read_claim(token: Jws, *, network: NetworkId) -> NameClaim:
     """Return a claim that the key that it names signed, whoever that is.
 
     Raises:
-        ProofError: signature, type, network or shape; another audience than the name's coop; a
-            sequence beyond the time of issue; a lapse that is not after it; a target that is no
-            node, or the name itself.
+        ProofError: length, signature, type, network or shape; another audience than the name's
+            coop; a sequence beyond the time of issue; a lapse that is not after it; a target that
+            is no node, or the name itself.
     """
+    _check_length(token)
     return _checked(
         jws.verify_by_author(token, typ=NAME_TYP, author="did", network=network, of=NameClaim)
     )
+
+
+def _check_length(token: Jws) -> None:
+    if len(token) > CLAIM_CHARACTERS_MAX:
+        raise ProofError(f"{len(token)} characters are more than a claim may have")
 
 
 def _checked(claim: NameClaim) -> NameClaim:

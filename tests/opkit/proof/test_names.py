@@ -27,6 +27,7 @@ from opkit.proof.names import (
 from opkit.proof.record import make_record
 from opkit.wire.base import Jws
 from opkit.wire.names import (
+    CLAIM_CHARACTERS_MAX,
     NAME_TERM_MS_MAX,
     NAME_TYP,
     AliasTarget,
@@ -193,6 +194,19 @@ def test_what_no_claim_says_is_none(home: Home, changes: dict[str, Any], why: st
 def test_nobody_signs_what_no_claim_says(home: Home, changes: dict[str, Any], why: str) -> None:
     with pytest.raises(ProofError, match=why):
         home.claim(**changes)
+
+
+def test_a_claim_is_as_long_as_one_may_be_that_is_handed_on(home: Home) -> None:
+    for length, why in (
+        (CLAIM_CHARACTERS_MAX, "compact JWS"),
+        (CLAIM_CHARACTERS_MAX + 1, "3073 characters are more than a claim may have"),
+    ):
+        with pytest.raises(ProofError, match=why):
+            read_claim("x" * length, network=home.network.name)
+    endpoint = ServiceEndpoint(protocol="opkit", path="/" + "x" * 250)
+    home.claim(target=home.lathe.model_copy(update={"endpoints": (endpoint,) * 4}))
+    with pytest.raises(ProofError, match="more than a claim may have"):
+        home.claim(target=home.lathe.model_copy(update={"endpoints": (endpoint,) * 8}))
 
 
 def test_an_alias_stands_for_another_name(home: Home) -> None:
