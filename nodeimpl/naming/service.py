@@ -144,8 +144,6 @@ class Naming:
 
     def _read(self, token: Jws) -> tuple[Signed, wire.NameClaim]:
         """Return a claim that verifies. Refuses: ClaimRejected."""
-        if len(token) > wire.CLAIM_CHARACTERS_MAX:
-            raise wire.ClaimRejected(why=f"{len(token)} characters are more than a claim may have")
         try:
             said = read_claim(token, network=self._genesis.network)
         except ProofError as bad:

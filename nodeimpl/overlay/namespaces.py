@@ -24,10 +24,12 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.proof.standing import may_write_member, may_write_standing, read_member
+from opkit.wire.agents import CARD_TERM_MS_MAX
 from opkit.wire.base import Did
-from opkit.wire.names import NAME_TERM_MS_MAX, NameValue
+from opkit.wire.names import NAME_TERM_MS_MAX
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
+    NODE_TERM_MS_MAX,
     RECORD_CHARACTERS_MAX,
     VALUES,
     Namespace,
@@ -128,10 +130,6 @@ def _home_of_name(owner: Did, name: RecordName, genesis: GenesisView) -> bool:
     return owner == home_of(name, genesis=genesis)
 
 
-def _check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> None:
-    check_name(body, value, genesis)
-
-
 def _check_head(body: RecordBody, value: HeadValue, genesis: GenesisView) -> None:
     read_seen(value.head, node=body.name, network=genesis.network)
 
@@ -143,7 +141,7 @@ def _check_fork(body: RecordBody, value: ForkValue, genesis: GenesisView) -> Non
 RULES: Mapping[Namespace, Rules] = MappingProxyType(
     {
         "node": Rules(
-            term_ms_max=DAY_MS,
+            term_ms_max=NODE_TERM_MS_MAX,
             characters_max=2_048,
             owners_max=1,
             may_write=_own_name,
@@ -210,11 +208,11 @@ RULES: Mapping[Namespace, Rules] = MappingProxyType(
             may_write=_home_of_name,
             gossiped=True,
             reconciled=True,
-            check=_check_name,
+            check=check_name,
             tombstones=False,
         ),
         "card": Rules(
-            term_ms_max=7 * DAY_MS,
+            term_ms_max=CARD_TERM_MS_MAX,
             characters_max=RECORD_CHARACTERS_MAX,
             owners_max=1,
             may_write=_own_name,

@@ -167,6 +167,7 @@ def _witnessed(shown: WitnessedNode, view: GenesisView) -> tuple[dict[str, Any],
         "org": node.org if node else None,
         "witnesses": len(found),
         "seen_by_all": min((head.size for head in found.values()), default=0),
+        "forks": sum(check.name == "one-history" for check in checks),
         "wrong": [check.actual for check in checks if not check.ok],
     }
     return said, checks

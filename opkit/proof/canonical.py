@@ -189,8 +189,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _doubtful(text: str) -> NoReturn:
-    raise ValueError(text[:32])
+def _doubtful(_: str) -> NoReturn:
+    raise ValueError("a number that is no integer")
 
 
 def _small(text: str) -> int:

@@ -10,6 +10,7 @@ itself; `jku` is never looked at. Source: ADR 0036; the Agent2Agent protocol, ve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -20,6 +21,7 @@ from opkit.proof.checks import ProofError, Verdict, attempt, equal
 from opkit.proof.cid import cid_of
 from opkit.proof.did import public_key_of
 from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import first_error
 from opkit.proof.keys import Identity, verify_signature
 from opkit.proof.record import sponsor_of
 from opkit.wire.agents import (
@@ -41,16 +43,14 @@ HEADER_CHARACTERS_MAX = 2_048
 TEXT_MAX = 4_096
 
 _HEADER = {"alg", "kid", "typ"}
-_CardText = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_MAX)]
+_CardText = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
 _CardTexts = Annotated[tuple[_CardText, ...], Field(max_length=64)]
 
 
 class _Part(BaseModel):
     """A part of a card, of which what is not known here is left out."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
-    )
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
 
 class CardInterface(_Part):
@@ -159,9 +159,7 @@ def read_card(card: dict[str, Any], *, did: Did, network: NetworkId) -> CardView
         shape = _Shape.model_validate_json(data, strict=True)
         agent = AgentParams.model_validate_json(canonical(_params(shape)), strict=True)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "whole"
-        raise ProofError(f"it is no card: {where}: {first['msg']}") from bad
+        raise ProofError(f"it is no card: {first_error(bad)}") from bad
     if agent.did != did:
         raise ProofError(f"it is the card of {agent.did}, not of {did}")
     if agent.network != network:
@@ -190,7 +188,10 @@ def claimed_agent(card: dict[str, Any]) -> tuple[str, str]:
         params = _params(_Shape.model_validate_json(canonical(card), strict=True))
     except ValidationError as bad:
         raise ProofError("it is no card of an agent of ours") from bad
-    return str(params.get("did")), str(params.get("network"))
+    did, network = params.get("did"), params.get("network")
+    if not isinstance(did, str) or not isinstance(network, str):
+        raise ProofError("it does not say whose card and of what network it is")
+    return did, network
 
 
 def parse_card(data: bytes) -> dict[str, Any]:
@@ -264,9 +265,7 @@ def verify_card(
         return Verdict(subject="agent card", checks=(readable,), anchored=False)
     did, network = claimed
     checks = [readable]
-    _, signed = attempt(
-        "signed by its agent", lambda: read_card(card, did=public_did(did), network=network)
-    )
+    _, signed = attempt("signed by its agent", partial(read_card, card, did=did, network=network))
     checks.append(signed)
     if genesis is not None:
         checks.append(equal("of this network", expected=genesis.network, actual=network))
@@ -417,7 +416,8 @@ def _params(shape: _Shape) -> dict[str, Any]:
     found = [each.params for each in shape.capabilities.extensions if each.uri == EXTENSION_URI]
     if len(found) != 1:
         raise ProofError(f"it declares the extension {EXTENSION_URI} {len(found)} times, not once")
-    return found[0]
+    (params,) = found
+    return params
 
 
 def _whole(text: str) -> int:

@@ -107,7 +107,7 @@ def reread(token: Jws) -> dict[str, Any]:
 
     Whoever keeps only what it verified reads it often, and canonical spelling costs most of it.
     """
-    body = token.split(".", 2)[1]
+    body = token.split(".")[1]
     payload: dict[str, Any] = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return payload
 
@@ -149,7 +149,7 @@ def record_id(token: str) -> RecordId:
 
 
 def first_error(bad: ValidationError) -> str:
-    """Return what is wrong first with what is of no shape: where, and why."""
+    """Return where what was read has another shape, and which; nothing of what was read."""
     first = bad.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "whole"
     return f"{where}: {first['msg']}"

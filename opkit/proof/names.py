@@ -23,6 +23,7 @@ from opkit.proof.record import check_term, outranks, read_record
 from opkit.wire.base import Did, Jws, MemberId, NetworkId, RecordId, Slug, TimeMs
 from opkit.wire.membership import Member
 from opkit.wire.names import (
+    CLAIM_CHARACTERS_MAX,
     NAME_TERM_MS_MAX,
     NAME_TYP,
     AliasTarget,
@@ -133,8 +134,8 @@ def make_claim(
         lapses_at_ms=at_ms + term_ms,
         target=target,
     )
-    token = jws.sign(claim, typ=NAME_TYP, identity=member)
-    read_claim(token, network=network)
+    token = jws.sign(_checked(claim), typ=NAME_TYP, identity=member)
+    _check_length(token)
     return token
 
 
@@ -142,11 +143,23 @@ def read_claim(token: Jws, *, network: NetworkId) -> NameClaim:
     """Return a claim that the key that it names signed, whoever that is.
 
     Raises:
-        ProofError: signature, type, network or shape; another audience than the name's coop; a
-            sequence beyond the time of issue; a lapse that is not after it; a target that is no
-            node, or the name itself.
+        ProofError: length, signature, type, network or shape; another audience than the name's
+            coop; a sequence beyond the time of issue; a lapse that is not after it; a target that
+            is no node, or the name itself.
     """
-    claim = jws.verify_by_author(token, typ=NAME_TYP, author="did", network=network, of=NameClaim)
+    _check_length(token)
+    return _checked(
+        jws.verify_by_author(token, typ=NAME_TYP, author="did", network=network, of=NameClaim)
+    )
+
+
+def _check_length(token: Jws) -> None:
+    if len(token) > CLAIM_CHARACTERS_MAX:
+        raise ProofError(f"{len(token)} characters are more than a claim may have")
+
+
+def _checked(claim: NameClaim) -> NameClaim:
+    """Return a claim that says what one may."""
     if claim.aud != coop_of_name(claim.name):
         raise ProofError(f"a claim for {claim.name} is not for {claim.aud!r}")
     if claim.sequence > claim.issued_at_ms:
@@ -178,8 +191,8 @@ def read_claimant(claim: NameClaim, *, chain: MemberChain, genesis: GenesisView)
     return member
 
 
-def check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> NameClaim:
-    """Return the claim in a record of the namespace `name`, if the record says what it may.
+def check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> None:
+    """Return if a record of the namespace `name` says what it may.
 
     Raises:
         ProofError: the claim or its member does not verify, or is about another name; the record
@@ -198,7 +211,6 @@ def check_name(body: RecordBody, value: NameValue, genesis: GenesisView) -> Name
     holders += [check_end(end, name=claim.name, genesis=genesis).member_id for end in value.freed]
     if len(set(holders)) != len(holders):
         raise ProofError("of one member it says twice how they stand")
-    return claim
 
 
 def check_end(end: NameEnd, *, name: NameText, genesis: GenesisView) -> NameClaim:
@@ -232,8 +244,7 @@ def read_name(record: Jws, genesis: GenesisView) -> NameView:
     try:
         value = NameValue.model_validate(body.value, strict=False)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        raise ProofError(f"it says nothing of a name: {first['msg']}") from bad
+        raise ProofError(f"it says nothing of a name: {jws.first_error(bad)}") from bad
     check_name(body, value, genesis)
     if body.owner != home_of(body.name, genesis=genesis):
         raise ProofError(f"{body.owner} is not the home node of {coop_of_name(body.name)}")
@@ -253,7 +264,7 @@ def view_name(record: Jws) -> NameView:
         member_id=claim["member_id"],
         did=claim["did"],
         target=_TARGET.validate_python(claim["target"]),
-        ended=_is_revoked(value.get("member", ())),
+        ended=_is_revoked(value.get("member")),
         sequence=body["sequence"],
         claim_sequence=claim["sequence"],
         issued_at_ms=body["issued_at_ms"],
@@ -269,9 +280,12 @@ def claim_in(claim: Jws) -> NameClaim:
     return NameClaim.model_validate(jws.reread(claim), strict=False)
 
 
-def _is_revoked(chain: Sequence[Jws]) -> bool:
+def _is_revoked(chain: Sequence[Jws] | None) -> bool:
     """Return whether the last link of a chain that holds is a revocation."""
-    return bool(chain) and bool(jws.reread(chain[-1])["action"] == "revoke")
+    if not chain:
+        return False
+    action: str = jws.reread(chain[-1])["action"]
+    return action == "revoke"
 
 
 def stands_before(one: NameView, other: NameView) -> bool:

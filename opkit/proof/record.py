@@ -18,7 +18,7 @@ from opkit.proof import jws
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
-from opkit.proof.membership import coop_of, fold_member
+from opkit.proof.membership import coop_of, member_history
 from opkit.wire.base import Did, Jws, NetworkId, Slug, TimeMs
 from opkit.wire.membership import NO_COOP
 from opkit.wire.records import (
@@ -191,19 +191,18 @@ def read_equivocation(one: Jws, other: Jws, *, network: NetworkId) -> Equivocati
             are one record.
     """
     bodies = [read_record(token, network=network) for token in (one, other)]
-    told = [(body.owner, body.aud, body.name, body.sequence) for body in bodies]
-    if told[0] != told[1]:
+    told = {(body.owner, body.aud, body.name, body.sequence) for body in bodies}
+    if len(told) > 1:
         raise ProofError("the records are of two owners, names or sequences")
-    ids = [jws.record_id(token) for token in (one, other)]
-    if ids[0] == ids[1]:
+    first, second = sorted((one, other), key=jws.record_id)
+    if jws.record_id(first) == jws.record_id(second):
         raise ProofError("it is one record, twice")
-    first, second = (one, other) if ids[0] < ids[1] else (other, one)
-    body = bodies[0]
+    ((owner, namespace, name, sequence),) = told
     return Equivocation(
-        owner=body.owner,
-        namespace=body.aud,
-        name=body.name,
-        sequence=body.sequence,
+        owner=owner,
+        namespace=namespace,
+        name=name,
+        sequence=sequence,
         first=first,
         second=second,
     )
@@ -238,10 +237,10 @@ def _member_sponsor(owner: Did, *, proof: tuple[Jws, ...], genesis: GenesisView)
         return None
     try:
         member_id = str(jws.peek(proof[0]).payload.get("member_id"))
-        member = fold_member(member_id, genesis=genesis, records=proof)
+        member = member_history(member_id, genesis=genesis, records=proof)[-1]
     except ProofError:
         return None
-    if member is None or not member.active or member.did != owner:
+    if not member.active or member.did != owner:
         return None
     return coop_of(member_id) or NO_COOP
 

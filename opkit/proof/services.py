@@ -19,6 +19,7 @@ from opkit.proof.cards import CardView, match_card, read_card
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.endpoints import check_endpoint
 from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import first_error
 from opkit.proof.names import (
     NameView,
     coop_of_name,
@@ -27,11 +28,18 @@ from opkit.proof.names import (
     read_claimant,
     read_name,
 )
-from opkit.proof.record import is_ahead, is_lapsed, read_record
-from opkit.wire.agents import CardValue
+from opkit.proof.record import check_term, is_ahead, is_lapsed, read_record
+from opkit.wire.agents import CARD_TERM_MS_MAX, CardValue
 from opkit.wire.base import Did, Jws, MemberId, Slug, TimeMs, Wire
-from opkit.wire.names import AliasTarget, NameText, NameValue, ServiceEndpoint, ServiceTarget
-from opkit.wire.records import HttpEndpoint, Namespace, NodeValue, RecordBody
+from opkit.wire.names import (
+    NAME_TERM_MS_MAX,
+    AliasTarget,
+    NameText,
+    NameValue,
+    ServiceEndpoint,
+    ServiceTarget,
+)
+from opkit.wire.records import NODE_TERM_MS_MAX, HttpEndpoint, Namespace, NodeValue, RecordBody
 from opkit.wire.services import FindServices, FoundService, ServiceHealth
 
 LINKS: Mapping[str, str] = MappingProxyType(
@@ -45,6 +53,11 @@ LINKS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The links of the chain of proofs, in order: what each check's name begins with, in words."""
+
+TERM_MS_MAX: Mapping[Namespace, int] = MappingProxyType(
+    {"name": NAME_TERM_MS_MAX, "node": NODE_TERM_MS_MAX, "card": CARD_TERM_MS_MAX}
+)
+"""How long each record of the chain may last, as nodes judge it too."""
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Wire)
@@ -60,7 +73,7 @@ class ProvenService:
         home: the node that countersigned.
         doors: where the service's node says that it is called.
         card: the node's card; None if none was found.
-        lapses_at_ms: until when all of it stands.
+        lapses_at_ms: until when all of it stands: every alias, the name, node and card.
         health: how its node does, as the node says that was asked: nobody's signature.
         found: the records themselves, to be kept, and verified again.
         verdict: every check, by name.
@@ -96,11 +109,11 @@ def prove_service(
     """Return a service, proven; arguments as of `check_service`.
 
     Raises:
-        ProofError: it is not; the first check that does not hold.
+        ProofError: it is not; the check that does not hold.
     """
     verdict, proven = check_service(found, genesis=genesis, now_ms=now_ms, asked=asked)
     if proven is None:
-        bad = verdict.failures[0]
+        (bad,) = verdict.failures
         raise ProofError(f"{bad.name}: expected {bad.expected}, found {bad.actual}")
     return proven
 
@@ -126,12 +139,12 @@ def check_service(
     subject = f"service {found.name}"
     try:
         way = _follow(looking, found)
-        node, doors = _node(looking, found, way.target)
+        doors = _node(looking, found, way.target)
         card = _card(looking, found, way.target)
         _asked(looking, asked or FindServices(), way.target, card)
     except _Broken:
-        return Verdict(subject=subject, checks=tuple(looking.checks), anchored=True), None
-    verdict = Verdict(subject=subject, checks=tuple(looking.checks), anchored=True)
+        return looking.verdict(subject), None
+    verdict = looking.verdict(subject)
     target, view = way.target, way.view
     return verdict, ProvenService(
         name=found.name,
@@ -148,7 +161,7 @@ def check_service(
         claim_sequence=view.claim_sequence,
         doors=doors,
         card=card,
-        lapses_at_ms=min(way.lapses_at_ms, node.lapses_at_ms),
+        lapses_at_ms=min(looking.lapses_ms),
         health=found.health,
         found=found,
         verdict=verdict,
@@ -166,11 +179,16 @@ class _Broken(Exception):
 
 @dataclass(kw_only=True)
 class _Looking:
-    """What is verified against, and what was."""
+    """What is verified against, what was, and when each of the records that stand lapses."""
 
     genesis: GenesisView
     now_ms: TimeMs
     checks: list[Check] = field(default_factory=list)
+    lapses_ms: list[TimeMs] = field(default_factory=list)
+
+    def verdict(self, subject: str) -> Verdict:
+        """Return what was checked so far."""
+        return Verdict(subject=subject, checks=tuple(self.checks), anchored=True)
 
     def note(self, check: Check) -> None:
         """Remember a check; go on only if it holds."""
@@ -196,6 +214,7 @@ class _Looking:
                 actual=f"issued at {body.issued_at_ms}, lapses at {body.lapses_at_ms}",
             )
         )
+        self.lapses_ms.append(body.lapses_at_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,23 +223,21 @@ class _Way:
 
     view: NameView
     target: ServiceTarget
-    lapses_at_ms: TimeMs
 
 
 def _follow(looking: _Looking, found: FoundService) -> _Way:
     """Return the service that a name stands for, over the aliases that are shown."""
-    name, ends = found.name, []
+    name = found.name
     for place, record in enumerate(found.aliases, start=1):
         before = f"alias {place} "
         view = _name(looking, record, name, before=before)
         looking.note(equal(f"{before}claim-target", expected="alias", actual=_kind(view)))
         assert isinstance(view.target, AliasTarget), "as was checked"
         name = view.target.name
-        ends.append(view.lapses_at_ms)
     view = _name(looking, found.name_record, name, before="")
     looking.note(equal("claim-target", expected="service", actual=_kind(view)))
     assert isinstance(view.target, ServiceTarget), "as was checked"
-    return _Way(view=view, target=view.target, lapses_at_ms=min((*ends, view.lapses_at_ms)))
+    return _Way(view=view, target=view.target)
 
 
 def _kind(view: NameView) -> str:
@@ -256,8 +273,8 @@ def _name(looking: _Looking, record: Jws, name: NameText, *, before: str) -> Nam
 
 def _node(
     looking: _Looking, found: FoundService, target: ServiceTarget
-) -> tuple[RecordBody, tuple[HttpEndpoint, ...]]:
-    """Return what the service's node says of itself, and where its front door is."""
+) -> tuple[HttpEndpoint, ...]:
+    """Return where the service's node says that its front door is."""
     record = found.node_record
     looking.note(
         Check(
@@ -271,7 +288,7 @@ def _node(
     body = _own_record(looking, record, "node", target.node)
     value = looking.read("node-value", partial(_value, NodeValue, body))
     looking.read("node-doors", partial(_check_doors, value.endpoints))
-    return body, value.endpoints
+    return value.endpoints
 
 
 def _card(looking: _Looking, found: FoundService, target: ServiceTarget) -> CardView | None:
@@ -328,6 +345,7 @@ def _read(record: Jws, namespace: Namespace, genesis: GenesisView) -> RecordBody
         raise ProofError(f"it is a record of {body.aud!r}, not of {namespace!r}")
     if body.value is None:
         raise ProofError("its owner took back what it said")
+    check_term(body, term_ms_max=TERM_MS_MAX[namespace])
     return body
 
 
@@ -335,9 +353,7 @@ def _value(of: type[W], body: RecordBody) -> W:
     try:
         return of.model_validate(body.value, strict=False)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "whole"
-        raise ProofError(f"its value is none of {body.aud!r}: {where}: {first['msg']}") from bad
+        raise ProofError(f"its value is none of {body.aud!r}: {first_error(bad)}") from bad
 
 
 def _check_doors(doors: tuple[HttpEndpoint, ...]) -> tuple[HttpEndpoint, ...]:

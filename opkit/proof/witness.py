@@ -7,14 +7,14 @@ Keys cost nothing, so others do not count, and nobody is their own witness. Sour
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-from opkit.proof.checks import Check, ProofError
+from opkit.proof.checks import Check, ProofError, attempt, equal
 from opkit.proof.forks import Fork, read_fork, read_seen
 from opkit.proof.genesis import GenesisView
 from opkit.proof.record import read_record
 from opkit.wire.base import Did, Jws
 from opkit.wire.journal import JournalHead
-from opkit.wire.records import RECORD_CHARACTERS_MAX
 from opkit.wire.witness import ForkValue, HeadValue, WitnessedNode
 
 
@@ -46,8 +46,6 @@ def witnesses_of(
     """
     found: dict[Did, JournalHead] = {}
     for token in records:
-        if len(token) > RECORD_CHARACTERS_MAX:
-            continue
         try:
             owner, head = read_witness(token, node=node, genesis=genesis)
         except ProofError:
@@ -63,20 +61,48 @@ def check_shown(
 ) -> tuple[dict[Did, JournalHead], list[Check]]:
     """Return the witnesses that a node's answer proves, and the checks that it claims no more.
 
+    Neither the node's growth nor its forks are taken on the word of whoever answers.
+
     Args:
         shown: the answer about one node, with its records and proofs.
     """
     found = witnesses_of(shown.node, shown.records, genesis=genesis)
     checks = [
+        _check_head(shown, genesis),
         Check(
             name="witnesses-countersigned",
             ok=len(found) >= shown.witnesses,
             expected=f"{shown.witnesses} nodes of the network that countersigned a head",
             actual=f"{len(found)} of {len(shown.records)} records hold",
-        )
+        ),
+        Check(
+            name="forks-shown",
+            ok=len(shown.fork_proofs) >= shown.forks,
+            expected=f"{shown.forks} proofs of forks",
+            actual=f"{len(shown.fork_proofs)} are shown",
+        ),
     ]
     checks.extend(_check_fork(shown.node, value, genesis) for value in shown.fork_proofs)
     return found, checks
+
+
+def _check_head(shown: WitnessedNode, genesis: GenesisView) -> Check:
+    """Return the check that a journal has as many entries as a head that its node signed."""
+    told = _entries(shown.generation, shown.size)
+    if shown.head is None:
+        return equal("head-shown", expected=_entries(0, 0), actual=told)
+    seen, signed = attempt(
+        "head-shown",
+        partial(read_seen, shown.head, node=shown.node, network=genesis.network),
+    )
+    if seen is None:
+        return signed
+    said = _entries(seen.head.generation, seen.head.size)
+    return equal("head-shown", expected=said, actual=told)
+
+
+def _entries(generation: int, size: int) -> str:
+    return f"{size:,} entries in generation {generation}"
 
 
 def _check_fork(node: Did, value: ForkValue, genesis: GenesisView) -> Check:

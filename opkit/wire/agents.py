@@ -35,6 +35,9 @@ CARD_INLINE_BYTES_MAX = 8_192
 CARD_BYTES_MAX = 65_536
 """The largest card: bytes of its canonical JSON with its signatures."""
 
+CARD_TERM_MS_MAX = 7 * 24 * 3_600_000
+"""The longest term of a record that leads to a card."""
+
 CARD_ADDRESSES_MAX = 4
 PRICES_MAX = 8
 POST_QUANTUM_KEY_BYTES_MAX = 4_096

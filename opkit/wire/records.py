@@ -34,6 +34,9 @@ RECORD_TYP = "opkit-record+jws"
 RECORD_CHARACTERS_MAX = 12_288
 """The longest signed record of any namespace; most allow less."""
 
+NODE_TERM_MS_MAX = 24 * 3_600_000
+"""The longest term of what a node says of itself."""
+
 PROOF_MAX = 8
 """The most membership records that travel with a record to name its sponsor."""
 

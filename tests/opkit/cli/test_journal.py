@@ -16,6 +16,8 @@ from opkit.cli import journal
 from opkit.proof.history import read_head
 from opkit.wire.endpoint import Scope
 from opkit.wire.journal import HEAD, AskJournalHead, JournalOrigin
+from opkit.wire.witness import WitnessedNode
+from tests.opkit.proof.conftest import make_network, make_parts
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,3 +98,14 @@ def test_a_file_that_is_no_proof_is_a_mistake_with_a_hint(run: Run, tmp_path: Pa
     assert "go with a node" in both.err
     file.write_bytes(b" " * (4 * 2**20 + 1))
     assert run("journal", "verify", file).code == 2
+
+
+def test_nobody_is_shown_as_forked_on_the_word_of_whoever_answers() -> None:
+    network = make_network(make_parts())
+    node = network.nodes["tool-library"].did
+    told = WitnessedNode(
+        node=node, head=None, generation=0, size=0, asked_at_ms=None, witnesses=0, forks=2
+    )
+    said, checks = journal._witnessed(told, network.view)
+    assert (said["org"], said["forks"], said["wrong"]) == ("tool-library", 0, ["0 are shown"])
+    assert [check.name for check in checks if not check.ok] == ["forks-shown"]

@@ -58,6 +58,25 @@ def test_the_same_payload_by_the_same_key_gives_the_same_token() -> None:
     assert jws.sign(LOGIN, typ=TYP, identity=SIGNER) == TOKEN == crafted(header_of(), PAYLOAD)
 
 
+def test_every_token_of_one_type_by_one_key_begins_alike() -> None:
+    assert jws.header_of(SIGNER.did, typ=TYP) == TOKEN.partition(".")[0]
+    other = jws.header_of(NODE.did, typ="opkit-task+jws")
+    assert json.loads(b64decode(other)) == {
+        "alg": "Ed25519",
+        "kid": NODE.did,
+        "typ": "opkit-task+jws",
+    }
+
+
+def test_who_signed_a_token_reads_it_back_as_any_reader_would() -> None:
+    assert jws.read_own(TOKEN, of=Login) == LOGIN
+    unread = jws.sign(LOGIN.model_copy(update={"ttl_ms": 0}), typ=TYP, identity=SIGNER)
+    with pytest.raises(ProofError, match="the payload is no Login: ttl_ms: "):
+        jws.read_own(unread, of=Login)
+    with pytest.raises(ProofError, match="compact"):
+        jws.read_own("x", of=Login)
+
+
 def test_the_header_names_algorithm_signer_and_type_and_nothing_else() -> None:
     header = json.loads(b64decode(TOKEN.split(".")[0]))
     assert header == {"alg": "Ed25519", "kid": SIGNER.did, "typ": TYP}

@@ -16,26 +16,45 @@ from opkit.proof.membership import (
     audience_of,
     coop_of,
     fold_member,
+    founding_member,
     founding_members,
+    is_decided,
     member_history,
+    read_decided,
+    read_link,
     read_record,
 )
-from opkit.wire.membership import Member
+from opkit.wire.membership import MEMBER_TYP, DecidedMember, Member, MemberRecord
+from tests.opkit.proof.decided import KEY, NEW, OTHER, decided
 
 MIRA = "tool-library/mira"
-NEW = "tool-library/ilse"
 
 
 def test_founders_and_operator_are_members_by_genesis(network: Any) -> None:
     members = founding_members(network.view)
+    assert OPERATOR_ID == "-/operator"
     assert set(members) == {*network.members, OPERATOR_ID}
-    mira = members[MIRA]
-    assert (mira.coop, mira.did) == ("tool-library", network.members[MIRA].did)
-    assert (mira.active, mira.sequence, mira.roles) == (True, 0, ("member",))
-    operator = members[OPERATOR_ID]
-    assert (operator.coop, operator.did) == (None, network.operator.did)
-    assert operator.roles == ("operator",)
-    assert (operator.name, operator.title) == ("Operator", "network operator")
+    assert members[MIRA] == Member(
+        member_id=MIRA,
+        coop="tool-library",
+        name="Mira",
+        title="member",
+        did=network.members[MIRA].did,
+        roles=("member",),
+        active=True,
+        sequence=0,
+    )
+    assert members[OPERATOR_ID] == Member(
+        member_id=OPERATOR_ID,
+        coop=None,
+        name="Operator",
+        title="network operator",
+        did=network.operator.did,
+        roles=("operator",),
+        active=True,
+        sequence=0,
+    )
+    assert founding_member(NEW, genesis=network.view) is None
 
 
 @pytest.mark.parametrize(
@@ -53,9 +72,16 @@ def test_the_operators_record_makes_a_member_of_a_coop_or_of_none(
 ) -> None:
     key = Identity.generate().did
     added = apply_record(network.record(member_id, did=key), genesis=network.view, standing=None)
-    assert (added.member_id, added.coop, added.did) == (member_id, coop_of(member_id), key)
-    assert added.active
-    assert added.sequence == 1
+    assert added == Member(
+        member_id=member_id,
+        coop=coop_of(member_id),
+        name="Ilse",
+        title="member",
+        did=key,
+        roles=("member",),
+        active=True,
+        sequence=1,
+    )
 
 
 def test_a_founder_gets_another_key_and_other_roles_by_the_next_record(network: Any) -> None:
@@ -134,7 +160,9 @@ def test_a_record_is_applied_to_its_own_member_only(network: Any) -> None:
     record = network.record(MIRA, did=Identity.generate().did)
     with pytest.raises(ProofError, match="is about"):
         apply_record(record, genesis=network.view, standing=standing)
-    with pytest.raises(ProofError, match="is about"):
+    with pytest.raises(
+        ProofError, match=r"^link 1 of tool-library/ilse is about tool-library/mira"
+    ):
         fold_member(NEW, genesis=network.view, records=[record])
 
 
@@ -151,7 +179,7 @@ def test_revoking_under_another_key_or_twice_is_refused(network: Any) -> None:
 
 def test_a_resigned_copy_of_a_record_is_a_duplicate_and_adds_nothing(network: Any) -> None:
     record = network.record(NEW, did=Identity.generate().did)
-    with pytest.raises(ProofError, match="does not follow"):
+    with pytest.raises(ProofError, match=r"^link 2 of tool-library/ilse: record 1 .* not follow"):
         fold_member(NEW, genesis=network.view, records=[record, record])
 
 
@@ -169,3 +197,84 @@ def test_a_record_of_an_earlier_network_of_the_same_people_is_refused(
     assert jws.peek(record).kid == network.operator.did
     with pytest.raises(ProofError, match="another network"):
         read_record(record, genesis=network.view)
+
+
+def test_a_decided_link_makes_a_member_as_the_operators_does(network: Any) -> None:
+    token = decided(network)
+    ilse = apply_record(token, genesis=network.view, standing=None)
+    record = network.record(NEW, did=KEY.did)
+    assert ilse == apply_record(record, genesis=network.view, standing=None)
+    link = read_link(token, genesis=network.view)
+    assert isinstance(link, DecidedMember)
+    assert (link.decision, link.node) == ("2" * 64, network.nodes["tool-library"].did)
+    assert is_decided(token) and not is_decided(record)
+    assert type(read_link(record, genesis=network.view)) is MemberRecord
+
+
+def test_a_founder_is_rekeyed_and_removed_by_decision(network: Any) -> None:
+    rekey = decided(network, MIRA, name="Mira", did=OTHER.did)
+    gone = decided(network, MIRA, name="Mira", did=OTHER.did, sequence=2, action="revoke")
+    states = member_history(MIRA, genesis=network.view, records=[rekey, gone])
+    assert [(state.did, state.active) for state in states] == [
+        (network.members[MIRA].did, True),
+        (OTHER.did, True),
+        (OTHER.did, False),
+    ]
+
+
+def test_decided_links_follow_the_operators_and_none_of_those_follows_them(network: Any) -> None:
+    first = network.record(NEW, did=KEY.did)
+    second = decided(network, sequence=2, did=OTHER.did)
+    third = network.record(NEW, did=KEY.did, sequence=3)
+    fourth = decided(network, sequence=3)
+    ilse = fold_member(NEW, genesis=network.view, records=[first, second, fourth])
+    assert ilse is not None and ilse.did == KEY.did
+    with pytest.raises(ProofError, match="operator no longer"):
+        fold_member(NEW, genesis=network.view, records=[first, second, third])
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"signer": KEY}, "signed by"),
+        ({"signer": KEY, "node": KEY.did}, "is not the home node"),
+        ({"network": "b" * 26}, "another network"),
+        ({"typ": "opkit-ballot+jws"}, "it is a"),
+        ({"aud": "building-yard"}, "is not for 'building-yard'"),
+        ({"member_id": "-/ilse", "aud": "-"}, "no DecidedMember|is not for"),
+        ({"member_id": "bakery/ilse", "aud": "bakery"}, "no charter"),
+        ({"member_id": "building-yard/ilse", "aud": "building-yard"}, "is not the home node"),
+        ({"did": "did:key:z6Mk" + "1" * 44}, "."),
+    ],
+)
+def test_what_the_home_did_not_say_is_no_decided_link(
+    network: Any, changes: dict[str, Any], why: str
+) -> None:
+    token = decided(network, **changes)
+    with pytest.raises(ProofError, match=why):
+        read_decided(token, genesis=network.view)
+    with pytest.raises(ProofError):
+        fold_member(NEW, genesis=network.view, records=[token])
+
+
+def test_another_coops_home_decides_nothing_here(network: Any) -> None:
+    yard = network.nodes["building-yard"]
+    with pytest.raises(ProofError, match="is not the home node"):
+        read_decided(decided(network, signer=yard, node=yard.did), genesis=network.view)
+
+
+def test_neither_kind_of_link_passes_for_the_other(network: Any) -> None:
+    with pytest.raises(ProofError, match="not a"):
+        read_record(decided(network), genesis=network.view)
+    with pytest.raises(ProofError, match="not a"):
+        read_decided(
+            jws.sign(
+                read_decided(decided(network), genesis=network.view),
+                typ=MEMBER_TYP,
+                identity=network.nodes["tool-library"],
+            ),
+            genesis=network.view,
+        )
+    by_operator = decided(network, signer=network.operator, typ=MEMBER_TYP)
+    with pytest.raises(ProofError, match="no MemberRecord"):
+        read_record(by_operator, genesis=network.view)

@@ -15,6 +15,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
 from opkit.proof.names import (
     NameView,
+    claim_in,
     contradict,
     home_of,
     make_claim,
@@ -26,6 +27,7 @@ from opkit.proof.names import (
 from opkit.proof.record import make_record
 from opkit.wire.base import Jws
 from opkit.wire.names import (
+    CLAIM_CHARACTERS_MAX,
     NAME_TERM_MS_MAX,
     NAME_TYP,
     AliasTarget,
@@ -100,13 +102,36 @@ def home(network: Any) -> Home:
 def test_a_countersigned_claim_is_a_name(home: Home) -> None:
     record = home.record(home.claim(), at=AT + 5)
     view = home.read(record)
-    assert (view.name, view.coop, view.home) == (NAME, "tool-library", home.node.did)
-    assert (view.member_id, view.did) == (MIRA, home.network.members[MIRA].did)
-    assert (view.sequence, view.claim_sequence) == (AT + 5, AT)
-    assert (view.issued_at_ms, view.lapses_at_ms) == (AT + 5, AT + DAY_MS)
-    assert view.target == home.lathe
-    assert view.held and not view.ended and view.freed == ()
-    assert (view.record, view.id) == (record, jws.record_id(record))
+    assert view == NameView(
+        name=NAME,
+        coop="tool-library",
+        home=home.node.did,
+        member_id=MIRA,
+        did=home.network.members[MIRA].did,
+        target=home.lathe,
+        ended=False,
+        sequence=AT + 5,
+        claim_sequence=AT,
+        issued_at_ms=AT + 5,
+        lapses_at_ms=AT + DAY_MS,
+        id=jws.record_id(record),
+        record=record,
+        freed=(),
+    )
+    assert view.held
+
+
+def test_a_claim_has_a_sequence_of_its_own_or_the_time_of_its_issue(home: Home) -> None:
+    assert claim_in(home.claim()).sequence == AT
+    claim = home.claim(sequence=3)
+    assert claim_in(claim) == read_claim(claim, network=home.network.name)
+    view = home.read(home.record(claim))
+    assert (view.sequence, view.claim_sequence) == (AT, 3)
+
+
+def test_a_record_may_leave_out_what_there_is_none_of(home: Home) -> None:
+    view = home.read(home.record(home.claim(), value={"claim": home.claim()}))
+    assert (view.ended, view.freed) == (False, ())
 
 
 def test_a_withdrawal_stands_as_long_as_any_record_may(home: Home) -> None:
@@ -158,6 +183,32 @@ def test_what_no_claim_says_is_none(home: Home, changes: dict[str, Any], why: st
         read_claim(signed(home, **changes), network=home.network.name)
 
 
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"sequence": AT + 1}, "beyond the time of issue"),
+        ({"term_ms": 0}, "before it is issued"),
+        ({"target": AliasTarget(name=NAME)}, "does not stand for itself"),
+    ],
+)
+def test_nobody_signs_what_no_claim_says(home: Home, changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(ProofError, match=why):
+        home.claim(**changes)
+
+
+def test_a_claim_is_as_long_as_one_may_be_that_is_handed_on(home: Home) -> None:
+    for length, why in (
+        (CLAIM_CHARACTERS_MAX, "compact JWS"),
+        (CLAIM_CHARACTERS_MAX + 1, "3073 characters are more than a claim may have"),
+    ):
+        with pytest.raises(ProofError, match=why):
+            read_claim("x" * length, network=home.network.name)
+    endpoint = ServiceEndpoint(protocol="opkit", path="/" + "x" * 250)
+    home.claim(target=home.lathe.model_copy(update={"endpoints": (endpoint,) * 4}))
+    with pytest.raises(ProofError, match="more than a claim may have"):
+        home.claim(target=home.lathe.model_copy(update={"endpoints": (endpoint,) * 8}))
+
+
 def test_an_alias_stands_for_another_name(home: Home) -> None:
     target = AliasTarget(name="saw.building-yard")
     assert home.read(home.record(home.claim(target=target))).target == target
@@ -182,9 +233,11 @@ def test_a_record_says_what_was_claimed(home: Home) -> None:
         (home.record(claim, name="saw.tool-library"), "the claim is about"),
         (home.record(claim, term_ms=DAY_MS + 1), "it lapses at"),
         (home.record(home.claim(term_ms=NAME_TERM_MS_MAX + 1)), "at most"),
+        (home.record(claim, network="b" * 26), "another network"),
+        (home.record(home.claim(network="b" * 26)), "another network"),
         (home.record(claim, signer=home.network.nodes["building-yard"]), "not the home node"),
         (home.record(claim, value=None), "no record of a name"),
-        (home.record(claim, value={"text": "x"}), "it says nothing of a name"),
+        (home.record(claim, value={"text": "x"}), "it says nothing of a name: claim: "),
         (home.record(claim, namespace="note"), "no record of a name"),
     ]
     for record, why in cases:
@@ -201,12 +254,28 @@ def test_the_end_of_an_earlier_hold_is_proven(home: Home) -> None:
     cases = [
         ((NameEnd(claim=home.claim()),), "did not give the name back"),
         ((other,), "an end is about"),
+        ((home.end(MIRA, at=AT + 5, network="b" * 26),), "another network"),
+        ((home.end(MIRA, at=AT + 5, key=KEY),), "the key of tool-library/mira is another one"),
         ((freed, home.end(MIRA, at=AT + 6)), "says twice"),
         ((home.end(ONDREJ, at=AT + 6),), "says twice"),
     ]
     for ends, why in cases:
         with pytest.raises(ProofError, match=why):
             home.read(home.record(claim, at=AT + 9, freed=ends))
+
+
+def test_a_hold_ended_when_its_member_was_revoked_whatever_they_claimed(home: Home) -> None:
+    chain = (
+        home.network.record(ILSE, did=KEY.did),
+        home.network.record(ILSE, did=KEY.did, sequence=2, action="revoke"),
+    )
+    held = home.claim(ILSE)
+    claim = home.claim(at=AT + 9)
+    ended = NameEnd(claim=held, member=chain)
+    assert home.read(home.record(claim, at=AT + 9, freed=(ended,))).freed == ((ILSE, AT),)
+    standing = NameEnd(claim=held, member=chain[:1])
+    with pytest.raises(ProofError, match="tool-library/ilse did not give the name back"):
+        home.read(home.record(claim, at=AT + 9, freed=(standing,)))
 
 
 def test_two_holders_at_once_prove_that_the_home_said_two_things(home: Home) -> None:
@@ -254,13 +323,40 @@ def test_a_name_that_was_given_back_before_it_was_held_again_is_not_free(home: H
     assert read_takeover(taken, again, home.network.view).first.member_id == ONDREJ
 
 
-def test_a_record_from_before_the_other_was_countersigned_overlaps_nothing(home: Home) -> None:
-    """Times of the home alone count: a later sequence over an earlier time is of its own making."""
-    held = home.read(home.record(home.claim()))
-    past = replace(
-        held, id="0" * 64, member_id=ONDREJ, sequence=AT + 1, issued_at_ms=1, lapses_at_ms=AT
-    )
-    assert not contradict(past, held)
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({}, True),
+        ({"id": "0" * 64}, False),
+        ({"sequence": AT}, True),
+        ({"sequence": AT, "member_id": MIRA}, True),
+        ({"sequence": AT, "issued_at_ms": AT + DAY_MS}, True),
+        ({"member_id": MIRA}, False),
+        ({"issued_at_ms": AT + DAY_MS - 1}, True),
+        ({"issued_at_ms": AT + DAY_MS}, False),
+        # Times of the home alone count: a later sequence over an earlier time is of its making.
+        ({"issued_at_ms": 1, "lapses_at_ms": AT + 1}, True),
+        ({"issued_at_ms": 1, "lapses_at_ms": AT}, False),
+        ({"freed": ((MIRA, AT - 1),)}, True),
+        ({"freed": ((MIRA, AT),)}, False),
+        ({"freed": ((ILSE, AT + 9),)}, True),
+        ({"freed": ((ILSE, AT + 9), (MIRA, AT + 1))}, False),
+        ({"target": None}, True),
+    ],
+)
+def test_what_of_two_records_proves_that_their_home_said_two_things(
+    home: Home, later: dict[str, Any], said: bool
+) -> None:
+    held = replace(home.read(home.record(home.claim())), id="0" * 64)
+    other: dict[str, Any] = {"id": "1" * 64, "member_id": ONDREJ, "sequence": AT + 9}
+    assert contradict(replace(held, **{**other, **later}), held) == said
+
+
+@pytest.mark.parametrize("free", [{"target": None}, {"ended": True}])
+def test_a_name_that_nobody_held_is_free(home: Home, free: dict[str, Any]) -> None:
+    held = replace(home.read(home.record(home.claim())), id="0" * 64)
+    later = replace(held, id="1" * 64, member_id=ONDREJ, sequence=AT + 9)
+    assert contradict(later, held) and not contradict(later, replace(held, **free))
 
 
 @settings(max_examples=50)

@@ -8,129 +8,29 @@ from typing import Any
 import pytest
 
 from opkit.proof import jws
-from opkit.proof.cards import sign_card, value_of
-from opkit.proof.checks import ProofError
-from opkit.proof.keys import Identity
-from opkit.proof.names import make_claim
-from opkit.proof.record import SKEW_MS, make_record
+from opkit.proof.checks import Check, ProofError
+from opkit.proof.record import SKEW_MS
 from opkit.proof.services import LINKS, check_service, link_of, prove_service
-from opkit.wire.agents import AgentParams
 from opkit.wire.base import Jws
 from opkit.wire.names import (
     NAME_TERM_MS_MAX,
     NAME_TYP,
-    AliasTarget,
     NameClaim,
     NameTarget,
-    NameValue,
     NodeTarget,
-    ServiceEndpoint,
-    ServiceTarget,
 )
-from opkit.wire.records import HttpEndpoint, NodeValue
-from opkit.wire.services import FindServices, FoundService, ServiceHealth
-
-AT = 1_767_225_600_000
-DAY_MS = 86_400_000
-MIRA, ONDREJ, RUTH = "tool-library/mira", "tool-library/ondrej", "building-yard/ruth"
-LATHE, DRILL = "lathe.tool-library", "drill.building-yard"
-STRANGER = Identity.from_seed(b"\7" * 32)
-DOOR = HttpEndpoint(url="http://127.0.0.1:4001")
-CARD = {
-    "name": "Workshop",
-    "description": "Books machines.",
-    "version": "1",
-    "supportedInterfaces": [
-        {
-            "url": "http://127.0.0.1:4001/a2a/",
-            "protocolBinding": "JSONRPC",
-            "protocolVersion": "1.0",
-        }
-    ],
-    "capabilities": {"streaming": True},
-    "skills": [{"id": "turn", "name": "Turn", "description": "Turns.", "tags": ["metal"]}],
-}
-
-
-class Yard:
-    """A service of the tool library, each of whose records can be made otherwise."""
-
-    def __init__(self, network: Any) -> None:
-        self.network = network
-        self.home: Identity = network.nodes["tool-library"]
-        self.node: Identity = network.nodes["building-yard"]
-        self.target = ServiceTarget(
-            type="machine-booking",
-            node=self.node.did,
-            endpoints=(ServiceEndpoint(protocol="opkit", path="/v1/compute"),),
-            capabilities=("turning",),
-            region="north",
-        )
-
-    def claim(self, name: str = LATHE, member_id: str = MIRA, **changes: Any) -> Jws:
-        said: dict[str, Any] = {
-            "network": self.network.name,
-            "name": name,
-            "member_id": member_id,
-            "target": self.target,
-            "at_ms": AT,
-            "term_ms": DAY_MS,
-        }
-        signer = changes.pop("signer", None) or self.network.members[member_id]
-        return make_claim(signer, **{**said, **changes})
-
-    def name(self, claim: Jws | None = None, **changes: Any) -> Jws:
-        """Return a countersigned claim; what is not said follows from the claim."""
-        claim = claim or self.claim()
-        said = NameClaim.model_validate(jws.peek(claim).payload, strict=False)
-        chain = changes.pop("chain", ())
-        value = NameValue(claim=claim, member=chain).model_dump(mode="json")
-        fields: dict[str, Any] = {
-            "network": self.network.name,
-            "namespace": "name",
-            "name": said.name,
-            "value": value,
-            "at_ms": said.issued_at_ms,
-            "term_ms": said.lapses_at_ms - said.issued_at_ms,
-        }
-        home = changes.pop("home", None) or self.network.nodes[said.aud]
-        return make_record(home, **{**fields, **changes})
-
-    def alias(self, name: str, to: str, **changes: Any) -> Jws:
-        member = RUTH if name.endswith("building-yard") else MIRA
-        target = changes.pop("target", AliasTarget(name=to))
-        return self.name(self.claim(name, member, target=target, **changes))
-
-    def own(self, **changes: Any) -> Jws:
-        fields: dict[str, Any] = {
-            "network": self.network.name,
-            "namespace": "node",
-            "name": self.node.did,
-            "value": NodeValue(addresses=("a:1",), endpoints=(DOOR,)).model_dump(mode="json"),
-            "at_ms": AT,
-            "term_ms": DAY_MS,
-        }
-        signer = changes.pop("signer", self.node)
-        return make_record(signer, **{**fields, **changes})
-
-    def card(self, signer: Identity | None = None, **changes: Any) -> dict[str, Any]:
-        signer = signer or self.node
-        agent = AgentParams(network=self.network.name, did=signer.did, sequence=1)
-        return sign_card({**CARD, **changes}, agent=agent, identity=signer)
-
-    def card_record(self, card: dict[str, Any] | None = None, **changes: Any) -> Jws:
-        value = value_of(card or self.card()).model_dump(mode="json")
-        return self.own(**{"namespace": "card", "value": value, **changes})
-
-    def found(self, **changes: Any) -> FoundService:
-        said: dict[str, Any] = {
-            "name": LATHE,
-            "name_record": self.name(),
-            "node_record": self.own(),
-            "card_record": self.card_record(),
-            "health": ServiceHealth(state="live", heard_ms=AT, round_trip_us=900),
-        }
-        return FoundService(**{**said, **changes})
+from opkit.wire.services import FindServices, FoundService
+from tests.opkit.proof.yard import (
+    AT,
+    DAY_MS,
+    DOOR,
+    DRILL,
+    LATHE,
+    MIRA,
+    ONDREJ,
+    STRANGER,
+    Yard,
+)
 
 
 @pytest.fixture
@@ -138,14 +38,20 @@ def yard(network: Any) -> Yard:
     return Yard(network)
 
 
-def failing(yard: Yard, found: FoundService, **named: Any) -> str:
-    """Return the name of the one check that does not hold, after which nothing was looked at."""
+def lost(yard: Yard, found: FoundService, **named: Any) -> Check:
+    """Return the one check that does not hold, after which nothing was looked at."""
     named = {"genesis": yard.network.view, "now_ms": AT, **named}
     verdict, proven = check_service(found, **named)
     assert proven is None and not verdict.ok
     (bad,) = verdict.failures
     assert verdict.checks[-1] == bad, "what follows would rest on it"
-    return bad.name
+    assert (verdict.subject, verdict.anchored) == (f"service {found.name}", True)
+    return bad
+
+
+def failing(yard: Yard, found: FoundService, **named: Any) -> str:
+    """Return the name of the one check that does not hold."""
+    return lost(yard, found, **named).name
 
 
 def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
@@ -162,10 +68,68 @@ def test_what_verifies_says_what_it_is_and_by_which_checks(yard: Yard) -> None:
     assert (proven.sequence, proven.claim_sequence) == (AT, AT)
     assert proven.lapses_at_ms == AT + DAY_MS
     assert proven.health.state == "live" and proven.found is found
-    assert proven.verdict.status == "verified"
+    assert (proven.verdict.status, proven.verdict.subject) == ("verified", f"service {LATHE}")
     assert {link_of(check) for check in proven.verdict.checks} == set(LINKS)
-    names = [check.name for check in proven.verdict.checks]
-    assert len(set(names)) == len(names)
+    assert [check.name for check in proven.verdict.checks] == [
+        "home-countersignature",
+        "home-name",
+        "home-node",
+        "home-value",
+        "claim-signature",
+        "member-chain",
+        "member-standing",
+        "home-record",
+        "home-term",
+        "claim-target",
+        "node-known",
+        "node-record",
+        "node-owner",
+        "node-name",
+        "node-term",
+        "node-value",
+        "node-doors",
+        "card-record",
+        "card-owner",
+        "card-name",
+        "card-term",
+        "card-value",
+        "card-shown",
+        "card-signature",
+        "card-content",
+        "asked-type",
+        "asked-region",
+        "asked-capability",
+    ]
+
+
+def test_a_verdict_tells_what_was_found_also_of_what_holds(yard: Yard) -> None:
+    verdict, _ = check_service(yard.found(), genesis=yard.network.view, now_ms=AT)
+    assert isinstance(verdict.checks, tuple), "nothing is added to it later"
+    told = {check.name: (check.expected, check.actual) for check in verdict.checks}
+    assert told["node-known"] == ("the node's own record", "one")
+    assert told["card-shown"] == ("one", "one")
+    assert told["member-chain"] == ("verifies", "verifies")
+    stands = (f"stands at {AT}", f"issued at {AT}, lapses at {AT + DAY_MS}")
+    assert told["home-term"] == told["node-term"] == told["card-term"] == stands
+
+
+def test_records_last_as_long_as_nodes_let_them(yard: Yard) -> None:
+    found = yard.found(
+        name_record=yard.name(yard.claim(term_ms=30 * DAY_MS)),
+        card_record=yard.card_record(term_ms=7 * DAY_MS),
+    )
+    assert prove_service(found, yard.network.view, AT).lapses_at_ms == AT + DAY_MS
+
+
+def test_each_link_has_its_words() -> None:
+    assert list(LINKS.items()) == [
+        ("member", "the member's chain, from the charter on"),
+        ("claim", "the member's claim"),
+        ("home", "the home node's countersignature"),
+        ("node", "the node's own record"),
+        ("card", "the node's own card"),
+        ("asked", "what was asked for"),
+    ]
 
 
 def test_a_service_without_a_card_or_a_question_is_proven_as_well(yard: Yard) -> None:
@@ -180,7 +144,8 @@ def test_a_large_card_comes_beside_its_record(yard: Yard) -> None:
     found = yard.found(card_record=yard.card_record(card), card=card)
     proven = prove_service(found, yard.network.view, AT)
     assert proven.card is not None and proven.card.size_bytes > 8_192
-    assert failing(yard, found.model_copy(update={"card": None})) == "card-shown"
+    none = lost(yard, found.model_copy(update={"card": None}))
+    assert (none.name, none.expected, none.actual) == ("card-shown", "one", "none")
     other = yard.card(description="so much to say " * 200, documentationUrl="y" * 8_192)
     assert failing(yard, found.model_copy(update={"card": other})) == "card-content"
 
@@ -201,6 +166,23 @@ def test_an_alias_leads_to_a_service_of_another_coop_and_lapses_with_the_first(y
     assert {link_of(check) for check in proven.verdict.checks} <= set(LINKS)
 
 
+@pytest.mark.parametrize("first", ["name", "node", "card"])
+def test_all_of_a_service_stands_until_the_first_of_its_records_lapses(
+    yard: Yard, first: str
+) -> None:
+    terms = {"name": 3_000, "node": 3_000, "card": 3_000, first: 1_000}
+    found = yard.found(
+        name_record=yard.name(yard.claim(term_ms=terms["name"])),
+        node_record=yard.own(term_ms=terms["node"]),
+        card_record=yard.card_record(term_ms=terms["card"]),
+    )
+    proven = prove_service(found, yard.network.view, AT)
+    assert proven.lapses_at_ms == AT + 1_000
+    assert prove_service(found, yard.network.view, AT + 999)
+    lapsed = {"name": "home-term", "node": "node-term", "card": "card-term"}[first]
+    assert failing(yard, found, now_ms=AT + 1_000) == lapsed
+
+
 def test_a_member_who_is_no_founder_is_known_by_their_chain(yard: Yard) -> None:
     ilse = "tool-library/ilse"
     added = yard.network.record(ilse, did=STRANGER.did)
@@ -219,6 +201,9 @@ SABOTAGE: dict[str, Callable[[Yard], dict[str, Any]]] = {
     "a stranger as home": lambda yard: {"name_record": yard.name(home=STRANGER)},
     "another value": lambda yard: {"name_record": yard.name(value={"claim": 1})},
     "another key's claim": lambda yard: {"name_record": yard.name(_forged(yard))},
+    "another network's claim": lambda yard: {
+        "name_record": yard.name(yard.claim(network="b" * 26))
+    },
     "another member's key": lambda yard: {
         "name_record": yard.name(yard.claim(signer=yard.network.members[ONDREJ]))
     },
@@ -239,7 +224,12 @@ SABOTAGE: dict[str, Callable[[Yard], dict[str, Any]]] = {
         "name": "x.tool-library",
         "aliases": (yard.alias("x.tool-library", "saw.tool-library"),),
     },
+    "a name for too long": lambda yard: {
+        "name_record": yard.name(yard.claim(term_ms=NAME_TERM_MS_MAX + 1))
+    },
     "no record of the node": lambda yard: {"node_record": None},
+    "a node for too long": lambda yard: {"node_record": yard.own(term_ms=DAY_MS + 1)},
+    "a card for too long": lambda yard: {"card_record": yard.card_record(term_ms=7 * DAY_MS + 1)},
     "an unsigned node": lambda yard: {"node_record": _unsigned(yard.own())},
     "another node's record": lambda yard: {
         "node_record": yard.own(signer=yard.home, name=yard.home.did)
@@ -276,6 +266,7 @@ LOST = {
     "a stranger as home": "home-node",
     "another value": "home-value",
     "another key's claim": "claim-signature",
+    "another network's claim": "claim-signature",
     "another member's key": "member-chain",
     "a member who was revoked": "member-standing",
     "a longer time than was claimed": "home-record",
@@ -285,7 +276,10 @@ LOST = {
     "a node's name": "claim-target",
     "an alias that is none": "alias 1 claim-target",
     "an alias to elsewhere": "home-name",
+    "a name for too long": "home-countersignature",
     "no record of the node": "node-known",
+    "a node for too long": "node-record",
+    "a card for too long": "card-record",
     "an unsigned node": "node-record",
     "another node's record": "node-owner",
     "another node's name": "node-name",
@@ -307,6 +301,31 @@ def test_each_check_is_lost_by_what_it_is_there_for(yard: Yard, broken: str) -> 
     assert failing(yard, yard.found(**SABOTAGE[broken](yard))) == LOST[broken]
 
 
+TOLD = {
+    "another name": (LATHE, "saw.tool-library"),
+    "a node for too long": ("verifies", "it lasts 86400001 ms, and at most 86400000 are allowed"),
+    "another home": ("{home}", "{node}"),
+    "a member who was revoked": ("active", "revoked"),
+    "a name that lapsed": (f"stands at {AT}", f"issued at {AT - DAY_MS}, lapses at {AT}"),
+    "a node's name": ("service", "node"),
+    "a name that was withdrawn": ("service", "nothing, for it was withdrawn"),
+    "an alias that is none": ("alias", "service"),
+    "no record of the node": ("the node's own record", "none"),
+    "another node's record": ("{node}", "{home}"),
+    "another node's name": ("{node}", "{home}"),
+    "a node that lapsed": (f"stands at {AT}", f"issued at {AT - DAY_MS}, lapses at {AT}"),
+}
+
+
+@pytest.mark.parametrize("broken", TOLD)
+def test_a_check_that_is_lost_tells_what_was_expected_and_what_was_found(
+    yard: Yard, broken: str
+) -> None:
+    bad = lost(yard, yard.found(**SABOTAGE[broken](yard)))
+    dids = {"home": yard.home.did, "node": yard.node.did}
+    assert (bad.expected, bad.actual) == tuple(text.format(**dids) for text in TOLD[broken])
+
+
 def test_every_check_is_lost_by_something(yard: Yard) -> None:
     asked = FindServices(type="machine-booking", capability="turn", region="north")
     verdict, _ = check_service(yard.found(), genesis=yard.network.view, now_ms=AT, asked=asked)
@@ -317,19 +336,25 @@ def test_every_check_is_lost_by_something(yard: Yard) -> None:
 def test_a_name_of_no_coop_has_no_home(yard: Yard) -> None:
     claim = yard.claim("x.nowhere", MIRA)
     record = yard.name(claim, home=yard.home)
-    assert failing(yard, yard.found(name="x.nowhere", name_record=record)) == "home-node"
+    bad = lost(yard, yard.found(name="x.nowhere", name_record=record))
+    assert (bad.name, bad.expected, bad.actual) == ("home-node", "no coop nowhere", yard.home.did)
 
 
 @pytest.mark.parametrize(
-    ("asked", "check"),
+    ("asked", "check", "actual"),
     [
-        ({"type": "bakery"}, "asked-type"),
-        ({"region": "south"}, "asked-region"),
-        ({"capability": "baking"}, "asked-capability"),
+        ({"type": "bakery"}, "asked-type", "machine-booking"),
+        ({"region": "south"}, "asked-region", "north"),
+        ({"capability": "baking"}, "asked-capability", "brass, metal, steel, turn, turning, wood"),
     ],
 )
-def test_what_was_not_asked_for_is_no_answer(yard: Yard, asked: dict[str, str], check: str) -> None:
-    assert failing(yard, yard.found(), asked=FindServices(**asked)) == check
+def test_what_was_not_asked_for_is_no_answer(
+    yard: Yard, asked: dict[str, str], check: str, actual: str
+) -> None:
+    (word,) = asked.values()
+    assert lost(yard, yard.found(), asked=FindServices(**asked)) == Check(
+        name=check, ok=False, expected=word, actual=actual
+    )
 
 
 @pytest.mark.parametrize("word", ["turning", "turn", "metal"])
@@ -344,7 +369,7 @@ def test_a_capability_is_the_names_or_a_skill_of_the_card(yard: Yard, word: str)
 def test_without_any_capability_it_says_so(yard: Yard) -> None:
     target = yard.target.model_copy(update={"capabilities": ()})
     record = yard.name(yard.claim(target=target))
-    with pytest.raises(ProofError, match="asked-capability: expected saw, found none"):
+    with pytest.raises(ProofError, match=r"^asked-capability: expected saw, found none$"):
         prove_service(
             yard.found(name_record=record, card_record=None),
             yard.network.view,
