@@ -158,9 +158,11 @@ def page(
     placed = ((place_of(match, healths(match.service.node)), match) for match in matches)
     begin = _read_cursor(after)
     behind = (each for each in placed if begin is None or each[0] > begin)
-    first = heapq.nsmallest(services_max + 1, behind, key=lambda each: each[0])
-    taken = first[:services_max]
-    rest = cursor_of(taken[-1][0]) if len(first) > services_max else ""
+    taken = heapq.nsmallest(services_max + 1, behind, key=lambda each: each[0])
+    rest = ""
+    if len(taken) > services_max:
+        taken.pop()  # It is the next page's first one.
+        rest = cursor_of(taken[-1][0])
     return tuple(match for _, match in taken), rest
 
 

@@ -62,12 +62,11 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """A claim as it was read: its payload, or why there is none."""
+    """A claim that verified, and what it says."""
 
     token: Jws
-    id: RecordId | None = None
-    payload: NameClaim | None = None
-    why: str = ""
+    id: RecordId
+    payload: NameClaim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +135,7 @@ def judge_claim(
     """Return what to countersign; None if this very claim was countersigned last.
 
     Args:
-        claim: the verdict over it.
+        claim: it verified.
         charter: whether its coop has one.
         claimant: the member it names; None if nobody is known by that id.
         standing: what this node countersigned under the name before.
@@ -144,7 +143,7 @@ def judge_claim(
         used: how much room is taken.
 
     Refuses, in this order:
-        ClaimRejected: it does not verify, or its term is over.
+        ClaimRejected: its term is over.
         CoopUnknown: no such coop has a charter.
         ClaimNotMembers: its key is not that of an active member of the coop.
         ClaimClockSkewed: it was issued at another time than it is.
@@ -155,11 +154,14 @@ def judge_claim(
         AliasTooDeep: it leads over too many aliases, or in a circle.
         NamesExhausted: the member, the coop or the name's record has no room.
     """
-    said, issued_at_ms = _read(claim, standing, now_ms)
+    said = claim.payload
+    issued_at_ms = now_ms if standing is None else max(now_ms, standing.sequence + 1)
+    if said.target is not None and said.lapses_at_ms <= issued_at_ms:
+        raise ClaimRejected(why="its term is over")
     claimant = _claimant(said, charter=charter, claimant=claimant)
     if standing is not None and standing.claim_id == claim.id:
         return None
-    _judge_times(said, issued_at_ms=issued_at_ms, now_ms=now_ms)
+    _judge_times(said, now_ms=now_ms)
     _judge_holder(said, standing, now_ms=now_ms)
     if alias_depth > ALIAS_DEPTH_MAX:
         raise AliasTooDeep(name=said.name, depth_max=ALIAS_DEPTH_MAX)
@@ -215,16 +217,6 @@ def fits(value: NameValue) -> bool:
     return size <= VALUE_CHARACTERS_MAX
 
 
-def _read(claim: Signed, standing: Standing | None, now_ms: TimeMs) -> tuple[NameClaim, TimeMs]:
-    said = claim.payload
-    if said is None:
-        raise ClaimRejected(why=claim.why)
-    issued_at_ms = max(now_ms, 0 if standing is None else standing.sequence + 1)
-    if said.target is not None and said.lapses_at_ms <= issued_at_ms:
-        raise ClaimRejected(why="its term is over")
-    return said, issued_at_ms
-
-
 def _claimant(said: NameClaim, *, charter: bool, claimant: Claimant | None) -> Claimant:
     if not charter:
         raise CoopUnknown(coop=said.aud)
@@ -239,25 +231,28 @@ def _claimant(said: NameClaim, *, charter: bool, claimant: Claimant | None) -> C
     return claimant
 
 
-def _judge_times(said: NameClaim, *, issued_at_ms: TimeMs, now_ms: TimeMs) -> None:
+def _judge_times(said: NameClaim, *, now_ms: TimeMs) -> None:
+    """Judge the claim's times by what time it is, also where a record is of a later one.
+
+    After a clock went back, a term from the record's time on would outlast what `_is_needed` shows.
+    """
     if abs(said.issued_at_ms - now_ms) > SKEW_MS:
         raise ClaimClockSkewed(issued_at_ms=said.issued_at_ms, now_ms=now_ms, skew_ms_max=SKEW_MS)
-    term_ms = said.lapses_at_ms - issued_at_ms
+    term_ms = said.lapses_at_ms - now_ms
     if said.target is not None and term_ms > NAME_TERM_MS_MAX:
         raise NameTermTooLong(term_ms=term_ms, term_ms_max=NAME_TERM_MS_MAX)
 
 
 def _judge_holder(said: NameClaim, standing: Standing | None, *, now_ms: TimeMs) -> None:
-    held = standing is not None and standing.state == "held" and now_ms < standing.until_ms
-    own = standing is not None and standing.member_id == said.member_id
-    if standing is not None and held and not own:
-        raise NameTaken(
-            name=said.name, member_id=standing.member_id, lapses_at_ms=standing.until_ms
-        )
+    held = None
+    if standing is not None and standing.state == "held" and now_ms < standing.until_ms:
+        held = standing
+    if held is not None and held.member_id != said.member_id:
+        raise NameTaken(name=said.name, member_id=held.member_id, lapses_at_ms=held.until_ms)
     last = _last_sequence(said.member_id, standing)
-    if said.sequence <= last:
+    if last is not None and said.sequence <= last:
         raise ClaimStale(name=said.name, standing_sequence=last)
-    if said.target is None and not (held and own):
+    if said.target is None and held is None:
         raise NameNotHeld(name=said.name)
 
 
@@ -292,14 +287,17 @@ def _is_needed(end: NameEnd, member_id: MemberId, *, now_ms: TimeMs) -> bool:
     return claim.member_id != member_id and now_ms < latest_ms
 
 
-def _last_sequence(member_id: MemberId, standing: Standing | None) -> int:
-    """Return the sequence of a member's last claim that was countersigned; 0 if none was."""
+def _last_sequence(member_id: MemberId, standing: Standing | None) -> int | None:
+    """Return the sequence of a member's last claim that was countersigned; None if none is known.
+
+    A member has one end in a record at most.
+    """
     if standing is None:
-        return 0
+        return None
     if standing.member_id == member_id:
         return standing.claim_sequence
-    ends = [claim_in(end.claim) for end in standing.value.freed]
-    return max((end.sequence for end in ends if end.member_id == member_id), default=0)
+    ends = (claim_in(end.claim) for end in standing.value.freed)
+    return next((end.sequence for end in ends if end.member_id == member_id), None)
 
 
 def _countersign(

@@ -153,13 +153,14 @@ def find_own_fault(
         return None
     kept = stands.size
     if head.generation != stands.generation:
-        ended = [each for each in openings if each.after.generation == head.generation]
-        if not ended:
+        ends = (each.after for each in openings if each.after.generation == head.generation)
+        end = next(ends, None)  # A generation ends once.
+        if end is None:
             return (
                 f"this node has signed for generation {head.generation}, "
                 "of which its database knows nothing"
             )
-        kept = ended[0].after.size
+        kept = end.size
     if head.size > kept:
         return (
             f"this node has signed for {head.size:,} journal entries, and its database "

@@ -52,16 +52,53 @@ def body(card: dict[str, Any], **changes: Any) -> RecordBody:
 
 
 def test_what_a_node_says_of_itself_is_a_card_with_both_ways_to_ask_it() -> None:
-    urls = ["https://a.example:8443/", "http://127.0.0.1:1"]
+    urls = ["https://a.example:8443/", "http://127.0.0.1:1/BOX"]
     card = view(signed(node_card(title="Tool Library", version="1", urls=urls)))
     assert [(one.protocol_binding, one.url) for one in card.interfaces] == [
         ("JSONRPC", "https://a.example:8443/a2a/"),
         ("HTTP+JSON", "https://a.example:8443/a2a/v1"),
-        ("JSONRPC", "http://127.0.0.1:1/a2a/"),
-        ("HTTP+JSON", "http://127.0.0.1:1/a2a/v1"),
+        ("JSONRPC", "http://127.0.0.1:1/BOX/a2a/"),
+        ("HTTP+JSON", "http://127.0.0.1:1/BOX/a2a/v1"),
     ]
     assert card.streaming and "wasm-task" in card.tags
     assert cid_of(bytes_of(card)) == card.cid
+
+
+def test_what_a_node_says_of_itself_word_for_word() -> None:
+    card = node_card(title="Tool Library", version="1.2", urls=["http://a:1/", "http://b:2"])
+    assert len(card.pop("supportedInterfaces")) == 4
+    assert card == {
+        "name": "Tool Library",
+        "description": (
+            "Runs WebAssembly modules for members of a cooperative network, and signs a receipt "
+            "for each run. One data part names a module and its input by their hashes."
+        ),
+        "version": "1.2",
+        "provider": {"organization": "Tool Library", "url": "http://a:1/"},
+        "capabilities": {"streaming": True},
+        "securitySchemes": {
+            "bearer": {
+                "httpAuthSecurityScheme": {
+                    "description": "A token of this node's, got by signing its challenge.",
+                    "scheme": "Bearer",
+                }
+            }
+        },
+        "securityRequirements": [{"schemes": {"bearer": {"list": ["compute:submit"]}}}],
+        "defaultInputModes": ["application/json"],
+        "defaultOutputModes": ["application/json", "application/octet-stream"],
+        "skills": [
+            {
+                "id": "wasm-task",
+                "name": "Run a WebAssembly module",
+                "description": (
+                    "Takes one data part {wasm_hash, input}, runs the module under the member's "
+                    "grant, and gives its output and the executor's signed receipt."
+                ),
+                "tags": ["compute", "wasm", "receipts"],
+            }
+        ],
+    }
 
 
 def test_a_large_card_is_read_if_it_is_the_one_that_the_record_names() -> None:
@@ -72,10 +109,15 @@ def test_a_large_card_is_read_if_it_is_the_one_that_the_record_names() -> None:
 
 def test_a_card_that_is_brought_is_refused_in_this_order() -> None:
     small, large = signed(), signed(LARGE)
-    too_large = {**large, "version": "x" * CARD_BYTES_MAX}
-    with pytest.raises(CardOversize) as no:
-        read_brought(body(small), value_of(small), too_large, network=NETWORK)
-    assert no.value.size_bytes > no.value.limit_bytes == CARD_BYTES_MAX
+    for spare in (0, 1):
+        size_bytes = CARD_BYTES_MAX + 1 - spare
+        brought = {**large, "version": ""}
+        brought["version"] = "x" * (size_bytes - len(canonical(brought)))
+        with pytest.raises(CardRejected if spare else CardOversize) as no:
+            read_brought(body(small), value_of(small), brought, network=NETWORK)
+        if not spare:
+            said = {"size_bytes": size_bytes, "limit_bytes": CARD_BYTES_MAX}
+            assert no.value.details() == said
     for brought, named, why in (
         (small, small, "stands in its record"),
         (signed(LARGE, sequence=8), large, "not the one"),
@@ -100,10 +142,42 @@ def test_a_card_gives_way_to_one_with_a_higher_sequence_only() -> None:
         assert no.value.standing_sequence == 7
 
 
+OTHERS: dict[str, Any] = {"uri": "u:x", "params": {"sequence": 1}}
+
+
+def extended(*extensions: dict[str, Any]) -> dict[str, Any]:
+    return {**BARE, "capabilities": {"streaming": True, "extensions": list(extensions)}}
+
+
 def test_a_card_says_the_same_whatever_its_sequence_and_signature() -> None:
-    extended = {**BARE, "capabilities": {"extensions": [{"uri": "u:x", "params": {"sequence": 1}}]}}
     assert says_the_same(signed(), signed(sequence=8))
-    assert says_the_same(signed(extended), signed(extended, sequence=8))
-    assert not says_the_same(signed(), signed({**BARE, "version": "2"}))
-    assert not says_the_same(signed(), signed(extended))
+    assert says_the_same(signed(extended(OTHERS)), signed(extended(OTHERS), sequence=8))
     assert says_the_same({"name": "x"}, {"name": "x", "signatures": []})
+    assert says_the_same({"name": "x"}, {"name": "x", "capabilities": {}})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**BARE, "version": "2"},
+        {**BARE, "capabilities": {"streaming": False}},
+        extended(OTHERS),
+        extended({**OTHERS, "uri": "u:y"}),
+        extended({**OTHERS, "params": {"sequence": 2}}),
+    ],
+)
+def test_a_card_that_differs_in_anything_else_does_not_say_the_same(other: Any) -> None:
+    for card in (BARE, extended({**OTHERS, "params": {"sequence": 3}}), extended({"uri": "u:x"})):
+        assert not says_the_same(signed(card), signed(other))
+
+
+def test_whom_a_card_is_for_and_where_is_part_of_what_it_says() -> None:
+    here, there = (
+        sign_card(
+            BARE,
+            agent=AgentParams(network=NETWORK, did=AGENT.did, sequence=7, region=region),
+            identity=AGENT,
+        )
+        for region in ("west", "east")
+    )
+    assert not says_the_same(here, there)

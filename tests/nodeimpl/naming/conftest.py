@@ -108,7 +108,7 @@ class Home:
             "limits": self.limits,
         }
         signed = Signed(token=claim, id=jws.record_id(claim), payload=said)
-        return rules.judge_claim(changes.pop("signed", signed), **{**asked, **changes})
+        return rules.judge_claim(signed, **{**asked, **changes})
 
     def hand_in(self, claim: Jws, **changes: Any) -> Standing:
         """Have a claim judged and countersigned."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodeimpl.naming import rules
-from nodeimpl.naming.rules import Claimant, Limits, Signed, Used
+from nodeimpl.naming.rules import Claimant, Countersign, Limits, Used
 from opkit.proof.membership import founding_member
 from opkit.proof.names import contradict, read_name
 from opkit.proof.record import SKEW_MS
@@ -112,17 +113,48 @@ def test_an_old_claim_of_an_earlier_holder_is_stale(home: Any) -> None:
         home.judge(old)
 
 
-def test_a_revoked_member_holds_nothing_and_the_record_shows_why(home: Any, genesis: Any) -> None:
+def revoked(home: Any, *, chain: Any, now_ms: int) -> Any:
+    member = founding_member("yard/a", genesis=home.genesis).model_copy(update={"active": False})
+    return rules.end_hold(home.standing, member=member, chain=chain, now_ms=now_ms)
+
+
+@pytest.mark.parametrize("later_ms", [-50, 0, 1, DAY_MS])
+def test_a_revoked_member_holds_nothing_and_the_record_shows_why(home: Any, later_ms: int) -> None:
     held = home.hand_in(home.claim())
-    member = founding_member("yard/a", genesis=genesis)
-    assert rules.end_hold(held, member=member, chain=(), now_ms=home.now_ms) is None
-    assert rules.end_hold(held, member=None, chain=(), now_ms=home.now_ms) is None
-    revoked = member.model_copy(update={"active": False})
-    ended = rules.end_hold(held, member=revoked, chain=("r" * 500,), now_ms=home.now_ms)
-    assert ended.state == "revoked" and ended.value.member == ("r" * 500,)
-    assert ended.issued_at_ms == held.sequence + 1
-    for chain in (("r",) * 9, ("r" * 3_000,) * 2):
-        assert rules.end_hold(held, member=revoked, chain=chain, now_ms=home.now_ms) is None
+    at_ms = max(held.sequence + 1, held.sequence + later_ms)
+    assert revoked(home, chain=("r" * 500,), now_ms=held.sequence + later_ms) == Countersign(
+        issued_at_ms=at_ms,
+        lapses_at_ms=at_ms + TERM_MS,
+        until_ms=held.until_ms,
+        keep_until_ms=at_ms + TERM_MS,
+        state="revoked",
+        value=wire.NameValue(claim=held.value.claim, member=("r" * 500,)),
+    )
+
+
+def test_what_was_of_use_for_longer_is_so_after_a_revocation_too(home: Any) -> None:
+    home.hand_in(home.claim())
+    home.standing = replace(home.standing, keep_until_ms=home.now_ms + 2 * TERM_MS)
+    ended = revoked(home, chain=("r",), now_ms=home.now_ms)
+    assert ended.keep_until_ms == home.now_ms + 2 * TERM_MS
+
+
+def test_a_hold_goes_on_while_its_end_cannot_be_shown(home: Any) -> None:
+    held = home.hand_in(home.claim())
+    member = founding_member("yard/a", genesis=home.genesis)
+    for stands in (member, None):
+        assert rules.end_hold(held, member=stands, chain=(), now_ms=home.now_ms) is None
+    for chain in (("r",) * (wire.CHAIN_MAX + 1), ("r" * 3_000,) * 2):
+        assert revoked(home, chain=chain, now_ms=home.now_ms) is None
+    assert revoked(home, chain=("r",) * wire.CHAIN_MAX, now_ms=home.now_ms)
+
+
+def test_a_name_passes_on_from_a_revoked_member_with_the_chain_that_shows_it(home: Any) -> None:
+    held = home.hand_in(home.claim())
+    home.standing = home.sign(revoked(home, chain=("r.r.r",), now_ms=home.now_ms))
+    home.now_ms += 2
+    (end,) = home.judge(home.claim("b")).value.freed
+    assert (end.claim, end.member) == (held.value.claim, ("r.r.r",))
 
 
 def refusing(home: Any, genesis: Any) -> dict[type[Refusal], dict[str, Any]]:
@@ -130,7 +162,7 @@ def refusing(home: Any, genesis: Any) -> dict[type[Refusal], dict[str, Any]]:
     member = founding_member("yard/b", genesis=genesis)
     other = member.model_copy(update={"did": genesis.operator})
     return {
-        wire.ClaimRejected: {"signed": Signed(token="x", why="it does not verify")},
+        wire.ClaimRejected: {"at_ms": home.now_ms - 10, "term_ms": 10},
         wire.CoopUnknown: {"charter": False},
         wire.ClaimNotMembers: {"claimant": Claimant(member=other, chain=())},
         wire.ClaimClockSkewed: {"at_ms": home.now_ms - SKEW_MS - 1},
@@ -157,8 +189,27 @@ def test_of_two_refusals_the_first_in_order_is_given(home: Any, genesis: Any) ->
         with pytest.raises(first):
             ask(home, "b", faults[second] | faults[first])
     for refusal, changes in faults.items():
-        with pytest.raises(refusal):
+        with pytest.raises(refusal) as no:
             ask(home, "b", changes)
+        assert no.value.details() == said_of(home)[refusal]
+
+
+def said_of(home: Any) -> dict[type[Refusal], dict[str, Any]]:
+    """Return what each refusal says it is about."""
+    skewed_ms = home.now_ms - SKEW_MS - 1
+    return {
+        wire.ClaimRejected: {"why": "its term is over"},
+        wire.CoopUnknown: {"coop": "yard"},
+        wire.ClaimNotMembers: {"member_id": "yard/b", "why": "the member's key is another one"},
+        wire.ClaimClockSkewed: {
+            "issued_at_ms": skewed_ms,
+            "now_ms": home.now_ms,
+            "skew_ms_max": SKEW_MS,
+        },
+        wire.NameTermTooLong: {"term_ms": TERM_MS + 2 * SKEW_MS, "term_ms_max": TERM_MS},
+        wire.AliasTooDeep: {"name": "saw.yard", "depth_max": wire.ALIAS_DEPTH_MAX},
+        wire.NamesExhausted: {"limit": Limits().names_per_member_max},
+    }
 
 
 def test_who_holds_the_name_is_looked_at_between_times_and_room(home: Any, genesis: Any) -> None:
@@ -176,9 +227,48 @@ def test_who_holds_the_name_is_looked_at_between_times_and_room(home: Any, genes
                 home.judge(home.claim("a", sequence=5, target=None), **changes)
 
 
+def test_a_name_that_is_taken_says_whose_it_is_and_for_how_long(home: Any) -> None:
+    held = home.hand_in(home.claim())
+    for target in ({}, {"target": None}):
+        with pytest.raises(wire.NameTaken) as no:
+            home.judge(home.claim("b", **target))
+        said = {"name": "saw.yard", "member_id": "yard/a", "lapses_at_ms": held.until_ms}
+        assert no.value.details() == said
+
+
+@pytest.mark.parametrize("sequence", [1, 6, 7])
+def test_a_member_claims_with_a_higher_sequence_than_before(home: Any, sequence: int) -> None:
+    home.hand_in(home.claim(sequence=7))
+    with pytest.raises(wire.ClaimStale) as no:
+        home.judge(home.claim(sequence=sequence, term_ms=DAY_MS + 1))
+    assert no.value.details() == {"name": "saw.yard", "standing_sequence": 7}
+    assert home.judge(home.claim(sequence=8))
+
+
+def test_any_sequence_is_the_first(home: Any) -> None:
+    assert home.judge(home.claim(sequence=1))
+    home.hand_in(home.claim("b", sequence=7))
+    home.hand_in(home.claim("b", sequence=8, target=None))
+    assert home.judge(home.claim(sequence=1))
+
+
+def test_the_sequence_of_an_earlier_holder_goes_on_where_theirs_ended(home: Any) -> None:
+    for who, first in (("a", 20), ("b", 40), ("c", 30)):
+        home.now_ms += 10
+        home.hand_in(home.claim(who, sequence=first))
+        home.now_ms += 10
+        home.hand_in(home.claim(who, sequence=first + 1, target=None))
+    for who, last in (("a", 21), ("b", 41), ("c", 31)):
+        with pytest.raises(wire.ClaimStale) as no:
+            home.judge(home.claim(who, sequence=last))
+        assert no.value.standing_sequence == last
+        assert home.judge(home.claim(who, sequence=last + 1))
+
+
 def test_what_nobody_holds_is_not_withdrawn(home: Any) -> None:
-    with pytest.raises(wire.NameNotHeld):
+    with pytest.raises(wire.NameNotHeld) as no:
         home.judge(home.claim(target=None))
+    assert no.value.details() == {"name": "saw.yard"}
     home.hand_in(home.claim())
     home.now_ms += 1
     home.hand_in(home.claim(target=None))
@@ -188,11 +278,47 @@ def test_what_nobody_holds_is_not_withdrawn(home: Any) -> None:
             home.judge(home.claim(who, target=None))
 
 
+def test_a_withdrawal_stands_for_the_longest_term_whatever_it_says_itself(home: Any) -> None:
+    held = home.hand_in(home.claim())
+    home.now_ms += 100
+    for said in ({"at_ms": home.now_ms - 50, "term_ms": 50}, {"term_ms": TERM_MS + 2 * SKEW_MS}):
+        claim = home.claim(target=None, **said)
+        assert home.judge(claim) == Countersign(
+            issued_at_ms=home.now_ms,
+            lapses_at_ms=home.now_ms + TERM_MS,
+            until_ms=held.until_ms,
+            keep_until_ms=home.now_ms + TERM_MS,
+            state="withdrawn",
+            value=wire.NameValue(claim=claim),
+        )
+
+
 def test_a_claim_whose_term_is_over_is_none(home: Any) -> None:
     claim = home.claim(term_ms=50)
-    home.now_ms += 50
+    home.now_ms += 49
+    assert home.judge(claim).lapses_at_ms == home.now_ms + 1
+    home.now_ms += 1
     with pytest.raises(wire.ClaimRejected, match="its term is over"):
         home.judge(claim)
+
+
+@pytest.mark.parametrize("back_ms", [0, DAY_MS])
+def test_a_name_is_held_for_the_longest_term_from_now_at_most(home: Any, back_ms: int) -> None:
+    """From now, also where a clock went back and the record is of a later time.
+
+    How long the end of a hold is shown counts on it: a home that forgets too soon whose time is
+    not over countersigns the name for somebody else, and proves itself a liar.
+    """
+    home.hand_in(home.claim(sequence=1))
+    home.now_ms -= back_ms
+    assert home.judge(home.claim(term_ms=TERM_MS)).lapses_at_ms == home.now_ms + TERM_MS
+    with pytest.raises(wire.NameTermTooLong) as no:
+        home.judge(home.claim(term_ms=TERM_MS + 1))
+    assert no.value.details() == {"term_ms": TERM_MS + 1, "term_ms_max": TERM_MS}
+
+
+def test_the_first_countersignature_is_of_what_time_it_is(home: Any) -> None:
+    assert home.judge(home.claim(at_ms=1), now_ms=0).issued_at_ms == 0
 
 
 @pytest.mark.parametrize("skew_ms", [-300_000, -SKEW_MS - 1, SKEW_MS + 1, 300_000])
@@ -207,31 +333,84 @@ def test_a_claim_from_another_time_has_a_refusal_of_its_own(home: Any, skew_ms: 
 def test_only_an_active_member_of_the_coop_claims(home: Any, genesis: Any) -> None:
     member = founding_member("yard/a", genesis=genesis)
     cases: list[tuple[Any, str]] = [
-        (None, "no member"),
-        (Claimant(member=member.model_copy(update={"coop": "other"}), chain=()), "no member"),
-        (Claimant(member=member.model_copy(update={"active": False}), chain=()), "has ended"),
-        (Claimant(member=member, chain=("x",) * 9), "longer than may travel"),
+        (None, "no member of the coop has this id"),
+        (
+            Claimant(member=member.model_copy(update={"coop": "other"}), chain=()),
+            "no member of the coop has this id",
+        ),
+        (
+            Claimant(member=member.model_copy(update={"active": False}), chain=()),
+            "the membership has ended",
+        ),
+        (
+            Claimant(member=member, chain=("x",) * (wire.CHAIN_MAX + 1)),
+            "the chain is longer than may travel",
+        ),
     ]
     for claimant, why in cases:
-        with pytest.raises(wire.ClaimNotMembers, match=why):
+        with pytest.raises(wire.ClaimNotMembers) as no:
             home.judge(home.claim(), claimant=claimant)
+        assert no.value.details() == {"member_id": "yard/a", "why": why}
+    chain = ("x.x.x",) * wire.CHAIN_MAX
+    claimant = Claimant(member=member, chain=chain)
+    assert home.judge(home.claim(), claimant=claimant).value.member == chain
 
 
-def test_room_is_bounded_by_member_by_coop_and_by_record(home: Any, genesis: Any) -> None:
-    limits = Limits(names_per_member_max=3, names_per_coop_max=5)
+def test_an_alias_leads_over_as_many_aliases_as_anybody_follows(home: Any) -> None:
+    assert home.judge(home.claim(), alias_depth=wire.ALIAS_DEPTH_MAX)
+    with pytest.raises(wire.AliasTooDeep):
+        home.judge(home.claim(), alias_depth=wire.ALIAS_DEPTH_MAX + 1)
+
+
+LIMITS = Limits(names_per_member_max=3, names_per_coop_max=5)
+
+
+@pytest.mark.parametrize(
+    ("member", "coop", "limit"), [(2, 4, None), (3, 3, 3), (4, 4, 3), (0, 5, 5), (3, 5, 3)]
+)
+def test_a_name_that_is_new_takes_room_of_its_member_and_its_coop(
+    home: Any, member: int, coop: int, limit: int | None
+) -> None:
+    used = Used(member=member, coop=coop)
+    if limit is None:
+        assert home.judge(home.claim(), used=used, limits=LIMITS)
+    else:
+        with pytest.raises(wire.NamesExhausted) as no:
+            home.judge(home.claim(), used=used, limits=LIMITS)
+        assert no.value.details() == {"limit": limit}
+
+
+def test_a_name_that_is_known_takes_the_room_that_it_has(home: Any) -> None:
+    held = home.hand_in(home.claim(term_ms=10))
+    home.now_ms += 10
+    assert home.judge(home.claim(), used=Used(member=3, coop=5), limits=LIMITS)
+    assert home.judge(home.claim("b"), used=Used(member=2, coop=5), limits=LIMITS)
     with pytest.raises(wire.NamesExhausted) as no:
-        home.judge(home.claim(), used=Used(member=3, coop=3), limits=limits)
+        home.judge(home.claim("b"), used=Used(member=3, coop=5), limits=LIMITS)
     assert no.value.limit == 3
-    with pytest.raises(wire.NamesExhausted) as no:
-        home.judge(home.claim(), used=Used(member=0, coop=5), limits=limits)
-    assert no.value.limit == 5
+    assert held.until_ms == home.now_ms
+
+
+def test_a_record_has_room_for_so_many_characters_of_claims_and_chains(
+    home: Any, genesis: Any
+) -> None:
+    sizes = {"claim": 3_000, "member": 1_400, "end": 500, "ended": 500}
+    assert sum(sizes.values()) == rules.VALUE_CHARACTERS_MAX
+    assert rules.fits(value_of(**sizes))
+    for part, characters in sizes.items():
+        assert not rules.fits(value_of(**{**sizes, part: characters + 1}))
     member = founding_member("yard/a", genesis=genesis)
     with pytest.raises(wire.NamesExhausted) as no:
         home.judge(home.claim(), claimant=Claimant(member=member, chain=("x" * 2_500,) * 2))
-    assert no.value.limit == rules.VALUE_CHARACTERS_MAX
-    home.hand_in(home.claim())
-    home.now_ms += 1
-    assert home.judge(home.claim(), used=Used(member=3, coop=5), limits=limits)
+    assert no.value.details() == {"limit": rules.VALUE_CHARACTERS_MAX}
+
+
+def value_of(*, claim: int, member: int, end: int, ended: int) -> wire.NameValue:
+    """Return a value of texts so long; both chains have two links."""
+    freed = wire.NameEnd.model_construct(claim="c" * end, member=("c" * (ended - 200), "c" * 200))
+    return wire.NameValue.model_construct(
+        claim="c" * claim, member=("c" * (member - 200), "c" * 200), freed=(freed,)
+    )
 
 
 def test_a_name_passes_on_so_often_and_no_more_until_times_are_over(home: Any) -> None:
@@ -243,15 +422,27 @@ def test_a_name_passes_on_so_often_and_no_more_until_times_are_over(home: Any) -
     home.now_ms += 10
     with pytest.raises(wire.NamesExhausted) as no:
         home.judge(home.claim("f"))
-    assert no.value.limit == wire.FREED_MAX
+    assert no.value.details() == {"limit": wire.FREED_MAX}
+
+
+def test_an_end_is_shown_strictly_before_all_is_over_that_it_ended(home: Any) -> None:
+    home.hand_in(home.claim())
+    home.now_ms += 1
+    gone = home.hand_in(home.claim(target=None))
+    over_ms = home.now_ms + SKEW_MS + TERM_MS
+    home.hand_in(home.claim("b", term_ms=TERM_MS))
+    home.now_ms = over_ms - 1
+    assert [end.claim for end in home.judge(home.claim("b")).value.freed] == [gone.value.claim]
+    home.now_ms = over_ms
+    assert home.judge(home.claim("b")).value.freed == ()
 
 
 STEPS = st.lists(
     st.tuples(
         st.sampled_from("abcdef"),
         st.sampled_from(("hold", "hold", "withdraw")),
-        st.integers(1, 40) | st.sampled_from((10 * DAY_MS, TERM_MS - 2, TERM_MS)),
-        st.integers(1, 60) | st.sampled_from((DAY_MS, 12 * DAY_MS, TERM_MS)),
+        st.integers(1, 40) | st.sampled_from((10 * DAY_MS, TERM_MS - 2, TERM_MS, 2 * TERM_MS)),
+        st.integers(1, 60) | st.sampled_from((DAY_MS, 12 * DAY_MS, TERM_MS, -DAY_MS)),
     ),
     min_size=2,
     max_size=14,
@@ -263,7 +454,10 @@ STEPS = st.lists(
 def test_no_two_records_of_an_honest_home_ever_contradict_each_other(
     make_home: Any, steps: Any
 ) -> None:
-    """Whatever is asked of it, in whatever order, by whomever: each record verifies as well."""
+    """Whatever is asked of it, in whatever order, by whomever: each record verifies as well.
+
+    Clocks go back meanwhile, its own and theirs.
+    """
     home, views = make_home(), []
     for who, what, term_ms, wait_ms in steps:
         target = {"target": None} if what == "withdraw" else {}
