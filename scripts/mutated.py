@@ -113,6 +113,7 @@ class Quick:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every mutant of a function's code."""
         path = str(ROOT / self.target.path)
+        gc.unfreeze()  # What was collected was frozen then, and would not be among the objects.
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename == path:
                 self._functions[each.__code__.co_qualname] = each

@@ -124,7 +124,7 @@ def test_a_mistake_is_taken_out_again(script: Script) -> None:
         assert ast.unparse(tree) == before
 
 
-def run(folder: Path, *, tests: str, excuses: str = "") -> tuple[int, str]:
+def run(folder: Path, *, tests: str, excuses: str = "", conftest: str = "") -> tuple[int, str]:
     """Run the script on one module of a project of its own; return exit code and output."""
     for name in ("mutants", "mutated.py", "mutations.py"):
         (folder / "scripts").mkdir(exist_ok=True)
@@ -133,6 +133,7 @@ def run(folder: Path, *, tests: str, excuses: str = "") -> tuple[int, str]:
         "nodeimpl/__init__.py": "",
         "nodeimpl/toy/__init__.py": "",
         "nodeimpl/toy/rules.py": RULES,
+        "tests/conftest.py": conftest,
         "tests/nodeimpl/toy/test_rules.py": tests,
         "docs/mutants.md": excuses,
         "pytest.ini": "[pytest]\naddopts = --import-mode=importlib\n",
@@ -162,6 +163,21 @@ def test_a_mistake_that_no_test_notices_is_told(tmp_path: Path) -> None:
 def test_all_is_well_when_tests_notice_each_or_the_list_says_why_not(tmp_path: Path) -> None:
     assert run(tmp_path, tests=TESTS + BOUNDARY)[0] == 0
     assert run(tmp_path, tests=TESTS, excuses=EXCUSED)[0] == 0
+
+
+@pytest.mark.slow
+def test_functions_are_found_though_what_was_collected_is_frozen(tmp_path: Path) -> None:
+    """The quick way exchanges their code; the thorough one would import the tests each time."""
+    imported = tmp_path / "imported"
+    counted = f"\nwith open({str(imported)!r}, 'a') as file:\n    file.write('.')\n"
+    frozen = "import gc\n\ndef pytest_collection_finish():\n    gc.freeze()\n"
+    for number, conftest in enumerate((frozen, ""), 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        imported.unlink(missing_ok=True)
+        assert run(folder, tests=TESTS + BOUNDARY + counted, conftest=conftest)[0] == 0
+        # Once as they are, and again for each of two mistakes in the constant.
+        assert len(imported.read_text()) == 3
 
 
 @pytest.mark.slow
