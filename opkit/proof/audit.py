@@ -231,10 +231,8 @@ class LedgerAudit:
 def _may_debit(entry: Entry, account: AccountId) -> bool:
     """Return whether an entry that no decision covers may debit an account, as far as it shows."""
     root, _, rest = account.partition(":")[2].partition("/")
-    if root in TREASURY:
-        return False
     if root != MEMBER_ROOT or entry.kind == "bound":
-        return True
+        return root not in TREASURY
     return entry.by == f"{entry.coop}/{rest.partition('/')[0]}"
 
 

@@ -20,7 +20,7 @@ from opkit.wire.holds import (
     HoldPosted,
     HoldVoided,
 )
-from opkit.wire.ledger import AccountId, AccountView, Entry, Posting, Unit
+from opkit.wire.ledger import AccountId, AccountView, Cause, Entry, Posting, Unit
 
 HoldEnding = HoldPosted | HoldVoided | HoldExpired
 
@@ -76,7 +76,7 @@ class HoldsAudit:
     def ended(self, said: HoldEnding) -> None:
         """Take note of a hold that ended, however it did."""
         entry = None
-        if isinstance(said, HoldPosted) and self._paid is not None:
+        if isinstance(said, HoldPosted):
             entry, self._paid = self._paid, None
         hold = self._open.pop(said.hold_id, None)
         if hold is None:
@@ -193,6 +193,6 @@ def _why_not_paid(said: HoldPosted, hold: _Open, entry: Entry | None) -> str:
         Posting(account=hold.from_account, unit=hold.unit, amount=-said.amount),
         Posting(account=hold.to_account, unit=hold.unit, amount=said.amount),
     }
-    cited = entry.cause is not None and entry.cause.id == said.hold_id
+    cited = entry.cause == Cause(kind="hold", id=said.hold_id)
     same = cited and set(entry.postings) == wanted
     return "" if same else f"entry {entry.sequence} pays something else"

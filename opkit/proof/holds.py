@@ -19,5 +19,5 @@ def hold_hash(hold: HoldBody) -> RecordId:
 
     What became of the hold is no part of it.
     """
-    said = hold.model_dump(mode="json", include=set(HoldBody.model_fields))
+    said = {name: getattr(hold, name) for name in HoldBody.model_fields}
     return hashlib.sha256(_DOMAIN + canonical(said)).hexdigest()
