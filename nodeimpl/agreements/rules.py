@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from opkit.proof.agreement import given_of
-from opkit.proof.agreement_states import Course, Successor, course_of, first_of
+from opkit.proof.agreement_states import Course, Given, Successor, course_of, first_of
 from opkit.proof.canonical import sha256_hex
 from opkit.wire import agreements as wire
 from opkit.wire.base import Did, Jws, RecordId, Slug, TimeMs
@@ -96,9 +96,14 @@ class Held:
     signatures: tuple[Believed, ...]
 
     @property
+    def given(self) -> tuple[Given, ...]:
+        """What counts of its signatures."""
+        return tuple(given_of(each.said) for each in self.signatures)
+
+    @property
     def alone(self) -> Course:
         """Its course as if nothing amended anything."""
-        return course_of(self.kept.terms, (given_of(each.said) for each in self.signatures))
+        return course_of(self.kept.terms, self.given)
 
     def by(self, coop: Slug, action: Action) -> Believed | None:
         """Return a party's signature."""
@@ -122,7 +127,6 @@ def course(
         amended: the one that it says it amends, if that is here.
         beside: all that say that they amend that one, itself among them.
     """
-    given = [given_of(each.said) for each in held.signatures]
     terms = held.kept.terms
     followed = successors(held, amending)
     barred_by = None
@@ -131,7 +135,7 @@ def course(
         first = first_of(successors(amended, beside))
         if first is not None and first.agreement != held.kept.agreement:
             barred_by = first
-    return course_of(terms, given, successors=followed, barred_by=barred_by)
+    return course_of(terms, held.given, successors=followed, barred_by=barred_by)
 
 
 def successors(held: Held, amending: Iterable[Held]) -> list[Successor]:
@@ -140,7 +144,8 @@ def successors(held: Held, amending: Iterable[Held]) -> list[Successor]:
     for each in amending:
         alone = each.alone
         same = each.kept.terms.parties == held.kept.terms.parties
-        if same and alone.holds and alone.since_ms is not None:
+        if same and alone.holds:
+            assert alone.since_ms is not None, "what holds has begun"
             found.append(Successor(agreement=each.kept.agreement, since_ms=alone.since_ms))
     return found
 
@@ -151,8 +156,7 @@ def judge_adopt(
     agreement: RecordId,
     actual: RecordId,
     coop: Slug,
-    held: Held | None,
-    stands: Course | None,
+    held: tuple[Held, Course] | None,
     amended: tuple[Held, Course] | None,
     kept: int,
     world_ms: TimeMs,
@@ -162,7 +166,7 @@ def judge_adopt(
 
     Args:
         agreement: what they are said to be named by; `actual` what they are.
-        held: the agreement as it is here; `stands` its course; None if it is not.
+        held: the agreement as it is here, and its course; None if it is not.
         amended: the one that the terms amend, if they do and it is here.
         kept: how many agreements are here.
 
@@ -180,10 +184,10 @@ def judge_adopt(
         raise wire.AgreementUnknown(agreement=terms.amends)
     _judge_parties(terms, agreement=agreement, coop=coop, amended=amended)
     if held is not None:
-        _judge_first(held, coop, "adopt")
-    course = stands or course_of(terms, ())
-    if course.state(world_ms) in ENDED:
-        raise inactive(agreement, course, world_ms=world_ms)
+        _judge_first(held[0], coop, "adopt")
+    stands = course_of(terms, ()) if held is None else held[1]
+    if stands.state(world_ms) in ENDED:
+        raise inactive(agreement, stands, world_ms=world_ms)
     if amended is not None:
         before, its_course = amended
         if its_course.state(world_ms) not in ("signed", *wire.IN_FORCE):
@@ -205,9 +209,12 @@ def _judge_parties(
 
 
 def judge_end(
-    agreement: RecordId, *, coop: Slug, held: Held | None, stands: Course | None, world_ms: TimeMs
+    agreement: RecordId, *, coop: Slug, held: tuple[Held, Course] | None, world_ms: TimeMs
 ) -> None:
     """Return if a coop may decide to give notice, and its home may sign that, at this moment.
+
+    Args:
+        held: the agreement as it is here, and its course; None if it is not.
 
     Refuses, in this order:
         AgreementUnknown: it is not here.
@@ -215,12 +222,13 @@ def judge_end(
         AlreadySigned: it gave notice before.
         AgreementInactive: it is over, or the coop has not signed it.
     """
-    if held is None or stands is None:
+    if held is None:
         raise wire.AgreementUnknown(agreement=agreement)
-    if coop not in held.kept.terms.parties:
+    known, stands = held
+    if coop not in known.kept.terms.parties:
         raise wire.NotParty(agreement=agreement, coop=coop)
-    _judge_first(held, coop, "end")
-    if stands.state(world_ms) in ENDED or held.by(coop, "adopt") is None:
+    _judge_first(known, coop, "end")
+    if stands.state(world_ms) in ENDED or known.by(coop, "adopt") is None:
         raise inactive(agreement, stands, world_ms=world_ms)
 
 

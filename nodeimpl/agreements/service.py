@@ -78,13 +78,10 @@ class Agreements:
             EffectMalformed: the terms name somebody who is not in the network.
             (the rest): as `rules.judge_adopt` and `rules.judge_end` do.
         """
-        held = tables.get(tx, effect.agreement)
-        stands = None if held is None else self._course(tx, held)
+        held = self._standing(tx, effect.agreement)
         terms = effect.terms
         if terms is None:
-            rules.judge_end(
-                effect.agreement, coop=coop, held=held, stands=stands, world_ms=tx.world_ms
-            )
+            rules.judge_end(effect.agreement, coop=coop, held=held, world_ms=tx.world_ms)
             return
         try:
             check_named(terms, self._genesis)
@@ -96,8 +93,7 @@ class Agreements:
             actual=agreement_id(terms),
             coop=coop,
             held=held,
-            stands=stands,
-            amended=self._amended(tx, terms),
+            amended=None if terms.amends is None else self._standing(tx, terms.amends),
             kept=tables.count(tx),
             world_ms=tx.world_ms,
             limits=self._limits,
@@ -388,10 +384,10 @@ class Agreements:
             raise wire.AgreementUnknown(agreement=agreement)
         return held
 
-    def _amended(self, tx: Tx, terms: Terms) -> tuple[Held, Course] | None:
-        """Return the agreement that terms amend, if they do and it is here."""
-        before = None if terms.amends is None else tables.get(tx, terms.amends)
-        return None if before is None else (before, self._course(tx, before))
+    def _standing(self, tx: Tx, agreement: RecordId) -> tuple[Held, Course] | None:
+        """Return an agreement and its course, if it is here."""
+        held = tables.get(tx, agreement)
+        return None if held is None else (held, self._course(tx, held))
 
     def _course(self, tx: Tx, held: Held) -> Course:
         amends = held.kept.terms.amends

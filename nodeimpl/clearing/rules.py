@@ -137,9 +137,11 @@ def judge_terms(offer: Offer, coop: Slug, terms: Mapping[RecordId, Terms]) -> No
         arbiter = terms[leg.agreement].arbiter
         if arbiter != offer.arbiter:
             raise ArbiterDiffers(arbiter=offer.arbiter, agreed=arbiter)
-    if offer.period is not None:
-        clearing = terms[legs[0].agreement].clearing
-        judge_period(offer.period, settled="" if clearing is None else clearing.settled)
+    for leg in legs:
+        clearing = terms[leg.agreement].clearing
+        assert clearing is not None, "the unit was judged"
+        if offer.period is not None:
+            judge_period(offer.period, settled=clearing.settled)
 
 
 def judge_stands(
@@ -283,12 +285,17 @@ def judge_undecided(offer: Offer, *, now_ms: TimeMs, limits: Limits) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Side:
-    """One of the others, and by how much the balance with it changes."""
+    """One of the others, and by how much the balance with it changes: by one at least."""
 
     other: Slug
     agreement: RecordId
     change: int
     stand: Stand
+
+    @property
+    def rises(self) -> bool:
+        """Whether the coop gives, so that more is owed to it or it owes less."""
+        return self.change > 0
 
 
 def _judge_not_done(offer: Offer, sides: list[_Side]) -> None:
@@ -311,8 +318,8 @@ def _judge_net(side: _Side, coop: Slug) -> None:
     """Refuses: NettingExcessive."""
     stand, amount = side.stand, abs(side.change)
     # All that is in doubt may yet go against it.
-    sure = stand.balance - stand.doubt_out if side.change < 0 else -stand.balance - stand.doubt_in
-    if amount > max(0, sure):
+    sure = -stand.balance - stand.doubt_in if side.rises else stand.balance - stand.doubt_out
+    if amount > sure:
         raise NettingExcessive(
             agreement=side.agreement, coop=coop, balance=stand.balance, amount=amount
         )
@@ -326,8 +333,8 @@ def _judge_balance(side: _Side, coop: Slug, *, unit: str, terms: Terms) -> None:
     """
     assert terms.clearing is not None, "the unit was judged"
     most, stand, change = terms.clearing.imbalance_max, side.stand, side.change
-    doubt = stand.doubt_in if change > 0 else stand.doubt_out
-    far = stand.balance + doubt + change if change > 0 else doubt - stand.balance - change
+    doubt = stand.doubt_in if side.rises else stand.doubt_out
+    far = doubt + (stand.balance + change if side.rises else -stand.balance - change)
     if far > most:
         raise Imbalance(
             agreement=side.agreement,

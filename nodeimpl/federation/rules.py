@@ -5,18 +5,21 @@ Source: ADR 0044.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from opkit.proof.checks import ProofError
 from opkit.proof.federation import home_coop, read_attestation, read_statement
 from opkit.proof.genesis import GenesisView
 from opkit.wire import federation as wire
-from opkit.wire.base import Did, MemberId, Slug, TimeMs
+from opkit.wire.base import SLUG_PATTERN, Did, MemberId, Slug, TimeMs
 from opkit.wire.federation import Attestation
 from opkit.wire.operations import Act, AdmitAct, ExpelAct, SetAct
 
 COOP, ATTESTATION = "coop", "attestation"
 """How keys begin: `coop/<node>`, and `attestation/<node>/<subject>/<type>`."""
+
+_SLUG = re.compile(SLUG_PATTERN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class Permitted:
     def _is_attestation(self, did: Did, rest: str, token: str | None) -> bool:
         issuer, _, about = rest.partition("/")
         subject, _, type_ = about.partition("/")
-        if issuer != did or not subject or not type_ or "/" in type_:
+        if issuer != did or not (_SLUG.fullmatch(subject) and _SLUG.fullmatch(type_)):
             return False
         if token is None:
             return True
@@ -125,11 +128,12 @@ def judge_vouch(
         MemberAlready: somebody is to be admitted who is one, or never can be again.
         VouchRepeated: this member has said so.
     """
-    if ask.expel and ask.did not in authors:
-        raise wire.NotAMember(subject=ask.did)
-    if not ask.expel and ask.did in expelled:
+    if ask.expel:
+        if ask.did not in authors:
+            raise wire.NotAMember(subject=ask.did)
+    elif ask.did in expelled:
         raise wire.MemberAlready(did=ask.did, why="it was expelled, for good")
-    if not ask.expel and ask.did in authors:
+    elif ask.did in authors:
         raise wire.MemberAlready(did=ask.did, why="it is a member")
     if said_before:
         raise wire.VouchRepeated(did=ask.did)

@@ -38,7 +38,6 @@ from opkit.wire.operations import (
     ExpelAct,
     ObjectId,
     ObjectKind,
-    OperationRejected,
     SetAct,
 )
 
@@ -134,9 +133,11 @@ class Federation:
 
         Refuses, in this order:
             NotCoopsHome, NotFederated: as `register`.
-            NotAMember: somebody is to be expelled who is none, or the key is none.
+            NotAMember: somebody is to be expelled who is none.
             MemberAlready: somebody is to be admitted who is one, or never can be again.
             VouchRepeated: this coop has said so.
+            OperationRejected: no replica would take it: the key is none, this coop has had as many
+                voices as one may, or there are as many members as there may be.
         """
         roll = self._speaker(tx, caller).roll
         rules.judge_vouch(
@@ -147,10 +148,7 @@ class Federation:
         )
         fork = self.sharing.as_it_stands(tx, FEDERATION).fork_ids.get(ask.did)
         act = ExpelAct(did=ask.did, fork=fork) if ask.expel else AdmitAct(did=ask.did)
-        try:
-            operation = self._say(tx, act)
-        except OperationRejected as no:
-            raise wire.NotAMember(subject=ask.did) from no
+        operation = self._say(tx, act)
         after = self._roll(tx)
         return wire.VouchTaken(
             did=ask.did,

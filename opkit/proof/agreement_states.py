@@ -87,7 +87,7 @@ class Course:
 
 def course_of(
     terms: Terms,
-    given: Iterable[Given],
+    given: Sequence[Given],
     *,
     successors: Sequence[Successor] = (),
     barred_by: Successor | None = None,

@@ -109,7 +109,9 @@ CidText = Annotated[str, StringConstraints(max_length=128, pattern=PLAIN)]
 RecordId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 of a record's signing input, in hex: its identity, whoever signed it again."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
+SLUG_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+
+Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
 """A short lower-case id such as `river-city-tool-library`."""
 
 MemberId = Annotated[

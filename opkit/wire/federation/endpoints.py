@@ -36,6 +36,7 @@ from opkit.wire.federation.types import (
     VouchTaken,
 )
 from opkit.wire.objects import ObjectUnknown
+from opkit.wire.operations import OperationRejected
 
 LIST_FEDERATION = Endpoint(
     name="federation.members",
@@ -103,7 +104,14 @@ VOUCH = Endpoint(
     answer=VouchTaken,
     scope=Scope.FEDERATION_WRITE,
     changes=True,
-    refuses=(NotCoopsHome, NotFederated, NotAMember, MemberAlready, VouchRepeated),
+    refuses=(
+        NotCoopsHome,
+        NotFederated,
+        NotAMember,
+        MemberAlready,
+        VouchRepeated,
+        OperationRejected,
+    ),
     body_bytes_max=8_192,
 )
 

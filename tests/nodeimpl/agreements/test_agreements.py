@@ -277,6 +277,18 @@ def test_what_other_parties_agree_on_takes_nobodys_place(made_once: Made, terms:
     made_once.run(story)
 
 
+def test_what_was_given_up_before_it_began_takes_nobodys_place(made: Made, terms: Terms) -> None:
+    async def story(mill: Keeper) -> None:
+        begins_ms = START_MS + 2 * DAY_MS
+        changed = amending(await mill.signed(terms), starts_ms=begins_ms, notice_days=0)
+        await mill.signed(changed)
+        assert await mill.heard(changed, "yard", "end") == ""
+        await mill.pass_time(2 * DAY_MS)
+        assert (await mill.state(terms), await mill.state(changed)) == ("active", "ended")
+
+    made.run(story)
+
+
 # Time.
 
 

@@ -180,6 +180,11 @@ def of_nothing(by: Liar) -> str:
     return by.signed(SetAct(key=f"coop/{by.identity.did}", value="nothing signed"))
 
 
+def taken_back_from_nobody(by: Liar) -> str:
+    """Take back under one's own key what no attestation could say: its subject is no coop's id."""
+    return by.signed(SetAct(key=f"attestation/{by.identity.did}/No coop/insured", value=None))
+
+
 def of_another_object(by: Liar) -> str:
     return by.signed(AdmitAct(did=by.world.node(LONE).did), aud=f"agreement/{'a' * 64}")
 
@@ -196,6 +201,7 @@ def of_another_network(by: Liar) -> str:
         under_rivers_key,
         of_rivers_coop,
         of_nothing,
+        taken_back_from_nobody,
         of_another_object,
         of_another_network,
     ],

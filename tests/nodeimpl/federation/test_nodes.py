@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from devnet.inprocess import InProcessWorld
+from nodeimpl.kernel.crdt import authority
 from opkit.wire import federation as wire
 from opkit.wire.gateway import ScopeMissing
+from opkit.wire.operations import OperationRejected
 from tests.nodeimpl.federation.told import (
     ALL,
     BRIGHT,
@@ -73,6 +75,24 @@ def test_a_newcomer_is_a_member_once_two_have_vouched() -> None:
         with pytest.raises(wire.MemberAlready, match="for good"):
             await calls(world, RIVER).vouch(lone)
         assert (await members(world, LAKES)).expelled == (lone,)
+
+    run(story)
+
+
+def test_a_voice_that_no_replica_would_take_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(authority, "VOICES_MAX", 1)
+
+    async def story(world: InProcessWorld) -> None:
+        river, lone = calls(world, RIVER), world.node(LONE).did
+        with pytest.raises(OperationRejected, match="key"):
+            await river.vouch(f"did:key:z6Mk{'1' * 44}")
+        await river.vouch(lone)
+        with pytest.raises(OperationRejected, match="as much about authors as one may: 1"):
+            await river.vouch(world.node(BRIGHT).did, expel=True)
+        await calls(world, BRIGHT).vouch(lone)
+        await same(world, *ALL, operations=2)
 
     run(story)
 
