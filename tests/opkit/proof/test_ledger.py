@@ -103,7 +103,7 @@ def test_the_event_of_an_entry_is_spelled_canonically_and_is_one(one: Entry) -> 
     spelled = spell_posted(one, spell_postings(one.postings))
     event = EntryPosted.model_validate_json(spelled)
     assert canonical(event.model_dump(mode="json")) == spelled
-    assert (event.sequence, event.hash, event.postings) == (one.sequence, one.hash, one.postings)
+    assert event.model_dump().items() <= one.model_dump().items()
 
 
 @given(entries, st.data())
