@@ -8,21 +8,8 @@ import pytest
 
 from nodeimpl.governance.effects import postings_of
 from opkit.proof import jws
-from opkit.proof.ballots import (
-    commitment_of,
-    commitments_of,
-    commitments_root,
-    ids_hash,
-    make_ballot,
-    read_ballot,
-    read_ballot_receipt,
-    read_delegation,
-    read_lodging_receipt,
-    sign_ballot_receipt,
-)
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import Identity
-from opkit.proof.merkle import EMPTY_ROOT
 from opkit.proof.proposals import (
     PEOPLE_TEXT_BYTES_MAX,
     check_configured,
@@ -171,69 +158,6 @@ def test_a_proposal_is_signed_by_the_key_that_it_names(assembly: Any) -> None:
     assert jws.record_id(again) == jws.record_id(assembly.proposal())
 
 
-def test_ballots_and_delegations_belong_to_the_members_own_assembly(assembly: Any) -> None:
-    network = assembly.network.name
-    read_ballot(assembly.ballot("kim", "yes", "0" * 64), network=network)
-    read_delegation(assembly.delegation("kim", "jan"), network=network)
-    for ballot in (
-        assembly.ballot("kim", "yes", "0" * 64, aud="building-yard"),
-        assembly.ballot("", "yes", "0" * 64, member_id="-/kim", aud="building-yard", signer=KEY),
-        assembly.delegation("kim", "jan"),
-        "x" * 3_000,
-    ):
-        with pytest.raises(ProofError):
-            read_ballot(ballot, network=network)
-    for delegation in (
-        assembly.delegation("kim", "kim"),
-        assembly.delegation("kim", "jan", aud="building-yard"),
-        assembly.delegation("kim", None, to="building-yard/ruth"),
-        assembly.ballot("kim", "yes", "0" * 64),
-    ):
-        with pytest.raises(ProofError):
-            read_delegation(delegation, network=network)
-    with pytest.raises(ProofError, match="no coop"):
-        make_ballot(
-            KEY,
-            network=network,
-            member_id="-/kim",
-            proposal="0" * 64,
-            choice="yes",
-            sequence=1,
-            at_ms=1,
-        )
-
-
-def test_receipts_are_the_homes_or_another_nodes(assembly: Any) -> None:
-    genesis = assembly.network.view
-    ballot = assembly.ballot("kim", "yes", "0" * 64)
-    yard = assembly.network.nodes["building-yard"]
-    read_ballot_receipt(assembly.receipt(ballot), genesis=genesis)
-    read_lodging_receipt(assembly.receipt(ballot, lodged=True), genesis=genesis)
-    for receipt in (
-        assembly.receipt(ballot, signer=yard),
-        assembly.receipt(ballot, member_id="building-yard/ruth"),
-        assembly.receipt(ballot, lodged=True),
-    ):
-        with pytest.raises(ProofError):
-            read_ballot_receipt(receipt, genesis=genesis)
-    for receipt in (
-        assembly.receipt(ballot, lodged=True, signer=assembly.home),
-        assembly.receipt(ballot, lodged=True, signer=KEY),
-        assembly.receipt(ballot, lodged=True, aud="bakery", member_id="bakery/kim"),
-        assembly.receipt(ballot),
-    ):
-        with pytest.raises(ProofError):
-            read_lodging_receipt(receipt, genesis=genesis)
-
-
-def test_a_receipt_is_signed_by_the_node_that_it_names(assembly: Any) -> None:
-    receipt = assembly.receipt(assembly.ballot("kim", "yes", "0" * 64))
-    said = read_ballot_receipt(receipt, genesis=assembly.network.view)
-    assert sign_ballot_receipt(said, assembly.home) == receipt
-    with pytest.raises(ProofError, match="the node that it names"):
-        sign_ballot_receipt(said, KEY)
-
-
 def test_a_proposal_of_more_characters_than_may_be_is_not_read(assembly: Any) -> None:
     with pytest.raises(ProofError, match="more than a proposal may have"):
         read_proposal("a" * (PROPOSAL_CHARACTERS_MAX + 1), network=assembly.network.name)
@@ -288,16 +212,3 @@ def test_an_account_is_held_against_what_was_decided_of_it() -> None:
     for other in (ConfigurationEffect(accounts=(OPEN,)), TextEffect()):
         with pytest.raises(ProofError, match="not about"):
             check_configured(said, other)
-
-
-def test_commitments_hide_what_they_are_to_and_stand_in_their_own_order() -> None:
-    ids = [f"{number:064x}" for number in range(5)]
-    made = commitments_of((each, "0" * 32) for each in ids)
-    assert list(made) == sorted(commitment_of(each, "0" * 32) for each in ids)
-    assert not set(made) & {commitment_of(each, "1" * 32) for each in ids}
-    assert commitments_root(()) == EMPTY_ROOT.hex()
-    assert commitments_root(made) != commitments_root(made[:4])
-    for wrong in (made[::-1], (made[0], *made)):
-        with pytest.raises(ProofError, match="order"):
-            commitments_root(wrong)
-    assert ids_hash(ids) != ids_hash(ids[::-1])
