@@ -254,7 +254,8 @@ def judge_delegation(
     if standing is not None and said.sequence <= standing.sequence:
         raise no.DelegationStale(member_id=said.member_id, standing_sequence=standing.sequence)
     if leads_back:
-        raise no.DelegationCycle(member_id=said.member_id, to=said.to or "")
+        assert said.to is not None, "what is revoked leads nowhere"
+        raise no.DelegationCycle(member_id=said.member_id, to=said.to)
     return said
 
 
@@ -423,10 +424,10 @@ def _why_counted(standing: Standing, missed: Missed, *, elector: Elector | None)
         return "the ballot is for another proposal"
     if elector is None:
         return f"{said.member_id} is no member of the electorate"
-    until_ms = min(standing.closes_ms or 0, standing.closed_ms or 0)
-    if not missed.by_home and missed.world_ms >= until_ms:
-        return "it was lodged when voting was over"
-    return ""
+    assert standing.closes_ms is not None and standing.closed_ms is not None, "what is decided"
+    over_ms = min(standing.closes_ms, standing.closed_ms)
+    late = not missed.by_home and missed.world_ms >= over_ms
+    return "it was lodged when voting was over" if late else ""
 
 
 def _why_no_member(member: Member | None, *, did: Did, coop: Slug) -> str:

@@ -271,8 +271,7 @@ def _judge_owner(coop: Slug, account: wire.AccountId, path: str, right: Right) -
     """Return if an account is the member's own, or the coop's and they post for it."""
     root, _, rest = path.partition("/")
     if root == wire.MEMBER_ROOT:
-        own = rest.partition("/")[0] if coop_of(right.by) == coop else ""
-        allowed = bool(own) and right.by == f"{coop}/{own}"
+        allowed = right.by == f"{coop}/{rest.partition('/')[0]}"
     else:
         allowed = right.kind == "coop"
     if not allowed:

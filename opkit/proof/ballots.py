@@ -56,7 +56,7 @@ def make_ballot(
         at_ms: when it is signed.
 
     Raises:
-        ProofError: nobody would take it (`read_ballot`).
+        ProofError: they are a member of no coop.
     """
     ballot = Ballot(
         network=network,
@@ -68,9 +68,7 @@ def make_ballot(
         sequence=sequence,
         issued_at_ms=at_ms,
     )
-    token = jws.sign(ballot, typ=BALLOT_TYP, identity=member)
-    read_ballot(token, network=network)
-    return token
+    return jws.sign(ballot, typ=BALLOT_TYP, identity=member)
 
 
 def read_ballot(token: Jws, *, network: NetworkId) -> Ballot:
@@ -97,7 +95,7 @@ def make_delegation(
     """Return a member's word on who votes where they do not, signed; `to` None takes it back.
 
     Raises:
-        ProofError: nobody would take it (`read_delegation`).
+        ProofError: they are a member of no coop; it is to themself, or to one of another coop.
     """
     delegation = Delegation(
         network=network,
@@ -108,9 +106,8 @@ def make_delegation(
         sequence=sequence,
         issued_at_ms=at_ms,
     )
-    token = jws.sign(delegation, typ=DELEGATION_TYP, identity=member)
-    read_delegation(token, network=network)
-    return token
+    _check_delegate(delegation)
+    return jws.sign(delegation, typ=DELEGATION_TYP, identity=member)
 
 
 def read_delegation(token: Jws, *, network: NetworkId) -> Delegation:
@@ -125,10 +122,7 @@ def read_delegation(token: Jws, *, network: NetworkId) -> Delegation:
         token, typ=DELEGATION_TYP, author="did", network=network, of=Delegation
     )
     _check_assembly(said.member_id, aud=said.aud)
-    if said.to is not None:
-        _check_assembly(said.to, aud=said.aud)
-        if said.to == said.member_id:
-            raise ProofError("nobody delegates to themself")
+    _check_delegate(said)
     return said
 
 
@@ -288,6 +282,14 @@ def assembly_of(member_id: MemberId) -> Slug:
 def _check_assembly(member_id: MemberId, *, aud: Slug) -> None:
     if assembly_of(member_id) != aud:
         raise ProofError(f"{member_id} is no member of {aud}")
+
+
+def _check_delegate(said: Delegation) -> None:
+    if said.to is None:
+        return
+    _check_assembly(said.to, aud=said.aud)
+    if said.to == said.member_id:
+        raise ProofError("nobody delegates to themself")
 
 
 def _check_length(token: Jws) -> None:

@@ -129,7 +129,8 @@ def way_of(member_id: MemberId, delegations: Mapping[MemberId, MemberId]) -> lis
 def first_in_circle(delegations: Mapping[MemberId, MemberId]) -> MemberId | None:
     """Return a member whose delegation leads back to themself; None if nobody's does.
 
-    Each delegation is followed once, however many lead through it.
+    Of several it is the same one in whatever order the delegations come. Each delegation is
+    followed once, however many lead through it.
     """
     done: set[MemberId] = set()
     for member_id in sorted(delegations):
@@ -208,12 +209,11 @@ def _find_voter(
 ) -> None:
     """Note in `voters` whose ballot counts for an elector and for all on the way; each once."""
     way: dict[MemberId, None] = {}
-    at: MemberId | None = elector
-    while at is not None and at in may and at not in voters and at not in way:
+    at = elector
+    while at in may and at not in voters and at not in way:
         way[at] = None
-        at = delegations.get(at)
-    voter = None if at is None else voters.get(at)
-    voters.update(dict.fromkeys(way, voter))
+        at = delegations.get(at, at)  # Who delegated to nobody is on the way already: it ends.
+    voters.update(dict.fromkeys(way, voters.get(at)))
 
 
 def has_quorum(counted: Counted | Tally, *, quorum_percent: int) -> bool:

@@ -194,7 +194,7 @@ def _check_own(*accounts: str, coop: Slug) -> None:
 
 
 def check_entry(entry: Entry, effect: Effect) -> None:
-    """Return if a ledger's entry posts exactly what an effect pays, in whatever order.
+    """Return if a ledger's entry posts exactly what an effect pays, each once, in whatever order.
 
     Raises:
         ProofError: the effect pays nothing, or something else.
@@ -210,8 +210,8 @@ def check_entry(entry: Entry, effect: Effect) -> None:
     for account, amount in lines:
         paid[account] = amount
         paid[effect.from_account] -= amount
-    posted = {(each.account, each.unit): each.amount for each in entry.postings}
-    if posted != {(account, effect.unit): amount for account, amount in paid.items()}:
+    decided = sorted((account, effect.unit, amount) for account, amount in paid.items())
+    if sorted((each.account, each.unit, each.amount) for each in entry.postings) != decided:
         raise ProofError("the entry posts something else than was decided")
 
 

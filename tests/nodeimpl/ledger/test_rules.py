@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,7 @@ OFFICER = Right(by="yard/cleo", kind="coop")
 MEMBER = Right(by="yard/ada", kind="own")
 DECIDED = Right(by="-", kind="decision")
 HELD = Right(by="yard/ada", kind="hold")
+BY_THE_NODE = (DECIDED, HELD, Right(by="-", kind="exchange"))
 
 
 def posting(path: str, amount: int, unit: str = "usd-cents") -> wire.Posting:
@@ -64,35 +67,61 @@ def account(**changes: Any) -> Account:
     return replace(plain, **changes)
 
 
-WRONG = {
-    wire.UnitUnknown: (posting("expense/a", -1, "shells"), posting("expense/b", 1, "shells")),
-    wire.AccountForeign: (posting("mill:expense/c", -1), posting("expense/d", 1)),
-    wire.Unbalanced: (posting("expense/e", 7, "commons-credits"),),
-    wire.EntryMalformed: (posting("expense/f", 0),),
-    wire.DecisionRequired: (posting("reserve/2026", -1), posting("expense/g", 1)),
-    wire.AccountNotYours: (posting("member/bo", -1), posting("expense/h", 1)),
+WRONG: dict[type[Refusal], tuple[dict[str, Any], tuple[wire.Posting, ...]]] = {
+    wire.UnitUnknown: (
+        {"unit": "shells"},
+        (posting("expense/a", -1, "shells"), posting("expense/b", 1, "shells")),
+    ),
+    wire.AccountForeign: (
+        {"account": "mill:expense/c"},
+        (posting("mill:expense/c", -1), posting("expense/d", 1)),
+    ),
+    wire.Unbalanced: (
+        {"unit": "commons-credits", "sum": "7"},
+        (posting("expense/e", 7, "commons-credits"),),
+    ),
+    wire.EntryMalformed: ({"why": "a posting of 0"}, (posting("expense/f", 0),)),
+    wire.DecisionRequired: (
+        {"account": "yard:reserve/2026"},
+        (posting("reserve/2026", -1), posting("expense/g", 1)),
+    ),
+    wire.AccountNotYours: (
+        {"account": "yard:member/bo", "member_id": "yard/cleo"},
+        (posting("member/bo", -1), posting("expense/h", 1)),
+    ),
 }
-"""Postings that are refused, in order of precedence."""
+"""Postings that are refused, and the refusals' fields, in order of precedence."""
+
+
+@contextmanager
+def refused(leaf: type[Refusal], **details: Any) -> Iterator[None]:
+    """Expect exactly this refusal, with exactly these fields."""
+    with pytest.raises(leaf) as no:
+        yield
+    assert (type(no.value), no.value.details()) == (leaf, details)
 
 
 @pytest.mark.parametrize("leaf", WRONG)
-def test_each_wrong_entry_has_its_own_refusal(leaf: type[Exception]) -> None:
-    with pytest.raises(leaf):
-        judge(draft(posting("expense/y", -1), posting("expense/z", 1), *WRONG[leaf]))
+def test_each_wrong_entry_has_its_own_refusal(leaf: type[Refusal]) -> None:
+    details, rows = WRONG[leaf]
+    with refused(leaf, **details):
+        judge(draft(posting("expense/y", -1), posting("expense/z", 1), *rows))
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(WRONG, 2)))
-def test_of_two_refusals_the_first_is_given(first: type, second: type) -> None:
-    for rows in ((*WRONG[first], *WRONG[second]), (*WRONG[second], *WRONG[first])):
-        with pytest.raises(first):
-            judge(draft(*rows))
+def test_of_two_refusals_the_first_is_given(first: type[Refusal], second: type[Refusal]) -> None:
+    details, rows = WRONG[first]
+    others = WRONG[second][1]
+    for both in ((*rows, *others), (*others, *rows)):
+        with refused(first, **details):
+            judge(draft(*both))
 
 
 def test_what_posts_nothing_is_no_entry_whoever_posts_it() -> None:
-    nothing = replace(draft(), postings=())
-    for right in (OFFICER, MEMBER, DECIDED, HELD, Right(by="-", kind="exchange")):
-        with pytest.raises(wire.EntryMalformed, match="fewer than two"):
-            judge(nothing, right)
+    for right in (OFFICER, MEMBER, *BY_THE_NODE):
+        for rows in ((), (posting("expense/a", 0),)):
+            with refused(wire.EntryMalformed, why="fewer than two postings"):
+                judge(replace(draft(), postings=rows), right)
 
 
 @pytest.mark.parametrize("path", ["reserve", "reserve/2026-q1", "surplus", "surplus/2026-q1/7"])
@@ -102,8 +131,9 @@ def test_a_treasury_is_debited_by_decision_only(path: str) -> None:
         with pytest.raises(wire.DecisionRequired):
             judge(spend, right)
     judge(spend, DECIDED)
-    # Anybody may pay into it.
+    # Anybody may pay into it; what takes nothing is no debit.
     judge(draft(posting(path, 5), posting("income/dues", -5)), OFFICER)
+    rules.judge_right(COOP, (posting(path, 0),), OFFICER)
 
 
 @pytest.mark.parametrize("path", ["reserved", "reserve-fund/a", "surpluses"])
@@ -123,18 +153,22 @@ def test_a_member_debits_their_own_account_and_no_other() -> None:
         judge(draft(posting("expense/roof", -5), posting("member/ada", 5)), MEMBER)
     with pytest.raises(wire.AccountNotYours):
         judge(draft(posting("member", -5), posting("member/ada", 5)), MEMBER)
-    for right in (DECIDED, HELD):
+    for right in BY_THE_NODE:
         judge(draft(*own), right)
 
 
 def test_ids_and_causes_of_decisions_and_holds_are_theirs() -> None:
-    for entry_id in ("hold:h1", "decision:abc"):
-        with pytest.raises(wire.EntryMalformed):
+    for entry_id in ("hold:h1", "decision:abc", "exchange:abc"):
+        with refused(
+            wire.EntryMalformed, why="ids that begin so are of holds, decisions and exchanges"
+        ):
             judge(draft(entry_id=entry_id))
-        judge(draft(entry_id=entry_id), DECIDED)
-    for kind in ("decision", "hold"):
-        with pytest.raises(wire.EntryMalformed):
-            judge(draft(cause=wire.Cause(kind=kind, id="ab" * 32)))
+    for kind in ("decision", "hold", "exchange", "ruling"):
+        cause = wire.Cause(kind=kind, id="ab" * 32)
+        with refused(wire.EntryMalformed, why=f"an entry for a {kind} is not posted by hand"):
+            judge(draft(cause=cause))
+        for right in BY_THE_NODE:
+            judge(draft(entry_id=f"{kind}:abc", cause=cause), right)
     judge(draft(cause=wire.Cause(kind="receipt", id="ab" * 32)))
     judge(draft(cause=wire.Cause(kind="agreement", id="tools-2026")))
 
@@ -229,7 +263,7 @@ def test_only_what_sums_to_zero_in_each_unit_is_an_entry(
 ) -> None:
     one = draft(*(posting(path, amount, unit) for path, unit, amount in rows))
     sums = {unit: sum(a for _, u, a in rows if u == unit) for _, unit, _ in rows}
-    said = refused(one)
+    said = refusal_of(one)
     if isinstance(said, wire.Unbalanced):
         assert sums[said.unit] == int(said.sum) != 0
         return
@@ -238,7 +272,7 @@ def test_only_what_sums_to_zero_in_each_unit_is_an_entry(
     assert malformed == isinstance(said, wire.EntryMalformed)
 
 
-def refused(one: Draft) -> Refusal | None:
+def refusal_of(one: Draft) -> Refusal | None:
     try:
         rules.judge_form(one, DECIDED)
     except Refusal as no:
@@ -247,15 +281,21 @@ def refused(one: Draft) -> Refusal | None:
 
 
 def test_balances_and_totals_stay_within_what_every_reader_keeps() -> None:
-    full = account(balance=SAFE_INT_MAX)
-    rules.judge_bounds(full, -1, coop=COOP)
-    with pytest.raises(wire.BalanceOutOfBounds):
-        rules.judge_bounds(full, 1, coop=COOP)
-    with pytest.raises(wire.BalanceOutOfBounds):
-        rules.judge_bounds(account(balance=-SAFE_INT_MAX, floor=-SAFE_INT_MAX), -1, coop=COOP)
+    full, empty = account(balance=SAFE_INT_MAX - 1), account(balance=1 - SAFE_INT_MAX)
+    beyond = {"account": "yard:member/ada", "unit": "usd-cents"}
+    for one, amount in ((full, 1), (empty, -1)):
+        rules.judge_bounds(one, amount, coop=COOP)
+        with refused(wire.BalanceOutOfBounds, **beyond):
+            rules.judge_bounds(one, 2 * amount, coop=COOP)
     rules.judge_total(SAFE_INT_MAX, coop=COOP, unit="usd-cents")
-    with pytest.raises(wire.BalanceOutOfBounds):
+    with refused(wire.BalanceOutOfBounds, account="yard:", unit="usd-cents"):
         rules.judge_total(SAFE_INT_MAX + 1, coop=COOP, unit="usd-cents")
+
+
+def test_a_closed_account_takes_and_gives_nothing() -> None:
+    rules.judge_open(account(), coop=COOP)
+    with refused(wire.AccountClosed, account="yard:member/ada", unit="usd-cents"):
+        rules.judge_open(account(closed=True), coop=COOP)
 
 
 def test_there_is_room_up_to_the_limits() -> None:
@@ -273,23 +313,88 @@ def test_who_reads_what() -> None:
     rules.judge_reader(COOP, "yard/ada", whole=True, asks_own=False)
     rules.judge_reader(COOP, "yard/ada", whole=False, asks_own=True)
     rules.judge_reader(COOP, "-/auditor", whole=True, asks_own=False)
-    with pytest.raises(wire.LedgerOwnOnly):
+    with refused(wire.LedgerOwnOnly, member_id="yard/ada"):
         rules.judge_reader(COOP, "yard/ada", whole=False, asks_own=False)
-    with pytest.raises(wire.LedgerNotYours):
-        rules.judge_reader(COOP, "mill/ada", whole=True, asks_own=True)
-    for stranger in ("mill/ada", "-/operator"):
-        with pytest.raises(wire.LedgerNotYours):
-            rules.judge_poster(COOP, stranger)
+    for asks_own in (True, False):
+        with refused(wire.LedgerNotYours, coop=COOP, member_id="mill/ada"):
+            rules.judge_reader(COOP, "mill/ada", whole=asks_own, asks_own=asks_own)
 
 
-def test_who_audits_a_ledger_reads_it_with_a_token_for_the_whole_and_posts_nothing() -> None:
+def test_who_audits_a_ledger_reads_it_with_a_token_for_the_whole() -> None:
     mill = frozenset({"mill"})
     rules.judge_reader(COOP, "mill/ada", whole=True, asks_own=False, auditors=mill)
     for member_id, whole in (("mill/ada", False), ("dairy/ada", True)):
-        with pytest.raises(wire.LedgerNotYours):
+        with refused(wire.LedgerNotYours, coop=COOP, member_id=member_id):
             rules.judge_reader(COOP, member_id, whole=whole, asks_own=True, auditors=mill)
-    with pytest.raises(wire.LedgerNotYours):
-        rules.judge_poster(COOP, "mill/ada")
+
+
+def test_members_post_to_their_own_coops_ledger() -> None:
+    rules.judge_poster(COOP, "yard/ada")
+    for stranger in ("mill/ada", "-/operator"):
+        with refused(wire.LedgerNotYours, coop=COOP, member_id=stranger):
+            rules.judge_poster(COOP, stranger)
+
+
+def test_what_belongs_to_an_account() -> None:
+    own = rules.member_path("yard/ada")
+    assert (own, rules.path_of("yard:member/ada")) == ("member/ada", "member/ada")
+    for path in ("member/ada", "member/ada/savings"):
+        assert rules.is_under(path, own)
+    for path in ("member", "member/ad", "member/adamo", "member/bo/ada", "x/member/ada"):
+        assert not rules.is_under(path, own)
+
+
+ENTRY = wire.Entry(
+    network="a" * 26,
+    coop=COOP,
+    entry_id="e1",
+    kind="ordinary",
+    postings=draft().postings,
+    memo="",
+    cause=None,
+    corrects=None,
+    effective_on=None,
+    sequence=1,
+    recorded_ms=1,
+    world_ms=1,
+    by="yard/cleo",
+    previous=wire.FIRST_PREVIOUS,
+    hash="ab" * 32,
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "correction"},
+        {"postings": draft().postings[::-1]},
+        {"memo": "again"},
+        {"cause": wire.Cause(kind="agreement", id="tools-2026")},
+        {"corrects": "cd" * 32},
+        {"effective_on": "2026-01-15"},
+    ],
+)
+def test_an_entry_is_posted_again_only_by_what_says_the_same(changes: dict[str, Any]) -> None:
+    assert draft().says(ENTRY)
+    assert draft().says(ENTRY.model_copy(update={"by": "yard/ada"})), "whoever posted it"
+    assert not draft(**changes).says(ENTRY)
+    assert draft(**changes).says(ENTRY.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("right", "may"),
+    [
+        ("own", {"ordinary", "correction"}),
+        ("coop", {"ordinary", "correction"}),
+        ("decision", {"decided"}),
+        ("hold", {"bound"}),
+        ("exchange", {"bound", "correction"}),
+    ],
+)
+def test_each_right_posts_its_own_kinds_of_entries(right: Any, may: set[str]) -> None:
+    for kind in get_args(wire.EntryKind):
+        with nullcontext() if kind in may else pytest.raises(AssertionError, match="posts no"):
+            rules.check_judged_so_far(draft(kind=kind), Right(by="-", kind=right))
 
 
 @pytest.mark.parametrize(

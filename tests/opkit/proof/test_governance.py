@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from opkit.proof.governance import (
     Counted,
     Result,
     Voice,
+    charter_rule,
     count,
     electorate_hash,
     first_in_circle,
@@ -32,7 +35,8 @@ from opkit.proof.governance import (
 )
 from opkit.proof.keys import Identity
 from opkit.wire.membership import Member
-from opkit.wire.votes import Choice, Elector, Tally
+from opkit.wire.votes import Choice, Elector, Rule, Tally
+from tests.opkit.proof.assemblies import TOOLS
 
 FIVE = ("h/a", "h/b", "h/c", "h/d", "h/e")
 DID = Identity.from_seed(b"\1" * 32).did
@@ -93,9 +97,28 @@ def test_results_of_five_by_a_charter_of_60_and_67(said: str, result: Result) ->
     assert result_of(tally(said), quorum_percent=60, approval_percent=67) == result
 
 
-@pytest.mark.parametrize(("cast", "met"), [(59, False), (60, True), (61, True)])
+def test_choices_and_results_are_the_words_that_are_signed() -> None:
+    assert (YES, NO, ABSTAIN) == ("yes", "no", "abstain")
+    assert (ACCEPTED, REJECTED, NO_QUORUM) == ("accepted", "rejected", "no-quorum")
+
+
+def test_a_coops_first_rule_is_its_charters(assembly: Any) -> None:
+    charter = assembly.network.view.charter(TOOLS)
+    for votes_final in (True, False):
+        agreed = charter.model_copy(update={"votes_final": votes_final})
+        assert charter_rule(agreed) == Rule(
+            quorum_percent=60,
+            approval_percent=67,
+            voting_period_ms=604_800_000,
+            challenge_window_ms=86_400_000,
+            votes_final=votes_final,
+            decision=None,
+        )
+
+
+@pytest.mark.parametrize(("cast", "met"), [(599, False), (600, True), (601, True)])
 def test_quorum_is_met_at_the_very_percentage(cast: int, met: bool) -> None:
-    assert has_quorum(tally("a" * cast, electorate=100), quorum_percent=60) is met
+    assert has_quorum(tally("a" * cast, electorate=1_000), quorum_percent=60) is met
 
 
 @pytest.mark.parametrize(
@@ -115,6 +138,11 @@ def test_nothing_is_approved_by_nobody() -> None:
 def test_a_ballot_of_one_who_is_no_elector_does_not_count() -> None:
     counted = count(("h/a",), ballots={"h/a": YES, "h/z": NO}, delegations={"h/a": "h/z"})
     assert (counted.yes, counted.no, counted.cast) == (1, 0, 1)
+
+
+def test_an_elector_who_is_named_twice_votes_once() -> None:
+    counted = count(("h/a", "h/a", "h/b"), ballots={"h/a": YES}, delegations={})
+    assert (counted.electorate, counted.yes) == (2, 1)
 
 
 def test_a_delegation_counts_as_its_delegate_voted() -> None:
@@ -206,10 +234,31 @@ def test_a_circle_is_found_wherever_one_begins_to_look() -> None:
     assert first_in_circle({"h/a": "h/b", "h/c": "h/b", "h/b": "h/z"}) is None
     assert first_in_circle({"h/a": "h/b", "h/b": "h/c", "h/c": "h/b"}) == "h/b"
     assert first_in_circle({"h/f": "h/f"}) == "h/f"
+
+
+def test_of_two_circles_the_same_one_is_found_in_whatever_order_they_come() -> None:
+    circles = {"h/d": "h/c", "h/c": "h/d", "h/b": "h/a", "h/a": "h/b"}
+    assert first_in_circle(circles) == "h/a"
+    assert first_in_circle(dict(reversed(circles.items()))) == "h/a"
+
+
+class Followed(dict[str, str]):
+    """Delegations that note how often one was looked up."""
+
+    times = 0
+
+    def get(self, member_id: str, default: Any = None, /) -> Any:
+        self.times += 1
+        return super().get(member_id, default)
+
+
+def test_looking_for_a_circle_each_of_ten_thousand_delegations_is_followed_once() -> None:
     electors = [f"h/{number}" for number in range(10_000)]
-    chain = dict(itertools.pairwise(electors))
-    assert first_in_circle(chain) is None
-    assert first_in_circle({**chain, electors[-1]: electors[0]}) is not None
+    for last in ({}, {electors[-1]: electors[0]}, {electors[-1]: "h/z"}):
+        chain = Followed(itertools.pairwise(electors)) | last
+        followed = Followed(chain)
+        assert (first_in_circle(followed) is None) == (last != {electors[-1]: electors[0]})
+        assert followed.times <= len(followed) + 1
 
 
 @given(delegations=st.dictionaries(members, members))
@@ -246,6 +295,36 @@ def test_a_result_is_settled_exactly_when_no_vote_to_come_changes_it(
     assert settled == (possible.pop() if len(possible) == 1 else None)
 
 
+@pytest.mark.parametrize(
+    ("yes", "no", "quorum", "approval", "settled"),
+    [
+        (599, 0, 60, 1, None),  # One more may be missing for the quorum.
+        (600, 0, 60, 1, ACCEPTED),
+        (599, 0, 1, 60, None),  # The other 401 may all say no.
+        (600, 0, 1, 60, ACCEPTED),
+        (600, 0, 60, 60, ACCEPTED),
+        (0, 400, 1, 60, None),  # The other 600 may all say yes.
+        (0, 401, 1, 60, REJECTED),
+        (0, 600, 60, 41, REJECTED),
+        (0, 0, 0, 1, None),
+        (1_000, 0, 100, 100, ACCEPTED),
+        (0, 1_000, 100, 1, REJECTED),
+    ],
+)
+def test_a_result_of_a_thousand_is_settled_at_the_very_percentage(
+    yes: int, no: int, quorum: int, approval: int, settled: Result | None
+) -> None:
+    counted = tally("y" * yes + "n" * no, electorate=1_000)
+    assert settled_result(counted, quorum_percent=quorum, approval_percent=approval) == settled
+
+
+def test_of_a_settled_result_ballots_alone_are_counted() -> None:
+    counted = tally("yyn--", to={"h/3": "h/0", "h/4": "h/0"})
+    assert result_of(counted, quorum_percent=60, approval_percent=50) == ACCEPTED
+    assert settled_result(counted, quorum_percent=60, approval_percent=50) is None
+    assert settled_result(counted, quorum_percent=60, approval_percent=40) == ACCEPTED
+
+
 def test_who_is_counted_by_a_delegation_may_still_vote_themselves() -> None:
     by_delegation = {f"h/{number}": "h/0" for number in range(1, 5)}
     counted = tally("y----", to=by_delegation)
@@ -274,9 +353,10 @@ def test_the_electorates_hash_is_over_members_keys_and_places() -> None:
     assert electorate_hash("i", ()) != electorate_hash("h", ())
     both = (elector("h/a"), elector("h/b"))
     assert electorate_hash("h", both[::-1]) == electorate_hash("h", both)
-    assert electorate_hash("h", ()) == (
-        "91ee5e9f42ba3d34e414443b36a27b797a56a47aad6bb1e4c1769e69c77ce0ca"
-    )
+    linked = elector("h/b", did=OTHER_DID, sequence=2, link="1" * 64)
+    lines = f"h\nh/a {DID} 0 -\nh/b {OTHER_DID} 2 {'1' * 64}\n"
+    said = hashlib.sha256(lines.encode()).hexdigest()
+    assert electorate_hash("h", (linked, elector("h/a"))) == said
 
 
 def test_electors_are_active_members_of_the_coop_in_a_role_that_votes() -> None:
