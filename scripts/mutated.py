@@ -113,6 +113,7 @@ class Quick:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Try every mutant of a function's code."""
         path = str(ROOT / self.target.path)
+        gc.unfreeze()  # What the tests' own set-up has the collector pass over is not listed.
         for each in gc.get_objects():
             if isinstance(each, FunctionType) and each.__code__.co_filename == path:
                 self._functions[each.__code__.co_qualname] = each

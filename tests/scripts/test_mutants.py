@@ -39,6 +39,12 @@ BOUNDARY = """
 def test_five_are_given():
     assert rules.judge(5) == 5
 """
+FREEZING = """
+import gc
+
+def pytest_collection_finish():
+    gc.freeze()
+"""
 EXCUSED = """
 ### nodeimpl/toy/rules.py
 
@@ -133,6 +139,7 @@ def run(folder: Path, *, tests: str, excuses: str = "") -> tuple[int, str]:
         "nodeimpl/__init__.py": "",
         "nodeimpl/toy/__init__.py": "",
         "nodeimpl/toy/rules.py": RULES,
+        "tests/conftest.py": FREEZING,
         "tests/nodeimpl/toy/test_rules.py": tests,
         "docs/mutants.md": excuses,
         "pytest.ini": "[pytest]\naddopts = --import-mode=importlib\n",
@@ -156,6 +163,7 @@ def test_a_mistake_that_no_test_notices_is_told(tmp_path: Path) -> None:
     assert said.count("nobody noticed") == 2
     assert "  `if asked > LIMIT:`\n  → `if asked >= LIMIT:`" in said
     assert "  `LIMIT = 5`\n  → `LIMIT = 4`" in said
+    assert "7 planted, 5 noticed (4 quickly), 0 excused, 2 not noticed" in said
 
 
 @pytest.mark.slow
