@@ -176,7 +176,7 @@ def _read(data: bytes, of: type[W]) -> W:
     try:
         return of.model_validate_json(data, strict=True)
     except ValidationError as bad:
-        raise ProofError(f"the payload is no {of.__name__}: {_first_error(bad)}") from bad
+        raise ProofError(f"the payload is no {of.__name__}: {first_error(bad)}") from bad
 
 
 @lru_cache(maxsize=_HEADERS_MAX)
@@ -216,7 +216,8 @@ def _why_header(header: str, *, issuer: Did, typ: str) -> str:
     return f"it is signed by {claimed['kid']}, not by {issuer}"
 
 
-def _first_error(bad: ValidationError) -> str:
+def first_error(bad: ValidationError) -> str:
+    """Return what is wrong with a value first, and where, without the value."""
     first = bad.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "whole"
     return f"{where}: {first['msg']}"

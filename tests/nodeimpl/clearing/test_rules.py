@@ -15,7 +15,7 @@ from nodeimpl.clearing.rules import (
     judge_undecided,
 )
 from opkit.wire import clearing as wire
-from tests.opkit.proof.test_clearing import AGREED, leg, offer_of
+from tests.opkit.proof.exchanges import AGREED, leg, offer_of
 from tests.simulation.town import terms_of
 
 TERMS = {AGREED: terms_of("apple", "birch")}

@@ -16,11 +16,14 @@ from opkit.proof.canonical import (
     DEPTH_MAX,
     SIZE_MAX,
     canonical,
+    canonical_of,
     parse_canonical,
     parse_object,
     sha256_hex,
 )
 from opkit.proof.checks import ProofError
+from opkit.wire.base import Wire
+from opkit.wire.compute import Outcome
 
 SAFE = st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1)
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -42,6 +45,20 @@ def test_any_other_spelling_of_a_value_is_refused(value: dict[str, Any]) -> None
     assert parse_object(spaced) == value
     with pytest.raises(ProofError, match="canonical spelling"):
         parse_canonical(spaced)
+
+
+class Said(Wire):
+    """What is no JSON before it is written: a member of an enumeration, and a tuple."""
+
+    outcome: Outcome
+    amounts: tuple[int, ...]
+
+
+def test_a_wire_value_is_written_as_the_json_that_it_crosses_in() -> None:
+    said = Said(outcome=Outcome.OK, amounts=(2, 1))
+    assert canonical_of(said) == b'{"amounts":[2,1],"outcome":"%s"}' % Outcome.OK.value.encode()
+    with pytest.raises(ProofError):
+        canonical_of(Said(outcome=Outcome.OK, amounts=(2**53,)))
 
 
 EVERY = st.recursive(
