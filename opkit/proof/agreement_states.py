@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from opkit.proof.terms import DAY_MS
 from opkit.wire.agreements import AgreementState
-from opkit.wire.base import RecordId, Slug, TimeMs
+from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug, TimeMs
 from opkit.wire.terms import Action, Terms
 
 _ENDS: tuple[AgreementState, ...] = ("superseded", "ended", "lapsed")
@@ -122,7 +122,9 @@ def course_of(
     if notice_ms is not None:
         withdrawn = signed_ms is None or notice_ms < signed_ms
         wait_ms = 0 if withdrawn else terms.notice_days * DAY_MS
-        ends.append((notice_ms + wait_ms, _ENDS.index("ended"), None))
+        # A notice may be dated as late as there are times: what ends after them ends with them.
+        over_ms = min(notice_ms + wait_ms, SAFE_INT_MAX)
+        ends.append((over_ms, _ENDS.index("ended"), None))
     winner = first_of(successors if barred_by is None else [*successors, barred_by])
     if winner is not None:
         ends.append((winner.since_ms, _ENDS.index("superseded"), winner.agreement))

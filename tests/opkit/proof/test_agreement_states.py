@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opkit.proof.agreement_states import Course, Given, Successor, course_of, first_of
+from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.terms import Action
 from tests.opkit.proof.pacts import DAY_MS, START_MS, TERM_MS, terms_of
 
@@ -87,6 +88,21 @@ def test_who_gives_notice_as_the_last_one_signs_waits_like_anybody(
     """Before that moment the notice takes the signature back, and ends it at once."""
     it = course(*both(START_MS + 7), by("mill", START_MS + 7 + after_ms, "end"))
     assert (it.end_ms, it.end) == (START_MS + 7 + end_ms, "ended")
+
+
+@pytest.mark.parametrize(
+    ("noticed_ms", "end_ms"),
+    [
+        (SAFE_INT_MAX - NOTICE_MS - 1, SAFE_INT_MAX - 1),
+        (SAFE_INT_MAX - NOTICE_MS, SAFE_INT_MAX),
+        (SAFE_INT_MAX - NOTICE_MS + 1, SAFE_INT_MAX),
+        (SAFE_INT_MAX, SAFE_INT_MAX),
+    ],
+)
+def test_no_notice_ends_it_after_all_times(noticed_ms: int, end_ms: int) -> None:
+    """There is no such time to tell anybody; who gives notice dates it as it likes."""
+    it = course(*both(), by("yard", noticed_ms, "end"))
+    assert (it.end_ms, it.end) == (end_ms, "ended")
 
 
 def test_notice_before_all_have_signed_takes_the_signature_back_for_good() -> None:
