@@ -217,7 +217,7 @@ def _why_header(header: str, *, issuer: Did, typ: str) -> str:
 
 
 def first_error(bad: ValidationError) -> str:
-    """Return what is wrong with a value first, and where, without the value."""
+    """Return where what was read has another shape, and which; nothing of what was read."""
     first = bad.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "whole"
     return f"{where}: {first['msg']}"

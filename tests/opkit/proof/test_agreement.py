@@ -44,9 +44,11 @@ from tests.opkit.proof.agreement_cases import (
     about_itself,
     changed,
     replaced,
+    tampered,
 )
 from tests.opkit.proof.pacts import (
     DAY_MS,
+    NETWORK,
     START_MS,
     decision_of,
     file_of,
@@ -231,6 +233,13 @@ def test_a_node_believes_no_signature_of_which_a_check_fails(change: Any, why: s
     assert refused.value.why == why
 
 
+def test_a_node_believes_no_forged_signature() -> None:
+    good = signed_by("yard")
+    forged = good.model_copy(update={"signature": tampered(good.signature)})
+    with pytest.raises(ProofError, match="agreement-signature: the signature does not"):
+        believe(forged, terms=terms_of(), genesis=GENESIS)
+
+
 SPELLED = file_of()
 SPELLING = "not in its one spelling"
 NO_FILE = "no agreement's file"
@@ -333,7 +342,7 @@ def test_what_does_not_follow_from_the_rest_cannot_be_shared() -> None:
     "changes",
     [
         {"signature": {"network": ELSEWHERE}},
-        {"decision": {"network": ELSEWHERE}},
+        {"decision": {"network": ELSEWHERE}, "attested": {"network": NETWORK}},
         {"attested": {"network": ELSEWHERE}},
     ],
 )
