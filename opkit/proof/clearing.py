@@ -19,7 +19,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.ledger import entry_hash, sums_of
 from opkit.wire.agreements import AgreementFile
-from opkit.wire.base import Did, Jws, RecordId, Slug
+from opkit.wire.base import SAFE_INT_MAX, Did, Jws, RecordId, Slug
 from opkit.wire.clearing import (
     ABORT_TYP,
     ACCEPTANCE_TYP,
@@ -217,10 +217,11 @@ def check_offer(offer: Offer) -> None:
     """Return if an offer is one, whoever signed it and whatever agreements say.
 
     Raises:
-        ProofError: its parties are not those of its legs; a coop pays itself; the same leg twice;
-            not one leg for an exchange or a settlement, and a period only for the latter; a
-            settlement by who owes; a netting of fewer than three, or in which a coop does not pay
-            what it gets, or owes each other one as much after it as before; a time that is none.
+        ProofError: its parties are not those of its legs; a coop pays itself; its legs sum to more
+            than an entry can post; the same leg twice; a netting of fewer than three, or in which a
+            coop does not pay what it gets, or owes each other one as much after it as before; not
+            one leg for anything else; a settlement by who owes; one without a period, or anything
+            else with one; a time that is none.
     """
     coops = {coop for leg in offer.legs for coop in (leg.payer, leg.payee)}
     if list(offer.parties) != sorted(coops) or offer.coop not in coops:
@@ -228,6 +229,8 @@ def check_offer(offer: Offer) -> None:
     for leg in offer.legs:
         if leg.payer == leg.payee:
             raise ProofError(f"{leg.payer} pays itself")
+    if sum(leg.amount for leg in offer.legs) > SAFE_INT_MAX:
+        raise ProofError("its legs sum to more than can be counted")
     pairs = {(leg.agreement, *sorted((leg.payer, leg.payee))) for leg in offer.legs}
     if len(pairs) != len(offer.legs):
         raise ProofError("two of its legs are of the same two under the same agreement")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from opkit.proof.clearing import postings_of
 from opkit.wire import clearing as wire
+from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.ledger import Cause
 from tests.opkit.proof.exchanges import (
+    AGREED,
     OFFERED_MS,
     OTHER,
     RING,
@@ -59,12 +62,29 @@ UNTRUE_WORDS: list[tuple[Callable[[], dict[str, Any]], str]] = [
 ]
 """What stands otherwise in the evidence of an exchange, and why that is refused."""
 
+
+def circles_of(total: int) -> wire.Offer:
+    """Return a netting whose legs sum to this: four of them are small, and three are the rest."""
+    small = next(amount for amount in (1, 2, 3) if (total - 4 * amount) % 3 == 0)
+    great = (total - 4 * small) // 3
+    names = (("apple", "birch", "cedar"), ("dogwood", "elm", "fir", "grape"))
+    return offer_of(
+        *(
+            leg(payer, payee, amount)
+            for around, amount in zip(names, (great, small), strict=True)
+            for payer, payee in pairwise((*around, around[0]))
+        ),
+        kind="netting",
+    )
+
+
 OFFERS: list[wire.Offer] = [
     offer_of(),
     offer_of(leg("birch", "apple")),
     offer_of(leg("apple", "birch"), kind="settlement", period="2026-01"),
     offer_of(*RING, kind="netting"),
     offer_of(*RING, kind="netting", coop="cedar"),
+    circles_of(SAFE_INT_MAX),
     offer_of(expires_ms=OFFERED_MS + 1),
     offer_of(expires_ms=OFFERED_MS + wire.OFFER_TTL_MS_MAX),
 ]
@@ -80,6 +100,19 @@ UNTRUE_OFFERS: list[tuple[wire.Offer, str]] = [
     (
         offer_of(leg("apple", "birch"), leg("birch", "apple", agreement="8" * 64), kind="netting"),
         "three or more",
+    ),
+    (circles_of(SAFE_INT_MAX + 1), "more than can be counted"),
+    # So is not even looked at what a ledger cannot post: twice the greatest amount at once.
+    (
+        offer_of(
+            *(
+                leg(each.payer, each.payee, SAFE_INT_MAX, agreement)
+                for each in RING
+                for agreement in (AGREED, "8" * 64)
+            ),
+            kind="netting",
+        ),
+        "more than can be counted",
     ),
     (offer_of(*RING[:2], kind="netting"), "apple does not pay what it gets"),
     (offer_of(*TO_AND_FRO, kind="netting"), "apple would have nothing to post"),
