@@ -132,7 +132,7 @@ async def _circle(
     Raises:
         Mistake: their debts do not go around.
     """
-    from opkit.proof.clearing import circle_of
+    from opkit.proof.circles import circle_of
 
     found = list(await client.clearing.positions())
     for coop in coops:
@@ -140,8 +140,8 @@ async def _circle(
         async with there.client() as other:
             found += await other.clearing.positions(coop=coop)
     own = (await client.member_id()).partition("/")[0]
-    among = {own, *coops}
-    legs = circle_of((each for each in found if {each.coop, each.other} <= among), unit)
+    around = (each for each in found if {each.coop, each.other} <= {own, *coops})
+    legs = circle_of(around, unit, through=own)
     if not legs:
         raise Mistake("their debts do not go around", hint="`opkit clearing positions` shows them")
     return legs

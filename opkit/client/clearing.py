@@ -116,7 +116,7 @@ class ClearingCalls:
         """Take debts that go around out of all positions at once, all or none.
 
         Args:
-            legs: such as `opkit.proof.clearing.circle_of` finds.
+            legs: such as `opkit.proof.circles.circle_of` finds.
             unit: in which they are.
             what: for people.
             exchange_id: names it for good; a fresh one unless given.

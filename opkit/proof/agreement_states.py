@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from opkit.proof.terms import DAY_MS
 from opkit.wire.agreements import AgreementState
-from opkit.wire.base import RecordId, Slug, TimeMs
+from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug, TimeMs
 from opkit.wire.terms import Action, Terms
 
 _ENDS: tuple[AgreementState, ...] = ("superseded", "ended", "lapsed")
@@ -65,24 +65,28 @@ class Course:
         if self.end_ms is not None and self.end_ms <= now_ms:
             assert self.end is not None, "what ends does so somehow"
             return self.end
-        if self.signed_ms is None or self.since_ms is None or now_ms < self.signed_ms:
+        if self.signed_ms is None or now_ms < self.signed_ms:
             return "proposed"
+        assert self.since_ms is not None, "what all have signed begins"
         if now_ms < self.since_ms:
             return "signed"
         return "active" if self.notice_ms is None or now_ms < self.notice_ms else "ending"
 
     def turns_ms(self, now_ms: TimeMs) -> TimeMs | None:
         """Return when it stands otherwise next; None if that is not known."""
-        return min((each for each in self._times if each > now_ms), default=None)
+        return min((each for each in self._turns if each > now_ms), default=None)
 
     def turned_ms(self, now_ms: TimeMs) -> TimeMs:
         """Return since when it stands as it does; 0 if since it was proposed."""
-        return max((each for each in self._times if each <= now_ms), default=0)
+        return max((each for each in self._turns if each <= now_ms), default=0)
 
     @property
-    def _times(self) -> tuple[TimeMs, ...]:
+    def _turns(self) -> list[TimeMs]:
+        """When it stands otherwise than before: a notice before it begins, say, changes nothing."""
         times = (self.signed_ms, self.since_ms, self.notice_ms, self.end_ms)
-        return tuple(each for each in times if each is not None)
+        return [
+            each for each in times if each is not None and self.state(each) != self.state(each - 1)
+        ]
 
 
 def course_of(
@@ -98,7 +102,8 @@ def course_of(
     lapses with its term, whoever has signed by then. Notice before all had
     signed takes the party's signature back, at once. Of two agreements that amend one, only that
     which begins first (at the same moment, the one with the lower id) takes its place; the other
-    never is in force.
+    never is in force. What ends in several ways at the same moment is superseded rather than ended,
+    and ended rather than lapsed.
 
     Args:
         given: the signatures, each party's once for each action.
@@ -117,13 +122,13 @@ def course_of(
     if notice_ms is not None:
         withdrawn = signed_ms is None or notice_ms < signed_ms
         wait_ms = 0 if withdrawn else terms.notice_days * DAY_MS
-        ends.append((notice_ms + wait_ms, _ENDS.index("ended"), None))
-    ends += [
-        (winner.since_ms, _ENDS.index("superseded"), winner.agreement)
-        for winner in (first_of(successors), barred_by)
-        if winner is not None
-    ]
-    first = min(ends, default=None, key=lambda end: end[:2])
+        # A notice may be dated as late as there are times: what ends after them ends with them.
+        over_ms = min(notice_ms + wait_ms, SAFE_INT_MAX)
+        ends.append((over_ms, _ENDS.index("ended"), None))
+    winner = first_of(successors if barred_by is None else [*successors, barred_by])
+    if winner is not None:
+        ends.append((winner.since_ms, _ENDS.index("superseded"), winner.agreement))
+    first = min(ends, default=None)
     return Course(
         unsigned=unsigned,
         signed_ms=signed_ms,

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import rfc8785
 
 from opkit.proof.checks import ProofError
+from opkit.wire.base import Wire
 
 DEPTH_MAX = 32
 """The deepest nesting of arrays and objects that is read or written."""
@@ -46,6 +47,15 @@ def canonical(value: Any) -> bytes:
     """
     _weigh(value, depth=0, budget=SIZE_MAX)
     return _encode(value)
+
+
+def canonical_of(value: Wire) -> bytes:
+    """Return the one encoding of a wire value, by which it is hashed and signed.
+
+    Raises:
+        ProofError: as `canonical`.
+    """
+    return canonical(value.model_dump(mode="json"))
 
 
 def parse_canonical(data: bytes) -> dict[str, Any]:

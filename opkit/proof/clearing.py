@@ -19,7 +19,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
 from opkit.proof.ledger import entry_hash, sums_of
 from opkit.wire.agreements import AgreementFile
-from opkit.wire.base import Did, Jws, RecordId, Slug
+from opkit.wire.base import SAFE_INT_MAX, Did, Jws, RecordId, Slug
 from opkit.wire.clearing import (
     ABORT_TYP,
     ACCEPTANCE_TYP,
@@ -30,7 +30,6 @@ from opkit.wire.clearing import (
     RULING_TYP,
     Abort,
     Acceptance,
-    ClearingPosition,
     Commit,
     Ending,
     Evidence,
@@ -39,7 +38,7 @@ from opkit.wire.clearing import (
     Ruling,
 )
 from opkit.wire.ledger import Entry, Posting
-from opkit.wire.terms import PARTIES_MAX, Terms
+from opkit.wire.terms import Terms
 
 GIVEN_FOR = "equity/exchanges"
 """The account that stands for what was given or got for what is owed."""
@@ -117,23 +116,28 @@ def read_acceptance(token: Jws, told_of: Offer, offer: RecordId, genesis: Genesi
     Raises:
         ProofError: signature, type, network or shape; of another offer, or by no other party.
     """
-    coop = str(jws.peek(token).payload.get("coop"))
-    said = _verify(token, ACCEPTANCE_TYP, _home(coop, genesis), genesis, Acceptance)
+    home = _home(jws.peek(token).payload.get("coop"), genesis)
+    said = _verify(token, ACCEPTANCE_TYP, home, genesis, Acceptance)
     if said.offer != offer or said.aud != told_of.coop:
         raise ProofError("it accepts another offer")
-    if coop not in told_of.parties or coop == told_of.coop:
-        raise ProofError(f"{coop} was not offered it")
+    if said.coop not in told_of.parties or said.coop == told_of.coop:
+        raise ProofError(f"{said.coop} was not offered it")
     return said.coop
 
 
 def read_outcome(
-    token: Jws, told_of: Offer, acceptances: Mapping[Slug, RecordId], genesis: GenesisView
+    token: Jws,
+    told_of: Offer,
+    offer: RecordId,
+    acceptances: Mapping[Slug, RecordId],
+    genesis: GenesisView,
 ) -> Commit | Abort:
     """Return what the proposer decided of an offer.
 
     Args:
         token: the commit, or the abort.
         told_of: the offer.
+        offer: its record id.
         acceptances: those that verified: a commit must cite one of each other party, and no other.
         genesis: the network's.
 
@@ -147,6 +151,8 @@ def read_outcome(
         said = _verify(token, ABORT_TYP, told_of.did, genesis, Abort)
     if said.coop != told_of.coop:
         raise ProofError("another coop than the proposer decides")
+    if said.offer != offer:
+        raise ProofError("it decides another offer")
     if isinstance(said, Commit):
         others = [coop for coop in told_of.parties if coop != told_of.coop]
         if [acceptances.get(coop) for coop in others] != list(said.acceptances):
@@ -184,20 +190,17 @@ def read_evidence(evidence: Evidence, genesis: GenesisView) -> Told:
         if coop in acceptances:
             raise ProofError(f"{coop} accepts twice")
         acceptances[coop] = jws.record_id(each)
-    decided = []
-    for token in (evidence.outcome, evidence.rival):
-        said = None if token is None else read_outcome(token, offer, acceptances, genesis)
-        if said is not None and said.offer != name:
-            raise ProofError("it decides another offer")
-        decided.append(said)
-    outcome, rival = decided
+    outcome, rival = (
+        None if token is None else read_outcome(token, offer, name, acceptances, genesis)
+        for token in (evidence.outcome, evidence.rival)
+    )
     if rival is not None and (outcome is None or ending_of(outcome) == ending_of(rival)):
         raise ProofError("two decisions that agree are no contradiction")
     token = evidence.ruling
     ruling = None if token is None else read_ruling(token, offer, name, genesis)
     stands = ruling is not None and ruling.ending == "committed"
     # An arbiter makes no commit: it says that the one that all accepted stands.
-    if stands and not any(isinstance(each, Commit) for each in decided):
+    if stands and not any(isinstance(each, Commit) for each in (outcome, rival)):
         raise ProofError("it rules committed what was not committed")
     return Told(
         hash=name,
@@ -214,10 +217,11 @@ def check_offer(offer: Offer) -> None:
     """Return if an offer is one, whoever signed it and whatever agreements say.
 
     Raises:
-        ProofError: its parties are not those of its legs; a coop pays itself; the same leg twice;
-            not one leg for an exchange or a settlement, and a period only for the latter; a
-            settlement by who owes; a netting of fewer than three, or in which a coop does not pay
-            what it gets, or owes each other one as much after it as before; a time that is none.
+        ProofError: its parties are not those of its legs; a coop pays itself; its legs sum to more
+            than an entry can post; the same leg twice; a netting of fewer than three, or in which a
+            coop does not pay what it gets, or owes each other one as much after it as before; not
+            one leg for anything else; a settlement by who owes; one without a period, or anything
+            else with one; a time that is none.
     """
     coops = {coop for leg in offer.legs for coop in (leg.payer, leg.payee)}
     if list(offer.parties) != sorted(coops) or offer.coop not in coops:
@@ -225,6 +229,8 @@ def check_offer(offer: Offer) -> None:
     for leg in offer.legs:
         if leg.payer == leg.payee:
             raise ProofError(f"{leg.payer} pays itself")
+    if sum(leg.amount for leg in offer.legs) > SAFE_INT_MAX:
+        raise ProofError("its legs sum to more than can be counted")
     pairs = {(leg.agreement, *sorted((leg.payer, leg.payee))) for leg in offer.legs}
     if len(pairs) != len(offer.legs):
         raise ProofError("two of its legs are of the same two under the same agreement")
@@ -232,8 +238,9 @@ def check_offer(offer: Offer) -> None:
         _check_netting(offer)
     elif len(offer.legs) != 1:
         raise ProofError("it has more than one leg")
-    elif offer.kind == "settlement" and offer.coop != offer.legs[0].payer:
-        raise ProofError(f"{offer.legs[0].payer} is owed, and so settles")
+    for leg in offer.legs:
+        if offer.kind == "settlement" and offer.coop != leg.payer:
+            raise ProofError(f"{leg.payer} is owed, and so settles")
     if (offer.period is not None) != (offer.kind == "settlement"):
         raise ProofError("a settlement has a period, and nothing else has")
     if not 0 < offer.expires_ms - offer.offered_ms <= OFFER_TTL_MS_MAX:
@@ -342,7 +349,7 @@ def entry_checks(entry: Entry, *, offer: Offer, hash_: RecordId) -> list[Check]:
         equal(f"{about}: cause", expected=f"exchange {hash_}", actual=_cause(entry)),
         Check(
             name=f"{about}: postings",
-            ok=entry.coop in offer.parties and entry.postings == postings_of(offer, entry.coop),
+            ok=entry.postings == postings_of(offer, entry.coop),
             expected="what the offer says",
             actual=", ".join(f"{each.account} {each.amount}" for each in entry.postings),
         ),
@@ -410,59 +417,6 @@ def _agreed_checks(
             yield attempt(name, partial(check_agreed, offer, leg, file.terms))[1]
         else:
             yield replace(verdict.failures[0], name=f"{name}, {verdict.failures[0].name}")
-
-
-def circle_of(positions: Iterable[ClearingPosition], unit: str) -> tuple[Leg, ...]:
-    """Return legs that take as much as can be out of the debts of three or more coops.
-
-    Debts are followed from whoever owes to whom it is owed; the first circle that is found is
-    lowered by its smallest debt. What is in doubt is left alone. Nothing is returned if debts do
-    not go around.
-
-    Args:
-        positions: those of all coops that take part, as their homes answered; of two that mirror
-            each other one is enough.
-        unit: in which they are netted.
-    """
-    owes: dict[Slug, dict[Slug, tuple[int, RecordId]]] = {}
-    for each in sorted(positions, key=lambda one: (one.coop, one.other, one.agreement)):
-        if each.unit != unit or each.doubt_in or each.doubt_out or not each.balance:
-            continue
-        debtor, creditor = (each.coop, each.other) if each.balance < 0 else (each.other, each.coop)
-        known = owes.setdefault(debtor, {}).get(creditor, (0, ""))
-        if abs(each.balance) > known[0]:
-            owes[debtor][creditor] = (abs(each.balance), each.agreement)
-    for start in sorted(owes):
-        path = _around(owes, [start])
-        if path:
-            pairs = [(debtor, path[(at + 1) % len(path)]) for at, debtor in enumerate(path)]
-            least = min(owes[debtor][creditor][0] for debtor, creditor in pairs)
-            return tuple(
-                Leg(
-                    agreement=owes[debtor][creditor][1],
-                    payer=creditor,
-                    payee=debtor,
-                    amount=least,
-                )
-                for debtor, creditor in pairs
-            )
-    return ()
-
-
-def _around(
-    owes: Mapping[Slug, Mapping[Slug, tuple[int, RecordId]]], path: list[Slug]
-) -> list[Slug]:
-    """Return a path of debts, each coop once, whose last owes its first; empty if there is none."""
-    if len(path) > PARTIES_MAX:
-        return []
-    for creditor in sorted(owes.get(path[-1], {})):
-        if creditor == path[0] and len(path) >= 3:
-            return path
-        if creditor not in path:
-            found = _around(owes, [*path, creditor])
-            if found:
-                return found
-    return []
 
 
 def _verify(token: Jws, typ: str, node: Did, genesis: GenesisView, of: type[W]) -> W:

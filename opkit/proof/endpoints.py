@@ -49,7 +49,7 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -83,9 +83,11 @@ def _read(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     if at + 2 > end:
         raise ProofError("it ends too early")
     tag, length, start = data[at], data[at + 1], at + 2
-    if length > 0x80:
-        more = length - 0x80
-        length, start = int.from_bytes(data[start : start + more], "big"), start + more
+    if length > 0x7F:
+        size = length - 0x80
+        if size == 0:
+            raise ProofError("it does not say how long it is")
+        length, start = int.from_bytes(data[start : start + size], "big"), start + size
     if tag & 0x1F == 0x1F or start + length > end:
         raise ProofError("it ends too early")
     return tag, start, start + length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opkit.proof import jws
-from opkit.proof.canonical import canonical, sha256_hex
+from opkit.proof.canonical import canonical_of, sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.proof.keys import Identity
@@ -21,14 +21,13 @@ from opkit.wire.operations import VALUE_CHARACTERS_MAX
 
 def charter_hash(charter: Charter) -> RecordId:
     """Return by what a statement cites a charter."""
-    return sha256_hex(canonical(charter.model_dump(mode="json")))
+    return sha256_hex(canonical_of(charter))
 
 
 def home_coop(genesis: GenesisView, node: Did) -> Slug | None:
     """Return the coop whose home a node is, by the genesis; None if it is no coop's."""
-    named = genesis.node(node)
-    charter = None if named is None or named.coop is None else genesis.charter(named.coop)
-    return None if charter is None or charter.home_node != node else charter.coop
+    homes = {each.charter.home_node: each.charter.coop for each in genesis.genesis.charters}
+    return homes.get(node)
 
 
 def founders_of(genesis: GenesisView) -> frozenset[Did]:

@@ -6,7 +6,7 @@ whoever keeps them, and for whoever verifies an agreement alike. Source: ADR 004
 
 from __future__ import annotations
 
-from opkit.proof.canonical import canonical, parse_canonical, sha256_hex
+from opkit.proof.canonical import canonical_of, sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.genesis import GenesisView
 from opkit.wire.base import SAFE_INT_MAX, Did, RecordId, Slug
@@ -32,7 +32,7 @@ def spell_terms(terms: Terms) -> str:
     Raises:
         ProofError: they have none.
     """
-    return canonical(terms.model_dump(mode="json")).decode()
+    return canonical_of(terms).decode()
 
 
 def agreement_id(terms: Terms) -> RecordId:
@@ -52,14 +52,12 @@ def read_terms(spelled: str) -> Terms:
     """
     if len(spelled) > TERMS_CHARACTERS_MAX:
         raise ProofError(f"the terms are longer than {TERMS_CHARACTERS_MAX} characters")
-    data = spelled.encode()
-    parse_canonical(data)
     try:
-        terms = Terms.model_validate_json(data, strict=True)
+        terms = Terms.model_validate_json(spelled.encode())
     except ValueError as bad:
         raise ProofError("these are no terms of an agreement") from bad
-    if spell_terms(terms) != spelled:
-        raise ProofError("the terms leave out what is to be said")
+    if spell_terms(terms) != spelled:  # What is only taken for something else is spelled otherwise.
+        raise ProofError("the terms are not in their one spelling")
     check_terms(terms)
     return terms
 
@@ -77,7 +75,7 @@ def check_terms(terms: Terms) -> None:
     parties = terms.parties
     if list(parties) != sorted(set(parties)):
         raise ProofError("the parties are not in order, each once")
-    for org in (terms.facilitator, terms.arbiter):
+    for org in _between(terms):
         if org in parties:
             raise ProofError(f"{org} is a party, and cannot stand between them")
     for each in terms.provisions:
@@ -110,8 +108,8 @@ def check_named(terms: Terms, genesis: GenesisView) -> None:
     for coop in terms.parties:
         if genesis.charter(coop) is None:
             raise ProofError(f"{coop} is no coop of this network")
-    for org in (terms.facilitator, terms.arbiter):
-        if org is not None and genesis.node_of(org) is None:
+    for org in _between(terms):
+        if genesis.node_of(org) is None:
             raise ProofError(f"{org} has no node in this network")
 
 
@@ -123,9 +121,14 @@ def keepers(terms: Terms, genesis: GenesisView) -> frozenset[Did]:
     """
     check_named(terms, genesis)
     homes = {charter.home_node for coop in terms.parties if (charter := genesis.charter(coop))}
-    orgs = (terms.facilitator, terms.arbiter)
-    between = {node.did for org in orgs if org is not None and (node := genesis.node_of(org))}
+    between = {node.did for org in _between(terms) if (node := genesis.node_of(org))}
     return frozenset(homes | between)
+
+
+def _between(terms: Terms) -> list[Slug]:
+    """Return the organisations that stand between the parties."""
+    facilitator = [] if terms.facilitator is None else [terms.facilitator]
+    return [*facilitator, terms.arbiter]
 
 
 def check_agreement_effect(effect: AgreementEffect, *, coop: Slug) -> None:

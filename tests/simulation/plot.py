@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 
 from nodeimpl.clearing import store as tables
-from opkit.proof.clearing import circle_of, sign_outcome
+from opkit.proof.circles import circle_of
+from opkit.proof.clearing import sign_outcome
 from opkit.proof.terms import agreement_id
 from opkit.wire import clearing as wire
 from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug

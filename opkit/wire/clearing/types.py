@@ -334,7 +334,7 @@ class NetDebts(Wire):
     """Ask to take debts that go around in a circle out of all positions at once, all or none.
 
     Each leg lowers a debt: its payee is who owes, its payer whom that is owed to; what each coop
-    pays in all legs is what it is paid. `opkit.proof.clearing.circle_of` finds such legs.
+    pays in all legs is what it is paid. `opkit.proof.circles.circle_of` finds such legs.
     """
 
     exchange_id: ExchangeId

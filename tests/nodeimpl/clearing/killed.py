@@ -19,7 +19,8 @@ from devnet.attach import AttachedWorld
 from opkit.client import NodeClient
 from opkit.client.auditing import audit_ledger
 from opkit.client.clearing import ClearingCalls
-from opkit.proof.clearing import changes_of, circle_of, verify_exchange
+from opkit.proof.circles import circle_of
+from opkit.proof.clearing import changes_of, verify_exchange
 from opkit.wire import clearing as wire
 from opkit.wire.base import RecordId, Slug
 from opkit.wire.clearing import Exchange, Leg

@@ -28,7 +28,7 @@ from opkit.wire.errors import Refusal
 from opkit.wire.ledger import UnitUnknown
 from opkit.wire.terms import ClearingTerms, Terms
 from tests.nodeimpl.judged import judged
-from tests.opkit.proof.test_clearing import leg, offer_of
+from tests.opkit.proof.exchanges import leg, offer_of
 from tests.simulation.town import ARBITER, UNIT, terms_of
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64

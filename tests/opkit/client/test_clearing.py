@@ -15,7 +15,7 @@ from opkit.proof import jws
 from opkit.proof.genesis import GenesisView
 from opkit.wire import clearing as wire
 from opkit.wire.errors import Fault
-from tests.opkit.proof.test_clearing import offer_of
+from tests.opkit.proof.exchanges import offer_of
 from tests.simulation.town import GENESIS, key_of
 
 

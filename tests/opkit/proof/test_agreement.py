@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from opkit.proof import jws
 from opkit.proof.agreement import (
+    AgreementFacts,
     believe,
+    effect_of,
     examine_agreement,
     read_agreement_file,
     read_signing,
@@ -19,9 +23,10 @@ from opkit.proof.agreement import (
     spell_file,
     verify_agreement,
 )
-from opkit.proof.agreement_states import course_of
-from opkit.proof.canonical import canonical
-from opkit.proof.checks import CONSISTENT, FAILED, VERIFIED, ProofError
+from opkit.proof.agreement_states import Given, course_of
+from opkit.proof.canonical import canonical, canonical_of
+from opkit.proof.checks import CONSISTENT, FAILED, VERIFIED, Check, ProofError, Verdict
+from opkit.proof.decision import said_checks
 from opkit.proof.terms import agreement_id
 from opkit.wire.agreements import (
     AGREEMENT_FILE_BYTES_MAX,
@@ -30,11 +35,22 @@ from opkit.wire.agreements import (
     SignedBy,
 )
 from opkit.wire.operations import VALUE_CHARACTERS_MAX
-from opkit.wire.terms import AgreementEffect, Terms
-from opkit.wire.votes import Tally
+from opkit.wire.terms import Terms
+from opkit.wire.votes import EXECUTE_WITHIN_MS, Tally
+from tests.opkit.proof.agreement_cases import (
+    BREAKS,
+    ELSEWHERE,
+    STRANGER,
+    about_itself,
+    changed,
+    replaced,
+    tampered,
+)
 from tests.opkit.proof.pacts import (
     DAY_MS,
+    NETWORK,
     START_MS,
+    decision_of,
     file_of,
     genesis_of,
     key_of,
@@ -45,16 +61,24 @@ from tests.opkit.proof.pacts import (
 GENESIS = genesis_of()
 
 
-def tampered(token: str) -> str:
-    head, body, last = token.split(".")
-    return f"{head}.{body}.{'B' if last[0] == 'A' else 'A'}{last[1:]}"
+def signature_of(signed: SignedBy) -> AgreementSignature:
+    """Return what a party's signature says."""
+    return AgreementSignature.model_validate(jws.peek(signed.signature).payload)
 
 
 def test_an_agreement_verifies_for_whoever_holds_the_genesis() -> None:
     file = read_agreement_file(file_of())
     verdict, facts = examine_agreement(file, genesis=GENESIS)
     assert verdict.status == VERIFIED, verdict.failures
-    assert facts is not None and facts.agreement == agreement_id(terms_of())
+    assert facts == AgreementFacts(
+        agreement=agreement_id(terms_of()),
+        terms=terms_of(),
+        signatures=(signature_of(signed_by("mill")), signature_of(signed_by("yard"))),
+    )
+    assert facts.given == (
+        Given(coop="mill", action="adopt", at_ms=START_MS),
+        Given(coop="yard", action="adopt", at_ms=START_MS),
+    )
     assert course_of(facts.terms, facts.given).state(START_MS) == "active"
     assert verify_agreement(file, genesis=None).status == CONSISTENT
     assert verify_agreement(file, genesis=genesis_of("b" * 26)).status == FAILED
@@ -77,214 +101,172 @@ def test_a_notice_verifies_beside_the_signature_that_it_ends() -> None:
     assert course_of(facts.terms, facts.given).state(START_MS + DAY_MS) == "ending"
 
 
-def changed(coop: str = "yard", **changes: Any) -> Callable[[], AgreementFile]:
-    """Return what makes a file in which a party signed something else."""
-
-    def make() -> AgreementFile:
-        other = "mill" if coop == "yard" else "yard"
-        return read_agreement_file(file_of(None, signed_by(other), signed_by(coop, **changes)))
-
-    return make
-
-
-def replaced(**changes: Any) -> Callable[[], AgreementFile]:
-    """Return what makes a file in which the yard's line has something else."""
-
-    def make() -> AgreementFile:
-        file = read_agreement_file(file_of())
-        lines = (file.signatures[0], file.signatures[1].model_copy(update=changes))
-        return file.model_copy(update={"signatures": lines})
-
-    return make
-
-
-def with_terms(**changes: Any) -> Callable[[], AgreementFile]:
-    """Return what makes a file in which somebody altered the terms, and nothing else."""
-
-    def make() -> AgreementFile:
-        return read_agreement_file(file_of()).model_copy(update={"terms": terms_of(**changes)})
-
-    return make
-
-
-def only(*coops: str) -> Callable[[], AgreementFile]:
-    def make() -> AgreementFile:
-        return read_agreement_file(file_of(None, *(signed_by(coop) for coop in coops)))
-
-    return make
-
-
-def reversed_lines() -> AgreementFile:
-    file = read_agreement_file(file_of())
-    return file.model_copy(update={"signatures": file.signatures[::-1]})
-
-
-def doubled() -> AgreementFile:
-    file = read_agreement_file(file_of())
-    return file.model_copy(update={"signatures": (*file.signatures, file.signatures[1])})
-
-
-def noticed_alone() -> AgreementFile:
-    mill, notice = signed_by("mill"), signed_by("yard", action="end")
-    return read_agreement_file(file_of(None, mill, notice))
-
-
-def about_itself(**changes: Any) -> AgreementEffect:
-    said: dict[str, Any] = {
-        "action": "adopt",
-        "agreement": agreement_id(terms_of()),
-        "terms": terms_of(),
-    }
-    return AgreementEffect(**{**said, **changes})
-
-
-STRANGER = key_of("wharf-node")
-REJECTED = Tally(electorate=5, cast=4, yes=1, no=3, abstain=0, delegated=0)
-
-BREAKS: dict[str, tuple[Callable[[], AgreementFile], set[str]]] = {
-    "altered terms": (
-        with_terms(notice_days=1),
-        {
-            "terms-named",
-            *(
-                f"{coop} adopt: {name}"
-                for coop in ("mill", "yard")
-                for name in ("agreement", "decided-terms", "attested-decision")
-            ),
-        },
-    ),
-    "one signature": (only("mill"), {"signed-by-all"}),
-    "signatures out of order": (reversed_lines, {"signatures-in-order"}),
-    "a signature twice": (doubled, {"signatures-in-order"}),
-    "notice by who did not sign": (noticed_alone, {"signed-by-all", "notice-by-signers"}),
-    "a forged signature": (
-        replaced(signature=tampered(signed_by("yard").signature)),
-        {"yard adopt: agreement-signature", "signed-by-all"},
-    ),
-    "another coop's signature": (
-        replaced(signature=signed_by("wharf").signature),
-        {
-            f"yard adopt: {name}"
-            for name in (
-                "signed-for",
-                "party",
-                "decision-cited",
-                "decision-of",
-                "decided-at-home",
-            )
-        }
-        | {"signed-by-all"},
-    ),
-    "signed by another node": (
-        changed(home=STRANGER, decision={"did": STRANGER.did}),
-        {"yard adopt: home-node"},
-    ),
-    "signed by another node than decided": (
-        changed(signer=STRANGER),
-        {"yard adopt: decided-at-home"},
-    ),
-    "a forged decision": (
-        replaced(decision=tampered(signed_by("yard").decision)),
-        {"yard adopt: decision-signature"},
-    ),
-    "a forged attestation": (
-        replaced(attested=tampered(signed_by("yard").attested)),
-        {"yard adopt: attested-signature"},
-    ),
-    "another decision": (
-        changed(signature={"decision": "6" * 64}),
-        {"yard adopt: decision-cited"},
-    ),
-    "a decision of another coop": (
-        changed(decision={"aud": "mill"}),
-        {"yard adopt: decision-of", "yard adopt: home-node"},
-    ),
-    "a rejected decision": (
-        changed(decision={"outcome": "rejected", "tally": REJECTED}),
-        {"yard adopt: accepted"},
-    ),
-    "a decision that was lost by its own tally": (
-        changed(decision={"tally": REJECTED}),
-        {"yard adopt: outcome"},
-    ),
-    "a decision on a spend": (changed(decision={"kind": "spend"}), {"yard adopt: decided-about"}),
-    "a decision on other terms": (
-        changed(attested={"effect": about_itself(terms=terms_of(notice_days=1))}),
-        {"yard adopt: decided-terms", "yard adopt: attested-decision"},
-    ),
-    "a decision to end it": (
-        changed(attested={"effect": about_itself(action="end", terms=None)}),
-        {"yard adopt: decided-terms", "yard adopt: attested-decision"},
-    ),
-    "an attestation that says other": (
-        changed(attested={"proposal_id": "other"}),
-        {"yard adopt: attested-decision"},
-    ),
-    "signed within the challenge window": (
-        changed(at_ms=START_MS - 1),
-        {"yard adopt: signed-in-time"},
-    ),
-    "signed after the decision expired": (
-        changed(at_ms=START_MS + 90 * DAY_MS),
-        {"yard adopt: signed-in-time"},
-    ),
-    "a decision that its home lets be executed for ever": (
-        changed(decision={"executable_until_ms": 2**53 - 1}, at_ms=START_MS + 900 * DAY_MS),
-        {"yard adopt: executable-until"},
-    ),
-    "a decision that expires early": (
-        changed(decision={"executable_until_ms": START_MS + DAY_MS}),
-        {"yard adopt: executable-until"},
-    ),
-    "bad terms": (
-        lambda: read_agreement_file(file_of(terms_of(arbiter="mill"))),
-        {"terms-well-formed"},
-    ),
-    "terms that name a stranger": (
-        lambda: read_agreement_file(file_of(terms_of(facilitator="nobody"))),
-        {"terms-in-network"},
-    ),
-}
-
-
 @pytest.mark.parametrize("name", BREAKS)
 def test_each_check_of_an_agreement_fails_for_what_it_is_about(name: str) -> None:
     make, expected = BREAKS[name]
-    verdict = verify_agreement(make(), genesis=GENESIS)
+    verdict, facts = examine_agreement(make(), genesis=GENESIS)
     assert {check.name for check in verdict.failures} == expected
+    assert verdict.anchored and verdict.status == FAILED
+    assert (facts is None) == any("agreement-signature" in each for each in expected)
+
+
+def same(name: str, what: object) -> Check:
+    return Check(name=name, ok=True, expected=str(what), actual=str(what))
+
+
+def checks_of(coop: str) -> list[Check]:
+    """Return all that is said of a party's good signature."""
+    signed, decision = signed_by(coop), decision_of(coop)
+    until_ms = START_MS + EXECUTE_WITHIN_MS
+    effect = hashlib.sha256(canonical_of(about_itself())).hexdigest()
+    told = [
+        same("agreement-signature", "verifies"),
+        same("signed-for", (coop, "adopt")),
+        same("agreement", agreement_id(terms_of())),
+        Check("party", ok=True, expected="mill or yard", actual=coop),
+        same("decision-signature", "verifies"),
+        same("attested-signature", "verifies"),
+        same("decision-cited", jws.record_id(signed.decision)),
+        same("decision-of", coop),
+        same("decided-at-home", key_of(f"{coop}-node").did),
+        *said_checks(decision, genesis=GENESIS),
+        same("decided-about", "agreement"),
+        same("accepted", "accepted"),
+        same("decided-terms", effect),
+        same("attested-decision", "says what the decision says"),
+        same("executable-until", until_ms),
+        Check(
+            "signed-in-time",
+            ok=True,
+            expected=f"from {START_MS} and before {until_ms}",
+            actual=str(START_MS),
+        ),
+    ]
+    return [replace(each, name=f"{coop} adopt: {each.name}") for each in told]
+
+
+def test_all_that_is_looked_at_is_said_of_a_good_agreement() -> None:
+    named = agreement_id(terms_of())
+    assert verify_agreement(read_agreement_file(file_of()), genesis=GENESIS) == Verdict(
+        subject=f"agreement {named[:12]}",
+        checks=(
+            same("terms-named", named),
+            same("terms-well-formed", "verifies"),
+            same("terms-in-network", "verifies"),
+            *checks_of("mill"),
+            *checks_of("yard"),
+            same("signatures-in-order", [("mill", "adopt"), ("yard", "adopt")]),
+            same("signed-by-all", ["mill", "yard"]),
+            same("notice-by-signers", []),
+        ),
+        anchored=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "failed", "expected", "actual"),
+    [
+        (changed(attested={"proposal_id": "x"}), "attested-decision", None, "says other"),
+        (changed(at_ms=START_MS - 1), "signed-in-time", None, str(START_MS - 1)),
+        (replaced(signature=signed_by("wharf").signature), "party", "mill or yard", "wharf"),
+        (replaced(action="end"), "signed-for", "('yard', 'end')", "('yard', 'adopt')"),
+    ],
+)
+def test_a_check_that_fails_says_what_should_be_and_what_is(
+    make: Callable[[], AgreementFile], failed: str, expected: str | None, actual: str
+) -> None:
+    checks = verify_agreement(make(), genesis=GENESIS).failures
+    told = {check.name.rpartition(": ")[2]: check for check in checks}[failed]
+    assert expected in (None, told.expected)
+    assert told.actual == actual
+
+
+LAST_MS = START_MS + EXECUTE_WITHIN_MS - 1
+
+
+@pytest.mark.parametrize("at_ms", [START_MS, LAST_MS])
+def test_a_signature_is_given_while_the_decision_can_be_executed(at_ms: int) -> None:
+    for of, good in ((at_ms, True), (at_ms - 1, at_ms > START_MS), (at_ms + 1, at_ms < LAST_MS)):
+        verdict = verify_agreement(changed(at_ms=of)(), genesis=GENESIS)
+        assert verdict.ok is good
+
+
+def test_a_coop_decides_the_terms_that_it_adopts_and_no_terms_for_a_notice() -> None:
+    adopted = signature_of(signed_by("yard"))
+    assert effect_of(adopted, terms_of()) == about_itself()
+    ended = signature_of(signed_by("yard", action="end"))
+    assert effect_of(ended, terms_of()) == about_itself(action="end", terms=None)
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"at_ms": START_MS - 1}, "signed-in-time"),
-        ({"decision": {"executable_until_ms": 2**53 - 1}}, "executable-until"),
-        ({"decision": {"kind": "text"}}, "decided-about"),
-        ({"signature": {"decision": "6" * 64}}, "decision-cited"),
+        (
+            {"at_ms": START_MS - 1},
+            f"signed-in-time: {START_MS - 1}, not from {START_MS} and before {LAST_MS + 1}",
+        ),
+        (
+            {"decision": {"executable_until_ms": 2**53 - 1}},
+            f"executable-until: {2**53 - 1}, not {LAST_MS + 1}",
+        ),
+        ({"decision": {"kind": "text"}}, "decided-about: text, not agreement"),
+        (
+            {"home": STRANGER, "decision": {"did": STRANGER.did}},
+            f"home-node: {STRANGER.did}, not {key_of('yard-node').did}",
+        ),
+        # Of several that fail the first is told.
+        (
+            {"signature": {"decision": "6" * 64}, "at_ms": START_MS - 1},
+            f"decision-cited: {jws.record_id(signed_by('yard').decision)}, not {'6' * 64}",
+        ),
+        (
+            {"signature": {"network": ELSEWHERE}},
+            "agreement-signature: it belongs to another network, not verifies",
+        ),
     ],
 )
 def test_a_node_believes_no_signature_of_which_a_check_fails(change: Any, why: str) -> None:
-    believe(signed_by("yard"), terms=terms_of(), genesis=GENESIS)
-    with pytest.raises(ProofError, match=why):
+    good = signed_by("yard")
+    assert believe(good, terms=terms_of(), genesis=GENESIS) == signature_of(good)
+    with pytest.raises(ProofError) as refused:
         believe(signed_by("yard", **change), terms=terms_of(), genesis=GENESIS)
+    assert refused.value.why == why
+
+
+def test_a_node_believes_no_forged_signature() -> None:
+    good = signed_by("yard")
+    forged = good.model_copy(update={"signature": tampered(good.signature)})
+    with pytest.raises(ProofError, match="agreement-signature: the signature does not"):
+        believe(forged, terms=terms_of(), genesis=GENESIS)
+
+
+SPELLED = file_of()
+SPELLING = "not in its one spelling"
+NO_FILE = "no agreement's file"
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("bad", "why"),
     [
-        b"",
-        b"[]",
-        b"{}",
-        json.dumps(json.loads(file_of())).encode(),
-        file_of() + b" ",
-        b" " * (AGREEMENT_FILE_BYTES_MAX + 1),
-        file_of().replace(b'"v":1', b'"v":2'),
-        file_of().replace(b'"v":1', b'"v":1,"w":1'),
-        file_of().replace(b'"term_days":90', b'"term_days":"90"'),
+        (b"", f"{NO_FILE}: whole: "),
+        (b"\xff", f"{NO_FILE}: whole: "),
+        (b"[]", f"{NO_FILE}: whole: "),
+        (b"{}", f"{NO_FILE}: agreement: Field required"),
+        (b" " * AGREEMENT_FILE_BYTES_MAX, f"{NO_FILE}: whole: "),
+        (b" " * (AGREEMENT_FILE_BYTES_MAX + 1), "262145 bytes are more than 262144"),
+        (SPELLED.replace(b'"v":1', b'"v":2'), f"{NO_FILE}: v: "),
+        (SPELLED.replace(b'"v":1', b'"v":1,"w":1'), f"{NO_FILE}: w: "),
+        (SPELLED.replace(b'"term_days":90', b'"term_days":"90"'), f"{NO_FILE}: terms.term_days: "),
+        (SPELLED.replace(b'"renewable":true', b'"renewable":"true"'), SPELLING),
+        (SPELLED.replace(b'"v":1', b'"v":1,"v":1'), SPELLING),
+        (SPELLED.replace(b',"v":1', b""), SPELLING),
+        (json.dumps(json.loads(SPELLED)).encode(), SPELLING),
+        (SPELLED + b" ", SPELLING),
     ],
 )
-def test_what_is_no_file_in_its_one_spelling_is_refused(bad: bytes) -> None:
-    with pytest.raises(ProofError):
+def test_what_is_no_file_in_its_one_spelling_is_refused(bad: bytes, why: str) -> None:
+    assert bad != SPELLED
+    with pytest.raises(ProofError, match=why):
         read_agreement_file(bad)
 
 
@@ -295,8 +277,14 @@ def test_terms_that_have_no_spelling_are_those_of_no_agreement() -> None:
     terms = terms_of().model_copy(update={"title": "\ud800"})
     bad = read_agreement_file(file_of()).model_copy(update={"terms": terms})
     verdict, facts = examine_agreement(bad, genesis=GENESIS)
-    assert facts is None and verdict.status == FAILED
-    assert [check.name for check in verdict.failures] == ["terms-named"]
+    why = "no canonical JSON: a lone surrogate"
+    assert facts is None
+    assert verdict == Verdict(
+        subject="agreement",
+        checks=(Check("terms-named", ok=False, expected="verifies", actual=why),),
+        anchored=True,
+    )
+    assert not verify_agreement(bad, genesis=None).anchored
 
 
 @pytest.mark.parametrize("action", ["adopt", "end"])
@@ -350,9 +338,37 @@ def test_what_does_not_follow_from_the_rest_cannot_be_shared() -> None:
         signing_of(signed, terms=terms)
 
 
-@pytest.mark.parametrize("bad", ["", "x", "{}", "[]", "null"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signature": {"network": ELSEWHERE}},
+        {"decision": {"network": ELSEWHERE}, "attested": {"network": NETWORK}},
+        {"attested": {"network": ELSEWHERE}},
+    ],
+)
+def test_what_is_for_another_network_cannot_be_shared(changes: Any) -> None:
+    with pytest.raises(ProofError, match="belongs to another network"):
+        signing_of(signed_by("yard", **changes), terms=terms_of())
+
+
+SHARED = signing_of(signed_by("yard"), terms=terms_of())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "x",
+        "{}",
+        "[]",
+        "null",
+        SHARED.replace(f'"signed_at_ms":{START_MS}', f'"signed_at_ms":"{START_MS}"'),
+        SHARED.replace('"commitments":4', '"commitments":4,"more":1'),
+    ],
+)
 def test_what_is_no_signature_is_none(bad: str) -> None:
-    with pytest.raises(ProofError):
+    assert bad != SHARED
+    with pytest.raises(ProofError, match="this is no signature of an agreement"):
         read_signing(bad, terms=terms_of())
 
 
@@ -378,7 +394,7 @@ def test_a_shared_signature_that_somebody_changed_does_not_verify() -> None:
 
 
 def test_only_the_node_that_it_names_signs() -> None:
-    said = AgreementSignature.model_validate(jws.peek(signed_by("yard").signature).payload)
+    said = signature_of(signed_by("yard"))
     assert sign_agreement(said, key_of("yard-node")) == signed_by("yard").signature
-    with pytest.raises(ProofError):
+    with pytest.raises(ProofError, match="signed by the node that the signature names"):
         sign_agreement(said, key_of("mill-node"))

@@ -19,10 +19,9 @@ from opkit.wire.journal import EntryProof
 from opkit.wire.ledger import AccountConfigured, Cause, Posting
 from opkit.wire.votes import AccountChange, ConfigurationEffect
 from tests.opkit.proof import pacts
+from tests.opkit.proof.agreement_cases import tampered
 from tests.opkit.proof.assemblies import TOOLS, good
-from tests.opkit.proof.test_agreement import tampered
-from tests.opkit.proof.test_audit import NETWORK, Books
-from tests.opkit.proof.test_clearing import (
+from tests.opkit.proof.exchanges import (
     AGREED,
     AGREEMENT,
     SAID,
@@ -31,6 +30,7 @@ from tests.opkit.proof.test_clearing import (
     offer_of,
     terms_of,
 )
+from tests.opkit.proof.test_audit import NETWORK, Books
 from tests.simulation import town
 
 OFFER = offer_of()

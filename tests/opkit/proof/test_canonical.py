@@ -16,11 +16,13 @@ from opkit.proof.canonical import (
     DEPTH_MAX,
     SIZE_MAX,
     canonical,
+    canonical_of,
     parse_canonical,
     parse_object,
     sha256_hex,
 )
 from opkit.proof.checks import ProofError
+from opkit.wire.base import Wire
 
 SAFE = st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1)
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -42,6 +44,19 @@ def test_any_other_spelling_of_a_value_is_refused(value: dict[str, Any]) -> None
     assert parse_object(spaced) == value
     with pytest.raises(ProofError, match="canonical spelling"):
         parse_canonical(spaced)
+
+
+class Said(Wire):
+    """What is no JSON before it is written: bytes, and a tuple."""
+
+    name: bytes
+    amounts: tuple[int, ...]
+
+
+def test_a_wire_value_is_written_as_the_json_that_it_crosses_in() -> None:
+    assert canonical_of(Said(name=b"a", amounts=(2, 1))) == b'{"amounts":[2,1],"name":"a"}'
+    with pytest.raises(ProofError):
+        canonical_of(Said(name=b"a", amounts=(2**53,)))
 
 
 EVERY = st.recursive(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -11,135 +13,38 @@ from hypothesis import strategies as st
 
 from opkit.proof import clearing as proof
 from opkit.proof import jws
-from opkit.proof.agreement import read_agreement_file
-from opkit.proof.checks import ProofError
-from opkit.proof.governance import charter_rule
+from opkit.proof.checks import Check, ProofError, Verdict
 from opkit.proof.ledger import sums_of
 from opkit.proof.terms import agreement_id
 from opkit.wire import clearing as wire
 from opkit.wire.agreements import AgreementFile
-from opkit.wire.clearing import Leg
-from opkit.wire.ledger import Cause
-from opkit.wire.terms import PARTIES_MAX, ClearingTerms, Terms
-from tests.opkit.proof import pacts
-from tests.opkit.proof.test_agreement import tampered
+from opkit.wire.base import Wire
+from opkit.wire.ledger import Entry, Posting
+from opkit.wire.terms import Terms
+from tests.opkit.proof.agreement_cases import tampered
+from tests.opkit.proof.clearing_cases import (
+    HALF,
+    OFFERS,
+    UNTRUE_ENTRIES,
+    UNTRUE_OFFERS,
+    UNTRUE_WORDS,
+)
+from tests.opkit.proof.exchanges import (
+    AGREED,
+    AGREEMENT,
+    OFFERED_MS,
+    OTHER,
+    RING,
+    SAID,
+    TO_AND_FRO,
+    Said,
+    agreed,
+    leg,
+    offer_of,
+    terms_of,
+)
 from tests.opkit.proof.test_audit import Books
 from tests.simulation.town import ARBITER, GENESIS, NETWORK, UNIT, key_of
-
-
-def terms_of(*parties: str, arbiter: str = ARBITER, unit: str = UNIT, **changes: Any) -> Terms:
-    """Return terms between coops of the town."""
-    said = {"parties": parties or ("apple", "birch"), "arbiter": arbiter, "facilitator": None}
-    clearing = ClearingTerms(unit=unit, imbalance_max=100, settled="monthly")
-    return pacts.terms_of(**{"provisions": (), "clearing": clearing, **said, **changes})
-
-
-def agreed(terms: Terms) -> AgreementFile:
-    """Return an agreement that the homes of coops of the town have signed."""
-    signed = []
-    for coop in terms.parties:
-        charter = GENESIS.charter(coop)
-        assert charter is not None
-        end_ms = pacts.START_MS
-        decided = {
-            "did": charter.home_node,
-            "rule": charter_rule(charter),
-            "opened_ms": end_ms - 2,
-            "closes_ms": end_ms - 1,
-            "closed_ms": end_ms - 1,
-        }
-        signed.append(pacts.signed_by(coop, terms, home=key_of(coop), decision=decided))
-    return read_agreement_file(pacts.file_of(terms, *signed))
-
-
-AGREEMENT = agreed(terms_of())
-AGREED = agreement_id(AGREEMENT.terms)
-OFFERED_MS = 1_800_000_000_000
-
-
-def offer_of(*legs: Leg, **changes: Any) -> wire.Offer:
-    legs = legs or (Leg(agreement=AGREED, payer="apple", payee="birch", amount=40),)
-    said = {
-        "network": NETWORK,
-        "did": key_of("apple").did,
-        "coop": "apple",
-        "parties": tuple(sorted({each for leg in legs for each in (leg.payer, leg.payee)})),
-        "exchange_id": "x1",
-        "kind": "exchange",
-        "unit": UNIT,
-        "legs": legs,
-        "what": "a lathe",
-        "period": None,
-        "arbiter": ARBITER,
-        "sequence": 1,
-        "offered_ms": OFFERED_MS,
-        "expires_ms": OFFERED_MS + 5_000,
-    }
-    return wire.Offer(**{**said, **changes})
-
-
-class Said:
-    """All words of an exchange; a test changes one of them, or who signs it."""
-
-    def __init__(self, offer: wire.Offer | None = None) -> None:
-        self.token = proof.sign_offer(offer or offer_of(), key_of("apple"))
-        self.name = jws.record_id(self.token)
-
-    def acceptance(self, key: str = "birch", **changes: Any) -> str:
-        said = {
-            "network": NETWORK,
-            "did": key_of(key).did,
-            "coop": "birch",
-            "aud": "apple",
-            "offer": self.name,
-            "accepted_ms": 1,
-        }
-        return proof.sign_acceptance(wire.Acceptance(**{**said, **changes}), key_of(key))
-
-    def commit(self, key: str = "apple", **changes: Any) -> str:
-        said = {
-            "network": NETWORK,
-            "did": key_of(key).did,
-            "coop": "apple",
-            "offer": self.name,
-            "acceptances": (jws.record_id(self.acceptance()),),
-            "decided_ms": 1,
-        }
-        return proof.sign_outcome(wire.Commit(**{**said, **changes}), key_of(key))
-
-    def abort(self, key: str = "apple", **changes: Any) -> str:
-        said = {
-            "network": NETWORK,
-            "did": key_of(key).did,
-            "coop": "apple",
-            "offer": self.name,
-            "why": "lapsed",
-            "decided_ms": 1,
-        }
-        return proof.sign_outcome(wire.Abort(**{**said, **changes}), key_of(key))
-
-    def ruling(self, key: str = ARBITER, **changes: Any) -> str:
-        said = {
-            "network": NETWORK,
-            "did": key_of(key).did,
-            "coop": ARBITER,
-            "offer": self.name,
-            "ending": "aborted",
-            "ruled_ms": 1,
-        }
-        return proof.sign_ruling(wire.Ruling(**{**said, **changes}), key_of(key))
-
-    def read(self, **changes: Any) -> proof.Told:
-        said: dict[str, Any] = {
-            "offer": self.token,
-            "acceptances": (self.acceptance(),),
-            "outcome": self.commit(),
-        }
-        return proof.read_evidence(wire.Evidence(**{**said, **changes}), GENESIS)
-
-
-SAID = Said()
-OTHER = jws.record_id(proof.sign_offer(offer_of(sequence=2), key_of("apple")))
 
 
 def test_what_was_signed_says_how_it_ended() -> None:
@@ -150,40 +55,60 @@ def test_what_was_signed_says_how_it_ended() -> None:
     assert (ruled.ending, ruled.hash) == ("aborted", SAID.name)
     assert SAID.read(rival=SAID.abort()).rival is not None
     stands = SAID.ruling(ending="committed")
+    assert SAID.read(outcome=SAID.abort(), rival=SAID.commit()).ending == "aborted"
     assert SAID.read(ruling=stands).ending == "committed"
     rivals = {"outcome": SAID.abort(), "rival": SAID.commit()}
     assert SAID.read(**rivals, ruling=stands).ending == "committed"
 
 
+def payload_of(token: str, of: type[Wire]) -> Any:
+    return of.model_validate(jws.peek(token).payload)
+
+
+def test_all_that_was_signed_is_told_with_its_record_ids() -> None:
+    said = {"outcome": SAID.abort(), "rival": SAID.commit(), "ruling": SAID.ruling()}
+    assert SAID.read(**said) == proof.Told(
+        hash=SAID.name,
+        offer=offer_of(),
+        acceptances={"birch": jws.record_id(SAID.acceptance())},
+        outcome=payload_of(SAID.abort(), wire.Abort),
+        rival=payload_of(SAID.commit(), wire.Commit),
+        ruling=payload_of(SAID.ruling(), wire.Ruling),
+        ruling_id=jws.record_id(SAID.ruling()),
+    )
+    nothing = SAID.read(acceptances=(), outcome=None)
+    assert (nothing.acceptances, nothing.outcome, nothing.rival) == ({}, None, None)
+    assert (nothing.ruling, nothing.ruling_id) == (None, None)
+
+
 @pytest.mark.parametrize(
-    ("changes", "why"),
+    ("sign", "token", "of", "typ", "key"),
     [
-        (lambda: {"acceptances": (SAID.acceptance(key="cedar"),)}, "signed by"),
-        (lambda: {"acceptances": (SAID.acceptance(offer=OTHER),)}, "another offer"),
-        (lambda: {"acceptances": (SAID.acceptance(aud="cedar"),)}, "another offer"),
-        (lambda: {"acceptances": (SAID.acceptance(network="b" * 26),)}, "another network"),
-        (lambda: {"acceptances": (SAID.acceptance(key="cedar", coop="cedar"),)}, "not offered"),
-        (lambda: {"acceptances": (SAID.acceptance(), SAID.acceptance())}, "accepts twice"),
-        (lambda: {"acceptances": ()}, "without the acceptances"),
-        (lambda: {"outcome": SAID.commit(key="birch")}, "signed by"),
-        (lambda: {"outcome": SAID.commit(offer=OTHER)}, "another offer"),
-        (lambda: {"outcome": SAID.commit(coop="birch")}, "another coop"),
-        (lambda: {"outcome": SAID.commit(acceptances=(OTHER,))}, "without the acceptances"),
-        (lambda: {"outcome": SAID.abort(key="birch")}, "signed by"),
-        (lambda: {"outcome": SAID.abort(offer=OTHER)}, "another offer"),
-        (lambda: {"rival": SAID.commit(decided_ms=2)}, "no contradiction"),
-        (lambda: {"outcome": None, "rival": SAID.abort()}, "no contradiction"),
-        (lambda: {"ruling": SAID.ruling(key="birch")}, "signed by"),
-        (lambda: {"ruling": SAID.ruling(offer=OTHER)}, "another exchange"),
-        (lambda: {"ruling": SAID.ruling(coop="apple")}, "another exchange"),
-        (lambda: {"outcome": SAID.acceptance()}, "not a"),
-        (lambda: {"outcome": None, "ruling": SAID.ruling(ending="committed")}, "not committed"),
+        (proof.sign_offer, SAID.token, wire.Offer, "opkit-offer+jws", "apple"),
         (
-            lambda: {"outcome": SAID.abort(), "ruling": SAID.ruling(ending="committed")},
-            "not committed",
+            proof.sign_acceptance,
+            SAID.acceptance(),
+            wire.Acceptance,
+            "opkit-acceptance+jws",
+            "birch",
         ),
+        (proof.sign_outcome, SAID.commit(), wire.Commit, "opkit-commit+jws", "apple"),
+        (proof.sign_outcome, SAID.abort(), wire.Abort, "opkit-abort+jws", "apple"),
+        (proof.sign_ruling, SAID.ruling(), wire.Ruling, "opkit-ruling+jws", ARBITER),
     ],
 )
+def test_each_word_is_signed_as_what_it_is_by_the_node_that_it_names_alone(
+    sign: Any, token: str, of: type[Wire], typ: str, key: str
+) -> None:
+    claimed = jws.peek(token)
+    assert (claimed.typ, claimed.kid) == (typ, key_of(key).did)
+    said = of.model_validate(claimed.payload)
+    assert sign(said, key_of(key)) == token
+    with pytest.raises(ProofError, match="signed by the node that it names"):
+        sign(said, key_of("cedar"))
+
+
+@pytest.mark.parametrize(("changes", "why"), UNTRUE_WORDS)
 def test_each_word_of_an_exchange_is_believed_of_its_signer_alone(
     changes: Callable[[], dict[str, Any]], why: str
 ) -> None:
@@ -195,11 +120,64 @@ def test_an_offer_is_believed_of_its_proposers_home_alone() -> None:
     by_birch = offer_of(did=key_of("birch").did)
     with pytest.raises(ProofError, match="signed by"):
         proof.read_offer(proof.sign_offer(by_birch, key_of("birch")), GENESIS)
-    unknown = offer_of(Leg(agreement=AGREED, payer="apple", payee="zebra", amount=1))
+    unknown = offer_of(leg("apple", "zebra"))
     with pytest.raises(ProofError, match="no charter"):
         proof.read_offer(proof.sign_offer(unknown, key_of("apple")), GENESIS)
-    with pytest.raises(ProofError, match="the node that it names"):
-        proof.sign_offer(by_birch, key_of("apple"))
+    untrue = proof.sign_offer(offer_of(expires_ms=OFFERED_MS), key_of("apple"))
+    with pytest.raises(ProofError, match="time is none"):
+        proof.read_offer(untrue, GENESIS)
+    with pytest.raises(ProofError, match="not a 'opkit-offer"):
+        proof.read_offer(SAID.commit(), GENESIS)
+    foreign = proof.sign_offer(offer_of(network="b" * 26), key_of("apple"))
+    with pytest.raises(ProofError, match="another network"):
+        proof.read_offer(foreign, GENESIS)
+
+
+class Named(Wire):
+    """What names its coop by something that is no text."""
+
+    coop: tuple[str, ...]
+
+
+def test_what_names_its_coop_by_no_text_is_nobodys() -> None:
+    nobodys = {
+        typ: jws.sign(Named(coop=("apple",)), typ=typ, identity=key_of("apple"))
+        for typ in (wire.OFFER_TYP, wire.ACCEPTANCE_TYP)
+    }
+    with pytest.raises(ProofError, match="has no charter"):
+        proof.read_offer(nobodys[wire.OFFER_TYP], GENESIS)
+    with pytest.raises(ProofError, match="has no charter"):
+        SAID.read(acceptances=(nobodys[wire.ACCEPTANCE_TYP],))
+
+
+NETTING = Said(offer_of(*RING, kind="netting"))
+
+
+@pytest.mark.parametrize(
+    ("given", "cited", "good"),
+    [
+        (("birch", "cedar"), ("birch", "cedar"), True),
+        (("cedar", "birch"), ("birch", "cedar"), True),
+        (("birch", "cedar"), ("cedar", "birch"), False),
+        (("birch", "cedar"), ("birch",), False),
+        (("birch", "cedar"), ("birch", "cedar", "cedar"), False),
+        (("birch",), ("birch",), False),
+        (("birch",), ("birch", "cedar"), False),
+    ],
+)
+def test_a_commit_cites_the_acceptance_of_each_other_party_in_order(
+    given: tuple[str, ...], cited: tuple[str, ...], good: bool
+) -> None:
+    words = {coop: NETTING.acceptance(key=coop, coop=coop) for coop in ("birch", "cedar")}
+    said = {
+        "acceptances": tuple(words[coop] for coop in given),
+        "outcome": NETTING.commit(acceptances=tuple(jws.record_id(words[coop]) for coop in cited)),
+    }
+    if good:
+        assert NETTING.read(**said).acceptances.keys() == {"birch", "cedar"}
+    else:
+        with pytest.raises(ProofError, match="without the acceptances of all others"):
+            NETTING.read(**said)
 
 
 def test_who_signs_for_another_node_is_not_believed() -> None:
@@ -223,19 +201,54 @@ def test_an_arbiter_that_is_no_node_rules_nothing() -> None:
         proof.read_ruling(SAID.ruling(), nobodys, jws.record_id(token), GENESIS)
 
 
-def test_what_can_be_said_of_an_exchange_is_said_check_by_check() -> None:
-    whole = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
-    shown = proof.verify_exchange(whole, genesis=GENESIS, agreements=[AGREEMENT])
-    assert shown.ok and shown.subject == "exchange x1 of apple"
-    for changes, failed in (
-        ({"outcome": None}, "ended"),
-        ({"rival": SAID.abort()}, "one decision"),
-        ({"outcome": SAID.commit(key="birch")}, "signatures"),
-    ):
-        verdict = proof.verify_exchange(
-            whole.model_copy(update=changes), genesis=GENESIS, agreements=[AGREEMENT]
-        )
-        assert [each.name for each in verdict.failures] == [failed]
+WHOLE = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
+READ = Check(name="signatures", ok=True, expected="verifies", actual="verifies")
+ENDED = Check(name="ended", ok=True, expected="a commit, an abort or a ruling", actual="committed")
+ONE = Check(name="one decision", ok=True, expected="one decision of the proposer", actual="one")
+PROVIDED = Check(
+    name="agreed between apple and birch", ok=True, expected="verifies", actual="verifies"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "checks"),
+    [
+        ({}, (READ, ENDED, ONE, PROVIDED)),
+        (
+            {"outcome": SAID.abort()},
+            (READ, replace(ENDED, actual="aborted"), ONE, PROVIDED),
+        ),
+        (
+            {"outcome": None},
+            (READ, replace(ENDED, ok=False, actual="in doubt"), ONE, PROVIDED),
+        ),
+        (
+            {"rival": SAID.abort()},
+            (
+                READ,
+                ENDED,
+                replace(ONE, ok=False, actual="two that contradict each other"),
+                PROVIDED,
+            ),
+        ),
+    ],
+)
+def test_what_can_be_said_of_an_exchange_is_said_check_by_check(
+    changes: dict[str, Any], checks: tuple[Check, ...]
+) -> None:
+    shown = WHOLE.model_copy(update=changes)
+    assert proof.verify_exchange(shown, genesis=GENESIS, agreements=[AGREEMENT]) == Verdict(
+        subject="exchange x1 of apple", checks=checks, anchored=True
+    )
+
+
+def test_of_what_does_not_verify_nothing_else_is_said() -> None:
+    shown = WHOLE.model_copy(update={"outcome": SAID.commit(coop="birch")})
+    assert proof.verify_exchange(shown, genesis=GENESIS, agreements=[AGREEMENT]) == Verdict(
+        subject="an exchange",
+        checks=(replace(READ, ok=False, actual="another coop than the proposer decides"),),
+        anchored=True,
+    )
 
 
 def verified_under(terms: Terms, *shown: AgreementFile, arbiter: str = ARBITER) -> dict[str, str]:
@@ -257,7 +270,7 @@ def test_arbiter_unit_and_parties_are_those_of_the_agreement_and_not_the_propose
         (terms_of("apple", "cedar"), "birch is no party"),
         (terms_of("birch", "cedar"), "apple is no party"),
         (terms_of(unit="usd-cents"), "counts in usd-cents"),
-        (terms_of(clearing=None), "counts in nothing"),
+        (terms_of(clearing=None), "counts in nothing, the offer in"),
     ):
         assert why in verified_under(terms, agreed(terms))[name]
     file = agreed(right)
@@ -265,6 +278,41 @@ def test_arbiter_unit_and_parties_are_those_of_the_agreement_and_not_the_propose
     forged = first.model_copy(update={"signature": tampered(first.signature)})
     bad = file.model_copy(update={"signatures": (forged, second)})
     assert list(verified_under(right, bad)) == [f"{name}, apple adopt: agreement-signature"]
+    alone = file.model_copy(update={"signatures": file.signatures[:1]})
+    assert list(verified_under(right, alone)) == [f"{name}, signed-by-all"]
+    # The first check that fails is told: this one is not signed by all either.
+    strange = terms_of(facilitator="nobody")
+    alone = agreed(strange)
+    alone = alone.model_copy(update={"signatures": alone.signatures[:1]})
+    why = "nobody has no node in this network"
+    assert verified_under(strange, alone) == {f"{name}, terms-in-network": why}
+
+
+def test_each_leg_of_a_netting_is_held_against_its_own_agreement() -> None:
+    """One that is not given, or not agreed, is told; the others are looked at all the same."""
+    files = {pair: agreed(terms_of(*pair)) for pair in combinations(("apple", "birch", "cedar"), 2)}
+    legs = tuple(
+        leg(payer, payee, agreement=files[pair].agreement)
+        for payer, payee in (("birch", "apple"), ("cedar", "birch"), ("apple", "cedar"))
+        for pair in files
+        if {payer, payee} == set(pair)
+    )
+    said = Said(offer_of(*legs, kind="netting"))
+    shown = wire.Evidence(offer=said.token, outcome=said.abort())
+
+    def told(given: list[AgreementFile]) -> list[Check]:
+        return list(proof.verify_exchange(shown, genesis=GENESIS, agreements=given).checks[3:])
+
+    names = [f"agreed between {each.payer} and {each.payee}" for each in legs]
+    good = [replace(PROVIDED, name=name) for name in names]
+    assert told(list(files.values())) == good
+    why = "the agreement was not given: arbiter, unit and parties are the proposer's word"
+    for at, lacking in enumerate(legs):
+        lack = Check(
+            name=names[at], ok=False, expected=f"agreement {lacking.agreement}", actual=why
+        )
+        given = [each for each in files.values() if each.agreement != lacking.agreement]
+        assert told(given) == [*good[:at], lack, *good[at + 1 :]]
 
 
 def test_an_arbiter_commits_nothing_that_not_all_have_accepted() -> None:
@@ -278,79 +326,141 @@ def test_an_arbiter_commits_nothing_that_not_all_have_accepted() -> None:
     assert SAID.read(acceptances=(), outcome=None, ruling=SAID.ruling()).ending == "aborted"
 
 
-def test_an_entry_that_posts_an_exchange_is_its_coops_half_of_it_or_told() -> None:
-    whole = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
-    first, second = proof.postings_of(offer_of(), "apple")
-    half: dict[str, Any] = {
-        "coop": "apple",
-        "kind": "bound",
-        "postings": (first, second),
-        "cause": Cause(kind="exchange", id=SAID.name),
-    }
-    less = first.model_copy(update={"amount": first.amount - 1})
-    other = {"postings": proof.postings_of(offer_of(), "birch")}
-    cases: tuple[tuple[dict[str, Any], list[str]], ...] = (
-        ({}, []),
-        ({"cause": None}, ["cause"]),
-        ({"cause": Cause(kind="exchange", id=OTHER)}, ["cause"]),
-        (other, ["postings"]),
-        ({"postings": (less, second)}, ["postings", "sum"]),
-        ({"coop": "cedar"}, ["postings"]),
-        ({"hash": OTHER}, ["hash"]),
-    )
-    for changes, failed in cases:
-        entry = Books().post(**{**half, **changes})
-        verdict = proof.verify_exchange(
-            whole, genesis=GENESIS, agreements=[AGREEMENT], entries=[entry]
-        )
-        about = f"{entry.coop} entry 1"
-        assert [each.name for each in verdict.failures] == [f"{about}: {name}" for name in failed]
+def checks_of(entry: Entry) -> list[Check]:
+    """Return what is said of an entry in the verdict on the exchange that it posts."""
+    verdict = proof.verify_exchange(WHOLE, genesis=GENESIS, agreements=[AGREEMENT], entries=[entry])
+    assert verdict.checks[:4] == (READ, ENDED, ONE, PROVIDED)
+    return list(verdict.checks[4:])
 
 
-def leg(payer: str, payee: str, amount: int = 5, agreement: str = AGREED) -> Leg:
-    return Leg(agreement=agreement, payer=payer, payee=payee, amount=amount)
-
-
-RING = (leg("birch", "apple"), leg("cedar", "birch"), leg("apple", "cedar"))
-TO_AND_FRO = tuple(
-    leg(payer, payee, agreement=agreement)
-    for one, other in (("apple", "birch"), ("birch", "cedar"))
-    for payer, payee, agreement in ((one, other, AGREED), (other, one, "8" * 64))
-)
-"""Debts that go to and fro between two, under two agreements."""
-
-
-@pytest.mark.parametrize(
-    ("offer", "why"),
-    [
-        (offer_of(parties=("apple", "cedar")), "parties"),
-        (offer_of(parties=("birch", "apple")), "parties"),
-        (offer_of(coop="cedar"), "parties"),
-        (offer_of(leg("apple", "apple"), parties=("apple", "birch")), "parties"),
-        (offer_of(leg("apple", "apple"), leg("apple", "birch"), kind="netting"), "pays itself"),
-        (offer_of(*RING), "more than one leg"),
-        (offer_of(leg("apple", "birch"), leg("birch", "apple"), kind="netting"), "same two"),
-        (
-            offer_of(
-                leg("apple", "birch"), leg("birch", "apple", agreement="8" * 64), kind="netting"
-            ),
-            "three or more",
+def test_an_entry_that_posts_its_coops_half_of_an_exchange_is_held_against_the_offer() -> None:
+    books = Books()
+    books.post(("member/ada", 1), ("member/bo", -1))
+    entry = books.post(**HALF)
+    assert checks_of(entry) == [
+        Check("apple entry 2: hash", ok=True, expected=entry.hash, actual=entry.hash),
+        Check(
+            "apple entry 2: cause",
+            ok=True,
+            expected=f"exchange {SAID.name}",
+            actual=f"exchange {SAID.name}",
         ),
-        (offer_of(*RING[:2], kind="netting"), "does not pay what it gets"),
-        (offer_of(*TO_AND_FRO, kind="netting"), "apple would have nothing to post"),
-        (offer_of(period="2026-01"), "has a period"),
-        (offer_of(kind="settlement"), "has a period"),
-        (
-            offer_of(leg("birch", "apple"), kind="settlement", period="2026-01"),
-            "birch is owed",
+        Check(
+            "apple entry 2: postings",
+            ok=True,
+            expected="what the offer says",
+            actual="apple:due/birch -40, apple:equity/exchanges 40",
         ),
-        (offer_of(expires_ms=OFFERED_MS), "time is none"),
-        (offer_of(expires_ms=OFFERED_MS + wire.OFFER_TTL_MS_MAX + 1), "too long"),
-    ],
-)
+        Check("apple entry 2: sum", ok=True, expected="0", actual="0"),
+    ]
+
+
+@pytest.mark.parametrize(("changes", "wrong"), UNTRUE_ENTRIES)
+def test_an_entry_that_is_not_its_coops_half_is_told(
+    changes: dict[str, Any], wrong: dict[str, str]
+) -> None:
+    entry = Books().post(**{**HALF, **changes})
+    about = f"{entry.coop} entry 1: "
+    failed = {each.name: each.actual for each in checks_of(entry) if not each.ok}
+    if "hash" in wrong:
+        assert list(failed) == [f"{about}hash"]
+    else:
+        assert failed == {f"{about}{name}": actual for name, actual in wrong.items()}
+
+
+def test_the_halves_of_all_sides_are_looked_at() -> None:
+    halves = [
+        Books().post(**{**HALF, "coop": coop, "postings": proof.postings_of(offer_of(), coop)})
+        for coop in ("apple", "birch")
+    ]
+    verdict = proof.verify_exchange(WHOLE, genesis=GENESIS, agreements=[AGREEMENT], entries=halves)
+    assert verdict.ok
+    assert [each.name.partition(" ")[0] for each in verdict.checks[4:]] == ["apple"] * 4 + [
+        "birch"
+    ] * 4
+
+
+@pytest.mark.parametrize(("offer", "why"), UNTRUE_OFFERS)
 def test_what_contradicts_itself_is_no_offer(offer: wire.Offer, why: str) -> None:
     with pytest.raises(ProofError, match=why):
         proof.check_offer(offer)
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_what_does_not_is_one(offer: wire.Offer) -> None:
+    proof.check_offer(offer)
+
+
+# What each side posts.
+
+UNDER = "8" * 64
+"""Another agreement."""
+
+MANY = offer_of(
+    leg("cedar", "birch", 3),
+    leg("birch", "apple", 5),
+    leg("birch", "apple", 2, UNDER),
+    leg("apple", "cedar", 4, UNDER),
+)
+"""Not an offer that anybody may make: birch has two legs with apple, and one with cedar."""
+
+
+def posted(coop: str, **amounts: int) -> tuple[Posting, ...]:
+    """Return postings by the other side's name; `given` stands for what was given or got."""
+    paths = {name: "equity/exchanges" if name == "given" else f"due/{name}" for name in amounts}
+    return tuple(
+        Posting(account=f"{coop}:{paths[name]}", unit=UNIT, amount=amount)
+        for name, amount in amounts.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("coop", "expected"),
+    [
+        ("apple", posted("apple", birch=7, cedar=-4, given=-3)),
+        ("birch", posted("birch", apple=-7, cedar=3, given=4)),
+        ("cedar", posted("cedar", apple=4, birch=-3, given=-1)),
+        ("dogwood", ()),
+    ],
+)
+def test_a_coop_posts_what_each_other_owes_it_and_for_what_in_order(
+    coop: str, expected: tuple[Posting, ...]
+) -> None:
+    assert proof.postings_of(MANY, coop) == expected
+    taken_back = proof.postings_of(MANY, coop, back=True)
+    assert [each.amount for each in taken_back] == [-each.amount for each in expected]
+    assert [each.account for each in taken_back] == [each.account for each in expected]
+
+
+def test_what_comes_to_nothing_is_not_posted() -> None:
+    to_and_fro = offer_of(*TO_AND_FRO)
+    assert proof.postings_of(to_and_fro, "apple") == ()
+    ring = offer_of(*RING)
+    assert proof.postings_of(ring, "apple") == posted("apple", birch=5, cedar=-5)
+
+
+def test_positions_change_by_the_other_side_and_the_agreement() -> None:
+    assert proof.changes_of(MANY.legs, "birch") == {
+        ("cedar", AGREED): 3,
+        ("apple", AGREED): -5,
+        ("apple", UNDER): -2,
+    }
+    assert proof.changes_of(MANY.legs, "dogwood") == {}
+    assert proof.net_of(MANY.legs) == {"apple": 3, "birch": -4, "cedar": 1}
+
+
+def test_a_coop_takes_part_under_the_agreements_of_its_own_legs_each_once() -> None:
+    assert proof.agreements_of(MANY, "birch") == (AGREED, UNDER)
+    assert proof.agreements_of(offer_of(*RING), "apple") == (AGREED,)
+    apart = offer_of(leg("birch", "apple", 5, UNDER), leg("cedar", "birch", 5))
+    assert proof.agreements_of(apart, "apple") == (UNDER,)
+    assert proof.agreements_of(apart, "cedar") == (AGREED,)
+    assert proof.agreements_of(apart, "dogwood") == ()
+
+
+def test_an_entry_is_named_by_its_exchange_and_how_many_came_before() -> None:
+    assert proof.entry_id_of(OTHER) == f"exchange:{OTHER}"
+    assert proof.entry_id_of(OTHER, before=1) == f"exchange:{OTHER}:1"
 
 
 AMOUNTS = st.integers(min_value=1, max_value=10**9)
@@ -377,59 +487,3 @@ def test_a_netting_gives_nobody_anything(amount: int) -> None:
         assert {each.account.partition(":")[2].partition("/")[0] for each in postings} == {"due"}
         assert sums_of(postings) == {UNIT: 0}
     assert set(proof.net_of(offer.legs).values()) == {0}
-
-
-def position(coop: str, other: str, balance: int, **changes: Any) -> wire.ClearingPosition:
-    said = {
-        "coop": coop,
-        "other": other,
-        "agreement": AGREED,
-        "unit": UNIT,
-        "balance": balance,
-        "doubt_in": 0,
-        "doubt_out": 0,
-        "imbalance_max": 100,
-        "exchanges": 1,
-        "settled": None,
-        "changed_ms": 1,
-    }
-    return wire.ClearingPosition(**{**said, **changes})
-
-
-def test_debts_that_go_around_are_found_and_lowered_by_the_least() -> None:
-    ring = [
-        position("apple", "birch", -30),
-        position("birch", "cedar", -20),
-        position("apple", "cedar", 25),
-    ]
-    mirrored = [
-        position(each.other, each.coop, -each.balance, agreement=each.agreement) for each in ring
-    ]
-    for known in (ring, mirrored, ring + mirrored):
-        legs = proof.circle_of(known, UNIT)
-        assert {(each.payee, each.payer, each.amount) for each in legs} == {
-            ("apple", "birch", 20),
-            ("birch", "cedar", 20),
-            ("cedar", "apple", 20),
-        }
-        assert set(proof.net_of(legs).values()) == {0}
-    assert proof.circle_of(ring[:2], UNIT) == ()
-    assert proof.circle_of(ring, "usd-cents") == ()
-    in_doubt = ring[0].model_copy(update={"doubt_in": 1})
-    assert proof.circle_of([in_doubt, *ring[1:]], UNIT) == ()
-
-
-def test_a_circle_of_too_many_is_left_alone_and_one_beside_the_start_is_found() -> None:
-    names = [f"coop-{number:02}" for number in range(PARTIES_MAX + 1)]
-    after = [*names[1:], names[0]]
-    large = [position(one, other, -5) for one, other in zip(names, after, strict=True)]
-    assert proof.circle_of(large, UNIT) == ()
-    # Apple owes birch, and is owed nothing: whoever follows its debt comes back to birch.
-    beside = [
-        position("apple", "birch", -9),
-        position("birch", "cedar", -5),
-        position("cedar", "dogwood", -5),
-        position("birch", "dogwood", 5),
-    ]
-    legs = proof.circle_of(beside, UNIT)
-    assert {each.payee for each in legs} == {"birch", "cedar", "dogwood"}

@@ -78,8 +78,10 @@ def test_an_endpoint_is_scheme_host_and_port_alone(url: str) -> None:
 
 
 def test_loopback_is_known_by_name_and_address() -> None:
-    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]")))
-    assert not any(map(is_loopback, ("", "localhost.", "::2", "0.0.0.0", "128.0.0.1", "a")))
+    here = ("localhost", "127.0.0.1", "127.1.2.3", "::1")
+    assert [is_loopback(host) for host in here] == [True] * len(here)
+    elsewhere = ("", "localhost.", "::2", "0.0.0.0", "128.0.0.1", "a", "[::1]")
+    assert [is_loopback(host) for host in elsewhere] == [False] * len(elsewhere)
 
 
 def test_the_hash_is_that_of_the_certificates_key() -> None:
@@ -100,7 +102,7 @@ def certificate(key: bytes, *, version: bytes = der(0xA0, b"\x02\x01\x02")) -> b
     return der(0x30, der(0x30, signed) + b"\x30\x00\x03\x00")
 
 
-@pytest.mark.parametrize("size", [0, 100, 300, 70_000])
+@pytest.mark.parametrize("size", [0, 100, 0x7F, 0x80, 0xFF, 0x100, 300, 70_000])
 def test_a_key_of_any_length_is_found(size: int) -> None:
     key = der(0x30, b"k" * size)
     assert key_hash(certificate(key)) == hashlib.sha256(key).hexdigest()
@@ -114,6 +116,7 @@ def test_a_key_of_any_length_is_found(size: int) -> None:
         (b"\x30\x05\x30", "ends too early"),
         (b"\x30\x82\xff\xff", "ends too early"),
         (b"\x3f\x02\x30\x00", "ends too early"),
+        (b"\x30\x80" + b"\x30\x00" * 64 + b"\x00\x00", "does not say how long"),
         (der(0x31, der(0x30, b"")), "no certificate"),
         (der(0x30, der(0x31, b"")), "no certificate"),
         (der(0x30, der(0x30, b"")), "ends too early"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from opkit.proof import federation as proof
 from opkit.proof import jws
+from opkit.proof.canonical import canonical_of
 from opkit.proof.checks import ProofError
 from opkit.wire.federation import (
     ATTESTATION_TERM_MS_MAX,
@@ -55,6 +58,11 @@ def test_the_federation_begins_with_each_coops_home():
     assert {MILL.did, WHARF.did} <= founders and STRANGER.did not in founders
     assert proof.home_coop(GENESIS, MILL.did) == "mill"
     assert proof.home_coop(GENESIS, STRANGER.did) is None
+    assert proof.home_coop(GENESIS, key_of("loner-node").did) is None
+
+
+def test_a_statement_cites_a_charter_by_the_hash_of_its_one_spelling():
+    assert hashlib.sha256(canonical_of(GENESIS.charter("mill"))).hexdigest() == CHARTER
 
 
 def test_a_coop_is_spoken_for_by_its_home_and_a_new_one_by_whoever_is_no_home():
@@ -86,6 +94,8 @@ def test_what_a_node_may_not_say_of_a_coop_is_believed_by_nobody(node, changes, 
 def test_an_attestation_is_its_issuers_homes():
     said = attestation()
     assert proof.read_attestation(proof.sign_attestation(said, MILL), GENESIS) == said
+    shortest = attestation(valid_until_ms=START_MS + 1)
+    assert proof.read_attestation(proof.sign_attestation(shortest, MILL), GENESIS) == shortest
     new = attestation(STRANGER, issuer="bakery")
     assert proof.read_attestation(proof.sign_attestation(new, STRANGER), GENESIS) == new
 
@@ -115,11 +125,25 @@ def test_nobody_signs_what_no_reader_would_take():
         proof.sign_attestation(attestation(subject="mill"), MILL)
 
 
-def test_what_is_too_long_is_not_even_read():
-    with pytest.raises(ProofError, match="characters"):
-        proof.read_statement("a" * (VALUE_CHARACTERS_MAX + 1), GENESIS)
-    with pytest.raises(ProofError, match="characters"):
-        proof.read_attestation("a" * (VALUE_CHARACTERS_MAX + 1), GENESIS)
+def long_attestation(characters: int):
+    """Return an attestation whose token has so many characters; each three bytes make four."""
+    size = len(jws.sign(attestation(statement=""), typ=ATTESTATION_TYP, identity=MILL))
+    more = (characters - size) * 3 // 4
+    return attestation(statement="\u20ac" * (more // 3 - 2) + "x" * (more % 3 + 6))
+
+
+def test_what_is_too_long_is_neither_signed_nor_read():
+    longest = long_attestation(VALUE_CHARACTERS_MAX)
+    token = proof.sign_attestation(longest, MILL)
+    assert len(token) == VALUE_CHARACTERS_MAX
+    assert proof.read_attestation(token, GENESIS) == longest
+    too_long = longest.model_copy(update={"statement": f"{longest.statement}x"})
+    with pytest.raises(ProofError, match="4097 characters are more than 4096"):
+        proof.sign_attestation(too_long, MILL)
+    token = jws.sign(too_long, typ=ATTESTATION_TYP, identity=MILL)
+    for read in (proof.read_attestation, proof.read_statement):
+        with pytest.raises(ProofError, match="4097 characters are more than 4096"):
+            read(token, GENESIS)
 
 
 def test_a_statement_is_no_attestation():

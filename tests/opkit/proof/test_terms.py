@@ -19,6 +19,7 @@ from opkit.proof.terms import (
     read_terms,
     spell_terms,
 )
+from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.terms import (
     TERMS_CHARACTERS_MAX,
     AgreementEffect,
@@ -26,7 +27,7 @@ from opkit.wire.terms import (
     Provision,
     Terms,
 )
-from tests.opkit.proof.pacts import HALL, LONER, genesis_of, key_of, terms_of
+from tests.opkit.proof.pacts import DAY_MS, HALL, LONER, genesis_of, key_of, terms_of
 
 
 def test_terms_are_named_by_the_hash_of_their_one_spelling() -> None:
@@ -37,82 +38,143 @@ def test_terms_are_named_by_the_hash_of_their_one_spelling() -> None:
     assert agreement_id(terms_of(notice_days=31)) != agreement_id(terms)
 
 
+WRONG = "not in their one spelling"
+NONE = "no terms of an agreement"
+LONG = f"longer than {TERMS_CHARACTERS_MAX} characters"
+SPELLED = spell_terms(terms_of())
+
+
 @pytest.mark.parametrize(
-    "spell",
+    ("spelled", "why"),
     [
-        json.dumps,
-        lambda said: "x",
-        lambda said: json.dumps([said]),
-        lambda said: "{}",
-        lambda said: " " * (TERMS_CHARACTERS_MAX + 1),
+        ("", NONE),
+        ("x", NONE),
+        ("{}", NONE),
+        (f"[{SPELLED}]", NONE),
+        ("\ud800", NONE),
+        ("[" * TERMS_CHARACTERS_MAX, NONE),
+        (" " * TERMS_CHARACTERS_MAX, NONE),
+        (" " * (TERMS_CHARACTERS_MAX + 1), LONG),
+        (json.dumps(json.loads(SPELLED)), WRONG),
+        (json.dumps(dict(reversed(json.loads(SPELLED).items())), separators=(",", ":")), WRONG),
+        (SPELLED.replace('"amends":null,', ""), WRONG),
+        (SPELLED.replace('"amends":null', '"amends":null,"amends":null'), WRONG),
+        (SPELLED.replace('"renewable":true', '"renewable":"true"'), WRONG),
+        (SPELLED.replace("maintenance", "m\\u0061intenance"), WRONG),
+        (SPELLED.replace('"arbiter":"hall"', '"arbiter":"mill"'), "mill is a party"),
     ],
 )
-def test_another_spelling_of_terms_is_refused(spell: Any) -> None:
-    with pytest.raises(ProofError):
-        read_terms(spell(json.loads(spell_terms(terms_of()))))
-
-
-def test_what_leaves_out_what_is_none_is_another_spelling() -> None:
-    said = json.loads(spell_terms(terms_of()))
-    del said["amends"]
-    spelled = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    with pytest.raises(ProofError, match="leave out"):
+def test_another_spelling_of_terms_is_refused(spelled: str, why: str) -> None:
+    assert spelled != SPELLED
+    with pytest.raises(ProofError, match=why):
         read_terms(spelled)
 
 
-BAD: dict[str, dict[str, Any]] = {
-    "out of order": {"parties": ("yard", "mill")},
-    "one twice": {"parties": ("mill", "mill")},
-    "a facilitating party": {"facilitator": "mill"},
-    "a ruling party": {"arbiter": "yard"},
-    "given by a stranger": {"provisions": (Provision(by="wharf", to="mill", what="x"),)},
-    "given to a stranger": {"provisions": (Provision(by="mill", to="wharf", what="x"),)},
-    "given to oneself": {"provisions": (Provision(by="mill", to="mill", what="x"),)},
-    "uncounted per week": {"provisions": (Provision(by="mill", to="yard", what="x", per="week"),)},
-    "an unknown unit": {
-        "clearing": ClearingTerms(unit="pearls", imbalance_max=1, settled="monthly")
-    },
-    "too long": {"text": "x" * 1_600, "provisions": terms_of().provisions * 12},
-    "beyond all times": {"starts_ms": 2**53 - 1},
-}
+def given(by: str, to: str, **changes: Any) -> dict[str, Any]:
+    return {"provisions": (*terms_of().provisions, Provision(by=by, to=to, what="x", **changes))}
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_terms_that_could_not_be_kept_are_refused(name: str) -> None:
-    with pytest.raises(ProofError):
-        check_terms(terms_of(**BAD[name]))
-
-
-def test_good_terms_hold_up_to_their_greatest_length() -> None:
-    check_terms(terms_of())
-    room = TERMS_CHARACTERS_MAX - len(spell_terms(terms_of(text="")))
-    provisions = terms_of().provisions
-    wide = terms_of(text="é" * 1_600, provisions=provisions)
-    check_terms(wide)
-    assert room > 1_600, "the text's own limit is the nearer one"
+LAST_MS = SAFE_INT_MAX - (90 + 30) * DAY_MS
+"""When terms may start at last that end, with their notice, at the end of all times."""
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network": "b" * 26},
-        {"parties": ("mill", "nowhere"), "provisions": ()},
-        {"facilitator": "nobody"},
-        {"arbiter": "nobody"},
-        {"parties": ("loner", "mill"), "provisions": ()},
+        {},
+        {"clearing": None},
+        {"facilitator": None},
+        {"parties": ("mill", "wharf", "yard")},
+        {"parties": ("mill", "yard"), "provisions": ()},
+        given("yard", "mill"),
+        given("mill", "yard", quantity=1),
+        given("mill", "yard", quantity=1, per="week"),
+        {"starts_ms": LAST_MS},
     ],
 )
-def test_terms_that_name_nobody_of_the_network_are_refused(changes: Any) -> None:
-    with pytest.raises(ProofError):
-        check_named(terms_of(**changes), genesis_of())
+def test_good_terms_hold(changes: Any) -> None:
+    check_terms(terms_of(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"parties": ("yard", "mill")}, "not in order, each once"),
+        ({"parties": ("mill", "mill", "yard")}, "not in order, each once"),
+        ({"facilitator": "mill"}, "mill is a party"),
+        ({"arbiter": "yard"}, "yard is a party"),
+        (given("wharf", "mill"), "wharf is no party"),
+        (given("mill", "wharf"), "wharf is no party"),
+        (given("mill", "mill"), "mill gives something to itself"),
+        (given("mill", "yard", per="week"), "no time in which it is given"),
+        (
+            {"clearing": ClearingTerms(unit="pearls", imbalance_max=1, settled="monthly")},
+            "nothing is counted in pearls",
+        ),
+        ({"starts_ms": LAST_MS + 1}, "ends after all times"),
+        # Of several the first is told.
+        ({"parties": ("yard", "mill"), "arbiter": "yard"}, "not in order"),
+        ({"arbiter": "yard", **given("mill", "mill")}, "yard is a party"),
+        (given("wharf", "wharf", per="week"), "wharf is no party"),
+        (given("mill", "mill", per="week"), "gives something to itself"),
+        ({"starts_ms": LAST_MS + 1, **given("mill", "mill")}, "gives something to itself"),
+    ],
+)
+def test_terms_that_could_not_be_kept_are_refused(changes: Any, why: str) -> None:
+    with pytest.raises(ProofError, match=why):
+        check_terms(terms_of(**changes))
+
+
+def long_terms(characters: int) -> Terms:
+    """Return terms whose spelling has so many characters."""
+    provisions = terms_of().provisions * 10
+    room = characters - len(spell_terms(terms_of(provisions=provisions, text="")))
+    return terms_of(provisions=provisions, text="\u00e9" * room)
+
+
+def test_terms_are_counted_in_characters_of_their_spelling() -> None:
+    longest = long_terms(TERMS_CHARACTERS_MAX)
+    check_terms(longest)
+    assert read_terms(spell_terms(longest)) == longest
+    too_long = long_terms(TERMS_CHARACTERS_MAX + 1)
+    with pytest.raises(ProofError, match=LONG):
+        check_terms(too_long)
+    with pytest.raises(ProofError, match=LONG):
+        read_terms(spell_terms(too_long))
+    with pytest.raises(ProofError, match=LONG):
+        check_terms(too_long.model_copy(update={"parties": ("yard", "mill")}))
+
+
+STRANGERS: list[tuple[dict[str, Any], str]] = [
+    ({"network": "b" * 26}, "for another network"),
+    ({"parties": ("mill", "nowhere"), "provisions": ()}, "nowhere is no coop"),
+    ({"parties": ("loner", "mill"), "provisions": ()}, "loner is no coop"),
+    ({"facilitator": "nobody"}, "nobody has no node"),
+    ({"arbiter": "nobody"}, "nobody has no node"),
+    ({"arbiter": "nobody", "facilitator": None}, "nobody has no node"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), STRANGERS)
+def test_terms_that_name_nobody_of_the_network_are_refused(changes: Any, why: str) -> None:
+    for judge in (check_named, keepers):
+        with pytest.raises(ProofError, match=why):
+            judge(terms_of(**changes), genesis_of())
 
 
 def test_homes_of_parties_and_who_stands_between_them_keep_an_agreement() -> None:
-    nodes = {key_of(f"{who}-node").did for who in ("mill", "yard", HALL)}
-    assert keepers(terms_of(), genesis_of()) == nodes
-    assert keepers(terms_of(facilitator=None), genesis_of()) == nodes
-    lone = keepers(terms_of(facilitator=LONER), genesis_of())
-    assert lone == nodes | {key_of("loner-node").did}
+    nodes = frozenset(key_of(f"{who}-node").did for who in ("mill", "yard", HALL))
+    loner = key_of("loner-node").did
+    for changes, who in (
+        ({}, nodes),
+        ({"facilitator": None}, nodes),
+        ({"facilitator": LONER}, nodes | {loner}),
+        ({"arbiter": LONER}, nodes | {loner}),
+        ({"arbiter": LONER, "facilitator": None}, nodes - {key_of("hall-node").did} | {loner}),
+    ):
+        check_named(terms_of(**changes), genesis_of())
+        # Nobody adds one afterwards.
+        assert {keepers(terms_of(**changes), genesis_of())} == {who}
 
 
 def effect(terms: Terms | None, **changes: Any) -> AgreementEffect:
@@ -125,21 +187,34 @@ def effect(terms: Terms | None, **changes: Any) -> AgreementEffect:
 
 
 def test_a_party_adopts_terms_by_their_name_and_ends_them_by_it_alone() -> None:
-    check_agreement_effect(effect(terms_of()), coop="mill")
+    for coop in ("mill", "yard"):
+        check_agreement_effect(effect(terms_of()), coop=coop)
     check_agreement_effect(effect(None, action="end"), coop="anybody")
-    for bad, coop in (
-        (effect(None), "mill"),
-        (effect(terms_of(), action="end"), "mill"),
-        (effect(terms_of()), "wharf"),
-        (effect(terms_of(parties=("yard", "mill"))), "mill"),
-    ):
-        with pytest.raises(ProofError):
-            check_agreement_effect(bad, coop=coop)
+
+
+@pytest.mark.parametrize(
+    ("bad", "coop", "why"),
+    [
+        (effect(None), "mill", "no terms to adopt"),
+        (effect(terms_of(), action="end"), "mill", "states no terms"),
+        (effect(terms_of()), "wharf", "wharf is no party"),
+        (effect(terms_of(parties=("yard", "mill"))), "mill", "not in order"),
+        # What is wrong with terms is told before whose they are, and both before their name.
+        (effect(terms_of(parties=("yard", "mill"))), "wharf", "not in order"),
+        (effect(terms_of(), agreement="0" * 64), "wharf", "wharf is no party"),
+    ],
+)
+def test_what_a_coop_cannot_decide_about_an_agreement_is_told(
+    bad: AgreementEffect, coop: str, why: str
+) -> None:
+    with pytest.raises(ProofError, match=why):
+        check_agreement_effect(bad, coop=coop)
 
 
 def test_altered_terms_are_told_apart_from_bad_ones() -> None:
-    altered = effect(terms_of(notice_days=1), agreement=agreement_id(terms_of()))
+    named, actual = agreement_id(terms_of()), agreement_id(terms_of(notice_days=1))
+    altered = effect(terms_of(notice_days=1), agreement=named)
     with pytest.raises(TermsDiffer) as differs:
         check_agreement_effect(altered, coop="yard")
-    assert differs.value.agreement == agreement_id(terms_of())
-    assert differs.value.actual == agreement_id(terms_of(notice_days=1))
+    assert (differs.value.agreement, differs.value.actual) == (named, actual)
+    assert differs.value.why == f"the terms are those of {actual}, and not of {named}"

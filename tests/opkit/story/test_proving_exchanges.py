@@ -15,8 +15,8 @@ from opkit.wire.clearing import Evidence
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead, ProvenEntry
 from opkit.wire.journal import EntryProof as JournalProof
 from opkit.wire.ledger import Cause, Entry, EntryPosted
+from tests.opkit.proof.exchanges import AGREEMENT, SAID, offer_of
 from tests.opkit.proof.test_audit import Books
-from tests.opkit.proof.test_clearing import AGREEMENT, SAID, offer_of
 from tests.simulation.town import GENESIS, NETWORK, key_of
 
 
