@@ -47,7 +47,7 @@ bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench $(ARGS)
 
-soak: ## Steady work (OPKIT_BENCH_SOAK_MIN), 5,000 simulated networks and towns, then bare-system
+soak: ## Steady work (OPKIT_BENCH_SOAK_MIN), 5,000 simulated networks and towns, mutants, bare-system
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench.soak
 	@OPKIT_SIM_SEEDS=$${OPKIT_SIM_SEEDS:-5000} OPKIT_SIM_NODES=$${OPKIT_SIM_NODES:-500} \
@@ -55,6 +55,7 @@ soak: ## Steady work (OPKIT_BENCH_SOAK_MIN), 5,000 simulated networks and towns,
 		-k "many_seeds or large" tests/devnet/sim
 	@OPKIT_TOWN_SEEDS=$${OPKIT_TOWN_SEEDS:-5000} scripts/offline $(VENV)/python -m pytest -q \
 		--timeout 0 tests/simulation
+	@scripts/offline $(VENV)/python scripts/mutants
 	@$(PYTHON) scripts/bare-system $(ARGS)
 
 bare-system: ## Follow the README on a bare Debian (root; ARGS=--quick without the tests)

@@ -130,6 +130,12 @@ def test_a_mistake_is_taken_out_again(script: Script) -> None:
         assert ast.unparse(tree) == before
 
 
+def test_every_module_that_mistakes_are_planted_in_has_tests_of_its_own(script: Script) -> None:
+    targets = script("mutants").targets()
+    assert len(targets) > 50
+    assert [each.tests for each in targets if not (ROOT / each.tests).exists()] == []
+
+
 def run(folder: Path, *, tests: str, excuses: str = "") -> tuple[int, str]:
     """Run the script on one module of a project of its own; return exit code and output."""
     for name in ("mutants", "mutated.py", "mutations.py"):
