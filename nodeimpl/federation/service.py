@@ -106,6 +106,8 @@ class Federation:
             CoopNotYours: the coop has another home node.
             DecisionNotFound: the coop has decided no such thing.
             StatementTooLong: it is longer than one operation.
+            OperationClockAhead: what it would follow is later than this node's clock may be behind.
+            LogFull: there is no room for one more word.
         """
         speaker = self._speaker(tx, caller)
         coop = rules.judge_coop(self.genesis, self._own, home_of=speaker.coop, asked=ask.coop)
@@ -138,6 +140,7 @@ class Federation:
             VouchRepeated: this coop has said so.
             OperationRejected: no replica would take it: the key is none, this coop has had as many
                 voices as one may, or there are as many members as there may be.
+            OperationClockAhead, LogFull: as `register`.
         """
         roll = self._speaker(tx, caller).roll
         rules.judge_vouch(
@@ -169,6 +172,7 @@ class Federation:
             NotAMember: no member of the federation is that coop.
             AttestationsFull: this coop attests as much as it may.
             StatementTooLong: it is longer than one operation.
+            OperationClockAhead, LogFull: as `register`.
         """
         speaker = self._speaker(tx, caller)
         issuer = speaker.coop or speaker.roll.coop(self._own)
@@ -212,6 +216,7 @@ class Federation:
         Refuses, in this order:
             NotCoopsHome, NotFederated: as `register`.
             AttestationUnknown: it stands not.
+            OperationClockAhead, LogFull: as `register`.
         """
         self._speaker(tx, caller)
         key = rules.attestation_key(self._own, subject=ask.subject, type_=ask.type)

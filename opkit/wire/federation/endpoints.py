@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opkit.wire.endpoint import Endpoint, Scope
+from opkit.wire.errors import Refusal
 from opkit.wire.federation.refusals import (
     AttestationSelf,
     AttestationsFull,
@@ -36,7 +37,10 @@ from opkit.wire.federation.types import (
     VouchTaken,
 )
 from opkit.wire.objects import ObjectUnknown
-from opkit.wire.operations import OperationRejected
+from opkit.wire.operations import LogFull, OperationClockAhead, OperationRejected
+
+UNSAID_REFUSALS: tuple[type[Refusal], ...] = (OperationClockAhead, LogFull)
+"""What is refused to whoever says something that no replica takes now."""
 
 LIST_FEDERATION = Endpoint(
     name="federation.members",
@@ -92,7 +96,14 @@ REGISTER_COOP = Endpoint(
     answer=FederationMember,
     scope=Scope.FEDERATION_WRITE,
     changes=True,
-    refuses=(NotCoopsHome, NotFederated, CoopNotYours, DecisionNotFound, StatementTooLong),
+    refuses=(
+        NotCoopsHome,
+        NotFederated,
+        CoopNotYours,
+        DecisionNotFound,
+        StatementTooLong,
+        *UNSAID_REFUSALS,
+    ),
     body_bytes_max=8_192,
 )
 
@@ -111,6 +122,7 @@ VOUCH = Endpoint(
         MemberAlready,
         VouchRepeated,
         OperationRejected,
+        *UNSAID_REFUSALS,
     ),
     body_bytes_max=8_192,
 )
@@ -130,6 +142,7 @@ ATTEST = Endpoint(
         NotAMember,
         AttestationsFull,
         StatementTooLong,
+        *UNSAID_REFUSALS,
     ),
     body_bytes_max=8_192,
 )
@@ -142,6 +155,6 @@ REVOKE_ATTESTATION = Endpoint(
     answer=AttestationView,
     scope=Scope.FEDERATION_WRITE,
     changes=True,
-    refuses=(NotCoopsHome, NotFederated, AttestationUnknown),
+    refuses=(NotCoopsHome, NotFederated, AttestationUnknown, *UNSAID_REFUSALS),
     body_bytes_max=8_192,
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from devnet.inprocess import InProcessWorld
 from nodeimpl.kernel.crdt import authority
+from nodeimpl.kernel.crdt.limits import ReplicaLimits
+from nodeimpl.sharing import specs
 from opkit.wire import federation as wire
 from opkit.wire.gateway import ScopeMissing
-from opkit.wire.operations import OperationRejected
+from opkit.wire.operations import LogFull, OperationClockAhead, OperationRejected
 from tests.nodeimpl.federation.told import (
     ALL,
     BRIGHT,
@@ -93,6 +97,51 @@ def test_a_voice_that_no_replica_would_take_is_refused_with_the_reason(
             await river.vouch(world.node(BRIGHT).did, expel=True)
         await calls(world, BRIGHT).vouch(lone)
         await same(world, *ALL, operations=2)
+
+    run(story)
+
+
+SAYING = ("register", "vouch", "attest", "revoke")
+
+
+async def say(world: InProcessWorld, ask: str) -> None:
+    """Have River say something, after it attested that BrightWorks has tools."""
+    river = calls(world, RIVER)
+    asked = {
+        "register": lambda: river.register(title="Tools"),
+        "vouch": lambda: river.vouch(world.node(LONE).did),
+        "attest": lambda: river.attest(BRIGHT, "tools", "Not so.", valid_ms=DAY_MS),
+        "revoke": lambda: river.revoke(BRIGHT, "tools"),
+    }
+    await asked[ask]()
+
+
+@pytest.mark.parametrize("ask", SAYING)
+def test_what_finds_no_room_is_refused_as_such(ask: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(specs, "ReplicaLimits", partial(ReplicaLimits, operations_max=1))
+
+    async def story(world: InProcessWorld) -> None:
+        await calls(world, RIVER).attest(BRIGHT, "tools", "Careful.", valid_ms=DAY_MS)
+        with pytest.raises(LogFull) as full:
+            await say(world, ask)
+        assert full.value.limit == 1
+        await same(world, *ALL, operations=1)
+
+    run(story)
+
+
+@pytest.mark.parametrize("ask", SAYING[:3])
+def test_what_lies_ahead_of_all_clocks_is_refused_as_such(
+    ask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the clock had been set back since: what is of this moment is ahead of it already."""
+    monkeypatch.setattr(specs, "ReplicaLimits", partial(ReplicaLimits, skew_ms_max=-1))
+
+    async def story(world: InProcessWorld) -> None:
+        with pytest.raises(OperationClockAhead) as ahead:
+            await say(world, ask)
+        assert ahead.value.skew_ms_max == -1
+        await same(world, *ALL, operations=0)
 
     run(story)
 
