@@ -128,6 +128,12 @@ Jws = Annotated[str, StringConstraints(max_length=262_144, pattern=r"^[A-Za-z0-9
 TimeMs = Annotated[int, Field(ge=0, le=SAFE_INT_MAX)]
 """Milliseconds since the Unix epoch."""
 
+PERIOD_MS_MAX = 365 * 24 * 3_600_000
+"""The longest that an assembly votes, or waits for challenges: a year."""
+
+PeriodMs = Annotated[int, Field(ge=0, le=PERIOD_MS_MAX)]
+"""How long an assembly votes, or waits for challenges: what it opens ends while it is wanted."""
+
 Count = Annotated[int, Field(ge=0, le=SAFE_INT_MAX)]
 """A non-negative integer that canonical JSON can carry."""
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from opkit.wire.base import Count, Did, Jws, MemberId, NetworkId, Slug, Text, TimeMs, Wire
+from opkit.wire.base import Did, Jws, MemberId, NetworkId, PeriodMs, Slug, Text, TimeMs, Wire
 
 GENESIS_TYP = "opkit-genesis+jws"
 CHARTER_TYP = "opkit-charter+jws"
@@ -50,8 +50,8 @@ class Charter(Wire):
     founders: Annotated[tuple[Founder, ...], Field(min_length=1, max_length=64)]
     quorum_percent: Annotated[int, Field(ge=1, le=100)]
     approval_percent: Annotated[int, Field(ge=1, le=100)]
-    voting_period_ms: Count
-    challenge_window_ms: Count
+    voting_period_ms: PeriodMs
+    challenge_window_ms: PeriodMs
     floors: tuple[AccountFloor, ...] = ()
     votes_final: bool = False
     auditors: Annotated[tuple[Slug, ...], Field(max_length=16)] = ()

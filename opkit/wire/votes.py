@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from opkit.wire.base import (
+    PERIOD_MS_MAX,
     PLAIN,
     SAFE_INT_MAX,
     Count,
@@ -19,6 +20,7 @@ from opkit.wire.base import (
     Jws,
     MemberId,
     NetworkId,
+    PeriodMs,
     RecordId,
     Slug,
     Text,
@@ -155,12 +157,16 @@ class MembershipEffect(Wire):
 
 
 class RuleChange(Wire):
-    """What changes in how the assembly decides; what is None stays."""
+    """What changes in how the assembly decides; what is None stays.
+
+    Attributes:
+        voting_period_ms: not 0, in which nobody could vote, not even to change it again.
+    """
 
     quorum_percent: Percent | None = None
     approval_percent: Percent | None = None
-    voting_period_ms: TimeMs | None = None
-    challenge_window_ms: TimeMs | None = None
+    voting_period_ms: Annotated[int, Field(ge=1, le=PERIOD_MS_MAX)] | None = None
+    challenge_window_ms: PeriodMs | None = None
     votes_final: bool | None = None
 
 
@@ -206,8 +212,8 @@ class Rule(Wire):
 
     quorum_percent: Percent
     approval_percent: Percent
-    voting_period_ms: TimeMs
-    challenge_window_ms: TimeMs
+    voting_period_ms: PeriodMs
+    challenge_window_ms: PeriodMs
     votes_final: bool
     decision: RecordId | None
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from opkit.wire import deciding as no
+from opkit.wire.base import PERIOD_MS_MAX
 from opkit.wire.errors import Refusal
 from opkit.wire.ledger import AccountClosed, SettleLine
 from opkit.wire.membership import DidTaken, MemberMissing
@@ -196,6 +197,22 @@ def test_a_rule_that_was_decided_governs_what_is_opened_after(made: Made) -> Non
             await coop.execute(view)
 
     made.run(story)
+
+
+def test_an_assembly_that_took_the_longest_periods_still_decides(made_once: Made) -> None:
+    async def story(coop: Coop) -> None:
+        longest = RuleChange(voting_period_ms=PERIOD_MS_MAX, challenge_window_ms=PERIOD_MS_MAX)
+        decided = await coop.decide(ConfigurationEffect(rule=longest))
+        coop.pass_time(WINDOW_MS)
+        await coop.execute(decided)
+        view = await coop.propose(ConfigurationEffect(rule=RuleChange(voting_period_ms=10)))
+        await coop.votes(view, yes="abcd")
+        coop.pass_time(PERIOD_MS_MAX)
+        view = await coop.close(view)
+        coop.pass_time(PERIOD_MS_MAX)
+        assert (await coop.execute(view)).rule.voting_period_ms == 10
+
+    made_once.run(story)
 
 
 @pytest.mark.parametrize(

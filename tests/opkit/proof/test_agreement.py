@@ -34,6 +34,7 @@ from opkit.wire.agreements import (
     AgreementSignature,
     SignedBy,
 )
+from opkit.wire.base import PERIOD_MS_MAX
 from opkit.wire.operations import VALUE_CHARACTERS_MAX
 from opkit.wire.terms import Terms
 from opkit.wire.votes import EXECUTE_WITHIN_MS, Tally
@@ -316,8 +317,8 @@ def longest_signed(terms: Terms) -> SignedBy:
             "outcome": "cancelled",
             "kind": "configuration",
             "tally": numbers,
-            "rule": {**decision["rule"], **rule, "voting_period_ms": big}
-            | {"challenge_window_ms": big},
+            "rule": {**decision["rule"], **rule, "voting_period_ms": PERIOD_MS_MAX}
+            | {"challenge_window_ms": PERIOD_MS_MAX},
             **dict.fromkeys(times, big),
         },
         attested={"title": "\x01" * 200, "commitments": big},
