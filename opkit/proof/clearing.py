@@ -372,7 +372,7 @@ def verify_exchange(
         agreements: those that its legs are under: without them nobody knows whether the arbiter,
             the unit and the parties are agreed or made up, and a check for each leg says so.
         entries: those by which the sides posted it, from their ledgers; every one that is given
-            has to be its half.
+            has to be its half, and of what was committed.
     """
     subject = "an exchange"
     told, read = attempt("signatures", lambda: read_evidence(evidence, genesis))
@@ -394,8 +394,13 @@ def verify_exchange(
         ),
         *_agreed_checks(told.offer, agreements, genesis),
     ]
+    # It may have been ruled otherwise since: then a correction stands beside the entry.
+    committed = any(isinstance(each, Commit) for each in (told.outcome, told.rival))
+    signed = "a commit" if committed else "none"
     for entry in entries:
         checks += entry_checks(entry, offer=told.offer, hash_=told.hash)
+        about = f"{entry.coop} entry {entry.sequence}"
+        checks.append(equal(f"{about}: committed", expected="a commit", actual=signed))
     subject = f"exchange {told.offer.exchange_id} of {told.offer.coop}"
     return Verdict(subject=subject, checks=tuple(checks), anchored=True)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from opkit.proof.checks import Check
 from opkit.proof.clearing import postings_of
 from opkit.wire import clearing as wire
 from opkit.wire.base import SAFE_INT_MAX
@@ -170,3 +172,33 @@ UNTRUE_ENTRIES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"hash": OTHER}, {"hash": ""}),
 ]
 """What stands otherwise in an entry, and what is said of it: each check that fails."""
+
+WHOLE = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
+READ = Check(name="signatures", ok=True, expected="verifies", actual="verifies")
+ENDED = Check(name="ended", ok=True, expected="a commit, an abort or a ruling", actual="committed")
+ONE = Check(name="one decision", ok=True, expected="one decision of the proposer", actual="one")
+PROVIDED = Check(
+    name="agreed between apple and birch", ok=True, expected="verifies", actual="verifies"
+)
+
+VERDICTS: list[tuple[dict[str, Any], tuple[Check, ...]]] = [
+    ({}, (READ, ENDED, ONE, PROVIDED)),
+    (
+        {"outcome": SAID.abort()},
+        (READ, replace(ENDED, actual="aborted"), ONE, PROVIDED),
+    ),
+    (
+        {"outcome": None},
+        (READ, replace(ENDED, ok=False, actual="in doubt"), ONE, PROVIDED),
+    ),
+    (
+        {"rival": SAID.abort()},
+        (
+            READ,
+            ENDED,
+            replace(ONE, ok=False, actual="two that contradict each other"),
+            PROVIDED,
+        ),
+    ),
+]
+"""What stands otherwise in evidence that verifies, and all that is said of it."""

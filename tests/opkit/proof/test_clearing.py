@@ -25,9 +25,13 @@ from tests.opkit.proof.agreement_cases import tampered
 from tests.opkit.proof.clearing_cases import (
     HALF,
     OFFERS,
+    PROVIDED,
+    READ,
     UNTRUE_ENTRIES,
     UNTRUE_OFFERS,
     UNTRUE_WORDS,
+    VERDICTS,
+    WHOLE,
 )
 from tests.opkit.proof.exchanges import (
     AGREED,
@@ -201,38 +205,7 @@ def test_an_arbiter_that_is_no_node_rules_nothing() -> None:
         proof.read_ruling(SAID.ruling(), nobodys, jws.record_id(token), GENESIS)
 
 
-WHOLE = wire.Evidence(offer=SAID.token, acceptances=(SAID.acceptance(),), outcome=SAID.commit())
-READ = Check(name="signatures", ok=True, expected="verifies", actual="verifies")
-ENDED = Check(name="ended", ok=True, expected="a commit, an abort or a ruling", actual="committed")
-ONE = Check(name="one decision", ok=True, expected="one decision of the proposer", actual="one")
-PROVIDED = Check(
-    name="agreed between apple and birch", ok=True, expected="verifies", actual="verifies"
-)
-
-
-@pytest.mark.parametrize(
-    ("changes", "checks"),
-    [
-        ({}, (READ, ENDED, ONE, PROVIDED)),
-        (
-            {"outcome": SAID.abort()},
-            (READ, replace(ENDED, actual="aborted"), ONE, PROVIDED),
-        ),
-        (
-            {"outcome": None},
-            (READ, replace(ENDED, ok=False, actual="in doubt"), ONE, PROVIDED),
-        ),
-        (
-            {"rival": SAID.abort()},
-            (
-                READ,
-                ENDED,
-                replace(ONE, ok=False, actual="two that contradict each other"),
-                PROVIDED,
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize(("changes", "checks"), VERDICTS)
 def test_what_can_be_said_of_an_exchange_is_said_check_by_check(
     changes: dict[str, Any], checks: tuple[Check, ...]
 ) -> None:
@@ -326,11 +299,13 @@ def test_an_arbiter_commits_nothing_that_not_all_have_accepted() -> None:
     assert SAID.read(acceptances=(), outcome=None, ruling=SAID.ruling()).ending == "aborted"
 
 
-def checks_of(entry: Entry) -> list[Check]:
+def checks_of(entry: Entry, evidence: wire.Evidence = WHOLE) -> list[Check]:
     """Return what is said of an entry in the verdict on the exchange that it posts."""
-    verdict = proof.verify_exchange(WHOLE, genesis=GENESIS, agreements=[AGREEMENT], entries=[entry])
-    assert verdict.checks[:4] == (READ, ENDED, ONE, PROVIDED)
-    return list(verdict.checks[4:])
+    args: dict[str, Any] = {"genesis": GENESIS, "agreements": [AGREEMENT]}
+    without = proof.verify_exchange(evidence, **args).checks
+    checks = proof.verify_exchange(evidence, **args, entries=[entry]).checks
+    assert checks[: len(without)] == without
+    return list(checks[len(without) :])
 
 
 def test_an_entry_that_posts_its_coops_half_of_an_exchange_is_held_against_the_offer() -> None:
@@ -352,6 +327,7 @@ def test_an_entry_that_posts_its_coops_half_of_an_exchange_is_held_against_the_o
             actual="apple:due/birch -40, apple:equity/exchanges 40",
         ),
         Check("apple entry 2: sum", ok=True, expected="0", actual="0"),
+        Check("apple entry 2: committed", ok=True, expected="a commit", actual="a commit"),
     ]
 
 
@@ -368,6 +344,30 @@ def test_an_entry_that_is_not_its_coops_half_is_told(
         assert failed == {f"{about}{name}": actual for name, actual in wrong.items()}
 
 
+@pytest.mark.parametrize(
+    ("changes", "ok"),
+    [
+        ({}, True),
+        ({"outcome": None}, False),
+        ({"outcome": SAID.abort()}, False),
+        ({"outcome": None, "ruling": SAID.ruling()}, False),
+        # Who heard of the commit had to post it, whatever else the proposer said, or the arbiter.
+        ({"rival": SAID.abort()}, True),
+        ({"outcome": SAID.abort(), "rival": SAID.commit()}, True),
+        ({"ruling": SAID.ruling()}, True),
+    ],
+)
+def test_what_nobody_committed_is_posted_by_nobody(changes: dict[str, Any], ok: bool) -> None:
+    (told,) = [
+        each
+        for each in checks_of(Books().post(**HALF), WHOLE.model_copy(update=changes))
+        if each.name == "apple entry 1: committed"
+    ]
+    expected = "a commit"
+    actual = expected if ok else "none"
+    assert told == Check(told.name, ok=ok, expected=expected, actual=actual)
+
+
 def test_the_halves_of_all_sides_are_looked_at() -> None:
     halves = [
         Books().post(**{**HALF, "coop": coop, "postings": proof.postings_of(offer_of(), coop)})
@@ -375,9 +375,9 @@ def test_the_halves_of_all_sides_are_looked_at() -> None:
     ]
     verdict = proof.verify_exchange(WHOLE, genesis=GENESIS, agreements=[AGREEMENT], entries=halves)
     assert verdict.ok
-    assert [each.name.partition(" ")[0] for each in verdict.checks[4:]] == ["apple"] * 4 + [
+    assert [each.name.partition(" ")[0] for each in verdict.checks[4:]] == ["apple"] * 5 + [
         "birch"
-    ] * 4
+    ] * 5
 
 
 @pytest.mark.parametrize(("offer", "why"), UNTRUE_OFFERS)
