@@ -19,7 +19,7 @@ from opkit.proof.governance import Counted, charter_rule, count, result_of, sett
 from opkit.proof.proposals import check_effect, read_proposal
 from opkit.proof.rollcall import RollCall, call_roll
 from opkit.wire.base import Did, RecordId, Slug
-from opkit.wire.membership import DecidedMember
+from opkit.wire.membership import DecidedMember, Member
 from opkit.wire.votes import (
     ATTESTED_DECISION_TYP,
     DECISION_FILE_BYTES_MAX,
@@ -222,8 +222,18 @@ def recount(roll: RollCall) -> Counted:
     )
 
 
-def check_decided_member(link: DecidedMember, view: DecisionView) -> None:
+def check_decided_member(
+    link: DecidedMember, view: DecisionView, *, standing: Member | None
+) -> None:
     """Return if a link of a membership chain is what a decision, verified before, makes of it.
+
+    Who is admitted becomes what the decision says; who is removed or gets another key stays what
+    they are in all else.
+
+    Args:
+        link: the link, verified before.
+        view: what is known of the decision.
+        standing: the member before the link; None if they were never known.
 
     Raises:
         ProofError: it cites another decision, the decision was not accepted, or it decided
@@ -241,8 +251,10 @@ def check_decided_member(link: DecidedMember, view: DecisionView) -> None:
         raise ProofError("the decision is about another member, or another change")
     if effect.did is not None and link.did != effect.did:
         raise ProofError("the decision gives another key")
-    said = (link.name, link.title, link.roles)
-    if effect.action == "admit" and said != (effect.name, effect.title, effect.roles):
+    given = effect if effect.action == "admit" else standing
+    if given is None:
+        raise ProofError(f"{effect.member_id} was no member whom it could change")
+    if (link.name, link.title, link.roles) != (given.name, given.title, given.roles):
         raise ProofError("the decision gives another name, title or roles")
 
 

@@ -9,6 +9,7 @@ from opkit.proof import jws
 from opkit.proof.decision import examine_decision
 from opkit.proof.keys import Identity
 from opkit.proof.membership import read_decided
+from opkit.wire.membership import Member
 from opkit.wire.votes import (
     DistributionEffect,
     DistributionLine,
@@ -321,6 +322,17 @@ def self_paying(assembly: Any) -> Any:
 
 
 # Links that cite a decision.
+
+LEA = Member(
+    member_id=f"{TOOLS}/lea",
+    coop=TOOLS,
+    name="Lea",
+    title="treasurer",
+    did=STRANGER.did,
+    roles=("officer",),
+    active=True,
+    sequence=1,
+)
 
 
 def admitting(assembly: Any, said: str = "yyny-", **changes: Any) -> Any:
