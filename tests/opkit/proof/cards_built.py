@@ -78,7 +78,7 @@ def body(network: Any, value: CardValue | None, **changes: Any) -> RecordBody:
     return RecordBody(**{**fields, **changes})
 
 
-def saying(where: Any, **params: Any) -> dict[str, Any]:
+def saying(where: Any, /, **params: Any) -> dict[str, Any]:
     """Return capabilities in which our extension says so."""
     said = {"network": where.name, "did": AGENT.did, "sequence": 7, **params}
     said = {name: value for name, value in said.items() if value is not None}

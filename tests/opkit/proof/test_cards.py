@@ -294,6 +294,22 @@ def test_what_this_network_knows_is_said_once_and_strictly(network: Any) -> None
             read(network, card)
 
 
+def test_of_several_things_that_are_wrong_the_first_is_told(network: Any) -> None:
+    elsewhere = {"network": "b" * 26}
+    theirs = saying(network, did=OTHER.did, **elsewhere)
+    forged = with_signatures(network, lambda _: signature({}), name=7, capabilities=theirs)
+    for card, why in (
+        ({**forged, "x": "", "y": "u" * CARD_BYTES_MAX}, "larger than"),
+        ({**forged, "x": ""}, "is empty"),
+        (forged, "does not verify"),
+        (with_signatures(network, signature, name=7, capabilities=theirs), "no card: name"),
+        (with_signatures(network, signature, capabilities=theirs), "it is the card of"),
+        (with_signatures(network, signature, capabilities=saying(network, **elsewhere)), "another"),
+    ):
+        with pytest.raises(ProofError, match=why):
+            read(network, card)
+
+
 def test_a_card_of_an_earlier_network_of_the_same_people_is_none_of_this_one(
     network: Any, rebuilt: Any
 ) -> None:

@@ -166,6 +166,21 @@ def test_a_record_is_applied_to_its_own_member_only(network: Any) -> None:
         fold_member(NEW, genesis=network.view, records=[record])
 
 
+def test_of_several_reasons_not_to_apply_a_record_the_first_is_told(network: Any) -> None:
+    founders = founding_members(network.view)
+    mira, ondrej = founders[MIRA], founders["tool-library/ondrej"]
+    wrong = network.record(MIRA, did=KEY.did, sequence=9, action="revoke")
+    next_one = network.record(MIRA, did=KEY.did, sequence=1, action="revoke")
+    for record, standing, decided_before, why in (
+        (wrong, ondrej, True, "operator no longer says who is a member of tool-library"),
+        (wrong, ondrej, False, f"the record is about {MIRA}, not tool-library/ondrej"),
+        (wrong, mira, False, f"record 9 of {MIRA} does not follow: 1 would"),
+        (next_one, mira, False, f"{MIRA} does not stand with that key"),
+    ):
+        with pytest.raises(ProofError, match=why):
+            apply_record(record, genesis=network.view, standing=standing, decided=decided_before)
+
+
 def test_revoking_under_another_key_or_twice_is_refused(network: Any) -> None:
     did = network.members[MIRA].did
     other = network.record(MIRA, did=Identity.generate().did, action="revoke")

@@ -183,6 +183,21 @@ def test_what_no_claim_says_is_none(home: Home, changes: dict[str, Any], why: st
         read_claim(signed(home, **changes), network=home.network.name)
 
 
+def test_of_several_things_that_are_wrong_with_a_claim_the_first_is_told(home: Home) -> None:
+    wrong: dict[str, Any] = {
+        "aud": "building-yard",
+        "sequence": AT + 1,
+        "lapses_at_ms": AT,
+        "target": AliasTarget(name=NAME),
+    }
+    whys = ("is not for", "beyond the time of issue", "before it is issued", "for itself")
+    for field, why in zip(list(wrong), whys, strict=True):
+        with pytest.raises(ProofError, match=why):
+            read_claim(signed(home, **wrong), network=home.network.name)
+        del wrong[field]
+    assert read_claim(signed(home), network=home.network.name)
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [

@@ -103,6 +103,8 @@ def test_nobody_takes_the_last_number_there_is(network: Any) -> None:
 
 
 def test_a_record_lapses_after_its_issue(network: Any) -> None:
+    with pytest.raises(ProofError, match="beyond the time of issue"):
+        sign_record(body(network, sequence=NOW_MS + 1, lapses_at_ms=NOW_MS), STRANGER)
     with pytest.raises(ProofError, match="lapses before"):
         sign_record(body(network, lapses_at_ms=NOW_MS), STRANGER)
     assert sign_record(body(network, lapses_at_ms=NOW_MS + 1), STRANGER)
