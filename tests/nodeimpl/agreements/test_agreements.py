@@ -20,10 +20,8 @@ from opkit.proof.agreement import (
 from opkit.proof.canonical import sha256_hex
 from opkit.proof.terms import agreement_id
 from opkit.wire import agreements as wire
-from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.deciding import EffectMalformed
 from opkit.wire.terms import AgreementEffect, Terms
-from opkit.wire.votes import EXECUTE_WITHIN_MS
 from tests.nodeimpl.agreements.conftest import Keeper, Made
 from tests.opkit.proof.pacts import DAY_MS, START_MS, file_of, genesis_of, signed_by, terms_of
 
@@ -80,30 +78,6 @@ def test_it_is_in_force_once_the_other_has_signed_and_its_file_verifies(
         assert verdict.ok, verdict.failures
         told = await mill.events("agreements.turned")
         assert [(each["before"], each["after"]) for each in told] == [("proposed", "active")]
-
-    made.run(story)
-
-
-def test_a_notice_that_a_liar_dates_at_the_end_of_all_times_can_be_shown(
-    made: Made, terms: Terms
-) -> None:
-    """Its days of notice would be over after that: there is no such time to tell anybody."""
-    end_ms = SAFE_INT_MAX - EXECUTE_WITHIN_MS
-    late = {
-        "opened_ms": end_ms - DAY_MS - 7 * DAY_MS,
-        "closes_ms": end_ms - DAY_MS,
-        "closed_ms": end_ms - DAY_MS,
-        "challenge_ends_ms": end_ms,
-        "executable_until_ms": SAFE_INT_MAX,
-    }
-
-    async def story(mill: Keeper) -> None:
-        agreement = await mill.decided(terms)
-        assert await mill.heard(terms, "yard") == ""
-        notice = {"at_ms": SAFE_INT_MAX - 1, "decision": late}
-        assert await mill.heard(terms, "yard", action="end", **notice) == ""
-        view = await mill.show(agreement)
-        assert (view.state, view.until_ms) == ("active", SAFE_INT_MAX)
 
     made.run(story)
 
