@@ -47,7 +47,7 @@ bench: ## Measure, print a table, write bench/latest.json
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench $(ARGS)
 
-soak: ## Steady work (OPKIT_BENCH_SOAK_MIN), 5,000 simulated networks and towns, mutants, bare-system
+soak: ## Steady work (OPKIT_BENCH_SOAK_MIN), thousands of simulated seeds, mutants, bare-system
 	@$(PYTHON) scripts/setup --quiet test
 	@scripts/offline $(VENV)/python -m bench.soak
 	@OPKIT_SIM_SEEDS=$${OPKIT_SIM_SEEDS:-5000} OPKIT_SIM_NODES=$${OPKIT_SIM_NODES:-500} \
