@@ -258,8 +258,9 @@ def judge_login(
     if login.did != signer:
         raise LoginRejected(why="it names another key than the one that signed it")
     granted = scopes_here(standing, limits=limits)
-    if standing is None or granted is None:
+    if granted is None:
         raise MemberUnknown(did=signer)
+    assert standing is not None, "who is unknown may do nothing here"
     if is_missed(away, now_ms=now_ms):
         assert away is not None, "nobody is missed who is here"
         raise HomeSilent(coop=away.coop, home=away.home, limit_ms=STANDING_MS_MAX)
@@ -338,8 +339,9 @@ def judge_bearer(
     if revoked:
         raise TokenRejected(why="it was revoked")
     granted = scopes_here(standing, limits=limits)
-    if standing is None or granted is None:
+    if granted is None:
         raise TokenRejected(why="its member may not log in here now")
+    assert standing is not None, "who is unknown may do nothing here"
     if standing.member.did != did:
         raise TokenRejected(why="its member has another key now")
     if scopes - granted:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from nodeimpl.compute import grantbook as book
 from nodeimpl.compute.granting import MessageTaken, Wanted
 from nodeimpl.compute.peering import Peering
-from nodeimpl.compute.rules import GrantCase, KeptGrant, Limits, judge_grant, state_of_grant
 from opkit.proof import jws
 from opkit.proof.cid import cid_of
 from opkit.proof.grants import claimed_manifest, task_id_of
@@ -21,7 +19,6 @@ from opkit.proof.receipt import verify_receipt
 from opkit.wire import compute as wire
 from opkit.wire import grants as granted
 from opkit.wire.base import Jws
-from opkit.wire.errors import Refusal
 from opkit.wire.peer import OfferTask
 
 RIVER, BRIGHT = "river-city-tool-library", "brightworks-cooperative"
@@ -354,104 +351,6 @@ def test_the_grant_for_the_very_module_is_used_before_one_for_any(
         )
 
     in_town(story, RIVER)
-
-
-NODE, MEMBER = Identity.generate().did, Identity.generate().did
-KEPT = KeptGrant(
-    grant_id="0" * 64, member_id=MARA, token="a.b.c", tasks_used=0, lapses_at_ms=9, revoked_at_ms=1
-)
-FAULTS: dict[type[Refusal], dict[str, Any]] = {
-    granted.GrantRejected: {"grant": {"aud": MEMBER}},
-    granted.GrantNotYours: {"case": {"sender": HUGO}},
-    granted.GrantTermTooLong: {"grant": {"lapses_at_ms": 10_000 + 31 * DAY_MS}},
-    granted.GrantLapsed: {"case": {"now_ms": 10_000 + 40 * DAY_MS}},
-    granted.GrantTakenBack: {"case": {"standing": KEPT}},
-    granted.GrantsFull: {"case": {"kept": 64}},
-}
-
-
-def case_of(*faults: dict[str, Any]) -> GrantCase:
-    grant: dict[str, Any] = {
-        "network": "a" * 26,
-        "aud": NODE,
-        "member_id": MARA,
-        "did": MEMBER,
-        "fuel_max": 1,
-        "tasks_max": 1,
-        "issued_at_ms": 10_000,
-        "lapses_at_ms": 10_000 + 30 * DAY_MS,
-    }
-    case: dict[str, Any] = {
-        "why": "",
-        "grant_id": "0" * 64,
-        "standing": None,
-        "sender": MARA,
-        "me": NODE,
-        "kept": 63,
-        "now_ms": 10_000,
-    }
-    for fault in faults:
-        grant |= fault.get("grant", {})
-        case |= fault.get("case", {})
-    return GrantCase(grant=granted.Grant(**grant), **case)
-
-
-@pytest.mark.parametrize("leaf", FAULTS)
-def test_each_refusal_of_a_grant_is_provoked(leaf: type[Refusal]) -> None:
-    with pytest.raises(leaf):
-        judge_grant(case_of(FAULTS[leaf]), Limits())
-    assert judge_grant(case_of(), Limits()).tasks_max == 1
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        pair
-        for pair in combinations(granted.GIVE_GRANT.refuses, 2)
-        # What stands is no further one, so these two never meet.
-        if pair != (granted.GrantTakenBack, granted.GrantsFull)
-    ],
-)
-def test_refusals_of_a_grant_come_in_the_declared_order(first: Any, second: Any) -> None:
-    with pytest.raises(first):
-        judge_grant(case_of(FAULTS[first], FAULTS[second]), Limits())
-
-
-@pytest.mark.parametrize(("now_ms", "lapsed"), [(-20_001, True), (-20_000, False)])
-def test_a_grant_from_the_future_waits_for_clocks_to_meet(now_ms: int, lapsed: bool) -> None:
-    case = case_of({"case": {"now_ms": now_ms}})
-    if lapsed:
-        with pytest.raises(granted.GrantLapsed):
-            judge_grant(case, Limits())
-    else:
-        assert judge_grant(case, Limits())
-
-
-def test_what_does_not_verify_is_refused_with_the_reason() -> None:
-    case = GrantCase(
-        grant=None,
-        why="it is odd",
-        grant_id="",
-        standing=None,
-        sender=MARA,
-        me=NODE,
-        kept=0,
-        now_ms=1,
-    )
-    with pytest.raises(granted.GrantRejected, match="it is odd"):
-        judge_grant(case, Limits())
-
-
-def test_a_grant_lapses_at_its_very_time() -> None:
-    grant = case_of().grant
-    assert grant is not None
-    kept = KeptGrant(**vars(KEPT) | {"revoked_at_ms": None})
-    for now_ms, state in (
-        (grant.lapses_at_ms - 1, granted.GrantState.STANDING),
-        (grant.lapses_at_ms, granted.GrantState.LAPSED),
-    ):
-        assert state_of_grant(kept, grant, now_ms=now_ms) is state
-    assert state_of_grant(KEPT, grant, now_ms=1) is granted.GrantState.REVOKED
 
 
 @pytest.mark.parametrize("token", ["no.token", "a.b.c", "x"])

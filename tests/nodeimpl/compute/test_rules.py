@@ -19,19 +19,23 @@ from nodeimpl.compute.rules import (
     Policy,
     Submission,
     backoff_ms,
+    judge_grant,
     judge_module,
     judge_offer,
     judge_submission,
     judge_time,
     rank,
     state_of,
+    state_of_grant,
 )
 from opkit.proof.cid import cid_of
 from opkit.proof.keys import Identity
 from opkit.wire import compute as wire
+from opkit.wire import grants as granted
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import StoreBusy
 from opkit.wire.peer import OFFER_TASK
+from tests.nodeimpl.compute import grant_cases as cases
 
 ME, OTHER = Identity.generate().did, Identity.generate().did
 NOW = 1_800_000_000_000
@@ -133,8 +137,11 @@ OFFER_SAID: dict[type[Refusal], dict[str, Any]] = {
     wire.QueueFull: {"limit": LIMITS.queue_max},
 }
 
-EXCLUSIVE = [{wire.InputMismatch, wire.BlobUnknown}]
-"""An inline input is there or it is not."""
+EXCLUSIVE: list[set[type[Refusal]]] = [
+    {wire.InputMismatch, wire.BlobUnknown},
+    {granted.GrantTakenBack, granted.GrantsFull},
+]
+"""An inline input is there or it is not; a grant that stands is no further one."""
 
 
 def pairs(declared: tuple[type[Refusal], ...]) -> list[Any]:
@@ -372,3 +379,119 @@ def test_every_outcome_has_a_final_state(outcome: wire.Outcome) -> None:
 def test_waiting_between_tries_grows_from_20_ms_to_a_second() -> None:
     waits = [backoff_ms(attempt) for attempt in range(8)]
     assert waits == [20, 50, 100, 250, 500, 1_000, 1_000, 1_000]
+
+
+@pytest.mark.parametrize("leaf", granted.GIVE_GRANT.refuses, ids=lambda leaf: leaf.code)
+def test_each_refusal_of_a_grant_is_given(leaf: type[Refusal]) -> None:
+    with pytest.raises(leaf) as no:
+        judge_grant(cases.grant_case(cases.FAULTS[leaf]), LIMITS)
+    assert no.value.details() == cases.SAID[leaf]
+
+
+@pytest.mark.parametrize(("first", "second"), pairs(granted.GIVE_GRANT.refuses))
+def test_refusals_of_a_grant_come_in_the_declared_order(
+    first: type[Refusal], second: type[Refusal]
+) -> None:
+    with pytest.raises(first):
+        judge_grant(cases.grant_case(cases.FAULTS[first], cases.FAULTS[second]), LIMITS)
+
+
+def test_what_does_not_verify_is_refused_with_the_reason() -> None:
+    case = cases.grant_case({"case": {"grant": None, "why": "it is odd"}})
+    with pytest.raises(granted.GrantRejected) as no:
+        judge_grant(case, LIMITS)
+    assert no.value.details() == {"why": "it is odd"}
+
+
+def test_a_grant_that_is_kept_already_is_no_further_one() -> None:
+    stands = replace(cases.KEPT, revoked_at_ms=None)
+    for kept in (63, 64, 65):
+        case = cases.grant_case({"case": {"standing": stands, "kept": kept}})
+        assert judge_grant(case, LIMITS) == cases.grant()
+    with pytest.raises(granted.GrantsFull):
+        judge_grant(cases.grant_case({"case": {"kept": 65}}), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "good"),
+    [
+        (-LIMITS.skew_ms_max - 1, False),
+        (-LIMITS.skew_ms_max, True),
+        (0, True),
+        (cases.TERM_MS - 1, True),
+        (cases.TERM_MS, False),
+    ],
+)
+def test_a_grant_counts_from_its_issue_to_just_before_it_lapses(after_ms: int, good: bool) -> None:
+    case = cases.grant_case({"case": {"now_ms": cases.NOW_MS + after_ms}})
+    if good:
+        assert judge_grant(case, LIMITS) == cases.grant()
+    else:
+        with pytest.raises(granted.GrantLapsed):
+            judge_grant(case, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("revoked_at_ms", "left_ms", "used", "state"),
+    [
+        (None, 1, 2, granted.GrantState.STANDING),
+        (None, 1, 3, granted.GrantState.USED_UP),
+        (None, 1, 4, granted.GrantState.USED_UP),
+        (None, 0, 0, granted.GrantState.LAPSED),
+        (None, -1, 3, granted.GrantState.LAPSED),
+        (0, 1, 0, granted.GrantState.REVOKED),
+        (0, 0, 3, granted.GrantState.REVOKED),
+    ],
+)
+def test_a_grant_is_used_until_it_is_taken_back_or_lapses_or_has_no_place_left(
+    revoked_at_ms: int | None, left_ms: int, used: int, state: granted.GrantState
+) -> None:
+    kept, grant = replace(cases.KEPT, revoked_at_ms=revoked_at_ms, tasks_used=used), cases.grant()
+    assert state_of_grant(kept, grant, now_ms=grant.lapses_at_ms - left_ms) is state
+
+
+@pytest.mark.parametrize("fuel", [None, 1, 6, 7])
+@pytest.mark.parametrize("module", [None, cases.MODULE])
+def test_a_grant_covers_its_module_or_any_with_so_much_fuel(
+    fuel: int | None, module: str | None
+) -> None:
+    assert cases.chosen(cases.grant(module=module), fuel=fuel) == 0
+
+
+@pytest.mark.parametrize(
+    ("grants", "asked", "fuel"),
+    [
+        pytest.param([], {}, 7, id="none-is-kept"),
+        pytest.param([cases.grant()], {"fuel": 8}, 8, id="too-much-fuel"),
+        pytest.param([cases.grant(module=cases.ANOTHER)], {}, 7, id="another-module"),
+        pytest.param([cases.grant(module=cases.ANOTHER)], {"fuel": None}, 0, id="whatever-fuel"),
+        pytest.param([cases.grant()], {"member": None}, 7, id="no-member"),
+        pytest.param(
+            [cases.grant()],
+            {"member": cases.STANDS.model_copy(update={"active": False})},
+            7,
+            id="a-revoked-member",
+        ),
+        pytest.param([cases.grant(did=cases.NODE)], {}, 7, id="a-key-of-before"),
+    ],
+)
+def test_a_task_that_no_grant_covers_needs_one(
+    grants: list[granted.Grant], asked: dict[str, Any], fuel: int
+) -> None:
+    with pytest.raises(granted.GrantNeeded) as no:
+        cases.chosen(*grants, **asked)
+    assert no.value.details() == {"wasm_hash": cases.MODULE, "fuel": fuel}
+
+
+def test_the_grant_for_the_very_module_is_used_first_then_the_next_to_lapse() -> None:
+    sooner = {"lapses_at_ms": cases.NOW_MS + 5}
+    late, soon = cases.grant(), cases.grant(**sooner)
+    own_late, own = (
+        cases.grant(module=cases.MODULE),
+        cases.grant(module=cases.MODULE, lapses_at_ms=10**12),
+    )
+    assert cases.chosen(late, soon) == 1
+    assert cases.chosen(soon, late) == 0
+    assert cases.chosen(soon, own, own_late) == 2
+    assert cases.chosen(cases.grant(module=cases.ANOTHER, **sooner), own_late, own, late) == 1
+    assert cases.chosen(late, soon, soon) == 1, "of two alike the first that is kept"

@@ -1,4 +1,7 @@
-"""What membership decides: examples, boundaries, and the declared order of refusals."""
+"""What membership decides: examples, boundaries, and the declared order of refusals.
+
+Visitors too: members of other coops, who may do some things here if they are let in at all.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +16,32 @@ from hypothesis import strategies as st
 
 from nodeimpl.membership import rules
 from nodeimpl.membership.rules import Away, Judged, Limits, Standing
-from opkit.proof.keys import Identity
 from opkit.proof.membership import OPERATOR_ID
 from opkit.wire import membership as wire
 from opkit.wire.base import b64encode
 from opkit.wire.endpoint import Scope
 from opkit.wire.errors import Refusal
 from opkit.wire.gateway import StandingStale, TokenRejected
-from opkit.wire.membership import ROLES, Login, Member, MemberRecord, TokenClaims
-
-NETWORK = "a" * 26
-NODE, OTHER_NODE = Identity.generate().did, Identity.generate().did
-ANA, BEN = Identity.generate().did, Identity.generate().did
-SECRET = b"secret of the node"
-NOW = 1_000_000
-LIMITS = Limits(members_max=3, records_per_member_max=2, token_ttl_ms_max=60_000)
-
-
-def member(**changed: Any) -> Member:
-    fields: dict[str, Any] = {
-        "member_id": "mill/ana",
-        "coop": "mill",
-        "name": "Ana",
-        "title": "",
-        "did": ANA,
-        "roles": ("auditor",),
-        "active": True,
-        "sequence": 0,
-    }
-    return Member(**{**fields, **changed})
-
-
-def challenge(*, did: str = ANA, at_ms: int = NOW, nonce: bytes = b"n" * 16, **other: Any) -> str:
-    fields = {"secret": SECRET, "network": NETWORK, "node": NODE, **other}
-    return rules.make_challenge(did=did, issued_at_ms=at_ms, nonce=nonce, **fields)
-
-
-def login(**changed: Any) -> Login:
-    fields: dict[str, Any] = {
-        "network": NETWORK,
-        "aud": NODE,
-        "did": ANA,
-        "challenge": challenge(),
-        "scopes": (),
-        "ttl_ms": 30_000,
-    }
-    return Login(**{**fields, **changed})
-
-
-def judge_login(said: Login | None = None, **changed: Any) -> rules.Grant:
-    fields: dict[str, Any] = {
-        "signer": ANA,
-        "secret": SECRET,
-        "network": NETWORK,
-        "node": NODE,
-        "used": False,
-        "standing": Standing(member=member(), local=True),
-        "away": None,
-        "now_ms": NOW,
-        "limits": LIMITS,
-    }
-    return rules.judge_login(said or login(), **{**fields, **changed})
+from opkit.wire.membership import ROLES, VISITORS, Login, Member
+from tests.nodeimpl.membership.cases import (
+    ANA,
+    BEN,
+    LIMITS,
+    NETWORK,
+    NODE,
+    NOW,
+    OTHER_NODE,
+    SECRET,
+    challenge,
+    claims,
+    judge_challenge,
+    judge_change,
+    judge_login,
+    judge_token,
+    login,
+    member,
+    record,
+)
 
 
 def test_a_login_without_scopes_gets_all_that_the_roles_grant() -> None:
@@ -152,18 +120,6 @@ def test_a_challenge_says_its_time_and_nonce_under_a_mac_over_all_that_it_is_for
 def test_the_nonce_of_a_challenge_is_what_its_use_is_remembered_by() -> None:
     assert judge_challenge(challenge()) == judge_login().nonce
     assert judge_challenge(challenge(nonce=b"o" * 16)) != judge_login().nonce
-
-
-def judge_challenge(text: str, *, at_ms: int = NOW) -> str:
-    return rules.judge_challenge(
-        text,
-        signer=ANA,
-        secret=SECRET,
-        network=NETWORK,
-        node=NODE,
-        now_ms=at_ms,
-        limits=LIMITS,
-    )
 
 
 @pytest.mark.parametrize("text", ["", "x" * 100_000, challenge(did=BEN), "\ud800", "1.2.\ud800"])
@@ -263,33 +219,6 @@ def test_of_several_scopes_that_are_not_granted_the_first_by_name_is_named() -> 
     assert no.value.scope == min(wanted)
 
 
-def claims(**changed: Any) -> TokenClaims:
-    fields: dict[str, Any] = {
-        "network": NETWORK,
-        "aud": NODE,
-        "member_id": "mill/ana",
-        "did": ANA,
-        "scopes": (Scope.NODE_READ,),
-        "issued_at_ms": NOW,
-        "expires_at_ms": NOW + 1_000,
-        "token_id": "0" * 32,
-    }
-    return TokenClaims(**{**fields, **changed})
-
-
-def judge_token(said: TokenClaims | None = None, **changed: Any) -> None:
-    fields: dict[str, Any] = {
-        "node": NODE,
-        "revoked": False,
-        "standing": Standing(member=member(), local=True),
-        "away": None,
-        "since_ms": 0,
-        "now_ms": NOW,
-        "limits": LIMITS,
-    }
-    rules.judge_token(said or claims(), **{**fields, **changed})
-
-
 def test_a_token_may_live_exactly_as_long_as_the_limit() -> None:
     judge_token(claims(expires_at_ms=NOW + LIMITS.token_ttl_ms_max))
 
@@ -336,43 +265,16 @@ def test_a_member_of_another_coop_is_believed_strictly_before_their_home_is_miss
         if good:
             judge(away=away)
         else:
-            with pytest.raises(why):
+            with pytest.raises(why) as no:
                 judge(away=away)
+            said = {"coop": "mill", "home": OTHER_NODE, "limit_ms": 300_000}
+            assert no.value.details() == said
 
 
 def test_a_token_that_fell_is_rejected_before_anybody_is_missed() -> None:
     away = Away(coop="mill", home=OTHER_NODE, good_until_ms=NOW)
     with pytest.raises(TokenRejected):
         judge_token(revoked=True, away=away)
-
-
-def record(**changed: Any) -> MemberRecord:
-    fields: dict[str, Any] = {
-        "network": NETWORK,
-        "aud": "mill",
-        "action": "add",
-        "member_id": "mill/ana",
-        "name": "Ana",
-        "title": "",
-        "did": ANA,
-        "roles": ("member",),
-        "sequence": 1,
-        "issued_at_ms": NOW,
-    }
-    return MemberRecord(**{**fields, **changed})
-
-
-def judge_change(said: MemberRecord | None = None, **changed: Any) -> Standing:
-    fields: dict[str, Any] = {
-        "decided": False,
-        "standing": None,
-        "holder": None,
-        "members": 1,
-        "records": 0,
-        "limits": LIMITS,
-    }
-    verdict = changed.pop("verdict", None) or Judged(payload=said or record())
-    return rules.judge_change(verdict, **{**fields, **changed})
 
 
 def test_a_new_member_stands_as_the_record_says() -> None:
@@ -489,3 +391,96 @@ def test_of_several_unknown_roles_the_first_is_named() -> None:
 def test_an_unknown_role_grants_nothing() -> None:
     assert rules.scopes_of(["queen"]) == frozenset()
     assert rules.scopes_of(["queen", "guest"]) == ROLES["guest"]
+
+
+OPEN = Limits(visitors=True)
+AUDITED = Limits(visitors=True, auditors=frozenset({"mill"}))
+
+
+def standing(*, local: bool = False, **changed: Any) -> Standing:
+    """Return a member of another coop, or of one that is at home here."""
+    return Standing(member=member(**{"roles": ("member",), **changed}), local=local)
+
+
+def judge(
+    scope: Scope, whose: Standing, *, visitors: bool = True, limits: Limits | None = None
+) -> None:
+    rules.judge_bearer(
+        did=ANA,
+        scopes=frozenset({scope}),
+        revoked=False,
+        standing=whose,
+        away=None,
+        now_ms=0,
+        limits=limits or Limits(visitors=visitors),
+    )
+
+
+@pytest.mark.parametrize("role", ["member", "guest", "auditor", "operator"])
+def test_a_visitor_gets_what_their_roles_and_the_house_allow(role: str) -> None:
+    elsewhere, here = standing(roles=(role,)), standing(roles=(role,), local=True)
+    assert rules.scopes_here(elsewhere, limits=OPEN) == VISITORS & ROLES[role]
+    assert rules.scopes_here(here, limits=OPEN) == ROLES[role]
+    judge(Scope.NODE_READ, elsewhere)
+    with pytest.raises(TokenRejected, match="grant less"):
+        judge(Scope.CLOCK_WRITE, elsewhere)
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [standing(active=False), standing(member_id="-/ana", coop=None)],
+    ids=["revoked", "of-no-coop"],
+)
+def test_who_was_revoked_or_has_no_coop_visits_nobody(whose: Standing) -> None:
+    assert rules.scopes_here(whose, limits=OPEN) is None
+    with pytest.raises(TokenRejected, match="may not log in"):
+        judge(Scope.NODE_READ, whose)
+
+
+def test_a_node_that_wants_no_visitors_has_none() -> None:
+    assert rules.scopes_here(standing(), limits=Limits()) is None
+    with pytest.raises(TokenRejected, match="may not log in"):
+        judge(Scope.NODE_READ, standing(), visitors=False)
+    judge(Scope.NODE_READ, standing(local=True), visitors=False)
+
+
+def test_no_visitor_changes_who_is_a_member_or_what_is_kept_here() -> None:
+    keeping = {Scope.MEMBERS_READ, Scope.MEMBERS_WRITE, Scope.WASM_WRITE, Scope.CLOCK_WRITE}
+    assert not VISITORS & keeping
+
+
+def test_an_auditor_of_a_coop_that_was_agreed_on_reads_all_and_changes_nothing_more() -> None:
+    auditor = standing(roles=("member", "auditor"))
+    here = rules.scopes_here(auditor, limits=AUDITED)
+    assert here == (VISITORS & ROLES["member"]) | ROLES["auditor"]
+    for scope in (Scope.LEDGER_READ, Scope.GOVERNANCE_READ, Scope.MEMBERS_READ):
+        judge(scope, auditor, limits=AUDITED)
+    for scope in ROLES["member"] - ROLES["auditor"] - VISITORS:
+        with pytest.raises(TokenRejected, match="grant less"):
+            judge(scope, auditor, limits=AUDITED)
+
+
+@pytest.mark.parametrize(
+    ("whose", "limits"),
+    [
+        (standing(roles=("member",)), AUDITED),
+        (standing(roles=("member", "officer")), AUDITED),
+        (standing(member_id="dairy/ana", coop="dairy", roles=("auditor",)), AUDITED),
+        (standing(roles=("member", "auditor")), OPEN),
+    ],
+    ids=["no-auditor", "an-officer", "of-another-coop", "nobody-agreed"],
+)
+def test_nobody_else_reads_what_another_coop_keeps(whose: Standing, limits: Limits) -> None:
+    for scope in (Scope.LEDGER_READ, Scope.LEDGER_READ_OWN, Scope.GOVERNANCE_READ):
+        with pytest.raises(TokenRejected, match="grant less"):
+            judge(scope, whose, limits=limits)
+
+
+def test_a_node_that_wants_no_visitors_has_no_auditors_of_others_either() -> None:
+    closed = Limits(auditors=frozenset({"mill"}))
+    assert rules.scopes_here(standing(roles=("auditor",)), limits=closed) is None
+
+
+def test_an_auditor_who_was_revoked_reads_nothing() -> None:
+    revoked = standing(roles=("auditor",), active=False)
+    assert rules.scopes_here(revoked, limits=AUDITED) is None
