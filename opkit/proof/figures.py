@@ -11,7 +11,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from opkit.proof.audited import AuditedCoop, AuditView
+from opkit.proof.audited import AuditView
+from opkit.proof.audited_coop import AuditedCoop
 from opkit.proof.clearing import agreements_of
 from opkit.wire.audit import EvidenceRef, Figure, Gap, ProofKind, Standing
 from opkit.wire.base import RecordId, Slug
