@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from opkit.proof.audited_coop import AuditedCoop
 from opkit.proof.decision import examine_attested
 from opkit.proof.figures import FIGURE_COLUMNS, coops_of, figures_csv, figures_of, resolves
 from opkit.proof.jws import record_id
@@ -36,35 +37,32 @@ from tests.opkit.proof.test_audit import Books
 from tests.opkit.proof.test_clearing import AGREED, AGREEMENT, SAID
 
 
-def test_each_figure_is_a_sum_and_names_all_that_it_rests_on(assembly: Any) -> None:
+def audited_of(assembly: Any) -> tuple[AuditedCoop, AuditedCoop]:
+    """Return apple and birch, verified: only a receipt that apple's last entry cites is missing."""
     shown = assembly.attested(good(assembly))
     _, decision = examine_attested(shown, genesis=assembly.network.view)
     assert decision is not None
     rejected = decision.model_copy(update={"outcome": "rejected"})
     apple, birch = exchanged()
-    opening = post(apple, APPLE, ("equity", CENTS, -900), ("reserve/roof", CENTS, 900))
+    post(apple, APPLE, ("equity", CENTS, -900), ("reserve/roof", CENTS, 900))
     by_vote = {"kind": "decided", "cause": cause("decision", DECISION)}
-    paid = [
-        post(
-            apple,
-            APPLE,
-            ("reserve", CENTS, -50),
-            ("vendor", CENTS, 30),
-            ("tax", CENTS, 20),
-            **by_vote,
-        ),
-        post(apple, APPLE, ("reserve", CENTS, -7), ("vendor", CENTS, 7), **by_vote),
-    ]
-    other = post(apple, APPLE, ("reserved", CENTS, 3), ("surplus", CREDITS, 0), ("x", CENTS, -3))
-    work = {"cause": cause("receipt", RECEIPT)}
-    unproven = post(apple, APPLE, ("vendor", CENTS, 11), ("reserve", CENTS, -11), **work)
-    missing = gap("receipt", RECEIPT, cited_by=unproven.hash)
+    two = ("vendor", CENTS, 30), ("tax", CENTS, 20)
+    post(apple, APPLE, ("reserve", CENTS, -50), *two, **by_vote)
+    post(apple, APPLE, ("reserve", CENTS, -7), ("vendor", CENTS, 7), **by_vote)
+    post(apple, APPLE, ("reserved", CENTS, 3), ("surplus", CREDITS, 0), ("x", CENTS, -3))
+    work = cause("receipt", RECEIPT)
+    last = post(apple, APPLE, ("vendor", CENTS, 11), ("reserve", CENTS, -11), cause=work)
+    gaps = {last.hash: gap("receipt", RECEIPT, cited_by=last.hash)}
     decisions = {DECISION: decision, NO_HASH: rejected}
-    mine = coop_of(APPLE, apple, decisions=decisions, gaps={unproven.hash: missing}, **EXCHANGES)
-    theirs = coop_of(BIRCH, birch, **EXCHANGES)
+    mine = coop_of(APPLE, apple, decisions=decisions, gaps=gaps, **EXCHANGES)
+    return mine, coop_of(BIRCH, birch, **EXCHANGES)
 
-    first, lathe, drill = apple.entries[:3]
-    their_lathe, their_first, their_drill = birch.entries
+
+def test_each_figure_is_a_sum_and_names_all_that_it_rests_on(assembly: Any) -> None:
+    mine, theirs = audited_of(assembly)
+    first, lathe, drill, opening, *paid, other, unproven = mine.evidence.entries
+    (missing,) = mine.gaps.values()
+    their_lathe, their_first, their_drill = theirs.evidence.entries
     rights = [ref("exchange", SAID.name), ref("agreement", AGREED)]
     cited = ref("decision", DECISION)
     of_apple = (
