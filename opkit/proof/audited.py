@@ -8,85 +8,30 @@ a gap, and is never made up. Source: ADR 0048.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
-from opkit.proof import jws
-from opkit.proof.agreement import examine_agreement
 from opkit.proof.audit import LedgerAudit
+from opkit.proof.audited_coop import NOT_SHOWN, AuditedCoop, read_coop
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
-from opkit.proof.clearing import Told, check_agreed, postings_of, read_evidence
-from opkit.proof.decision import examine_attested
+from opkit.proof.clearing import Told, check_agreed, postings_of
 from opkit.proof.findings import Findings
 from opkit.proof.genesis import GenesisView
 from opkit.proof.history import check_included, read_head
 from opkit.proof.proposals import check_configured, check_entry
-from opkit.proof.receipt import verify_receipt
-from opkit.wire.agreements import AgreementFile
 from opkit.wire.audit import AuditFile, CoopEvidence, Gap, ProofKind
 from opkit.wire.base import SAFE_INT_MAX, RecordId, Slug
-from opkit.wire.clearing import Commit, Offer
-from opkit.wire.compute import ReceiptBundle
+from opkit.wire.clearing import Commit, Leg, Offer
 from opkit.wire.ledger import AccountConfigured, Entry, EntryPosted
-from opkit.wire.votes import AttestedDecision
+from opkit.wire.votes import AttestedDecision, Effect
 
-NOT_SHOWN = "not-shown"
-"""Why a proof is missing that nobody was seen to refuse."""
-
-NO_GENESIS = "no-genesis"
-"""Why one is that was shown: without a genesis nobody knows whose homes signed it."""
-
+SIGNED = "what was signed of it"
+"""What an entry posts of an exchange."""
 
 _ONCE = {"once": "no id, decision, exchange or ruling stands for two entries"}
 _POSTS_ONCE = {"decision", "exchange", "ruling"}
 """What a home posts one entry for, and no second one; what puts it right cites a ruling."""
-
-
-@dataclass(kw_only=True)
-class AuditedCoop:
-    """A coop's evidence, verified.
-
-    Attributes:
-        checks: each link, by name.
-        decisions: by hash, those whose attestation verified.
-        agreements, receipts: by hash, those that verified.
-        exchanges: those that verified, by the hash of their offer, and of the ruling on them.
-        gaps: what entries rest on, by the entry's hash, and was not shown.
-        refuted: entries that what they rest on contradicts, by hash.
-        failed: what was shown and does not verify, by kind and hash; no hash if it has none.
-        skipped: decisions with a lower number than others, that nobody shows.
-        unread: exchanges that cannot be read without a genesis, by the hash of their offer.
-        whole: whether the ledger itself holds: its chain, its sums, its place in the journal.
-    """
-
-    evidence: CoopEvidence
-    checks: list[Check] = field(default_factory=list)
-    decisions: dict[RecordId, AttestedDecision] = field(default_factory=dict)
-    agreements: dict[RecordId, AgreementFile] = field(default_factory=dict)
-    exchanges: dict[RecordId, Told] = field(default_factory=dict)
-    receipts: dict[RecordId, ReceiptBundle] = field(default_factory=dict)
-    gaps: dict[RecordId, Gap] = field(default_factory=dict)
-    refuted: set[RecordId] = field(default_factory=set)
-    failed: set[tuple[ProofKind, str]] = field(default_factory=set)
-    unread: set[RecordId] = field(default_factory=set)
-    skipped: tuple[Gap, ...] = ()
-    untied: Gap | None = None
-    whole: bool = True
-
-    @property
-    def coop(self) -> Slug:
-        """Whose evidence it is."""
-        return self.evidence.coop
-
-    @property
-    def missing(self) -> tuple[Gap, ...]:
-        """Everything that should be there and is not."""
-        cited = {(gap.kind, gap.named) for gap in self.gaps.values()}
-        others = tuple(gap for gap in self.evidence.unshown if (gap.kind, gap.named) not in cited)
-        untied = () if self.untied is None else (self.untied,)
-        told = (gap for gap in others if gap != self.untied)
-        return (*untied, *self.gaps.values(), *self.skipped, *told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +80,8 @@ def _left_out(file: AuditFile, genesis: GenesisView | None) -> Iterable[CoopEvid
     for signed in () if genesis is None else genesis.genesis.charters:
         coop = signed.charter.coop
         if coop not in there:
-            kinds: tuple[ProofKind, ...] = ("ledger", "decision")
-            unshown = tuple(
-                Gap(coop=coop, kind=kind, named="", cited_by=None, why=NOT_SHOWN) for kind in kinds
-            )
+            nothing = Gap(coop=coop, kind="ledger", named="", cited_by=None, why=NOT_SHOWN)
+            unshown = (nothing, nothing.model_copy(update={"kind": "decision"}))
             yield CoopEvidence(coop=coop, home=signed.charter.home_node, unshown=unshown)
 
 
@@ -149,103 +92,12 @@ def _called(coop: Slug, checks: Iterable[Check]) -> list[Check]:
 def _examine_coop(
     evidence: CoopEvidence, *, network: str, genesis: GenesisView | None
 ) -> AuditedCoop:
-    audited = AuditedCoop(evidence=evidence)
-    if genesis is not None:
-        charter = genesis.charter(evidence.coop)
-        home = "no such coop" if charter is None else charter.home_node
-        audited.checks.append(equal("home", expected=home, actual=evidence.home))
-    _read_decisions(audited, genesis)
-    _read_agreements(audited, genesis)
-    _read_exchanges(audited, genesis)
-    _read_receipts(audited, genesis)
+    audited = read_coop(evidence, genesis=genesis)
     ledger = _go_through(audited, network=network, genesis=genesis)
     of_ledger = [*ledger.checks(), *_tie(audited, ledger, genesis)]
     audited.checks += of_ledger
     audited.whole = all(check.ok for check in of_ledger)
     return audited
-
-
-def _read_decisions(audited: AuditedCoop, genesis: GenesisView | None) -> None:
-    numbers = set()
-    for file in audited.evidence.decisions:
-        verdict, said = examine_attested(file, genesis=genesis)
-        what = "a decision" if said is None else f"decision {said.sequence}"
-        audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
-        if said is None:
-            audited.failed.add(("decision", ""))
-            continue
-        numbers.add(said.sequence)
-        mine = equal(f"{what}, of this coop", expected=audited.coop, actual=said.aud)
-        audited.checks.append(mine)
-        if mine.ok and all(check.ok for check in verdict.checks):
-            audited.decisions[said.decision] = said
-        else:
-            audited.failed.add(("decision", said.decision))
-    audited.skipped = tuple(
-        _gap(audited, "decision", f"number {first}" + f" to {last}" * (last > first), cited_by=None)
-        for first, last in _holes(numbers)
-    )
-
-
-def _holes(numbers: Iterable[int]) -> Iterable[tuple[int, int]]:
-    """Return the first and last number of each run that is missing before the highest."""
-    before = 0
-    for number in sorted(numbers):
-        if number > before + 1:
-            yield before + 1, number - 1
-        before = number
-
-
-def _read_agreements(audited: AuditedCoop, genesis: GenesisView | None) -> None:
-    for file in audited.evidence.agreements:
-        verdict, view = examine_agreement(file, genesis=genesis)
-        what = f"agreement {file.agreement[:8]}"
-        audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
-        if view is not None and all(check.ok for check in verdict.checks):
-            audited.agreements[file.agreement] = file
-        else:
-            audited.failed.add(("agreement", file.agreement))
-
-
-def _read_exchanges(audited: AuditedCoop, genesis: GenesisView | None) -> None:
-    """Read what was signed of exchanges: whose home a node is, a genesis alone says."""
-    for number, evidence in enumerate(audited.evidence.exchanges, 1):
-        named, read = attempt(f"exchange {number}", partial(jws.record_id, evidence.offer))
-        if named is None:
-            audited.checks.append(read)
-            continue
-        if genesis is None:
-            audited.unread.add(named)
-            continue
-        what = f"exchange {named[:8]}"
-        told, read = attempt(what, partial(read_evidence, evidence, genesis))
-        audited.checks.append(read)
-        if told is None:
-            audited.failed.add(("exchange", named))
-            continue
-        audited.checks.append(
-            equal(
-                f"{what}, decisions that contradict", expected=0, actual=int(told.rival is not None)
-            )
-        )
-        audited.exchanges[told.hash] = told
-        if told.ruling_id is not None:
-            audited.exchanges[told.ruling_id] = told
-
-
-def _read_receipts(audited: AuditedCoop, genesis: GenesisView | None) -> None:
-    for number, bundle in enumerate(audited.evidence.receipts, 1):
-        named, read = attempt(f"receipt {number}", partial(jws.record_id, bundle.receipt))
-        if named is None:
-            audited.checks.append(read)
-            continue
-        what = f"receipt {named[:8]}"
-        verdict = verify_receipt(bundle, genesis=genesis)
-        audited.checks += [replace(each, name=f"{what}, {each.name}") for each in verdict.checks]
-        if verdict.ok:
-            audited.receipts[named] = bundle
-        else:
-            audited.failed.add(("receipt", named))
 
 
 def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | None) -> LedgerAudit:
@@ -285,7 +137,7 @@ def _go_through(audited: AuditedCoop, *, network: str, genesis: GenesisView | No
 
 def _posted_before(entry: Entry, seen: set[tuple[str, str]]) -> str:
     """Return what an entry has in common with one before it, and may not; empty for nothing."""
-    names = [("id", str(entry.entry_id))]
+    names: list[tuple[str, str]] = [("id", entry.entry_id)]
     if entry.cause is not None and entry.cause.kind in _POSTS_ONCE:
         names.append((entry.cause.kind, entry.cause.id))
     again = [f"{kind} {named}" for kind, named in names if (kind, named) in seen]
@@ -300,11 +152,11 @@ def _change(audited: AuditedCoop, ledger: LedgerAudit, said: AccountConfigured) 
         ledger.decided(ledger.sequence, why_not="the decision that it cites does not verify")
         return
     if decision is None:
-        audited.gaps[said.decision] = _gap(audited, "decision", said.decision, cited_by=None)
+        audited.gaps[said.decision] = audited.gap("decision", said.decision, cited_by=None)
         return
-    _, held = attempt("change", partial(check_configured, said, decision.effect))
-    ledger.decided(ledger.sequence, why_not="" if held.ok else held.actual)
-    if held.ok and decision.outcome == "accepted":
+    why_not = _why_not(decision, partial(check_configured, said))
+    ledger.decided(ledger.sequence, why_not=why_not)
+    if not why_not:
         ledger.configured(said)
 
 
@@ -314,95 +166,88 @@ def _judge_cause(audited: AuditedCoop, ledger: LedgerAudit, entry: Entry) -> Non
         return
     named = entry.cause.id
     kind: ProofKind = "exchange" if entry.cause.kind == "ruling" else entry.cause.kind
-    why_not = ""
     if kind == "decision" and named in audited.decisions:
-        why_not = _why_not(entry, audited.decisions[named])
+        why_not = _why_not(audited.decisions[named], partial(check_entry, entry))
         ledger.decided(entry.sequence, why_not=why_not)
+        refuted = why_not != ""
     elif kind == "exchange" and named in audited.exchanges:
-        why_not = _not_its_half(entry, audited.exchanges[named]) or _not_agreed(
-            audited, entry, audited.exchanges[named].offer
-        )
-        expected = "what was signed of it"
-        check = Check(
-            name=f"entry {entry.sequence}, half of an exchange",
-            ok=not why_not,
-            expected=expected,
-            actual=why_not or expected,
-        )
-        audited.checks.append(check)
-    elif kind in {"receipt", "agreement"} and named in (
-        audited.receipts if kind == "receipt" else audited.agreements
-    ):
-        return
-    elif (kind, named) in audited.failed:
-        why_not = f"the {kind} that it cites does not verify"
+        ruled = entry.cause.kind == "ruling"
+        half = _half(audited, entry, audited.exchanges[named], ruled=ruled)
+        audited.checks.append(half)
+        refuted = not half.ok
     else:
-        audited.gaps[entry.hash] = _gap(audited, kind, named, cited_by=entry.hash)
-    if why_not:
+        verified: dict[ProofKind, Mapping[RecordId, object]]
+        verified = {"receipt": audited.receipts, "agreement": audited.agreements}
+        there = named in verified.get(kind, ())
+        refuted = not there and (kind, named) in audited.failed
+        if not (there or refuted):
+            audited.gaps[entry.hash] = audited.gap(kind, named, cited_by=entry.hash)
+    if refuted:
         audited.refuted.add(entry.hash)
 
 
-def _why_not(entry: Entry, decision: AttestedDecision) -> str:
-    """Return why a decision does not give the right to an entry; empty if it does."""
+def _why_not(decision: AttestedDecision, check: Callable[[Effect], None]) -> str:
+    """Return why a decision does not give the right to what is checked; empty if it does."""
+    why = ""
     if decision.outcome != "accepted":
-        return f"decision {decision.sequence} was {decision.outcome}"
-    try:
-        check_entry(entry, decision.effect)
-    except ProofError as bad:
-        return bad.why
-    return ""
+        why = f"decision {decision.sequence} was {decision.outcome}"
+    else:
+        try:
+            check(decision.effect)
+        except ProofError as bad:
+            why = bad.why
+    return why
 
 
-def _not_its_half(entry: Entry, told: Told) -> str:
+def _half(audited: AuditedCoop, entry: Entry, told: Told, *, ruled: bool) -> Check:
+    """Return the check that an entry is its coop's half of an exchange, by its agreements."""
+    why_not = _not_its_half(entry, told, ruled=ruled)
+    for leg in told.offer.legs:
+        if entry.coop in (leg.payer, leg.payee):
+            why_not = why_not or _not_agreed(audited, entry, told.offer, leg)
+    return Check(
+        name=f"entry {entry.sequence}, half of an exchange",
+        ok=not why_not,
+        expected=SIGNED,
+        actual=why_not or SIGNED,
+    )
+
+
+def _not_its_half(entry: Entry, told: Told, *, ruled: bool) -> str:
     """Return why an entry is not its coop's half of an exchange; empty if it is.
 
     An exchange that was committed is posted; a ruling may post it too, or take it back.
     """
-    ruled = entry.cause is not None and entry.cause.kind == "ruling"
+    why = ""
     back = ruled and told.ending == "aborted"
     if not (back or told.ending == "committed" or isinstance(told.outcome, Commit)):
-        return "nothing says that it was committed"
-    if entry.coop not in told.offer.parties:
-        return f"{entry.coop} takes no part in it"
-    if entry.postings != postings_of(told.offer, entry.coop, back=back):
-        return "it posts something else than was offered"
-    return ""
+        why = "nothing says that it was committed"
+    elif entry.coop not in told.offer.parties:
+        why = f"{entry.coop} takes no part in it"
+    elif entry.postings != postings_of(told.offer, entry.coop, back=back):
+        why = "it posts something else than was offered"
+    return why
 
 
-def _not_agreed(audited: AuditedCoop, entry: Entry, offer: Offer) -> str:
-    """Return why the coop's agreements do not provide for its half; empty if they do.
+def _not_agreed(audited: AuditedCoop, entry: Entry, offer: Offer, leg: Leg) -> str:
+    """Return why the agreement of a leg does not provide for it; empty if it does.
 
     Take note of one that is not there: without it arbiter, unit and parties are the proposer's
     word.
     """
-    for leg in offer.legs:
-        if entry.coop not in (leg.payer, leg.payee):
-            continue
-        named = leg.agreement
-        file = audited.agreements.get(named)
-        if file is None and ("agreement", named) in audited.failed:
-            return "its agreement does not verify"
-        if file is None:
-            audited.gaps[entry.hash] = _gap(audited, "agreement", named, cited_by=entry.hash)
-            continue
+    why = ""
+    file = audited.agreements.get(leg.agreement)
+    if file is not None:
         try:
             check_agreed(offer, leg, file.terms)
         except ProofError as bad:
-            return bad.why
-    return ""
-
-
-def _gap(audited: AuditedCoop, kind: ProofKind, named: str, *, cited_by: RecordId | None) -> Gap:
-    """Return the gap of a proof, with the reason that was given for it."""
-    why = next(
-        (
-            gap.why
-            for gap in audited.evidence.unshown
-            if (gap.kind, gap.named) in {(kind, named), (kind, "")}
-        ),
-        NO_GENESIS if named in audited.unread else NOT_SHOWN,
-    )
-    return Gap(coop=audited.coop, kind=kind, named=named, cited_by=cited_by, why=why)
+            why = bad.why
+    elif ("agreement", leg.agreement) in audited.failed:
+        why = "its agreement does not verify"
+    else:
+        missing = audited.gap("agreement", leg.agreement, cited_by=entry.hash)
+        audited.gaps[entry.hash] = missing
+    return why
 
 
 def _tie(audited: AuditedCoop, ledger: LedgerAudit, genesis: GenesisView | None) -> list[Check]:
@@ -414,9 +259,9 @@ def _tie(audited: AuditedCoop, ledger: LedgerAudit, genesis: GenesisView | None)
     hidden = any(gap.kind == "ledger" for gap in audited.evidence.unshown)
     if tie is None or hidden:
         if hidden:
-            audited.untied = _gap(audited, "ledger", "", cited_by=None)
+            audited.untied = audited.gap("ledger", "", cited_by=None)
         else:
-            audited.untied = _gap(audited, "journal", "", cited_by=None)
+            audited.untied = audited.gap("journal", "", cited_by=None)
         return []
     head, signed = attempt("journal-head", partial(read_head, tie.head, genesis=genesis))
     if head is None:

@@ -11,11 +11,12 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from opkit.proof.audited import AuditedCoop, AuditView
+from opkit.proof.audited import AuditView
+from opkit.proof.audited_coop import AuditedCoop
 from opkit.proof.clearing import agreements_of
 from opkit.wire.audit import EvidenceRef, Figure, Gap, ProofKind, Standing
 from opkit.wire.base import RecordId, Slug
-from opkit.wire.ledger import TREASURY, Entry, Unit
+from opkit.wire.ledger import TREASURY, Cause, Entry, EntryId, Posting, Unit
 
 DUE = "due/"
 """How accounts begin by which coops owe each other."""
@@ -49,8 +50,8 @@ def figures_csv(figures: Iterable[Figure]) -> bytes:
     for each in figures:
         rests_on = " ".join(f"{ref.kind}:{ref.hash}" for ref in each.rests_on)
         lacks = " ".join(f"{gap.kind}:{gap.named}" for gap in each.lacks)
-        said = (each.coop, each.name, each.label, each.unit, str(each.amount), each.standing)
-        writer.writerow([*map(_harmless, said[:4]), *said[4:], rests_on, lacks])
+        texts = map(_harmless, (each.coop, each.name, each.label, each.unit))
+        writer.writerow([*texts, each.amount, each.standing, rests_on, lacks])
     return text.getvalue().encode("utf-8")
 
 
@@ -64,7 +65,7 @@ def _pieces(coop: AuditedCoop, kind: str) -> Iterable[RecordId]:
     if kind == "ledger":
         return {entry.hash for entry in coop.evidence.entries}
     return {
-        "journal": {coop.evidence.entries[-1].hash} if coop.evidence.tie else set(),
+        "journal": {ref.hash for ref in _tie(coop)},
         "decision": coop.decisions,
         "agreement": coop.agreements,
         "exchange": coop.exchanges,
@@ -97,23 +98,37 @@ def _of_coop(coop: AuditedCoop, view: AuditView) -> Iterable[Figure]:
 
 def _entries(coop: AuditedCoop) -> Figure:
     """Return how many entries the ledger has, as the signed journal ties them."""
-    tied = coop.evidence.tie is not None and coop.evidence.entries
-    rests_on = (_ref(coop, "journal", coop.evidence.entries[-1].hash),) if tied else ()
     return Figure(
         coop=coop.coop,
         name="entries",
         label="Entries in the books",
         unit="-",
         amount=len(coop.evidence.entries),
-        standing=_worst([_ledger_standing(coop)]),
-        rests_on=rests_on,
-        lacks=() if coop.untied is None else (coop.untied,),
+        standing=_ledger_standing(coop),
+        rests_on=_tie(coop),
+        lacks=_untied(coop),
     )
+
+
+def _tie(coop: AuditedCoop) -> tuple[EvidenceRef, ...]:
+    """Return the last entry as the evidence that ties a ledger to a journal, if it is tied."""
+    last = coop.evidence.entries[-1:]
+    return (
+        () if coop.evidence.tie is None else (*(_ref(coop, "journal", each.hash) for each in last),)
+    )
+
+
+def _untied(coop: AuditedCoop) -> tuple[Gap, ...]:
+    return () if coop.untied is None else (coop.untied,)
 
 
 def _decisions(coop: AuditedCoop) -> Figure:
     """Return how many decisions were accepted, as their home attests."""
-    accepted = [hash_ for hash_, said in coop.decisions.items() if said.outcome == "accepted"]
+    accepted = [
+        _ref(coop, "decision", hash_)
+        for hash_, said in coop.decisions.items()
+        if said.outcome == "accepted"
+    ]
     lacks = tuple(gap for gap in coop.missing if gap.kind == "decision")
     failed = any(kind == "decision" for kind, _ in coop.failed)
     return Figure(
@@ -123,7 +138,7 @@ def _decisions(coop: AuditedCoop) -> Figure:
         unit="-",
         amount=len(accepted),
         standing="refuted" if failed else "gap" if lacks else "attested",
-        rests_on=tuple(_ref(coop, "decision", hash_) for hash_ in accepted),
+        rests_on=(*accepted,),
         lacks=lacks,
     )
 
@@ -133,7 +148,7 @@ def _treasury(coop: AuditedCoop, unit: Unit, entries: Sequence[Entry]) -> Iterab
     for root in TREASURY:
         touching = [entry for entry in entries if _within(entry, unit, root)]
         if touching:
-            has = sum(_within(entry, unit, root, amounts=True) for entry in touching)
+            has = sum(each.amount for entry in touching for each in _within(entry, unit, root))
             yield _figure(
                 coop, f"has/{root}", f"In the {root}", unit=unit, amount=has, entries=touching
             )
@@ -145,12 +160,11 @@ def _between(
     """Return what passed between this coop and each other one, each half held against the other."""
     for other in view.coops:
         account = f"{coop.coop}:{DUE}{other}"
-        moved = [entry for entry in entries if _moved(entry, account, unit)]
         for name, label, sign in (
             ("charged-to", "Charged to", 1),
             ("charged-by", "Charged by", -1),
         ):
-            some = [entry for entry in moved if sign * _moved(entry, account, unit) > 0]
+            some = [entry for entry in entries if sign * _moved(entry, account, unit) > 0]
             if not some:
                 continue
             figure = _figure(
@@ -169,11 +183,11 @@ def _mirrored(
 ) -> Figure:
     """Return a figure with the other side's halves, and a gap for each that is not there."""
     here, there = f"{coop.coop}:{DUE}{other.coop}", f"{other.coop}:{DUE}{coop.coop}"
-    halves = {_shared_id(entry): entry for entry in other.evidence.entries}
+    halves = {_shared(entry): entry for entry in other.evidence.entries}
     rests_on, lacks = list(figure.rests_on), list(figure.lacks)
     standings = [figure.standing]
     for entry in entries:
-        half = halves.get(_shared_id(entry))
+        half = halves.get(_shared(entry))
         if half is None:
             gap = Gap(
                 coop=other.coop,
@@ -192,12 +206,10 @@ def _mirrored(
     return figure.model_copy(update=changed)
 
 
-def _shared_id(entry: Entry) -> str:
+def _shared(entry: Entry) -> Cause | EntryId:
     """Return what both halves of what passed have in common: what they are for, or their id."""
     cause = entry.cause
-    if cause is not None and cause.kind in {"exchange", "ruling"}:
-        return f"{cause.kind}:{cause.id}"
-    return entry.entry_id
+    return cause if cause is not None and cause.kind in {"exchange", "ruling"} else entry.entry_id
 
 
 def _unproven(coop: AuditedCoop, unit: Unit, entries: Sequence[Entry]) -> Iterable[Figure]:
@@ -226,8 +238,8 @@ def _figure(
         unit=unit,
         amount=amount,
         standing=_worst(_standing_of(coop, entry) for entry in entries),
-        rests_on=tuple(refs),
-        lacks=tuple(lacks) if coop.untied is None else (coop.untied, *lacks),
+        rests_on=(*refs,),
+        lacks=(*_untied(coop), *lacks),
     )
 
 
@@ -280,14 +292,14 @@ def _moved(entry: Entry, account: str, unit: Unit) -> int:
     )
 
 
-def _within(entry: Entry, unit: Unit, root: str, *, amounts: bool = False) -> int:
-    """Return how many postings, or how much, an entry has under a root of accounts."""
+def _within(entry: Entry, unit: Unit, root: str) -> list[Posting]:
+    """Return what an entry posts under a root of accounts."""
     prefix = f"{entry.coop}:{root}"
-    return sum(
-        each.amount if amounts else 1
+    return [
+        each
         for each in entry.postings
         if each.unit == unit and (each.account == prefix or each.account.startswith(f"{prefix}/"))
-    )
+    ]
 
 
 def _harmless(text: str) -> str:

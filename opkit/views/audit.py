@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from opkit.proof.audited import AuditedCoop, AuditView
+from opkit.proof.audited import AuditView
+from opkit.proof.audited_coop import AuditedCoop
 from opkit.proof.figures import coops_of, figures_of
 from opkit.proof.genesis import GenesisView
 from opkit.story.report import CheckRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from opkit.proof.audited import AuditedCoop
+from opkit.proof.audited_coop import AuditedCoop
 from opkit.proof.clearing import Told
 from opkit.views.money import amount_text
 from opkit.views.values import values_table

@@ -82,7 +82,7 @@ def leaves_entries_out_of(patch: pytest.MonkeyPatch, begins: str) -> None:
     def honest_amount(entry: Any, name: str, unit: str) -> int:
         what, _, of = name.partition("/")
         if what == "has":
-            return opkit.proof.figures._within(entry, unit, of, amounts=True)
+            return sum(each.amount for each in opkit.proof.figures._within(entry, unit, of))
         if what in {"charged-to", "charged-by"}:
             return abs(opkit.proof.figures._moved(entry, f"{entry.coop}:due/{of}", unit))
         return opkit.proof.figures._gained(entry, unit)

@@ -223,7 +223,7 @@ ELSEWHERE = "b" * 26
         ({"world_ms": 2_001}, {"times": "entry 4: it was recorded before the one before"}),
     ],
 )
-def test_each_lie_about_an_entrys_place_is_found(books: Books, changes: Any, found: Any) -> None:
+def test_each_lie_about_an_entry_is_found(books: Books, changes: Any, found: Any) -> None:
     books.post(("member/ada", -10), ("member/bo", 10), **changes)
     assert wrong(audited(books)) == found
 

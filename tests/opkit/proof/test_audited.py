@@ -1,304 +1,494 @@
-"""An audit finds every link that does not hold, and names every one that is not there."""
+"""Each link of an audit by itself: what an entry cites is held against it, or is a gap."""
 
 from __future__ import annotations
 
-import asyncio
-import csv
-import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from devnet.inprocess import inprocess_world
-from flows.four import flow
-from flows.four_acts import BRIGHT, COOPS, HARBOR, RIVER, forged, of, with_
-from opkit.proof import jws
-from opkit.proof.audited import NO_GENESIS, AuditView, examine_audit
-from opkit.proof.figures import FIGURE_COLUMNS, coops_of, figures_csv, figures_of, resolves
-from opkit.proof.genesis import GenesisView
-from opkit.story.report import AuditRecord
-from opkit.views.audit import REASONS, audit_html
-from opkit.wire.audit import AuditFile, EvidenceRef, Figure, Gap
-from opkit.wire.compute import ReceiptBundle
+from opkit.proof.audit import LedgerAudit
+from opkit.proof.audited import AuditView
+from opkit.proof.audited_coop import read_coop
+from opkit.proof.checks import Check, Verdict
+from opkit.proof.decision import examine_attested
+from opkit.proof.jws import record_id
+from opkit.wire.agreements import AgreementFile
+from opkit.wire.audit import AuditFile, ChangeAfter, CoopEvidence
+from opkit.wire.base import SAFE_INT_MAX
+from opkit.wire.clearing import Evidence
+from opkit.wire.ledger import AccountConfigured, Cause, Posting
+from tests.opkit.proof.assemblies import TOOLS, good
+from tests.opkit.proof.audits import (
+    HALVES,
+    NO_HASH,
+    OTHER_TIES,
+    OTHERS,
+    OWN,
+    RULING,
+    TILL,
+    UNIT,
+    audited,
+    cited,
+    closed,
+    evidence,
+    evidence_of,
+    exchanged,
+    failures,
+    floored,
+    gap,
+    half,
+    is_so,
+    moved,
+    named,
+    netted,
+    numbered,
+    tied,
+    told,
+    unsigned,
+    view_of,
+)
+from tests.opkit.proof.test_audit import NETWORK, Books
+from tests.opkit.proof.test_clearing import (
+    AGREED,
+    AGREEMENT,
+    SAID,
+    Said,
+    offer_of,
+)
+from tests.simulation import town
 
-DEADLINE_S = 120
-
-pytestmark = pytest.mark.timeout(180)
+# All of it.
 
 
-@pytest.fixture(scope="module")
-def told() -> tuple[AuditFile, GenesisView]:
-    """Return what an auditor gathered of four coops of a network in this process."""
+def test_every_link_of_all_coops_is_told_in_its_order() -> None:
+    """A coop's checks are those of what it showed, of its entries one by one, and of its ledger."""
+    genesis, home = town.GENESIS, town.key_of("apple")
+    books = Books()
+    entry = books.post(**half())
+    shown = {"exchanges": (evidence(),), "agreements": (AGREEMENT,)}
+    apple = evidence_of(genesis, "apple", books, tie=tied(books, home), **shown)
+    view = view_of(apple, genesis=genesis)
 
-    async def go() -> tuple[AuditFile, GenesisView]:
-        async with inprocess_world("federation", seed=7, run_id="audited") as world:
-            report = await flow.tell(world).run()
-            assert report.ok, report.stopped
-            (proof,) = (each for marker in report.markers for each in marker.proofs)
-            assert isinstance(proof, AuditRecord)
-            return proof.file, world.genesis
+    ledger = LedgerAudit(network=NETWORK, coop="apple")
+    ledger.floors["apple:equity/exchanges", "commons-credits"] = -1_000_000
+    ledger.floors["apple:due/birch", "commons-credits"] = -1_000
+    ledger.add(entry)
+    gathered = read_coop(apple, genesis=genesis)
+    once = Check(
+        name="once",
+        ok=True,
+        expected="no id, decision, exchange or ruling stands for two entries",
+        actual="so in all 1",
+    )
+    expected = [
+        *gathered.checks,
+        is_so("entry 1, half of an exchange", "what was signed of it"),
+        once,
+        *ledger.checks(),
+        is_so("journal-head", "verifies"),
+        is_so("journal-of-home", home.did),
+        is_so("tied-to-journal", "verifies"),
+        is_so("announced", "ledger.entry-posted"),
+        is_so("announced-coop", "apple"),
+        is_so("announced-place", "1"),
+        is_so("announced-hash", entry.hash),
+    ]
+    assert view.coops["apple"] == replace(gathered, checks=expected)
+    others = []
+    for coop in ("birch", "cedar", town.ARBITER):
+        nothing = replace(is_so("sum-zero", "nothing posted"), expected="0 in each unit")
+        others += [is_so(f"{coop}, home", town.key_of(coop).did)]
+        others += [replace(nothing, name=f"{coop}, sum-zero")]
+    assert view == AuditView(
+        file=AuditFile(network=NETWORK, auditor="apple/zuri", gathered_ms=1, coops=(apple,)),
+        verdict=Verdict(
+            subject="audit of 1 coops by apple/zuri",
+            checks=(
+                *(replace(each, name=f"apple, {each.name}") for each in expected),
+                *others,
+                is_so("coops-once", "['apple']"),
+                is_so("network", NETWORK),
+            ),
+            anchored=True,
+        ),
+        coops=view.coops,
+    )
 
-    return asyncio.run(asyncio.wait_for(go(), DEADLINE_S))
+
+def test_of_each_chartered_coop_that_is_left_out_nothing_was_shown() -> None:
+    genesis = town.GENESIS
+    birch = CoopEvidence(coop="birch", home=town.key_of("birch").did)
+    view = view_of(birch, genesis=genesis)
+    assert list(view.coops) == ["birch", "apple", "cedar", town.ARBITER]
+    for coop in ("apple", "cedar", town.ARBITER):
+        gaps = (gap("ledger", coop=coop), gap("decision", coop=coop))
+        home = town.key_of(coop).did
+        assert view.coops[coop].evidence == CoopEvidence(coop=coop, home=home, unshown=gaps)
+        assert view.coops[coop].missing == gaps
+    assert view.gaps == (
+        gap("journal", coop="birch"),
+        *(each for coop in list(view.coops)[1:] for each in view.coops[coop].missing),
+    )
+    alone = view_of(birch, genesis=None)
+    assert list(alone.coops) == ["birch"] and not alone.verdict.anchored
 
 
-@pytest.fixture
-def file(told: tuple[AuditFile, GenesisView]) -> AuditFile:
-    """What was gathered."""
-    return told[0]
+def test_coops_are_of_the_network_each_once_and_at_their_homes() -> None:
+    def said(name: str, home: str) -> CoopEvidence:
+        return CoopEvidence(coop=name, home=town.key_of(home).did)
+
+    shown = (said("birch", "birch"), said("apple", "apple"), said("birch", "cedar"))
+    view = view_of(*shown, said("elder", "cedar"), genesis=town.GENESIS, network="b" * 26)
+    birch, cedar = town.key_of("birch").did, town.key_of("cedar").did
+    assert {(each.name, each.expected, each.actual) for each in view.verdict.failures} == {
+        ("birch, home", birch, cedar),
+        ("elder, home", "no such coop", cedar),
+        (
+            "coops-once",
+            "['apple', 'birch', 'elder']",
+            "['apple', 'birch', 'birch', 'elder']",
+        ),
+        ("network", NETWORK, "b" * 26),
+    }
+    unknown = view_of(said("birch", "birch"), genesis=None, network="b" * 26)
+    assert [each.name for each in unknown.verdict.checks] == ["birch, sum-zero", "coops-once"]
 
 
-@pytest.fixture
-def genesis(told: tuple[AuditFile, GenesisView]) -> GenesisView:
-    """The network's genesis."""
-    return told[1]
+def test_without_a_genesis_what_was_shown_adds_up_and_no_exchange_is_read() -> None:
+    """How far an account may go down a charter says: without one nothing is too far."""
+    books = Books()
+    books.post(**half())
+    books.post(coop="apple", postings=moved("till", "rent", SAFE_INT_MAX, coop="apple"))
+    shown = {"exchanges": (evidence(),), "agreements": (AGREEMENT,)}
+    other = Said(offer_of(exchange_id="x2"))
+    exchanges = (*shown["exchanges"], evidence(offer=other.token))
+    apple = evidence_of(town.GENESIS, "apple", books, **{**shown, "exchanges": exchanges})
+    seen = view_of(apple, genesis=None).coops["apple"]
+    assert failures(seen) == {} and seen.whole
+    assert seen.unread == {SAID.name, other.name} and not seen.exchanges
+    assert seen.agreements.keys() == {AGREED}
+    assert seen.gaps == {
+        books.entries[0].hash: gap(
+            "exchange", SAID.name, cited_by=books.entries[0].hash, why="no-genesis"
+        )
+    }
+    anchored = audited(town.GENESIS, "apple", books, **shown)
+    assert failures(anchored) == {
+        "floors": f"entry 2: apple:till has -{SAFE_INT_MAX} {UNIT}, its floor is 0"
+    }
 
 
-def failed(view: AuditView) -> set[str]:
-    """Return the names of the checks that do not hold."""
-    return {check.name for check in view.verdict.failures}
-
-
-def standing(view: AuditView, coop: str, name: str) -> str:
-    """Return how the figure stands whose name begins so."""
-    found = [each for each in figures_of(view) if each.coop == coop and each.name.startswith(name)]
-    return found[0].standing if found else "none"
-
-
-def test_what_was_shown_verifies_and_its_one_gap_is_the_receipt(
-    file: AuditFile, genesis: GenesisView
+@pytest.mark.parametrize(("below", "ok"), [(1_000, True), (1_001, False)])
+@pytest.mark.parametrize("prefix", ["", "apple:"])
+def test_floors_are_those_of_the_charter_however_it_names_the_account(
+    prefix: str, below: int, ok: bool
 ) -> None:
-    view = examine_audit(file, genesis=genesis)
-    assert view.verdict.status == "verified", failed(view)
-    assert [(gap.coop, gap.kind, gap.why) for gap in view.gaps] == [(RIVER, "receipt", "not-shown")]
-    figures = figures_of(view)
-    assert coops_of(figures) == COOPS
-    assert {each.standing for each in figures} == {"verified", "attested", "gap"}
-    for figure in figures:
-        assert all(resolves(ref, view) for ref in figure.rests_on)
-        assert (figure.standing == "gap") == bool(figure.lacks)
+    genesis = floored(prefix)
+    unit, books = "commons-credits", Books()
+    books.post(
+        coop="apple",
+        postings=(
+            Posting(account="apple:due/birch", unit=unit, amount=-below),
+            Posting(account="apple:rent", unit=unit, amount=below),
+        ),
+    )
+    assert ("floors" not in failures(audited(genesis, "apple", books))) is ok
 
 
-def test_without_a_genesis_it_adds_up_and_nobody_is_vouched_for(file: AuditFile) -> None:
-    view = examine_audit(file, genesis=None)
-    assert view.verdict.ok and view.verdict.status == "consistent, signer unknown"
-    assert {gap.why for gap in view.gaps if gap.kind == "exchange"} == {NO_GENESIS}
-    assert "nobody knows whose homes" in audit_html(view, genesis=None, file="audit.json")
+# Exchanges.
 
 
-@pytest.mark.parametrize("coop", [RIVER, BRIGHT, HARBOR])
+@pytest.mark.parametrize(("posted", "shown", "why"), HALVES)
+def test_an_entry_is_its_coops_half_of_what_was_signed_or_refuted(
+    posted: dict[str, Any], shown: Evidence, why: str | None
+) -> None:
+    books = Books()
+    entry = books.post(**{"kind": "correction", **posted, "corrects": NO_HASH})
+    seen = exchanged(books, shown, posted["coop"])
+    expected = "what was signed of it"
+    assert named(seen, "entry 1, half of an exchange") == Check(
+        name="entry 1, half of an exchange",
+        ok=why is None,
+        expected=expected,
+        actual=why or expected,
+    )
+    assert seen.refuted == (set() if why is None else {entry.hash})
+    assert cited(seen) == []
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_a_ruling_turned_round_corrects_what_was_posted(right: bool) -> None:
+    books = Books()
+    first = books.post(**half())
+    back = {**half(back=True), "kind": "correction"}
+    entry = books.post(**back, corrects=first.hash if right else "5" * 64)
+    seen = exchanged(books, evidence(ruling=RULING))
+    assert seen.refuted == set() and cited(seen) == []
+    assert ("corrections" in failures(seen)) is not right
+    # Without the ruling nothing says that it may be taken back.
+    unruled = exchanged(books, evidence())
+    assert list(unruled.gaps) == [entry.hash] and cited(unruled) == ["exchange"]
+
+
 @pytest.mark.parametrize(
-    ("change", "check"),
+    ("kind", "once"),
     [
-        ("last left out", "announced-place"),
-        ("first left out", "chain"),
-        ("last changed", "chain"),
-        ("first changed", "chain"),
-        ("two changed places", "chain"),
-        ("another home", "home"),
-        ("another journal", "announced-coop"),
+        ("decision", True),
+        ("exchange", True),
+        ("ruling", True),
+        ("receipt", False),
+        ("agreement", False),
+        ("hold", False),
     ],
 )
-def test_whatever_is_changed_is_found_out_and_every_figure_of_that_ledger_falls(
-    file: AuditFile, genesis: GenesisView, coop: str, change: str, check: str
+def test_some_things_are_posted_once_whether_they_are_shown_or_not(kind: str, once: bool) -> None:
+    books = Books()
+    nothing = moved("till", "rent", 0, coop="apple")
+    cause = Cause.model_validate({"kind": kind, "id": NO_HASH})
+    entries = [books.post(coop="apple", postings=nothing, cause=cause) for _ in range(2)]
+    entries.append(books.post(coop="apple", postings=nothing, cause=cause, entry_id="e2"))
+    books.post(coop="apple", postings=nothing, cause=Cause(kind="receipt", id="7" * 64))
+    seen = audited(town.GENESIS, "apple", books)
+    _, second, third = (entry.hash for entry in entries)
+    assert seen.refuted == ({second, third} if once else {third})
+    about = f"{kind} {NO_HASH}"
+    if once:
+        found = (
+            f"entry 2: an entry before it has {about};"
+            f" entry 3: an entry before it has id e2 and {about}"
+        )
+    else:
+        found = "entry 3: an entry before it has id e2"
+    assert named(seen, "once").actual == found
+
+
+def test_one_exchange_is_refuted_the_second_time_and_so_is_its_ruling() -> None:
+    books = Books()
+    first, second = books.post(**half()), books.post(**half())
+    back = {**half(back=True), "kind": "correction", "corrects": first.hash}
+    turned, again = books.post(**back), books.post(**back)
+    seen = exchanged(books, evidence(ruling=RULING))
+    assert seen.refuted == {second.hash, again.hash} and turned.hash not in seen.gaps
+    assert seen.exchanges.keys() == {SAID.name, record_id(RULING)}
+
+
+def test_what_an_arbiter_of_the_proposers_own_choice_rules_is_refuted() -> None:
+    said = Said(offer_of(arbiter="cedar"))
+    shown = Evidence(offer=said.token, acceptances=(said.acceptance(),), outcome=said.commit())
+    books = Books()
+    entry = books.post(**{**half(), "cause": Cause(kind="exchange", id=said.name)})
+    seen = exchanged(books, shown)
+    assert seen.refuted == {entry.hash}
+    why = "the agreement's arbiter is umpire, the offer's cedar"
+    assert failures(seen)["entry 1, half of an exchange"] == why
+
+
+# A netting has legs between others: their agreements are for their own books to show.
+
+
+@pytest.mark.parametrize(
+    ("agreements", "missing", "false"),
+    [
+        (OWN, None, False),
+        ([OTHERS, OWN[1]], OWN[0], False),
+        ([OTHERS, OWN[0]], OWN[1], False),
+        ([unsigned(OWN[0]), OWN[1]], None, True),
+        ([OWN[0], unsigned(OWN[1])], None, True),
+        ([unsigned(OWN[1])], OWN[0], True),
+        ([unsigned(OWN[0])], None, True),
+        # What was shown twice, and once verifies, is there.
+        ([unsigned(OWN[0]), *OWN], None, False),
+    ],
+)
+def test_an_exchange_rests_on_the_agreement_of_each_own_leg(
+    agreements: list[AgreementFile], missing: AgreementFile | None, false: bool
 ) -> None:
-    mine, other = of(file, coop), of(file, RIVER if coop == BRIGHT else BRIGHT)
-    first, *middle, last = mine.entries
-    changes: dict[str, Any] = {
-        "last left out": {"entries": (first, *middle)},
-        "first left out": {"entries": (*middle, last)},
-        "last changed": {"entries": (first, *middle, forged(last))},
-        "first changed": {"entries": (forged(first), *middle, last)},
-        "two changed places": {"entries": (last, *middle, first)},
-        "another home": {"home": other.home},
-        "another journal": {"tie": other.tie},
-    }[change]
-    view = examine_audit(with_(file, coop, **changes), genesis=genesis)
-    assert f"{coop}, {check}" in failed(view)
-    assert view.verdict.status == "failed"
-    if change != "another home":
-        assert standing(view, coop, "entries") == "refuted"
+    seen, entry = netted(*agreements)
+    assert seen.refuted == ({entry} if false else set())
+    why = failures(seen).get("entry 1, half of an exchange")
+    assert why == ("its agreement does not verify" if false else None)
+    if missing is None:
+        assert seen.gaps == {}
+    else:
+        assert seen.gaps == {entry: gap("agreement", missing.agreement, cited_by=entry)}
 
 
-def test_what_is_withheld_is_a_gap_and_only_in_balances_that_say_so(
-    file: AuditFile, genesis: GenesisView
+# Agreements and receipts.
+
+
+@pytest.mark.parametrize(
+    ("kind", "cites"),
+    [
+        ("decision", SAID.name),
+        ("decision", AGREED),
+        ("receipt", SAID.name),
+        ("receipt", AGREED),
+        ("agreement", SAID.name),
+        ("exchange", AGREED),
+    ],
+)
+def test_what_is_cited_as_another_kind_than_it_is_is_not_there(kind: str, cites: str) -> None:
+    books = Books()
+    cause = Cause.model_validate({"kind": kind, "id": cites})
+    entry = books.post(coop="apple", postings=half()["postings"], cause=cause)
+    seen = exchanged(books, evidence())
+    assert seen.gaps == {entry.hash: gap(kind, cites, cited_by=entry.hash)}
+    assert not seen.refuted
+
+
+@pytest.mark.parametrize(
+    ("agreements", "refuted", "missing"),
+    [
+        ([AGREEMENT], False, False),
+        ([unsigned(AGREEMENT)], True, False),
+        ([unsigned(AGREEMENT), AGREEMENT], False, False),
+        ([], False, True),
+    ],
+)
+def test_what_is_posted_under_an_agreement_rests_on_one_that_verifies(
+    agreements: list[AgreementFile], refuted: bool, missing: bool
 ) -> None:
-    decided = [each for each in of(file, HARBOR).entries if each.kind == "decided"]
-    view = examine_audit(with_(file, HARBOR, decisions=()), genesis=genesis)
-    assert view.verdict.ok, failed(view)
-    assert {gap.cited_by for gap in view.gaps if gap.coop == HARBOR} == {
-        each.hash for each in decided
-    }
-    assert standing(view, HARBOR, "paid-by-decision") == "none"
-    assert standing(view, HARBOR, "unproven/decision") == "gap"
-    assert standing(view, HARBOR, "has/reserve") == "gap"
-
-    view = examine_audit(with_(file, BRIGHT, exchanges=()), genesis=genesis)
-    assert {gap.kind for gap in view.gaps if gap.coop == BRIGHT} == {"exchange"}
-    assert standing(view, RIVER, f"charged-by/{BRIGHT}") == "gap", "half of it is not proven"
-
-    view = examine_audit(with_(file, RIVER, tie=None), genesis=genesis)
-    assert standing(view, RIVER, "entries") == "gap"
-    passed = [each for each in figures_of(view) if each.name.startswith("charged")]
-    halves = [each for each in passed if RIVER in (each.coop, each.name.split("/")[1])]
-    assert len(halves) > 2 and {each.standing for each in halves} == {"gap"}
+    books = Books()
+    cause = Cause(kind="agreement", id=AGREED)
+    entry = books.post(coop="apple", postings=half()["postings"], cause=cause)
+    seen = audited(town.GENESIS, "apple", books, agreements=tuple(agreements))
+    assert seen.refuted == ({entry.hash} if refuted else set())
+    assert cited(seen) == ["agreement"] * missing
 
 
-def test_half_of_what_passed_without_the_other_half_is_a_gap(
-    file: AuditFile, genesis: GenesisView
-) -> None:
-    refused = Gap(coop=BRIGHT, kind="ledger", named="", cited_by=None, why="role-insufficient")
-    hidden = with_(
-        file, BRIGHT, entries=(), exchanges=(), decisions=(), tie=None, unshown=(refused,)
+def test_an_entry_for_work_rests_on_a_receipt_that_verifies(network: Any) -> None:
+    bundle = network.bundle()
+    books = Books()
+    cause = Cause(kind="receipt", id=record_id(bundle.receipt))
+    entry = books.post(coop=TOOLS, postings=moved("till", "rent", 0), cause=cause)
+    other = bundle.model_copy(update={"manifest": network.manifest(task_id="1" * 32)})
+    for receipts, refuted, missing in (((bundle,), False, 0), ((other,), True, 0), ((), False, 1)):
+        seen = audited(network.view, TOOLS, books, receipts=receipts)
+        assert seen.refuted == ({entry.hash} if refuted else set())
+        assert cited(seen) == ["receipt"] * missing
+
+
+# Decisions.
+
+
+def test_a_decision_that_is_shown_twice_and_once_verifies_gives_its_right(assembly: Any) -> None:
+    genesis = assembly.network.view
+    (shown,) = numbered(assembly, 1)
+    forged = shown.model_copy(update={"commitments": ()})
+    books = Books()
+    _, said = examine_attested(shown, genesis=genesis)
+    assert said is not None
+    books.post(
+        coop=TOOLS,
+        postings=moved("reserve", "vendor/roofer", 1_200_000),
+        kind="decided",
+        cause=Cause(kind="decision", id=said.decision),
     )
-    view = examine_audit(hidden, genesis=genesis)
-    assert view.verdict.ok
-    assert standing(view, BRIGHT, "entries") == "gap"
-    between = [each for each in figures_of(view) if each.name.startswith(f"charged-by/{BRIGHT}")]
-    assert between and all("not-mirrored" in {gap.why for gap in each.lacks} for each in between)
-    page = audit_html(view, genesis=genesis, file="audit.json")
-    assert "refused: role-insufficient" in page and REASONS["not-mirrored"] in page.replace(
-        "&#x27;", "'"
-    )
+    cause = Cause(kind="receipt", id=said.decision)
+    books.post(coop=TOOLS, postings=moved("till", "rent", 0), cause=cause)
+    safe = {"coop": TOOLS, "account": "x:safe", "unit": UNIT, "floor": 0, "closed": False}
+    change = ChangeAfter(after=2, said=AccountConfigured(**safe, decision=said.decision))
+    seen = audited(genesis, TOOLS, books, decisions=(forged, shown), changes=(change,))
+    assert not seen.refuted and cited(seen) == ["receipt"], "a decision is no receipt"
+    assert failures(seen)["decisions"] == "entry 2: the decision is not about x:safe"
 
 
-def test_a_coop_that_is_left_out_or_blank_is_a_gap(file: AuditFile, genesis: GenesisView) -> None:
-    others = tuple(each for each in file.coops if each.coop != HARBOR)
-    without = file.model_copy(update={"coops": others})
-    view = examine_audit(without, genesis=genesis)
-    assert view.verdict.ok, failed(view)
-    kinds = [(gap.kind, gap.why) for gap in view.gaps if gap.coop == HARBOR]
-    assert kinds == [("ledger", "not-shown"), ("decision", "not-shown")]
-    assert {each.standing for each in figures_of(view) if each.coop == HARBOR} == {"gap"}
-    assert HARBOR not in examine_audit(without, genesis=None).coops, "who is there, a genesis says"
-    page = audit_html(view, genesis=genesis, file="audit.json")
-    assert f"what {len(others)} coops showed" in page
-    assert page.count("Asked on ") == len(others)
-
-    nothing = dict.fromkeys(("entries", "decisions", "agreements", "exchanges", "changes"), ())
-    blank = with_(file, HARBOR, **nothing, tie=None, unshown=())
-    view = examine_audit(blank, genesis=genesis)
-    assert [gap.kind for gap in view.gaps if gap.coop == HARBOR] == ["journal"]
-    assert standing(view, HARBOR, "entries") == "gap"
-
-
-def test_what_passed_rests_on_the_agreement_that_gave_the_right(
-    file: AuditFile, genesis: GenesisView
+@pytest.mark.parametrize(
+    ("said", "amount", "false", "why"),
+    [
+        ("yyny-", 1_200_000, False, ""),
+        ("nnny-", 1_200_000, False, "decision 1 was rejected"),
+        ("yyny-", 1_200_001, False, "the entry posts something else than was decided"),
+        ("yyny-", 1_200_000, True, "the decision that it cites does not verify"),
+    ],
+)
+def test_an_entry_posts_what_was_decided_or_is_refuted(
+    assembly: Any, said: str, amount: int, false: bool, why: str
 ) -> None:
-    (agreement,) = {each.agreement for each in of(file, BRIGHT).agreements}
-
-    figures = figures_of(examine_audit(file, genesis=genesis))
-    (figure,) = [
-        each
-        for each in figures
-        if each.coop == BRIGHT and each.name.startswith(f"charged-to/{RIVER}/")
-    ]
-    assert EvidenceRef(kind="agreement", coop=BRIGHT, hash=agreement) in figure.rests_on
-    view = examine_audit(with_(file, BRIGHT, agreements=()), genesis=genesis)
-    assert view.verdict.ok
-    assert {(gap.kind, gap.named) for gap in view.gaps if gap.coop == BRIGHT} == {
-        ("agreement", agreement)
-    }
-    charged = [each for each in figures_of(view) if each.name == figure.name]
-    apart = {each.name: each for each in figures_of(view) if each.coop == BRIGHT}
-    assert sum(each.amount for each in charged if each.coop == BRIGHT) < figure.amount
-    assert apart[f"unproven/agreement/{figure.unit}"].standing == "gap"
-    assert standing(view, RIVER, f"charged-by/{BRIGHT}") == "gap"
-
-
-def test_what_cites_a_false_decision_does_not_verify(file: AuditFile, genesis: GenesisView) -> None:
-    mine = of(file, HARBOR)
-    decided = {each.cause.id for each in mine.entries if each.kind == "decided" and each.cause}
-    view = examine_audit(file, genesis=genesis)
-    false = tuple(
-        each.model_copy(update={"commitments": ()})
-        for each, said in zip(mine.decisions, view.coops[HARBOR].decisions.values(), strict=True)
-        if said.decision in decided
+    file = good(assembly, said)
+    shown = assembly.attested(file)
+    if false:
+        shown = shown.model_copy(update={"commitments": ()})
+    books = Books()
+    books.post(coop=TOOLS, postings=moved("income", "reserve", 2_000_000), by=f"{TOOLS}/mira")
+    entry = books.post(
+        coop=TOOLS,
+        postings=moved("reserve", "vendor/roofer", amount),
+        kind="decided",
+        cause=Cause(kind="decision", id=record_id(file.decision)),
     )
-    view = examine_audit(with_(file, HARBOR, decisions=false), genesis=genesis)
-    assert f"{HARBOR}, " in " ".join(failed(view))
-    for name in ("paid-by-decision", "decisions-accepted"):
-        assert standing(view, HARBOR, name) == "refuted"
-    for figure in figures_of(view):
-        assert all(resolves(ref, view) for ref in figure.rests_on)
+    seen = audited(assembly.network.view, TOOLS, books, decisions=(shown,))
+    assert seen.refuted == ({entry.hash} if why else set()) and not seen.gaps
+    found = f"entry 2: {why}" if why and not false else None
+    assert failures(seen).get("decisions") == found
 
 
-def test_another_coops_decision_and_another_networks_audit_are_not_believed(
-    file: AuditFile, genesis: GenesisView
+def test_a_change_of_an_account_counts_from_where_it_came(assembly: Any) -> None:
+    before, behind, _ = closed(assembly)
+    assert told(before) == (None, True) and told(behind) == (None, False)
+    for seen in (before, behind):
+        assert seen.gaps == {} and named(seen, "decisions").actual == "so in all 1"
+
+
+def test_a_change_that_nobody_decided_changes_nothing(assembly: Any) -> None:
+    for changes, why in (
+        ({"account": f"{TOOLS}:safe"}, f"the decision is not about {TOOLS}:safe"),
+        ({"closed": False}, f"the decision says something else of {TILL}"),
+        ({"said": "nnny-"}, "decision 1 was rejected"),
+        ({"false": True}, "the decision that it cites does not verify"),
+    ):
+        before, behind, _ = closed(assembly, **changes)
+        assert told(before) == (f"entry 1: {why}", False)
+        assert told(behind) == (f"entry 3: {why}", False)
+        assert not before.gaps and not before.whole
+    unknown, _, _ = closed(assembly, decision="6" * 64)
+    assert unknown.gaps == {"6" * 64: gap("decision", "6" * 64, coop=TOOLS)}
+    assert told(unknown) == (None, False)
+
+
+# What ties a ledger to a journal.
+
+
+def test_a_ledger_that_nothing_ties_has_a_gap_also_without_entries() -> None:
+    genesis, empty = town.GENESIS, Books()
+    books = Books()
+    books.post(**half())
+    tie = tied(books, town.key_of("apple"))
+    hidden = gap("ledger", why="role-insufficient")
+    for some, shown, untied in (
+        (empty, {}, gap("journal")),
+        (books, {}, gap("journal")),
+        (
+            books,
+            {"unshown": (gap("journal", why="unreachable"),)},
+            gap("journal", why="unreachable"),
+        ),
+        (books, {"unshown": (gap("exchange", "x"), hidden)}, hidden),
+        (books, {"tie": tie, "unshown": (hidden,)}, hidden),
+        (books, {"tie": tie}, None),
+    ):
+        seen = audited(genesis, "apple", some, **shown)
+        assert seen.untied == untied and seen.whole
+        assert bool({"journal-head"} & {check.name for check in seen.checks}) is (untied is None)
+
+
+@pytest.mark.parametrize(("changes", "name", "should_be", "is_"), OTHER_TIES)
+def test_a_tie_is_to_the_journal_of_the_home_and_to_the_last_entry(
+    changes: dict[str, Any], name: str, should_be: str, is_: str
 ) -> None:
-    foreign = with_(file, HARBOR, decisions=of(file, BRIGHT).decisions)
-    names = failed(examine_audit(foreign, genesis=genesis))
-    assert any(name.endswith("of this coop") for name in names), names
-
-    elsewhere = file.model_copy(update={"network": "b" * 26})
-    assert "network" in failed(examine_audit(elsewhere, genesis=genesis))
-
-    twice = file.model_copy(update={"coops": (*file.coops, file.coops[0])})
-    assert "coops-once" in failed(examine_audit(twice, genesis=genesis))
+    books = Books()
+    books.post(**half())
+    said = {"home": town.key_of("apple"), **changes}
+    shown = {"exchanges": (evidence(),), "agreements": (AGREEMENT,)}
+    seen = audited(town.GENESIS, "apple", books, tie=tied(books, **said), **shown)
+    assert failures(seen).keys() == {name} and not seen.whole and seen.untied is None
+    assert named(seen, name) == Check(name=name, ok=False, expected=should_be, actual=is_)
 
 
-def test_what_was_signed_of_an_exchange_refutes_an_entry_that_says_otherwise(
-    file: AuditFile, genesis: GenesisView
-) -> None:
-    """What another exchange says is signed, too: it is held against the entry that cites it."""
-    mine = of(file, BRIGHT)
-    (first, *_) = mine.exchanges
-    place = next(
-        number
-        for number, each in enumerate(mine.entries)
-        if each.cause is not None and each.cause.id == jws.record_id(first.offer)
-    )
-    entries = list(mine.entries)
-    entries[place] = forged(entries[place])
-    view = examine_audit(with_(file, BRIGHT, entries=tuple(entries)), genesis=genesis)
-    sequence = entries[place].sequence
-    assert f"{BRIGHT}, entry {sequence}, half of an exchange" in failed(view)
-    assert standing(view, BRIGHT, f"charged-to/{RIVER}") == "refuted"
-    assert standing(view, RIVER, f"charged-by/{BRIGHT}") == "refuted", "it rests on that half"
-
-
-def test_what_is_no_signed_object_at_all_fails_and_breaks_nothing(
-    file: AuditFile, genesis: GenesisView
-) -> None:
-    mine, bill = of(file, BRIGHT), of(file, RIVER)
-    exchange = mine.exchanges[0].model_copy(update={"offer": "x"})
-    decision = mine.decisions[0].model_copy(update={"attested": "x..x"})
-    receipt = ReceiptBundle.model_construct(receipt="x", manifest="x")
-    bad = with_(file, BRIGHT, exchanges=(exchange,), decisions=(decision,))
-    bad = with_(bad, RIVER, receipts=(receipt,), entries=bill.entries)
-    for anchor in (genesis, None):
-        names = failed(examine_audit(bad, genesis=anchor))
-        assert {f"{BRIGHT}, exchange 1", f"{RIVER}, receipt 1"} <= names
-        assert any(each.startswith(f"{BRIGHT}, a decision") for each in names)
-
-
-def test_a_table_of_figures_is_no_program_for_a_spreadsheet() -> None:
-    ref = EvidenceRef(kind="ledger", coop="yard", hash="5" * 64)
-    gap = Gap(coop="yard", kind="receipt", named="x", cited_by=None, why="not-shown")
-    figure = Figure(
-        coop="yard",
-        name="entries",
-        label='=HYPERLINK("http://x")',
-        unit="-",
-        amount=-3,
-        standing="gap",
-        rests_on=(ref,),
-        lacks=(gap,),
-    )
-    (row,) = csv.DictReader(io.StringIO(figures_csv([figure]).decode()))
-    assert tuple(row) == FIGURE_COLUMNS
-    assert row["label"] == "'" + figure.label
-    assert row["unit"] == "-" and row["amount"] == "-3", "a number stays one"
-    assert row["evidence"] == f"ledger:{'5' * 64}" and row["missing"] == "receipt:x"
-
-
-def test_what_others_wrote_is_text_on_the_page(file: AuditFile, genesis: GenesisView) -> None:
-    hostile = '<img src=x onerror="alert(1)">'
-    first, *rest = of(file, HARBOR).entries
-    changed = with_(
-        file, HARBOR, entries=(first.model_copy(update={"memo": hostile}), *rest)
-    ).model_copy(update={"auditor": "fingerlakes-cdn/zuri"})
-    view = examine_audit(changed, genesis=genesis)
-    page = audit_html(view, genesis=genesis, file='a"><script>.json')
-    assert hostile not in page and "&lt;img src=x" in page
-    assert '"><script>.json' not in page
-    assert "does not verify" in page and "something does not verify" in page
+def test_whose_network_a_journal_is_of_a_genesis_says() -> None:
+    books = Books()
+    books.post(**half())
+    tie = tied(books, town.key_of("apple"), network="b" * 26)
+    apple = evidence_of(town.GENESIS, "apple", books, tie=tie)
+    assert not failures(view_of(apple, genesis=None).coops["apple"])

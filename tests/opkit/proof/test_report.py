@@ -167,7 +167,11 @@ def test_as_many_files_as_may_be_listed_fit_a_signed_object(network: Any) -> Non
     files = {f"blobs/{cid_of(bytes([place % 256]) * place)}": b"x" for place in range(FILES_MAX)}
     assert len(files) == FILES_MAX
     token = sign_report(statement_of(network.name, files), network.operator)
-    assert verify_report(token, genesis=network.view, files=found(files)).ok
+    verdict = verify_report(token, genesis=network.view, files=found(files))
+    assert verdict.ok
+    assert [check.name for check in verdict.checks[1:]] == [
+        f"file {path}" for path in sorted(files)
+    ]
 
 
 @given(st.dictionaries(st.from_regex(r"\A[a-z]{1,8}(/[a-z]{1,8})?\Z"), st.binary(max_size=20)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -229,7 +230,7 @@ def test_a_ballot_that_is_not_signed_is_named_by_its_place_and_none_is_counted(
     one, two, *rest = cast(assembly, assembly.proposal())
     elsewhere = assembly.ballot("jan", "yes", record_id(assembly.proposal()), network="b" * 26)
     for bad in (tampered(two), elsewhere, "x"):
-        why = refusal(lambda bad=bad: read_ballot(bad, network=network.name))  # type: ignore[misc]
+        why = refusal(partial(read_ballot, bad, network=network.name))
         file = voted(assembly, one, bad, *rest)
         roll, _, decision = called(file, network.view)
         assert roll.ballots == {}
@@ -301,7 +302,7 @@ def test_a_delegation_that_is_not_signed_is_named_by_its_place_and_none_is_count
     first, second = assembly.delegation("kim", "ilse"), assembly.delegation("mira", "jan")
     elsewhere = assembly.delegation("mira", "jan", network="b" * 26)
     for bad in (tampered(second), elsewhere, "x"):
-        why = refusal(lambda bad=bad: read_delegation(bad, network=network.name))  # type: ignore[misc]
+        why = refusal(partial(read_delegation, bad, network=network.name))
         file = delegated(assembly, first, second).model_copy(update={"delegations": (first, bad)})
         roll, _, decision = called(file, network.view)
         assert roll.delegations == {}
