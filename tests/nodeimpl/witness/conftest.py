@@ -31,6 +31,7 @@ from opkit.proof.genesis import GenesisView
 from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.proof.keys import Identity
 from opkit.proof.merkle import Frontier, consistency_path, leaf_hash
+from opkit.proof.witness import check_shown
 from opkit.wire.base import Jws
 from opkit.wire.events import Event
 from opkit.wire.journal import JOURNAL_HEAD_TYP, JournalHead
@@ -102,6 +103,7 @@ class Site:
     """
 
     identity: Identity
+    genesis: GenesisView
     addresses: tuple[str, ...]
     store: Store
     peers: Peers
@@ -117,8 +119,10 @@ class Site:
         return self.identity.did
 
     async def of(self, did: str) -> WitnessedNode:
-        """Return what this node tells of another one, or of itself."""
+        """Return what this node tells of another one, or of itself, all of which it shows."""
         (shown,) = (await self.witness.witnesses(AskWitnesses(node=did), None)).nodes
+        _, checks = check_shown(shown, genesis=self.genesis)
+        assert all(check.ok for check in checks if check.name != "one-history"), checks
         return shown
 
     async def grow(self, count: int = 1) -> None:
@@ -226,6 +230,7 @@ class Ground:
         await stack.enter_async_context(_running(peers, outside, keeper, witness, ended))
         return Site(
             identity=identity,
+            genesis=self.genesis,
             addresses=transport.addresses(),
             store=store,
             peers=peers,
