@@ -81,7 +81,8 @@ class Pulse:
     async def ride(self, place: Cursor, *, scopes: frozenset[Scope], take: Take) -> Cursor:
         """Hand `take` every page after `place`; return where it has to be looked for otherwise.
 
-        That is at once if something was told since, and once `take` does not take a page.
+        That is at once if something was told since, and once `take` does not take a page, or took
+        one that is not all there is.
 
         Raises:
             StoreClosed: there will be none.
@@ -129,7 +130,7 @@ class Pulse:
             self._beating = None
 
     async def _carry(self) -> None:
-        """Hand each rider what comes after its place; who cannot take it looks for itself."""
+        """Hand each rider what comes after its place; who cannot take it all looks for itself."""
         pages: dict[tuple[str, frozenset[Scope]], Page | None] = {}
         sent = 0
         for rider in tuple(self._riders):
@@ -149,8 +150,10 @@ class Pulse:
             if page.entries < self._entries_max and rider.take(page.frame):
                 rider.place = page.cursor
                 sent += 1
-            else:
-                _end(rider.ended)
+                if page.cursor.sequence >= self._told:
+                    continue
+                # The page ends where memory does, and of the rest nobody would be told again.
+            _end(rider.ended)
         self._sent(sent)
 
 

@@ -237,6 +237,27 @@ def test_who_does_not_take_a_page_looks_for_it_from_where_they_are(tmp_path) -> 
     run(story())
 
 
+def test_who_is_behind_what_is_kept_in_memory_does_not_wait_for_another_event(tmp_path) -> None:
+    """What is kept may end before the journal does: whoever gets no more than that looks again."""
+
+    async def story() -> None:
+        store = await opened(tmp_path)
+        tail = Tail(store, entries_max=100)
+        pulse, taken = pulse_of(store, every_ms=1, tail=tail), list[bytes]()
+        await happen(store)
+        start = store.head()
+        await happen(store)
+        await tail.page(start, scopes=ALL, entries_max=50)
+        await happen(store)
+        riding = pulse.ride(start, scopes=ALL, take=lambda frame: taken.append(frame) is None)
+        place = await asyncio.wait_for(riding, 20)
+        assert entries_in(taken) == [2] and place.sequence == 2
+        assert await pulse.ride(place, scopes=ALL, take=lambda _: True) is place, "there is more"
+        await store.close()
+
+    run(story())
+
+
 def test_who_is_far_behind_or_reads_from_nowhere_looks_for_themselves(tmp_path) -> None:
     """A full page may not be all there is, and a refusal is told to the one whom it concerns."""
 
