@@ -48,7 +48,7 @@ from flows.three_say import SAY
 from flows.voting import VOTING_DAYS, WINDOW_DAYS, decision_in, file_of, tally_is
 from opkit.proof import jws
 from opkit.proof.agreement import verify_agreement
-from opkit.proof.canonical import canonical, sha256_hex
+from opkit.proof.canonical import canonical_of, sha256_hex
 from opkit.proof.checks import Check
 from opkit.proof.decision import verify_decision
 from opkit.proof.terms import agreement_id
@@ -360,7 +360,7 @@ async def a_nought_more(world: World, story: Deal) -> Evidence:
 
 async def bring(world: World, org: str, file: AgreementFile) -> None:
     """Hand a file in at an organisation's node, as an officer may."""
-    data = canonical(file.model_dump(mode="json"))
+    data = canonical_of(file)
     await speaker(world, org).call(BRING_AGREEMENT, BringAgreement(file=data))
 
 

@@ -16,7 +16,7 @@ from nodeimpl.kernel.journal import read_cut
 from nodeimpl.kernel.schema import journal, journal_cut, journal_leaves, journal_listener
 from nodeimpl.kernel.statements import sql
 from nodeimpl.kernel.tx import Tx
-from opkit.proof.canonical import canonical
+from opkit.proof.canonical import canonical_of
 from opkit.wire.base import Jws
 from opkit.wire.journal import JournalCheckpointed
 
@@ -65,7 +65,7 @@ def checkpoint(tx: Tx, *, size: int, head: Jws) -> JournalCheckpointed:
     assert last is not None, f"entry {size} is kept"
     peaks = tuple(peak.hex() for peak in tree.read_frontier(tx, size=size).peaks)
     made = JournalCheckpointed(size=size, hash=last, peaks=peaks, head=head)
-    tx.run(_ADD, size=size, hash=last, body=canonical(made.model_dump(mode="json")))
+    tx.run(_ADD, size=size, hash=last, body=canonical_of(made))
     tx.announce(made)
     return made
 

@@ -15,7 +15,7 @@ from nodeimpl.kernel.journal import Head, read_cut, read_generation, read_head
 from nodeimpl.kernel.schema import journal, journal_generation, journal_listener, store_meta
 from nodeimpl.kernel.statements import sql, upsert
 from nodeimpl.kernel.tx import Tx
-from opkit.proof.canonical import canonical
+from opkit.proof.canonical import canonical_of
 from opkit.wire.base import RecordId
 from opkit.wire.journal import OPENINGS_MAX, GenerationOpened, HistoryPlace, ProvenEntry
 
@@ -108,7 +108,7 @@ def open_next(tx: Tx, *, lost: HistoryPlace | None, at_least: int, reason: str) 
     after = place(tx)
     number = max(after.generation + 1, at_least, tx.now_ms // 1000)
     opened = GenerationOpened(generation=number, after=after, lost=lost, reason=reason)
-    body = canonical(opened.model_dump(mode="json"))
+    body = canonical_of(opened)
     tx.run(_ADD, generation=number, opened_at_ms=tx.now_ms, body=body)
     tx.run(_SET_META, name="generation", value=number)
     tx.run(_MOVE_LISTENERS, to=number)

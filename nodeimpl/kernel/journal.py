@@ -16,7 +16,7 @@ from nodeimpl.kernel import tree
 from nodeimpl.kernel.schema import journal, journal_cut, store_meta
 from nodeimpl.kernel.statements import sql
 from nodeimpl.kernel.tx import Spelled, Tx
-from opkit.proof.canonical import canonical
+from opkit.proof.canonical import canonical_of
 from opkit.proof.journal import JOURNAL_START, entry_hash, stored_bytes
 from opkit.proof.merkle import Frontier, leaf_hash
 from opkit.wire.base import RecordId
@@ -91,7 +91,7 @@ def append(tx: Tx, head: Head, events: Sequence[Event | Spelled]) -> Head:
         if isinstance(event, Spelled):
             kind, body = event.kind, event.body
         else:
-            kind, body = type(event), canonical(event.model_dump(mode="json"))
+            kind, body = type(event), canonical_of(event)
         stored = stored_bytes(sequence=sequence, type_name=kind.type, at_ms=tx.now_ms, body=body)
         digest = entry_hash(previous=head.hash, stored=stored)
         row = (sequence, kind.type, kind.scope.value, tx.now_ms, body, head.hash, digest)

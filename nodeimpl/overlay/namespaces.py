@@ -21,6 +21,7 @@ from opkit.proof.did import public_key_of
 from opkit.proof.endpoints import check_endpoint
 from opkit.proof.forks import read_fork, read_seen
 from opkit.proof.genesis import GenesisView
+from opkit.proof.jws import first_error
 from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.proof.standing import may_write_member, may_write_standing, read_member
@@ -282,9 +283,7 @@ def _judge_value(body: RecordBody, genesis: GenesisView) -> None:
         if check is not None:
             check(body, value, genesis)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "whole"
-        why = f"the value is none of {body.aud!r}: {where}: {first['msg']}"
+        why = f"the value is none of {body.aud!r}: {first_error(bad)}"
         raise SignedRecordRejected(why=why) from bad
     except ProofError as bad:
         why = f"the value is none of {body.aud!r}: {bad.why}"

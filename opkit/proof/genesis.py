@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from opkit.proof import jws
-from opkit.proof.canonical import canonical
+from opkit.proof.canonical import canonical_of
 from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
 from opkit.proof.keys import Identity
@@ -197,10 +197,10 @@ def _check_charter(signed: SignedCharter, genesis: Genesis) -> None:
     signers = sorted(founder.did for founder in charter.founders)
     if len(signers) != len(signed.signatures):
         raise ProofError(f"the charter of {charter.coop} lacks a founder's signature, or has more")
-    stated = canonical(charter.model_dump(mode="json"))
+    stated = canonical_of(charter)
     for signer, signature in zip(signers, signed.signatures, strict=True):
         agreed = jws.verify(
             signature, typ=CHARTER_TYP, issuer=signer, network=genesis.network, of=Charter
         )
-        if canonical(agreed.model_dump(mode="json")) != stated:
+        if canonical_of(agreed) != stated:
             raise ProofError(f"a founder of {charter.coop} signed another charter")

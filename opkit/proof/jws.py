@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from opkit.proof.canonical import canonical, parse_canonical, sha256_hex
+from opkit.proof.canonical import canonical, canonical_of, parse_canonical, sha256_hex
 from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
 from opkit.proof.keys import Identity, verify_signature
@@ -49,7 +49,7 @@ def sign(payload: Wire, *, typ: str, identity: Identity) -> Jws:
     Raises:
         ProofError: the payload has no canonical spelling, or the token would be too long.
     """
-    body = b64encode(canonical(payload.model_dump(mode="json")))
+    body = b64encode(canonical_of(payload))
     signing_input = f"{_header(identity.did, typ)}.{body}"
     token = f"{signing_input}.{b64encode(identity.sign(signing_input.encode('ascii')))}"
     if len(token) > TOKEN_CHARACTERS_MAX:

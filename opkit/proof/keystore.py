@@ -16,7 +16,7 @@ from nacl.secret import SecretBox
 from nacl.utils import random as random_bytes
 from pydantic import Field, StringConstraints, ValidationError
 
-from opkit.proof.canonical import canonical, parse_object
+from opkit.proof.canonical import canonical_of, parse_object
 from opkit.proof.checks import ProofError
 from opkit.proof.keys import SEED_BYTES
 from opkit.wire.base import B64, Wire
@@ -70,9 +70,9 @@ def seal(seeds: Mapping[str, bytes], *, secret: bytes | str) -> bytes:
     except ValidationError as bad:
         raise ProofError("a keystore holds few seeds with short names") from bad
     kdf = _fresh_kdf() if isinstance(secret, str) else None
-    plain = canonical(content.model_dump(mode="json"))
+    plain = canonical_of(content)
     box = SecretBox(_key(secret, kdf)).encrypt(plain)
-    return canonical(_Envelope(kdf=kdf, box=bytes(box)).model_dump(mode="json"))
+    return canonical_of(_Envelope(kdf=kdf, box=bytes(box)))
 
 
 def unseal(data: bytes, *, secret: bytes | str) -> dict[str, bytes]:

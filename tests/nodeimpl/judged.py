@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 from opkit.wire.errors import Refusal
 
@@ -15,3 +19,11 @@ def judged(judgement: Callable[[], object], *, refusal: Refusal | None) -> None:
     except Refusal as no:
         found = no
     assert repr(found) == repr(refusal)
+
+
+@contextmanager
+def refused(leaf: type[Refusal], **details: Any) -> Iterator[None]:
+    """Expect exactly this refusal, with exactly these fields."""
+    with pytest.raises(leaf) as no:
+        yield
+    assert (type(no.value), no.value.details()) == (leaf, details)

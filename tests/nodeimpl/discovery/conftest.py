@@ -33,24 +33,12 @@ from opkit.wire.names import (
 from opkit.wire.network import PeerLink
 from opkit.wire.records import Carried, HttpEndpoint, NodeValue
 from opkit.wire.services import FindServices, ServicePage
+from tests.opkit.proof.yard import CARD
 
 NETWORK = "a" * 26
 COOP = "tool-library"
 MIRA = f"{COOP}/mira"
 DAY_MS = 86_400_000
-CARD = {
-    "name": "Workshop",
-    "description": "Books machines.",
-    "version": "1",
-    "supportedInterfaces": [
-        {
-            "url": "http://127.0.0.1:4001/a2a/",
-            "protocolBinding": "JSONRPC",
-            "protocolVersion": "1.0",
-        }
-    ],
-    "capabilities": {"streaming": True},
-}
 
 
 class Around:

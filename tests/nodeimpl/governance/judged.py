@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from nodeimpl.governance.states import AssemblyState, Cast, Delegated, Missed, Signed, Standing
-from opkit.wire.errors import Refusal
 from opkit.wire.membership import Member
 from opkit.wire.votes import (
     NO_DECISION,
@@ -37,14 +32,6 @@ RULE = Rule(
     decision=None,
 )
 TALLY = Tally(electorate=3, cast=2, yes=1, no=1, abstain=0, delegated=0)
-
-
-@contextmanager
-def refused(leaf: type[Refusal], **details: Any) -> Iterator[None]:
-    """Expect exactly this refusal, with exactly these fields."""
-    with pytest.raises(leaf) as no:
-        yield
-    assert (type(no.value), no.value.details()) == (leaf, details)
 
 
 def proposal(**changes: Any) -> Proposal:

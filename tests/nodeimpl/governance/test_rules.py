@@ -47,11 +47,11 @@ from tests.nodeimpl.governance.judged import (
     member,
     missed,
     proposal,
-    refused,
     signed_ballot,
     standing,
     voting,
 )
+from tests.nodeimpl.judged import refused
 
 
 def test_an_effect_pays_out_of_the_treasury() -> None:

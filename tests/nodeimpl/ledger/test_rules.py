@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 from typing import Any, get_args
@@ -18,6 +17,7 @@ from nodeimpl.ledger.rules import Account, Draft, Limits, Right
 from opkit.wire import ledger as wire
 from opkit.wire.base import SAFE_INT_MAX
 from opkit.wire.errors import Refusal
+from tests.nodeimpl.judged import refused
 
 COOP = "yard"
 OFFICER = Right(by="yard/cleo", kind="coop")
@@ -91,14 +91,6 @@ WRONG: dict[type[Refusal], tuple[dict[str, Any], tuple[wire.Posting, ...]]] = {
     ),
 }
 """Postings that are refused, and the refusals' fields, in order of precedence."""
-
-
-@contextmanager
-def refused(leaf: type[Refusal], **details: Any) -> Iterator[None]:
-    """Expect exactly this refusal, with exactly these fields."""
-    with pytest.raises(leaf) as no:
-        yield
-    assert (type(no.value), no.value.details()) == (leaf, details)
 
 
 @pytest.mark.parametrize("leaf", WRONG)

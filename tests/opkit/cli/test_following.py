@@ -81,8 +81,19 @@ def test_the_last_lines_come_from_before_rotations_too(path: Path) -> None:
     assert list(log_lines(path, last=0)) == []
 
 
-def followed(path: Path, *, last: int = 99) -> Iterator[str]:
-    return log_lines(path, last=last, follow=True)
+def followed(path: Path) -> Iterator[str]:
+    return log_lines(path, last=99, follow=True)
+
+
+def two_rotations_behind(path: Path) -> Iterator[str]:
+    """Return how a log is followed of which 0 was read; 1 and 2 are in a file of their own each."""
+    path.write_text("0\n", "utf-8")
+    lines = followed(path)
+    assert next(lines) == "0"
+    for number in (1, 2):
+        rotate(path)
+        add(path, f"{number}\n")
+    return lines
 
 
 @pytest.mark.usefixtures("impatient")
@@ -122,12 +133,7 @@ def test_a_rotation_while_files_are_opened_is_noticed(
     path: Path, monkeypatch: pytest.MonkeyPatch, opened: int, done: int
 ) -> None:
     """A rotation renames file after file: some of its steps happen there, the others later."""
-    path.write_text("0\n", "utf-8")
-    lines = followed(path)
-    assert next(lines) == "0"
-    for number in (1, 2):
-        rotate(path)
-        add(path, f"{number}\n")
+    lines = two_rotations_behind(path)
     steps = iter(steps_of_a_rotation(path))
     opens = itertools.count()
     really = Path.open
@@ -165,12 +171,7 @@ def take(steps: Iterator[Callable[[], object]], count: int) -> None:
 def test_names_in_the_middle_of_a_rotation_are_looked_at_again(
     path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    path.write_text("0\n", "utf-8")
-    lines = followed(path)
-    assert next(lines) == "0"
-    for number in (1, 2):
-        rotate(path)
-        add(path, f"{number}\n")
+    lines = two_rotations_behind(path)
     away = path if missing == "log" else numbered(path, 1)
     away.rename(path.with_name("away"))
     looks: list[float] = []
