@@ -34,7 +34,7 @@ EVERY_MS: Final = 2_000
 """How often all nodes are asked while somebody looks."""
 
 CARDS_EVERY: Final = 5
-"""Every so many times they are asked for cards too, which change seldom."""
+"""Every so many times one is asked for cards that were found before: they change seldom."""
 
 WANTED_MS: Final = 6_000
 """For how long after a page was drawn nodes are still asked."""
@@ -124,9 +124,8 @@ class Registry:
     async def _look(self) -> None:
         orgs = [org for org, one in self._live.followed.items() if one.health == "up"]
         await asyncio.gather(*(self._list(org) for org in orgs))
-        if self._looks % CARDS_EVERY == 0 and orgs:
-            await asyncio.gather(*(self._resolve(orgs[0], org) for org in self._live.followed))
-        self._looks += 1
+        if orgs:
+            await self._look_for_cards(orgs[0])
         now, changed = time.monotonic(), False
         for question, asked_at in list(self._asked_at.items()):
             if now - asked_at < WANTED_MS / 1000:
@@ -150,6 +149,14 @@ class Registry:
         told = await _said(self._live.call(org, LIST_NAMES, ListNames(names_max=NAMES_MAX)))
         if told is not None:
             self._told[org] = told
+
+    async def _look_for_cards(self, at: str) -> None:
+        """Ask a node for the cards that were not found yet, and every so often for all."""
+        is_due = self._looks % CARDS_EVERY == 0
+        self._looks += 1
+        found = {org for org, figure in self._cards.items() if not figure.why}
+        wanted = [org for org in self._live.followed if is_due or org not in found]
+        await asyncio.gather(*(self._resolve(at, org) for org in wanted))
 
     async def _resolve(self, at: str, org: str) -> None:
         did = self._live.followed[org].at.did

@@ -75,7 +75,7 @@ def test_what_is_named_is_found_proven_and_verified_again(
         what="names on every node",
     )
     eventually(lambda: SPINDLE in card(seen, "found"), what="the alias among what was found")
-    assert "River City Tool Library" in card(seen, "cards")
+    eventually(lambda: "River City Tool Library" in card(seen, "cards"), what="its agent's card")
 
     seen.page.locator("form.find input[name=type]").fill("machine-booking")
     seen.page.locator("form.find input[name=capability]").fill("turning")

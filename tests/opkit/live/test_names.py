@@ -105,6 +105,26 @@ def test_names_are_shown_with_their_owner_and_on_which_nodes_they_are(tell: Any)
     tell(story)
 
 
+def test_cards_that_nobody_could_be_asked_for_are_asked_for_once_somebody_can(
+    tell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opkit.live.registry.CARDS_EVERY", 1_000_000)
+
+    async def story(held: Any) -> None:
+        orgs = list(held.live.followed)
+        for org in orgs:
+            await held.world.kill(org)
+        page = NamesPage(held.live)
+        await until(held, page, "found", "No node is up that could be asked")
+        assert "No card was found yet" in shown(page)["cards"]
+        for org in orgs:
+            await held.world.restart(org)
+        for words in ("Harbor Homes", "River City Tool Library", "verified here"):
+            await until(held, page, "cards", words)
+
+    tell(story)
+
+
 def test_what_is_found_opens_to_its_chain_and_is_verified_again(tell: Any) -> None:
     async def story(held: Any) -> None:
         await name(held, "lathe")
