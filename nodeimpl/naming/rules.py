@@ -149,7 +149,8 @@ def judge_claim(
         ClaimClockSkewed: it was issued at another time than it is.
         NameTermTooLong: it wants the name for longer than a name may be held.
         NameTaken: another member holds the name.
-        ClaimStale: a claim of this member with this or a higher sequence was countersigned.
+        ClaimStale: a claim of this member with this or a higher sequence, or of a later time, was
+            countersigned.
         NameNotHeld: it withdraws what the member does not hold.
         AliasTooDeep: it leads over too many aliases, or in a circle.
         NamesExhausted: the member, the coop or the name's record has no room.
@@ -249,9 +250,9 @@ def _judge_holder(said: NameClaim, standing: Standing | None, *, now_ms: TimeMs)
         held = standing
     if held is not None and held.member_id != said.member_id:
         raise NameTaken(name=said.name, member_id=held.member_id, lapses_at_ms=held.until_ms)
-    last = _last_sequence(said.member_id, standing)
-    if last is not None and said.sequence <= last:
-        raise ClaimStale(name=said.name, standing_sequence=last)
+    last = _last_claim(said.member_id, standing)
+    if last is not None and _is_stale(said, last):
+        raise ClaimStale(name=said.name, standing_sequence=last.sequence)
     if said.target is None and held is None:
         raise NameNotHeld(name=said.name)
 
@@ -279,25 +280,34 @@ def _freed(
 def _is_needed(end: NameEnd, member_id: MemberId, *, now_ms: TimeMs) -> bool:
     """Return whether somebody else's time may last that ended by this.
 
-    Nothing that was countersigned for them was claimed later, or lasts longer than the longest
-    term from then on.
+    Nothing that was countersigned for them was claimed later (`_is_stale`), or lasts longer than
+    the longest term from then on.
     """
     claim = claim_in(end.claim)
     latest_ms = claim.issued_at_ms + SKEW_MS + NAME_TERM_MS_MAX
     return claim.member_id != member_id and now_ms < latest_ms
 
 
-def _last_sequence(member_id: MemberId, standing: Standing | None) -> int | None:
-    """Return the sequence of a member's last claim that was countersigned; None if none is known.
+def _last_claim(member_id: MemberId, standing: Standing | None) -> NameClaim | None:
+    """Return a member's last claim that was countersigned; None if none is known.
 
     A member has one end in a record at most.
     """
     if standing is None:
         return None
     if standing.member_id == member_id:
-        return standing.claim_sequence
+        return claim_in(standing.value.claim)
     ends = (claim_in(end.claim) for end in standing.value.freed)
-    return next((end.sequence for end in ends if end.member_id == member_id), None)
+    return next((end for end in ends if end.member_id == member_id), None)
+
+
+def _is_stale(said: NameClaim, last: NameClaim) -> bool:
+    """Return whether a claim comes too late, whatever sequences its member counts by.
+
+    After clocks went back, a claim that is of an earlier time would end a hold, and the end be
+    forgotten before all is over that it ended (`_is_needed`).
+    """
+    return said.sequence <= last.sequence or said.issued_at_ms < last.issued_at_ms
 
 
 def _countersign(

@@ -300,10 +300,10 @@ class NameTaken(Conflict):
 
 @dataclass(eq=False, kw_only=True)
 class ClaimStale(Conflict):
-    """A claim of this member with this or a higher sequence was countersigned."""
+    """A claim of this member with as high a sequence, or of a later time, was countersigned."""
 
     code = "claim-stale"
-    hint = "read the name, then sign a claim with a higher sequence"
+    hint = "read the name, then sign a claim of now with a higher sequence"
     name: str
     standing_sequence: int
 

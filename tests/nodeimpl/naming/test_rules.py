@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nodeimpl.naming import rules
@@ -245,6 +245,24 @@ def test_a_member_claims_with_a_higher_sequence_than_before(home: Any, sequence:
     assert home.judge(home.claim(sequence=8))
 
 
+def test_a_member_claims_with_a_later_time_than_before_whatever_the_sequence(home: Any) -> None:
+    home.hand_in(home.claim(sequence=7))
+    home.now_ms -= 1
+    for target in ({}, {"target": None}):
+        with pytest.raises(wire.ClaimStale) as no:
+            home.judge(home.claim(sequence=8, **target))
+        assert no.value.details() == {"name": "saw.yard", "standing_sequence": 7}
+        assert home.judge(home.claim(sequence=8, at_ms=home.now_ms + 1, **target))
+    home.now_ms += 1
+    home.hand_in(home.claim(sequence=8, target=None))
+    home.hand_in(home.claim("b", sequence=1, at_ms=home.now_ms - 1))
+    home.hand_in(home.claim("b", sequence=2, at_ms=home.now_ms - 1, target=None))
+    with pytest.raises(wire.ClaimStale) as no:
+        home.judge(home.claim(sequence=9, at_ms=home.now_ms - 1))
+    assert no.value.details() == {"name": "saw.yard", "standing_sequence": 8}
+    assert home.judge(home.claim(sequence=9))
+
+
 def test_any_sequence_is_the_first(home: Any) -> None:
     assert home.judge(home.claim(sequence=1))
     home.hand_in(home.claim("b", sequence=7))
@@ -302,14 +320,14 @@ def test_a_claim_whose_term_is_over_is_none(home: Any) -> None:
         home.judge(claim)
 
 
-@pytest.mark.parametrize("back_ms", [0, DAY_MS])
+@pytest.mark.parametrize("back_ms", [0, SKEW_MS])
 def test_a_name_is_held_for_the_longest_term_from_now_at_most(home: Any, back_ms: int) -> None:
     """From now, also where a clock went back and the record is of a later time.
 
     How long the end of a hold is shown counts on it: a home that forgets too soon whose time is
     not over countersigns the name for somebody else, and proves itself a liar.
     """
-    home.hand_in(home.claim(sequence=1))
+    home.hand_in(home.claim(at_ms=home.now_ms - SKEW_MS, sequence=1))
     home.now_ms -= back_ms
     assert home.judge(home.claim(term_ms=TERM_MS)).lapses_at_ms == home.now_ms + TERM_MS
     with pytest.raises(wire.NameTermTooLong) as no:
@@ -449,20 +467,27 @@ STEPS = st.lists(
 )
 
 
+PASSED_ON = [("b", "hold", TERM_MS, TERM_MS - 2), ("b", "hold", TERM_MS, SKEW_MS + 2)]
+PASSED_ON += [("b", "hold", TERM_MS, 1)]
+"""What may contradict a hold before it, once the end of that one is forgotten."""
+
+
 @settings(max_examples=60, deadline=None)
-@given(STEPS)
+@given(STEPS, st.booleans())
+@example([("a", "hold", TERM_MS, -DAY_MS), ("a", "withdraw", 1, 1), *PASSED_ON], True)
 def test_no_two_records_of_an_honest_home_ever_contradict_each_other(
-    make_home: Any, steps: Any
+    make_home: Any, steps: Any, counting: bool
 ) -> None:
     """Whatever is asked of it, in whatever order, by whomever: each record verifies as well.
 
-    Clocks go back meanwhile, its own and theirs.
+    Clocks go back meanwhile, its own and theirs; sequences are times, or of the members' own.
     """
     home, views = make_home(), []
-    for who, what, term_ms, wait_ms in steps:
+    for number, (who, what, term_ms, wait_ms) in enumerate(steps, 1):
         target = {"target": None} if what == "withdraw" else {}
+        sequence = {"sequence": number} if counting else {}
         try:
-            standing = home.hand_in(home.claim(who, term_ms=term_ms, **target))
+            standing = home.hand_in(home.claim(who, term_ms=term_ms, **target, **sequence))
         except Refusal:
             pass
         else:
