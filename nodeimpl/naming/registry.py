@@ -188,7 +188,8 @@ def standing_of(carried: Carried) -> Standing:
         claim_id=jws.record_id(value.claim),
         lapses_at_ms=view.lapses_at_ms,
         until_ms=view.lapses_at_ms,
-        keep_until_ms=max(view.lapses_at_ms, view.issued_at_ms + wire.NAME_TERM_MS_MAX),
+        keep_until_ms=rules.CLOCK_BACK_MS
+        + max(view.lapses_at_ms, view.issued_at_ms + wire.NAME_TERM_MS_MAX),
         value=value,
         record=view.record,
     )

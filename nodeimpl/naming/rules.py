@@ -42,6 +42,12 @@ State = Literal["held", "withdrawn", "revoked", "lapsed"]
 VALUE_CHARACTERS_MAX = 5_400
 """How much of claims and chains fits the longest record of a name."""
 
+CLOCK_BACK_MS = 86_400_000
+"""How far a home's clock may go back: for so long it knows what it countersigned, once it is over.
+
+One that forgot at once would countersign the same time for somebody else.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -200,7 +206,7 @@ def end_hold(
         issued_at_ms=issued_at_ms,
         lapses_at_ms=lapses_at_ms,
         until_ms=standing.until_ms,
-        keep_until_ms=max(lapses_at_ms, standing.keep_until_ms),
+        keep_until_ms=max(lapses_at_ms + CLOCK_BACK_MS, standing.keep_until_ms),
         state="revoked",
         value=value,
     )
@@ -245,9 +251,7 @@ def _judge_times(said: NameClaim, *, now_ms: TimeMs) -> None:
 
 
 def _judge_holder(said: NameClaim, standing: Standing | None, *, now_ms: TimeMs) -> None:
-    held = None
-    if standing is not None and standing.state == "held" and now_ms < standing.until_ms:
-        held = standing
+    held = standing if standing is not None and _lasts(standing, now_ms=now_ms) else None
     if held is not None and held.member_id != said.member_id:
         raise NameTaken(name=said.name, member_id=held.member_id, lapses_at_ms=held.until_ms)
     last = _last_claim(said.member_id, standing)
@@ -255,6 +259,11 @@ def _judge_holder(said: NameClaim, standing: Standing | None, *, now_ms: TimeMs)
         raise ClaimStale(name=said.name, standing_sequence=last.sequence)
     if said.target is None and held is None:
         raise NameNotHeld(name=said.name)
+
+
+def _lasts(standing: Standing, *, now_ms: TimeMs) -> bool:
+    """Return whether a hold lasts, or does again: its time was over before a clock went back."""
+    return standing.state in {"held", "lapsed"} and now_ms < standing.until_ms
 
 
 def _judge_room(said: NameClaim, standing: Standing | None, *, used: Used, limits: Limits) -> None:
@@ -315,7 +324,7 @@ def _countersign(
 ) -> Countersign:
     held = said.target is not None
     lapses_at_ms = said.lapses_at_ms if held else issued_at_ms + NAME_TERM_MS_MAX
-    until_ms, keep_until_ms = lapses_at_ms if held else issued_at_ms, lapses_at_ms
+    until_ms, keep_until_ms = lapses_at_ms if held else issued_at_ms, lapses_at_ms + CLOCK_BACK_MS
     if standing is not None:
         keep_until_ms = max(keep_until_ms, standing.keep_until_ms)
         if standing.member_id == said.member_id:
