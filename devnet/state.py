@@ -35,6 +35,7 @@ from opkit.proof import keystore
 from opkit.proof.genesis import GenesisView, read_genesis
 from opkit.proof.keys import Identity
 from opkit.wire.base import Did, MemberId, NetworkId, Slug, Text, TimeMs
+from opkit.wire.flaws import first_flaw
 from opkit.wire.kept import HINT, Kept, is_newer
 
 STATE_BYTES_MAX = 1_048_576
@@ -275,8 +276,7 @@ def load_state_of(folder: Path) -> DevnetState:
     except ValidationError as bad:
         # What a newer version made is whole, and not to be thrown away.
         hint = HINT if is_newer(bad) else f"opkit devnet reset {folder.name}"
-        why = str(bad.errors(include_url=False, include_input=False)[0]["msg"])
-        raise DevnetError(f"{path} cannot be read: {why}", hint=hint) from bad
+        raise DevnetError(f"{path} cannot be read: {first_flaw(bad).why}", hint=hint) from bad
     except OSError as bad:
         raise DevnetError(
             f"{path} cannot be read: {bad}", hint=f"opkit devnet reset {folder.name}"

@@ -33,6 +33,7 @@ from opkit.wire.compute import (
     TaskState,
     TaskView,
 )
+from opkit.wire.flaws import first_flaw
 
 STATES = {
     TaskState.ACCEPTED: "TASK_STATE_SUBMITTED",
@@ -143,10 +144,10 @@ def read(of: type[T], said: Any) -> T:
     try:
         return of.model_validate(said)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:200] or "params"
-        why = f"{field}: {first['msg']}"
-        raise A2AError(INVALID_PARAMS, why, {"field": field, "why": first["msg"][:200]}) from None
+        flaw = first_flaw(bad)
+        field = flaw.where[:200] or "params"
+        said = {"field": field, "why": flaw.why[:200]}
+        raise A2AError(INVALID_PARAMS, f"{field}: {flaw.why}", said) from None
 
 
 def read_wanted(said: SendMessage, *, context_id: str) -> Wanted:

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from nodeimpl.kernel.once import SaidTwice, refuse_twice
 from opkit.wire.base import Wire
 from opkit.wire.endpoint import Endpoint
+from opkit.wire.flaws import first_flaw
 from opkit.wire.gateway import Malformed
 
 QUERY_FIELDS_MAX = 32
@@ -114,6 +115,6 @@ def _refuse_twice(body: bytes) -> None:
 
 def malformed(bad: ValidationError) -> Malformed:
     """Return the refusal for the first error; it never repeats what was sent."""
-    first = bad.errors(include_url=False, include_input=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
-    return Malformed(field=field[:WHY_CHARACTERS_MAX], why=first["msg"][:WHY_CHARACTERS_MAX])
+    flaw = first_flaw(bad)
+    field = flaw.where or "body"
+    return Malformed(field=field[:WHY_CHARACTERS_MAX], why=flaw.why[:WHY_CHARACTERS_MAX])

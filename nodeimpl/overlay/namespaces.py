@@ -21,12 +21,12 @@ from opkit.proof.did import public_key_of
 from opkit.proof.endpoints import check_endpoint
 from opkit.proof.forks import read_fork, read_seen
 from opkit.proof.genesis import GenesisView
-from opkit.proof.jws import first_error
 from opkit.proof.names import check_name, home_of
 from opkit.proof.record import Record, check_term, is_ahead, is_lapsed
 from opkit.proof.standing import may_write_member, may_write_standing, read_member
 from opkit.wire.agents import CARD_TERM_MS_MAX
 from opkit.wire.base import Did
+from opkit.wire.flaws import first_flaw
 from opkit.wire.names import NAME_TERM_MS_MAX
 from opkit.wire.reconcile import ReconciledNamespace
 from opkit.wire.records import (
@@ -283,7 +283,7 @@ def _judge_value(body: RecordBody, genesis: GenesisView) -> None:
         if check is not None:
             check(body, value, genesis)
     except ValidationError as bad:
-        why = f"the value is none of {body.aud!r}: {first_error(bad)}"
+        why = f"the value is none of {body.aud!r}: {first_flaw(bad)}"
         raise SignedRecordRejected(why=why) from bad
     except ProofError as bad:
         why = f"the value is none of {body.aud!r}: {bad.why}"

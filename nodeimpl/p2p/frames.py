@@ -14,6 +14,7 @@ from nodeimpl.kernel.once import SaidTwice, refuse_twice
 from nodeimpl.p2p.transport import Stream, StreamEnded
 from opkit.wire.base import Wire
 from opkit.wire.errors import Refusal
+from opkit.wire.flaws import first_flaw
 from opkit.wire.peer import FRAME_BYTES_MAX, AnswerFrame, FrameMalformed, RequestFrame
 
 LENGTH_BYTES = 4
@@ -132,7 +133,7 @@ def read_request(body: bytes) -> RequestFrame:
         frame = RequestFrame.model_validate_json(body, strict=True)
         refuse_twice(body)
     except ValidationError as bad:
-        raise FrameMalformed(why=_why(bad)) from bad
+        raise _malformed(bad) from bad
     except SaidTwice as twice:
         raise FrameMalformed(why=str(twice)) from twice
     return frame
@@ -157,7 +158,7 @@ def read_cast(of: type[_W], body: bytes) -> _W:
         said = of.model_validate_json(body, strict=True)
         refuse_twice(body)
     except ValidationError as bad:
-        raise FrameMalformed(why=_why(bad)) from bad
+        raise _malformed(bad) from bad
     except SaidTwice as twice:
         raise FrameMalformed(why=str(twice)) from twice
     return said
@@ -168,7 +169,7 @@ def read_value(of: type[_W], value: dict[str, Any]) -> _W:
     try:
         return strictly(of, value)
     except ValidationError as bad:
-        raise FrameMalformed(why=_why(bad)) from bad
+        raise _malformed(bad) from bad
 
 
 def strictly(of: type[_W], value: dict[str, Any]) -> _W:
@@ -181,8 +182,5 @@ def strictly(of: type[_W], value: dict[str, Any]) -> _W:
     return of.model_validate_json(to_json(value, inf_nan_mode="constants"), strict=True)
 
 
-def _why(bad: ValidationError) -> str:
-    """Return the first complaint, without the value that caused it."""
-    first = bad.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"[:512]
+def _malformed(bad: ValidationError) -> FrameMalformed:
+    return FrameMalformed(why=str(first_flaw(bad))[:512])

@@ -14,7 +14,7 @@ import typer
 from opkit.cli import anchors, exits, out
 from opkit.cli.address import Address, addressed
 from opkit.cli.assemblies import ProposalArgument
-from opkit.cli.failing import Mistake
+from opkit.cli.failing import Mistake, reason_of
 from opkit.cli.ledgers import day_ms
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def read_terms_file(file: Path, *, network: str) -> Terms:
     except ProofError as bad:
         raise Mistake(f"{file}: {bad.why}") from bad
     except (ValueError, TypeError) as bad:
-        raise Mistake(f"{file}: {_why(bad)}", hint="the runbook shows terms") from bad
+        raise Mistake(f"{file}: {reason_of(bad)}", hint="the runbook shows terms") from bad
     return terms
 
 
@@ -354,15 +354,6 @@ def _read(file: Path) -> AgreementFile:
         raise Mistake(
             f"{file}: {bad.why}", hint="`opkit agreement show ID --out FILE` writes one"
         ) from bad
-
-
-def _why(bad: Exception) -> str:
-    from pydantic import ValidationError
-
-    if not isinstance(bad, ValidationError):
-        return str(bad)
-    first = bad.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _proposed(view: ProposalView, *, as_json: bool) -> int:

@@ -25,6 +25,15 @@ class Mistake(Exception):
         self.code = code
 
 
+def reason_of(bad: Exception) -> str:
+    """Return what is wrong with what was read, in one line."""
+    from pydantic import ValidationError
+
+    from opkit.wire.flaws import first_flaw
+
+    return str(first_flaw(bad) if isinstance(bad, ValidationError) else bad)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explained:
     """What the user is told, and the exit code."""

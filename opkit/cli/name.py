@@ -271,15 +271,14 @@ def _as_target(said: Any) -> NameTarget:
     """
     from pydantic import TypeAdapter, ValidationError
 
+    from opkit.wire.flaws import first_flaw
     from opkit.wire.names import NameTarget as Wanted
 
     read: TypeAdapter[NameTarget] = TypeAdapter(Wanted)
     try:
         return read.validate_python(said)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"][1:])) or "target"
-        raise Mistake(f"no name stands for that: {where}: {first['msg']}") from bad
+        raise Mistake(f"no name stands for that: {first_flaw(bad)}") from bad
 
 
 def _stands_for(target: NameTarget | None) -> str:

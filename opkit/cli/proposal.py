@@ -11,7 +11,7 @@ import typer
 from opkit.cli import exits, out
 from opkit.cli.address import Address, addressed
 from opkit.cli.assemblies import Coop, ProposalArgument, call, keep_vote
-from opkit.cli.failing import Mistake
+from opkit.cli.failing import Mistake, reason_of
 from opkit.cli.listing import first
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _effect(
             )
         check_effect(made, coop=coop)
     except (ProofError, ValueError) as bad:
-        raise Mistake(f"that cannot be proposed: {_why(bad)}") from bad
+        raise Mistake(f"that cannot be proposed: {reason_of(bad)}") from bad
     return made
 
 
@@ -315,7 +315,7 @@ def _read_effect(file: Path) -> Effect:
     try:
         return adapter.validate_json(_bytes(file))
     except ValidationError as bad:
-        raise Mistake(f"{file} is no effect: {_why(bad)}") from bad
+        raise Mistake(f"{file} is no effect: {reason_of(bad)}") from bad
 
 
 def _weights(file: Path) -> dict[str, int]:
@@ -339,15 +339,6 @@ def _bytes(file: Path) -> bytes:
 def _account(named: str, coop: str) -> str:
     """Return an account in full: a path alone is one of the coop's."""
     return named if ":" in named else f"{coop}:{named}"
-
-
-def _why(bad: Exception) -> str:
-    from pydantic import ValidationError
-
-    if not isinstance(bad, ValidationError):
-        return str(bad)
-    first = bad.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _state(said: str) -> Any:

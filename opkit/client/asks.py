@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from opkit.wire.endpoint import Answer, Ask, Endpoint
 from opkit.wire.errors import REFUSALS, CoopError, Fault, Refusal, refusal_from
+from opkit.wire.flaws import first_flaw
 from opkit.wire.gateway import RouteUnknown, all_refusals
 
 JSON = "application/json"
@@ -87,9 +88,7 @@ def _answer(endpoint: Endpoint[Ask, Answer], body: bytes, where: str) -> Answer 
             return endpoint.answer.model_validate({endpoint.raw_answer: body})
         return endpoint.answer.heard_json(body)
     except ValidationError as bad:
-        first = bad.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        why = f"its answer to {endpoint.name} is not of the declared shape: {field} {first['msg']}"
+        why = f"its answer to {endpoint.name} is not of the declared shape: {first_flaw(bad)}"
         return Fault(where=where, incident="", why=why)
 
 

@@ -29,6 +29,7 @@ from opkit.wire.agreements import (
     Signing,
 )
 from opkit.wire.base import Did, Jws, NetworkId, RecordId, Wire, b64encode
+from opkit.wire.flaws import first_flaw
 from opkit.wire.terms import AgreementEffect, Terms
 from opkit.wire.votes import (
     ATTESTED_DECISION_TYP,
@@ -328,7 +329,7 @@ def read_agreement_file(data: bytes) -> AgreementFile:
     try:
         file = AgreementFile.model_validate_json(data)
     except ValidationError as bad:
-        raise ProofError(f"it is no agreement's file: {jws.first_error(bad)}") from bad
+        raise ProofError(f"it is no agreement's file: {first_flaw(bad)}") from bad
     if canonical_of(file) != data:  # What is only taken for something else is spelled otherwise.
         raise ProofError("the file is not in its one spelling")
     return file

@@ -21,7 +21,6 @@ from opkit.proof.checks import ProofError, Verdict, attempt, equal
 from opkit.proof.cid import cid_of
 from opkit.proof.did import public_key_of
 from opkit.proof.genesis import GenesisView
-from opkit.proof.jws import first_error
 from opkit.proof.keys import Identity, verify_signature
 from opkit.proof.record import sponsor_of
 from opkit.wire.agents import (
@@ -32,6 +31,7 @@ from opkit.wire.agents import (
     CardValue,
 )
 from opkit.wire.base import SAFE_INT_MAX, Cid, Did, Jws, NetworkId, b64decode, b64encode
+from opkit.wire.flaws import first_flaw
 from opkit.wire.records import RecordBody
 
 CARD_ALG = "EdDSA"
@@ -159,7 +159,7 @@ def read_card(card: dict[str, Any], *, did: Did, network: NetworkId) -> CardView
         shape = _Shape.model_validate_json(data, strict=True)
         agent = AgentParams.model_validate_json(canonical(_params(shape)), strict=True)
     except ValidationError as bad:
-        raise ProofError(f"it is no card: {first_error(bad)}") from bad
+        raise ProofError(f"it is no card: {first_flaw(bad)}") from bad
     if agent.did != did:
         raise ProofError(f"it is the card of {agent.did}, not of {did}")
     if agent.network != network:

@@ -19,6 +19,7 @@ from opkit.proof.governance import Counted, charter_rule, count, result_of, sett
 from opkit.proof.proposals import check_effect, read_proposal
 from opkit.proof.rollcall import RollCall, call_roll
 from opkit.wire.base import Did, RecordId, Slug
+from opkit.wire.flaws import first_flaw
 from opkit.wire.membership import DecidedMember, Member
 from opkit.wire.votes import (
     ATTESTED_DECISION_TYP,
@@ -67,7 +68,7 @@ def read_file(data: bytes) -> DecisionFile | AttestedFile:
     try:
         return kind.model_validate_json(data)
     except ValidationError as bad:
-        raise ProofError(f"it is no decision's file: {jws.first_error(bad)}") from bad
+        raise ProofError(f"it is no decision's file: {first_flaw(bad)}") from bad
 
 
 def decision_hash(file: DecisionFile) -> RecordId:

@@ -21,6 +21,7 @@ from opkit.proof.checks import ProofError
 from opkit.proof.did import public_key_of
 from opkit.proof.keys import Identity, verify_signature
 from opkit.wire.base import Did, Jws, RecordId, Wire, b64decode, b64encode
+from opkit.wire.flaws import first_flaw
 
 ALG = "Ed25519"
 TOKEN_CHARACTERS_MAX = 262_144
@@ -148,13 +149,6 @@ def record_id(token: str) -> RecordId:
     return sha256_hex(f"{header}.{body}".encode("ascii"))
 
 
-def first_error(bad: ValidationError) -> str:
-    """Return where what was read has another shape, and which; nothing of what was read."""
-    first = bad.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "whole"
-    return f"{where}: {first['msg']}"
-
-
 def _parts(token: str) -> tuple[str, str, str]:
     if len(token) > TOKEN_CHARACTERS_MAX:
         raise ProofError(f"{len(token)} characters are more than a signed object may have")
@@ -183,7 +177,7 @@ def _read(data: bytes, of: type[W]) -> W:
     try:
         return of.model_validate_json(data, strict=True)
     except ValidationError as bad:
-        raise ProofError(f"the payload is no {of.__name__}: {first_error(bad)}") from bad
+        raise ProofError(f"the payload is no {of.__name__}: {first_flaw(bad)}") from bad
 
 
 @lru_cache(maxsize=_HEADERS_MAX)

@@ -21,6 +21,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.membership import coop_of, fold_member
 from opkit.proof.record import check_term, outranks, read_record
 from opkit.wire.base import Did, Jws, MemberId, NetworkId, RecordId, Slug, TimeMs
+from opkit.wire.flaws import first_flaw
 from opkit.wire.membership import Member
 from opkit.wire.names import (
     CLAIM_CHARACTERS_MAX,
@@ -244,7 +245,7 @@ def read_name(record: Jws, genesis: GenesisView) -> NameView:
     try:
         value = NameValue.model_validate(body.value, strict=False)
     except ValidationError as bad:
-        raise ProofError(f"it says nothing of a name: {jws.first_error(bad)}") from bad
+        raise ProofError(f"it says nothing of a name: {first_flaw(bad)}") from bad
     check_name(body, value, genesis)
     if body.owner != home_of(body.name, genesis=genesis):
         raise ProofError(f"{body.owner} is not the home node of {coop_of_name(body.name)}")

@@ -19,7 +19,6 @@ from opkit.proof.cards import CardView, match_card, read_card
 from opkit.proof.checks import Check, ProofError, Verdict, attempt, equal
 from opkit.proof.endpoints import check_endpoint
 from opkit.proof.genesis import GenesisView
-from opkit.proof.jws import first_error
 from opkit.proof.names import (
     NameView,
     coop_of_name,
@@ -31,6 +30,7 @@ from opkit.proof.names import (
 from opkit.proof.record import check_term, is_ahead, is_lapsed, read_record
 from opkit.wire.agents import CARD_TERM_MS_MAX, CardValue
 from opkit.wire.base import Did, Jws, MemberId, Slug, TimeMs, Wire
+from opkit.wire.flaws import first_flaw
 from opkit.wire.names import (
     NAME_TERM_MS_MAX,
     AliasTarget,
@@ -353,7 +353,7 @@ def _value(of: type[W], body: RecordBody) -> W:
     try:
         return of.model_validate(body.value, strict=False)
     except ValidationError as bad:
-        raise ProofError(f"its value is none of {body.aud!r}: {first_error(bad)}") from bad
+        raise ProofError(f"its value is none of {body.aud!r}: {first_flaw(bad)}") from bad
 
 
 def _check_doors(doors: tuple[HttpEndpoint, ...]) -> tuple[HttpEndpoint, ...]:

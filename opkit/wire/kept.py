@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from opkit.wire.base import Wire
+from opkit.wire.flaws import first_flaw
 
 NEWER = "written_by_newer"
 """The type of the one error that a file of a newer version has."""
@@ -49,7 +50,5 @@ def is_newer(bad: ValidationError) -> bool:
 
 def why_unread(bad: ValidationError) -> str:
     """Return in one line why a file was refused, with what helps if it is only newer."""
-    first = bad.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    said = f"{where}: {first['msg']}" if where else first["msg"]
-    return f"{said} ({HINT})" if is_newer(bad) else said
+    said = first_flaw(bad)
+    return f"{said} ({HINT})" if is_newer(bad) else str(said)

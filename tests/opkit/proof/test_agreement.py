@@ -249,11 +249,11 @@ NO_FILE = "no agreement's file"
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (b"", f"{NO_FILE}: whole: "),
-        (b"\xff", f"{NO_FILE}: whole: "),
-        (b"[]", f"{NO_FILE}: whole: "),
+        (b"", f"{NO_FILE}: Invalid JSON: "),
+        (b"\xff", f"{NO_FILE}: Invalid JSON: "),
+        (b"[]", f"{NO_FILE}: Input should be an object"),
         (b"{}", f"{NO_FILE}: agreement: Field required"),
-        (b" " * AGREEMENT_FILE_BYTES_MAX, f"{NO_FILE}: whole: "),
+        (b" " * AGREEMENT_FILE_BYTES_MAX, f"{NO_FILE}: Invalid JSON: "),
         (b" " * (AGREEMENT_FILE_BYTES_MAX + 1), "262145 bytes are more than 262144"),
         (SPELLED.replace(b'"v":1', b'"v":2'), f"{NO_FILE}: v: "),
         (SPELLED.replace(b'"v":1', b'"v":1,"w":1'), f"{NO_FILE}: w: "),

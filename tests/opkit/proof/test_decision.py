@@ -405,7 +405,7 @@ def test_a_file_is_read_back_as_it_was_written(assembly: Any) -> None:
         (b"{}", "^it is no decision's file: decision: Field required$"),
         (b'{"attested": 1}', "^it is no decision's file: attested: Input should be a valid str"),
         (b'{"decision": "x", "proposal": "x", "electors": [{}]}', " file: electors.0.member_id: "),
-        (b"not JSON", "^it is no decision's file: whole: Invalid JSON"),
+        (b"not JSON", "^it is no decision's file: Invalid JSON"),
     ],
 )
 def test_what_is_no_file_is_refused_with_a_reason(data: bytes, why: str) -> None:

@@ -255,7 +255,7 @@ class Doubtful(Wire):
 
 def test_what_is_wrong_with_a_payload_as_a_whole_is_said_of_the_whole() -> None:
     payload = canonical({"network": NETWORK})
-    with pytest.raises(ProofError, match=r"no Doubtful: whole: Value error, never right$"):
+    with pytest.raises(ProofError, match=r"no Doubtful: Value error, never right$"):
         jws.verify(
             crafted(header_of(), payload), typ=TYP, issuer=SIGNER.did, network=NETWORK, of=Doubtful
         )
