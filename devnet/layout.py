@@ -19,6 +19,8 @@ from opkit import home
 
 READY_BYTES_MAX = 65_536
 LOOK_EVERY_MS = 10
+SAID_MAX = 500
+"""How many characters of what a process said last are passed on."""
 ROOM_BYTES_MIN = 2**20
 """Below this much room a node that did not start is taken to have had none."""
 STOP_MS = 5_000
@@ -173,13 +175,17 @@ def _read_ready(path: Path) -> Ready | None:
 
 def last_line(log: Path) -> str:
     """Return the last line of a log that says anything, shortened; or that there is none."""
+    return _last_line(log)[:SAID_MAX]
+
+
+def _last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 8_192))
             lines = [line for line in file.read().decode("utf-8", "replace").splitlines() if line]
     except FileNotFoundError:
         lines = []
-    return lines[-1][:500] if lines else "its log is empty"
+    return lines[-1] if lines else "its log is empty"
 
 
 def last_words(log: Path) -> tuple[str, str]:
@@ -187,10 +193,10 @@ def last_words(log: Path) -> tuple[str, str]:
 
     A node that cannot start says why in one line of JSON, or in one for people.
     """
-    line = last_line(log)
+    line = _last_line(log)
     with contextlib.suppress(ValueError):
         said = json.loads(line)
         if isinstance(said, dict) and "event" in said:
             line = ": ".join(str(said[key]) for key in ("event", "why") if said.get(key))
     why, _, hint = line.strip().partition(" (hint: ")
-    return why, hint.removesuffix(")")
+    return why[:SAID_MAX], hint.removesuffix(")")[:SAID_MAX]

@@ -17,7 +17,7 @@ from devnet.disturbances import Disturbances
 from devnet.forks import ForkServer
 from devnet.lair import Lair
 from devnet.layout import (
-    last_line,
+    last_words,
     ready_file,
     stop_ms,
     unless_it_ends,
@@ -180,7 +180,7 @@ class Network:
             and not self._ending
         ):
             node.state = "crashed"
-            say("node-crashed", org=node.org, how=child.how(), last=last_line(node.log))
+            say("node-crashed", org=node.org, how=child.how(), last=last_words(node.log)[0])
 
     async def _connected(self, node: Node) -> None:
         """Wait until the node is ready and connected to all it can reach meanwhile."""

@@ -117,8 +117,8 @@ def _cause(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
-    """Return the exit code once the node was told to end and what ran has ended, or it has to."""
+async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> str | None:
+    """Return why the node has to end; None once it was told to and what ran has ended."""
     ended = asyncio.create_task(told.end.wait())
     broke = asyncio.create_task(node.broke())
     broke.add_done_callback(lambda _: told.at_once.set())
@@ -132,9 +132,10 @@ async def _wait_for_end(node: Node, config: NodeConfig, told: Told) -> int:
             )
             said.end(whole=whole)
         if not broke.done():
-            return EXIT_DONE
-        _log.error("the node must stop", why=_cause(broke.result()))
-        return EXIT_FAILED
+            return None
+        why = _cause(broke.result())
+        _log.error("the node must stop", why=why)
+        return why
     finally:
         ended.cancel()
         broke.cancel()
@@ -161,8 +162,8 @@ async def _serving(node: Node, front: Front, told: Told) -> AsyncIterator[None]:
             stop.set()
 
 
-async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) -> int:
-    """Join the parts, serve them until told to end, take them apart."""
+async def _serve(config: NodeConfig, *, genesis: GenesisView, sandbox: Sandbox) -> str | None:
+    """Join the parts, serve them until told to end, take them apart; return why they had to end."""
     identity = open_identity(config)
     check_member_of_network(config, genesis, identity)
     async with AsyncExitStack() as stack:
@@ -238,7 +239,7 @@ def serve(config: NodeConfig) -> int:
         _log.error("modules cannot be run", why=str(bad))
         return EXIT_FAILED
     try:
-        return uvloop.run(_serve(config, genesis=genesis, sandbox=sandbox))
+        why = uvloop.run(_serve(config, genesis=genesis, sandbox=sandbox))
     except StoreError as bad:
         _log.error("the store cannot be used", why=str(bad))
         return EXIT_FAILED
@@ -247,6 +248,11 @@ def serve(config: NodeConfig) -> int:
             raise
         _log.error("the system refused", why=str(bad), hint=_MENDABLE[bad.errno])
         return EXIT_FAILED
+    if why is None:
+        return EXIT_DONE
+    # Who started it reads the last line of its log; what was cut off has said much meanwhile.
+    _log.error("the node had to stop", why=why)
+    return EXIT_FAILED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -89,7 +89,7 @@ class Standing:
 
     Attributes:
         sequence: of the record; claim_sequence: of the claim in it.
-        until_ms: until when a record of this holder lasts that was countersigned ever: the last
+        until_ms: until when a record of this holder may last that was countersigned ever: the last
             one may lapse earlier than one before it.
         keep_until_ms: until when what is known of the name is of any use.
     """
@@ -287,14 +287,18 @@ def _freed(
 
 
 def _is_needed(end: NameEnd, member_id: MemberId, *, now_ms: TimeMs) -> bool:
-    """Return whether somebody else's time may last that ended by this.
+    """Return whether somebody else's time may last that ended by this."""
+    claim = claim_in(end.claim)
+    return claim.member_id != member_id and now_ms < _over_ms(claim)
+
+
+def _over_ms(last: NameClaim) -> TimeMs:
+    """Return when all time is over that was countersigned for a member, by their last claim.
 
     Nothing that was countersigned for them was claimed later (`_is_stale`), or lasts longer than
     the longest term from then on.
     """
-    claim = claim_in(end.claim)
-    latest_ms = claim.issued_at_ms + SKEW_MS + NAME_TERM_MS_MAX
-    return claim.member_id != member_id and now_ms < latest_ms
+    return last.issued_at_ms + SKEW_MS + NAME_TERM_MS_MAX
 
 
 def _last_claim(member_id: MemberId, standing: Standing | None) -> NameClaim | None:
@@ -322,13 +326,21 @@ def _is_stale(said: NameClaim, last: NameClaim) -> bool:
 def _countersign(
     value: NameValue, *, said: NameClaim, standing: Standing | None, issued_at_ms: TimeMs
 ) -> Countersign:
+    """Return what to countersign.
+
+    Whoever takes a name again that they had given back shows the end of their earlier holds no
+    more: a record says once how a member stands. So their time is over when that of those is.
+    """
     held = said.target is not None
     lapses_at_ms = said.lapses_at_ms if held else issued_at_ms + NAME_TERM_MS_MAX
     until_ms, keep_until_ms = lapses_at_ms if held else issued_at_ms, lapses_at_ms + CLOCK_BACK_MS
     if standing is not None:
         keep_until_ms = max(keep_until_ms, standing.keep_until_ms)
+        last = _last_claim(said.member_id, standing)
         if standing.member_id == said.member_id:
             until_ms = max(until_ms, standing.until_ms)
+        elif last is not None:
+            until_ms = max(until_ms, _over_ms(last))
     return Countersign(
         issued_at_ms=issued_at_ms,
         lapses_at_ms=lapses_at_ms,

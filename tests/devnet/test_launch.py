@@ -44,6 +44,11 @@ def test_whoever_waits_for_a_network_can_be_told_to_give_up(tmp_path: Path) -> N
             "the store cannot be used: in use by process 7",
             "stop it",
         ),
+        (
+            f'{{"why":"{"w" * 600} (hint: {"h" * 600})","event":"long"}}',
+            f"long: {'w' * 494}",
+            "h" * 500,
+        ),
         ('{"event":"stopped","level":"info"}', "stopped", ""),
         ("config.toml: node.key_file: others may read it", None, ""),
         ("{ no json", None, ""),

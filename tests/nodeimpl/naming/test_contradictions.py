@@ -31,12 +31,17 @@ PASSED_ON = [("b", "hold", TERM_MS, TERM_MS - 2), ("b", "hold", TERM_MS, SKEW_MS
 PASSED_ON += [("b", "hold", TERM_MS, 1)]
 """What may contradict a hold before it, once the end of that one is forgotten."""
 
+TAKEN_AGAIN = [("b", "hold", 10 * DAY_MS, 1), ("b", "withdraw", 1, 1), ("a", "hold", 1, 1)]
+TAKEN_AGAIN += [("b", "hold", 1, 1), ("a", "hold", 1, 1)]
+"""What may contradict a hold that was given back, once its member took the name again."""
+
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.booleans())
 @example([("a", "hold", TERM_MS, -DAY_MS), ("a", "withdraw", 1, 1), *PASSED_ON], True)
 @example([("a", "hold", 1, 1), ("a", "hold", 1, -DAY_MS), ("b", "hold", TERM_MS, 1)], False)
 @example([("a", "hold", 9, 9), ("a", "withdraw", 1, -DAY_MS), ("b", "hold", TERM_MS, 1)], True)
+@example(TAKEN_AGAIN, False)
 def test_no_two_records_of_an_honest_home_ever_contradict_each_other(
     make_home: Any, steps: Any, counting: bool
 ) -> None:
