@@ -50,36 +50,41 @@ class Deeds:
             raise PageRefused("only the presenter may do that")
         return await self._live.source.ask(do, **arguments)
 
+    async def _do(self, do: str, **arguments: Any) -> None:
+        """Have something done, and close the list that its control stood in.
+
+        One that was opened meanwhile stays: the supervisor takes its time, and people go on.
+        """
+        listed = self.chosen
+        await self.ask(do, **arguments)
+        if self.chosen == listed:
+            self.chosen = ""
+
     async def _list(self, arguments: Mapping[str, str]) -> None:
         self.chosen = arguments.get("open", "")
 
     async def _do_to_link(self, arguments: Mapping[str, str]) -> None:
         a, b = argument(arguments, "a"), argument(arguments, "b")
-        await self.ask(arguments["act"], a=a, b=b)
-        self.chosen = ""
+        await self._do(arguments["act"], a=a, b=b)
 
     async def _hinder(self, arguments: Mapping[str, str]) -> None:
         if arguments["act"] == "loss":
-            await self.ask("loss", share_permille=_number(arguments, "permille"))
+            await self._do("loss", share_permille=_number(arguments, "permille"))
         else:
-            await self.ask("delay", delay_ms=_number(arguments, "ms"))
-        self.chosen = ""
+            await self._do("delay", delay_ms=_number(arguments, "ms"))
 
     async def _part(self, arguments: Mapping[str, str]) -> None:
-        await self.ask("partition", groups=[[argument(arguments, "org")]])
-        self.chosen = ""
+        await self._do("partition", groups=[[argument(arguments, "org")]])
 
     async def _heal(self, arguments: Mapping[str, str]) -> None:
         if "a" in arguments:
             await self._do_to_link(arguments)
             return
         chosen = {"id": _number(arguments, "number")} if "number" in arguments else {}
-        await self.ask("heal", **chosen)
-        self.chosen = ""
+        await self._do("heal", **chosen)
 
     async def _do_to_node(self, arguments: Mapping[str, str]) -> None:
-        await self.ask(arguments["act"], org=argument(arguments, "org"))
-        self.chosen = ""
+        await self._do(arguments["act"], org=argument(arguments, "org"))
 
 
 def argument(arguments: Mapping[str, str], name: str) -> str:

@@ -24,7 +24,7 @@ EVERY_MS: Final = 2_000
 """How often all nodes are asked while somebody looks."""
 
 WITNESSES_EVERY: Final = 5
-"""Every so many times they are asked whose journals they have seen, too: that changes slowly."""
+"""Every so many times all are asked whose journals they have seen, too: that changes slowly."""
 
 WANTED_MS: Final = 6_000
 """For how long after a page was drawn nodes are still asked."""
@@ -72,9 +72,10 @@ class Outlook:
     async def _look(self) -> None:
         orgs = [org for org, one in self._live.followed.items() if one.health == "up"]
         await asyncio.gather(*(self._ask(org) for org in orgs))
-        if self._looks % WITNESSES_EVERY == 0:
-            await asyncio.gather(*(self._ask_witnesses(org) for org in orgs))
+        is_due = self._looks % WITNESSES_EVERY == 0
         self._looks += 1
+        wanted = [org for org in orgs if is_due or org not in self._witnesses]
+        await asyncio.gather(*(self._ask_witnesses(org) for org in wanted))
         now = OverlayFigures(
             nodes=tuple(self._told[org] for org in self._live.followed if org in self._told),
             coverage=await self._coverage([org for org in orgs if org in self._told]),

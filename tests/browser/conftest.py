@@ -28,8 +28,8 @@ from opkit.story import World
 
 T = TypeVar("T")
 
-ARTEFACTS = ROOT / "build" / "browser"
-"""Where screenshots are kept, under the names of their tests."""
+ARTEFACTS = ROOT / "build" / "browser" / os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Where screenshots are kept, under the names of their tests; each process has a folder."""
 NETWORK = "t"
 DEADLINE_S = 60
 TILES_MIN, COLOURS_MIN, GROUND_MAX = 0.25, 12, 0.98

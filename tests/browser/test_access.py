@@ -15,7 +15,7 @@ import websockets
 
 from bench.browser import Visit
 from bench.console import Console
-from bench.pages import enter, open_page
+from bench.pages import enter, open_page, wait_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -40,6 +40,11 @@ def headers_of(seen: Visit, console: Console) -> dict[str, str]:
     cookies = seen.context.cookies(console.base)
     jar = "; ".join(f"{each['name']}={each['value']}" for each in cookies)
     return {"Cookie": jar, "Origin": console.origin}
+
+
+def connect_to(address: str, headers: dict[str, str]) -> Any:
+    """Connect a WebSocket with what a browser would send along."""
+    return websockets.connect(address, additional_headers=headers, open_timeout=ANSWER_S)
 
 
 def message(kind: str, content: dict[str, Any]) -> str:
@@ -76,7 +81,7 @@ def test_a_kernel_runs_no_code_for_who_is_connected_to_it(
 
     async def say(kind: str, content: dict[str, Any]) -> str:
         """Return the kernel's reply, or why there is none."""
-        async with websockets.connect(address, additional_headers=headers) as socket:
+        async with connect_to(address, headers) as socket:
             await socket.send(message(kind, content))
             try:
                 while not (said := json.loads(await socket.recv()))["header"]["msg_type"].endswith(
@@ -108,7 +113,7 @@ def test_a_viewer_reaches_no_kernel(visit, network, dash: Console):
     headers = headers_of(viewer, dash)
 
     async def connect() -> None:
-        async with websockets.connect(address, additional_headers=headers):
+        async with connect_to(address, headers):
             pass
 
     with pytest.raises(websockets.InvalidStatus) as no:
@@ -121,7 +126,7 @@ def test_a_viewer_reaches_no_kernel(visit, network, dash: Console):
         (f"voila/api/shutdown/{kernel}", "POST"),
     ]:
         assert status_of(viewer, path, method=method, base=dash.base) in (403, 404, 405)
-    presenter.page.wait_for_timeout(100)
+    wait_data(presenter)
     assert presenter.page.locator("[data-card=health]").inner_text()
 
 
@@ -156,12 +161,13 @@ def test_a_viewer_may_not_act(visit, network, dash: Console):
     viewer = visit()
     enter(viewer, dash, as_viewer=True)
     open_page(viewer, "Console")
+    viewer.page.locator(".tell-choices li").first.wait_for()
     assert viewer.page.locator("[data-act=run]").count() == 0
     address = socket_of(viewer, "/watch/")
     headers = headers_of(viewer, dash)
 
     async def ask() -> dict[str, Any]:
-        async with websockets.connect(address, additional_headers=headers) as socket:
+        async with connect_to(address, headers) as socket:
             await socket.send(json.dumps({"do": "hello"}))
             act = {"do": "act", "n": 1, "act": "run", "args": {"flow": "a"}}
             await socket.send(json.dumps(act))
@@ -183,7 +189,7 @@ def test_a_page_of_somebody_else_opens_no_socket(visit, network, dash: Console, 
     headers = {**headers_of(viewer, dash), "Origin": origin}
 
     async def connect() -> None:
-        async with websockets.connect(address, additional_headers=headers):
+        async with connect_to(address, headers):
             pass
 
     with pytest.raises(websockets.InvalidStatus) as no:

@@ -138,7 +138,7 @@ def test_where_nothing_is_agreed_the_page_says_so_and_what_would_change_it(
     assert "Nobody owes anybody" in card(seen, "positions")
     assert "Nothing passed yet" in card(seen, "moved")
     assert "No agreement is chosen" in card(seen, "agreement")
-    assert "heard by all alike" in card(seen, "joined")
+    eventually(lambda: "heard by all alike" in card(seen, "joined"), what="all nodes to tell")
     assert seen.page.locator("[data-card=parted] [data-act]").count() == 0, "a viewer looks on"
     readable(seen, size=size, name=f"federation-empty-{size}")
     settled(seen, dash)
@@ -178,7 +178,7 @@ def test_signatures_copies_and_exchanges_show_by_themselves_and_are_verified_her
     assert card(seen, "moved").count("posted its half") == 2
     keep(seen, f"federation-{role}")
     accessible(seen)
-    assert not card(seen, "wrong").strip()
+    eventually(lambda: not card(seen, "wrong").strip(), what="all nodes to tell, and honestly")
 
 
 @pytest.mark.parametrize("size", ["projector", "phone"])

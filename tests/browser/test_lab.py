@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,15 @@ def lab(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
         path.write_text(text, "utf-8")
     own = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     environment = {**os.environ, **{name: str(top / name.lower()) for name in own}}
-    port = free_port()
     command = [sys.executable, "-m", "jupyterlab", "--config", str(LAB / "config.json")]
     command += [f"--ServerApp.root_dir={folder}", f"--LabApp.app_settings_dir={LAB}"]
-    command += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.port={port}"]
+    command += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.port=0"]
     command += ["--ServerApp.port_retries=0", "--no-browser", "--allow-root"]
     with (top / "lab.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_listening(port, process, top / "lab.log")
+        runtime = Path(environment["JUPYTER_RUNTIME_DIR"])
+        port = wait_listening(runtime, process, top / "lab.log")
         yield Lab(origin=f"http://127.0.0.1:{port}", folder=folder)
     finally:
         process.terminate()
@@ -84,23 +85,19 @@ def lab(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
             process.wait()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once somebody listens on the port."""
+def wait_listening(runtime: Path, process: subprocess.Popen[bytes], log: Path) -> int:
+    """Return the port that the server took, once it listens there."""
     limit = time.monotonic() + START_S_MAX
     while time.monotonic() < limit:
         if process.poll() is not None:
             pytest.fail(f"JupyterLab ended: {log.read_text('utf-8')[-2_000:]}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # It is not written yet, or whole.
+            said = json.loads((runtime / f"jpserver-{process.pid}.json").read_text("utf-8"))
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", said["port"])) == 0:
+                    return int(said["port"])
         time.sleep(0.05)
-    pytest.fail(f"JupyterLab did not listen within {START_S_MAX} s")
+    raise TimeoutError(f"JupyterLab did not listen within {START_S_MAX} s")
 
 
 def panel(page: Page, title: str) -> Locator:

@@ -79,13 +79,13 @@ def test_the_network_page_says_what_the_nodes_say(seen: Visit, network, eventual
         assert f"number {info.generation}" in shown
 
 
-def test_the_compute_page_says_what_the_nodes_say_and_checks_it(seen: Visit, network):
+def test_the_compute_page_says_what_the_nodes_say_and_checks_it(seen: Visit, network, eventually):
     name = f"checked-{secrets.token_hex(4)}"
     task, wasm_hash = network.tell(lambda world: run_a_task(world, name=name))
     open_page(seen, "Compute")
     row = seen.page.locator(f"[data-card=tasks] #t-{task.task_id}")
     row.get_by_text(name).wait_for()
-    assert task.state.value in row.inner_text()
+    eventually(lambda: task.state.value in row.inner_text(), what="how the task ended")
     assert seen.page.locator(f"[data-card=modules] [data-copy='{wasm_hash}']").count() >= 1
     row.locator("[data-act=open]").click()
     opened = seen.page.locator("[data-card=task]")
@@ -110,11 +110,13 @@ def test_a_killed_node_is_shown_dead_and_comes_back_by_itself(seen: Visit, netwo
     network.tell(lambda world: world.kill(HARBOR))
     try:
         eventually(lambda: "down since" in harbor.inner_text(), what="Harbor to be shown dead")
-        assert "2 of 3 nodes up" in words(seen, "health")
+        eventually(lambda: "2 of 3 nodes up" in words(seen, "health"), what="the others to be up")
     finally:
         network.tell(lambda world: world.restart(HARBOR))
-    eventually(lambda: "3 of 3 nodes up" in words(seen, "health"), what="Harbor to be back")
-    assert "down" not in harbor.inner_text()
+    eventually(
+        lambda: "3 of 3 nodes up" in words(seen, "health") and "down" not in harbor.inner_text(),
+        what="Harbor to be back",
+    )
 
 
 def test_a_cut_link_is_shown_as_cut_on_purpose(seen: Visit, network, eventually):

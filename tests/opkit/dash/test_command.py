@@ -103,6 +103,7 @@ async def look(said):
                 base.replace("http", "ws", 1) + "watch/network/ws",
                 additional_headers={"Cookie": cookies},
                 origin=base.rstrip("/"),
+                open_timeout=60,
             ) as socket:
                 await socket.send('{"do": "hello"}')
                 shown = {}

@@ -190,6 +190,8 @@ def test_a_page_that_is_left_ends_its_kernel_however_often_it_says_so(serving, w
 def test_a_kernel_that_nobody_is_connected_to_ends_by_itself(serving, wait_until):
     async def talk(served):
         async with presenting(served) as (_, __, socket, ___):
+            # Only now: to start a kernel may take a busy machine longer than this.
+            served.server.kernel_manager.cull_idle_timeout = 2
             began = time.monotonic()
             while time.monotonic() - began < 4:
                 await socket.send(json.dumps(message("kernel_info_request")))
@@ -197,7 +199,7 @@ def test_a_kernel_that_nobody_is_connected_to_ends_by_itself(serving, wait_until
                 assert kernel_processes(), "a kernel that somebody is connected to stays"
         await wait_until(lambda: not kernel_processes())
 
-    serving(talk, limits={"idle_ms": 2_000, "idle_look_ms": 1_000})
+    serving(talk, limits={"idle_look_ms": 1_000})
 
 
 def test_a_kernel_that_crashed_is_known_to_have_ended(serving, wait_until):
@@ -263,9 +265,11 @@ def test_a_page_whose_cell_fails_says_so_and_tells_nothing_of_why(serving):
 def test_too_many_messages_to_a_kernel_end_the_connection(serving):
     async def talk(served):
         async with presenting(served) as (_, __, socket, ___):
-            for _number in range(12):
-                await socket.send(json.dumps(message("kernel_info_request")))
-            await socket.wait_closed()
+            # Again and again: so many a second are allowed for ever.
+            with suppress(websockets.ConnectionClosed):
+                while True:
+                    await socket.send(json.dumps(message("kernel_info_request")))
+                    await asyncio.sleep(0)
             assert socket.close_code == 4429
 
     serving(talk, limits={"messages_burst_max": 10, "messages_per_s_max": 1})

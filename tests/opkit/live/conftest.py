@@ -25,6 +25,9 @@ RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
 HARBOR = "harbor-homes-cooperative"
 
+TELL_S_MAX = 240
+"""How long a whole story may take; what hangs in it has a limit of its own."""
+
 FRAME = '<div class="board"><div data-card="one"></div><div data-card="two"></div></div>'
 
 
@@ -200,7 +203,7 @@ class Following:
 
     async def eventually(self, holds: Callable[[], object]) -> None:
         """Return once something holds; a `Live` that ended says why."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while not holds():
                 if self.running.done():
                     self.running.result()
@@ -261,7 +264,7 @@ def tell(
 
     def go(story: Callable[[Following], Awaitable[None]]) -> None:
         async def within() -> None:
-            async with asyncio.timeout(55), following() as held:
+            async with asyncio.timeout(TELL_S_MAX), following() as held:
                 await story(held)
 
         asyncio.run(within())

@@ -75,6 +75,7 @@ class Desk:
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     looked: list[tuple[int, int]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    holding: asyncio.Event | None = None
     name: str = "desk"
     network: str = "a" * 26
     genesis: Any = None
@@ -99,6 +100,8 @@ class Desk:
             raise self.refuses
         if do != "stage":
             self.asked.append((do, arguments))
+            if self.holding is not None:
+                await self.holding.wait()
             return {"view": self.said["view"], "revision": self.said["revision"]}
         self.looked.append((arguments["after"], arguments["wait_ms"]))
         if arguments["wait_ms"]:
@@ -298,6 +301,32 @@ def test_a_list_of_deeds_opens_for_one_viewer_and_closes_once_one_was_done():
         assert "Which node" not in other.cards()["deeds"]()
         await opened.page.act("kill", {"org": "x"})
         assert "Which node" not in opened.drawn()["deeds"]
+
+    with_page(scenario, Desk())
+
+
+@pytest.mark.parametrize(
+    ("act", "arguments"),
+    [
+        ("cut", {"a": "x", "b": "y"}),
+        ("loss", {"permille": "200"}),
+        ("delay", {"ms": "50"}),
+        ("partition", {"org": "x"}),
+        ("heal", {}),
+        ("kill", {"org": "x"}),
+    ],
+)
+def test_a_list_that_is_opened_while_a_deed_is_done_stays_open(act, arguments):
+    async def scenario(opened):
+        opened.desk.holding = asyncio.Event()
+        await opened.page.act("deeds", {"open": "weather"})
+        doing = asyncio.create_task(opened.page.act(act, arguments))
+        await asyncio.sleep(0)
+        assert len(opened.desk.asked) == 1
+        await opened.page.act("deeds", {"open": "part"})
+        opened.desk.holding.set()
+        await doing
+        assert "Where shall the network be parted?" in opened.drawn()["deeds"]
 
     with_page(scenario, Desk())
 

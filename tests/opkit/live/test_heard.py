@@ -60,7 +60,7 @@ def test_a_node_that_journals_nonsense_ends_and_bends_nothing(following: Any) ->
         await held.eventually(lambda: len(held.live.compute_figures().tasks) == 2)
 
     async def within() -> None:
-        async with asyncio.timeout(55), following() as held:
+        async with asyncio.timeout(240), following() as held:
             await story(held)
 
     asyncio.run(within())

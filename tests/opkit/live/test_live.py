@@ -109,7 +109,7 @@ def test_a_cut_link_is_told_from_a_lost_one_and_heals(tell: Any) -> None:
 
 def test_a_link_that_was_cut_before_is_cut_since_then(following: Any) -> None:
     async def story() -> None:
-        async with asyncio.timeout(55), following() as held:
+        async with asyncio.timeout(240), following() as held:
             await held.world.cut(HARBOR, RIVER)
             late = Live(held.source, make=held.source.make)
             running = asyncio.get_running_loop().create_task(late.run())
@@ -165,6 +165,8 @@ def test_a_task_is_followed_over_both_nodes_to_its_receipt(tell: Any) -> None:
             return bool(tasks) and bool(tasks[0].receipt_hash) and tasks[0].state == "done"
 
         await held.eventually(ended)
+        # Of the module another node tells than of the task.
+        await held.eventually(lambda: held.live.compute_figures().modules)
         (task,) = held.live.compute_figures().tasks
         assert task.task_id == task_id
         assert task.home == "BrightWorks Cooperative"
@@ -189,7 +191,7 @@ def test_a_token_that_ended_is_renewed_and_the_stream_goes_on(tell: Any) -> None
         await held.eventually(lambda: len(held.source.tokens_given) >= before + 3)
         wasm_hash = await held.deploy("after")
         await held.eventually(lambda: wasm_hash in held.live.book.modules)
-        assert held.node(RIVER).health == "up"
+        await held.eventually(lambda: held.node(RIVER).health == "up")
 
     tell(story)
 
@@ -200,7 +202,9 @@ def test_a_supervisor_that_is_gone_takes_no_node_down_and_is_heard_again(tell: A
         await held.eventually(lambda: held.live.network_figures().trouble)
         wasm_hash = await held.deploy("meanwhile")
         await held.eventually(lambda: wasm_hash in held.live.book.modules)
-        assert {one.health for one in held.live.network_figures().nodes} == {"up"}
+        await held.eventually(
+            lambda: {one.health for one in held.live.network_figures().nodes} == {"up"}
+        )
         held.source.refusing = ""
         await held.world.cut(RIVER, BRIGHT)
         await held.eventually(lambda: held.live.disturbed.cut)
@@ -211,7 +215,7 @@ def test_a_supervisor_that_is_gone_takes_no_node_down_and_is_heard_again(tell: A
 
 def test_a_node_that_was_dead_before_it_was_followed_is_down(following: Any) -> None:
     async def story() -> None:
-        async with asyncio.timeout(55), following() as held:
+        async with asyncio.timeout(240), following() as held:
             await held.world.kill(HARBOR)
             late = Live(held.source, make=held.source.make)
             running = asyncio.get_running_loop().create_task(late.run())
@@ -228,7 +232,7 @@ def test_a_node_that_was_dead_before_it_was_followed_is_down(following: Any) -> 
 
 def test_a_supervisor_that_is_late_is_waited_for(following: Any) -> None:
     async def story() -> None:
-        async with asyncio.timeout(55), following() as held:
+        async with asyncio.timeout(240), following() as held:
             held.source.refusing = "the devnet does not answer"
             late = Live(held.source, make=held.source.make)
             running = asyncio.get_running_loop().create_task(late.run())

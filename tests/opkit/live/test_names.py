@@ -114,6 +114,8 @@ def test_cards_that_nobody_could_be_asked_for_are_asked_for_once_somebody_can(
         orgs = list(held.live.followed)
         for org in orgs:
             await held.world.kill(org)
+        for org in orgs:
+            await held.eventually(lambda org=org: held.node(org).health == "down")
         page = NamesPage(held.live)
         await until(held, page, "found", "No node is up that could be asked")
         assert "No card was found yet" in shown(page)["cards"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from opkit.live import outlook
 from opkit.live.network import NetworkPage
 from opkit.live.outlook import Outlook
@@ -41,11 +43,31 @@ def test_a_page_shows_what_every_node_tells_of_the_overlay(tell: Any, monkeypatc
             )
 
         await held.eventually(whole)
-        cards = shown(page)
-        assert cards["coverage"].count("<tr id=") == 3
-        assert "River City Tool Library" in cards["mesh"]
-        assert "2 nodes" in cards["tables"]
-        assert "Whose history" in cards["witnesses"]
+        await held.eventually(lambda: shown(page)["coverage"].count("<tr id=") == 3)
+        await held.eventually(lambda: "River City Tool Library" in shown(page)["mesh"])
+        await held.eventually(lambda: "2 nodes" in shown(page)["tables"])
+        assert "Whose history" in shown(page)["witnesses"]
+
+    tell(story)
+
+
+def test_witnesses_that_nobody_could_be_asked_for_are_asked_for_once_somebody_can(
+    tell: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickly(monkeypatch)
+    monkeypatch.setattr(outlook, "WITNESSES_EVERY", 1_000_000)
+
+    async def story(held: Any) -> None:
+        told = held.live.shared(Outlook, Outlook)
+        for org in held.live.followed:
+            await held.world.kill(org)
+        for org in held.live.followed:
+            await held.eventually(lambda org=org: held.node(org).health == "down")
+        await held.eventually(lambda: told.want() is not None)
+        assert told.figures.nodes == told.figures.witnesses == ()
+        for org in held.live.followed:
+            await held.world.restart(org)
+        await held.eventually(lambda: len(told.want().witnesses) == 3)
 
     tell(story)
 

@@ -20,7 +20,7 @@ from opkit.story.stage import Action, Mode, Stage
 from opkit.views.replay import Recording
 
 RIVER = "river-city-tool-library"
-DEADLINE_S = 55
+DEADLINE_S = 120
 
 flow: Flow[dict[str, bytes]] = Flow(name="t", title="Bread", story="A bakery.", memory=dict)
 

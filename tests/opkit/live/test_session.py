@@ -162,12 +162,17 @@ def test_a_card_that_cannot_be_drawn_says_so_and_the_others_live_on(
     assert len(caplog.records) == 1, "it is logged once, not with every drawing"
 
 
-def test_a_silent_browser_is_sent_nothing_until_it_is_heard_again(slate: Any, ticker: Any) -> None:
-    browser = Browser(slate, ticker, silence_ms_max=50)
+def test_a_silent_browser_is_sent_nothing_until_it_is_heard_again(
+    slate: Any, ticker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, now_s = Browser(slate, ticker, silence_ms_max=50), [7.0]
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], thread_time=lambda: 0.0)
+    monkeypatch.setattr(sessions, "time", clock)
 
     async def story() -> None:
         browser.session.take({"do": "hello"})
         await browser.until(lambda: browser.patches)
+        now_s[0] += 1
         await browser.until(lambda: ticker.watching == 0)
         assert not browser.session.awake
         slate.written["one"] = "<p>unseen</p>"
