@@ -203,8 +203,8 @@ class Chaos:
             self._check_new(org, "pause")
             _, note = self._note("pause", {"org": org}, for_ms=for_ms, org=org)
             assert node.child is not None, "what runs has a process"
-            freeze(node.child.pid)
             node.state = "paused"
+            await freeze(node.child.pid)
             return note
 
     async def skew(self, org: str, by_ms: int, *, for_ms: int) -> dict[str, Any]:
@@ -238,9 +238,9 @@ class Chaos:
             node, state = self._ground.node(org), self._ground.state
             chaos_states.check_copyable(state)
             freezes = node.running and not self.is_paused(org)
-            if freezes and node.child is not None:
-                freeze(node.child.pid)
             try:
+                if freezes and node.child is not None:
+                    await freeze(node.child.pid)
                 size_bytes = await asyncio.to_thread(chaos_states.save, state, org, name)
             finally:
                 if freezes:

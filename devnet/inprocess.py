@@ -1,7 +1,8 @@
 """A world in this process: the same nodes, joined in memory, called without sockets.
 
 Time is virtual: it keeps pace with the machine's clock by default, and a story moves it ahead at
-once. Modules run in one sandbox that all nodes share, in worker processes as always.
+once; while the process is stalled it stands still. Modules run in one sandbox that all nodes share,
+in worker processes as always.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ from opkit.wire.records import HttpEndpoint
 READY_DEADLINE_MS = 60_000
 TIDE_MS = 5
 """How often virtual time catches up with the machine's."""
+STRIDE_MS_MAX = 100
+"""By how much it does so at once. What stalls this process for longer stalls all nodes alike, and
+is no time for them: nobody has kept anybody waiting."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -222,14 +226,14 @@ class InProcessWorld(Company):
                 await asyncio.sleep(TIDE_MS / 1000)
 
     async def _keep_pace(self) -> None:
-        """Let virtual time pass as fast as the machine's, on top of every jump."""
+        """Let virtual time pass as fast as the machine's, on top of every jump, but for stalls."""
         last = time.monotonic()
         while True:
             await asyncio.sleep(TIDE_MS / 1000)
             now = time.monotonic()
             passed_ms = int((now - last) * 1000)
             last += passed_ms / 1000
-            self.clock.advance(passed_ms)
+            self.clock.advance(min(passed_ms, STRIDE_MS_MAX))
 
     def _make_client(
         self, org: str, identity: Identity | None, scopes: tuple[Scope, ...] | None

@@ -153,6 +153,9 @@ class Network:
             os.close(log)
         node.state = "starting"
         node.marks = {"forked": self._elapsed_ms()}
+        watcher = asyncio.get_running_loop().create_task(self._notice_end(node, node.child))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
         ready = await wait_serving(
             ready_at, child=node.child, log=node.log, deadline_ms=SERVE_DEADLINE_MS
         )
@@ -167,9 +170,6 @@ class Network:
         for pair, link in self.links.items():
             if link.b == node.org and node.org in pair:
                 link.aim(ready.peer_addresses[0])
-        watcher = asyncio.get_running_loop().create_task(self._notice_end(node, node.child))
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
 
     async def _notice_end(self, node: Node, child: Child) -> None:
         """Say so when a node ends that nobody ended."""

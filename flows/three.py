@@ -371,6 +371,7 @@ async def one_alone(world: World, story: Deal) -> Evidence:
     checks: list[Check] = []
     problems = {}
     for org in PARTIES:
+        await arrived(world, org, amendment, signatures=1)
         with refused(AgreementInactive, agreement=amendment, unsigned=[BRIGHT]) as no:
             await used(world, org, amendment)
         checks.append(no.check)

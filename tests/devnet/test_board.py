@@ -31,7 +31,7 @@ HARBOR = "harbor-homes-cooperative"
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -88,14 +88,14 @@ def test_a_killed_node_is_seen_down_by_a_token_that_only_reads(
             await world.restart(HARBOR)
             await eventually(lambda: live.followed[HARBOR].health == "up")
             # The bound is 2 s; a machine that does much else at once is given some more.
-            assert took < 10, took
+            assert took < 30, took
             with pytest.raises(ControlRefused, match="may not kill"):
                 await source.ask("kill", org=HARBOR)
         await world.close()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
-    asyncio.run(asyncio.wait_for(story(), 120))
+    asyncio.run(asyncio.wait_for(story(), 240))
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_a_cell_shows_a_page_and_all_cells_follow_one_network(
         await asyncio.gather(*tasks, return_exceptions=True)
         assert live.source.may_act
 
-    asyncio.run(asyncio.wait_for(story(), 120))
+    asyncio.run(asyncio.wait_for(story(), 240))
 
 
 def test_without_a_devnet_the_source_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

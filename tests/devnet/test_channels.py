@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import socket
 from typing import Any
 
+import psutil
 import pytest
 
 from devnet.channels import fork_with_channel
@@ -19,13 +20,21 @@ class Refusing:
 
 
 def test_what_is_not_forked_leaves_nothing_open(tmp_path):
+    log, ends, pair = tmp_path / "log", [], socket.socketpair
+
+    def noted():
+        ends.extend(pair())
+        return ends[-2:]
+
     async def story():
-        before = os.listdir("/proc/self/fd")
-        for _ in range(3):
+        # What else this process has open is not counted: threads of others open and close files.
+        with pytest.MonkeyPatch.context() as noting:
+            noting.setattr(socket, "socketpair", noted)
             with pytest.raises(ForkFailed):
                 await fork_with_channel(
-                    {}, forks=Refusing(), reaper=Reaper(), log=tmp_path / "log", line_bytes_max=10
+                    {}, forks=Refusing(), reaper=Reaper(), log=log, line_bytes_max=10
                 )
-        assert len(os.listdir("/proc/self/fd")) == len(before)
 
     asyncio.run(story())
+    assert [end.fileno() for end in ends] == [-1, -1]
+    assert str(log) not in {file.path for file in psutil.Process().open_files()}

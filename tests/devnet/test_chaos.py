@@ -178,11 +178,15 @@ async def check_a_lossy_slow_network_still_works(world: AttachedWorld) -> None:
         await until(partial(is_found, world, org, name))
     module = await world.client(RIVER, MARA).wasm.deploy(MODULE.read_bytes(), name="upper")
     await until(partial(runs_at_harbor, world, module.wasm_hash))
-    status = await world.ask("status", look=False)
-    assert all(link["lost"] for link in status["links"])
+    await until(partial(all_lose, world))
     healed = (await world.ask("heal"))["healed"]
     assert [line["of"] for line in healed] == ["loss", "delay"]
     assert await lasting(world) == []
+
+
+async def all_lose(world: AttachedWorld) -> bool:
+    """Return whether each link has lost something."""
+    return all(link["lost"] for link in (await world.ask("status", look=False))["links"])
 
 
 async def runs_at_harbor(world: AttachedWorld, wasm_hash: str) -> bool:
@@ -382,14 +386,18 @@ def test_what_a_killed_supervisor_left_is_over_and_written_down() -> None:
         pids = [node["pid"] for node in asyncio.run(status())["nodes"]]
         os.kill(launched.process.pid, signal.SIGKILL)
         launched.process.wait(WAIT_S)
-        alive = [psutil.Process(pid) for pid in pids if pid and psutil.pid_exists(pid)]
-        assert psutil.wait_procs(alive, timeout=WAIT_S)[1] == []
+        asyncio.run(until(partial(are_gone, [pid for pid in pids if pid])))
     with running():
         assert asyncio.run(status())["chaos"] == []
         ends = [line for line in lines() if "started again" in line.get("why", "")]
         assert [line["of"] for line in ends] == ["skew", "old-state", "pause", "loss"]
         assert not (load_state("c").folder / "nodes" / HARBOR / "data.newest").exists()
         told(nothing_is_wrong)
+
+
+async def are_gone(pids: list[int]) -> bool:
+    """Return whether none of these processes is left."""
+    return not any(psutil.pid_exists(pid) for pid in pids)
 
 
 async def status() -> dict[str, Any]:

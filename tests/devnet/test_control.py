@@ -36,7 +36,7 @@ def served(folder: Path, work: Any, *, handle: Handler = echo) -> Any:
         server = ControlServer(path=folder / "s", handle=handle)
         await server.open()
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 return await work(folder / "s")
         finally:
             await server.close()

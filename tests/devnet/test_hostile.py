@@ -26,6 +26,9 @@ from opkit.wire.network import ProviderLied
 
 LIARS = ("tampering-provider", "short-provider", "endless-provider")
 MEBIBYTE = 2**20
+LIMITS = PeersLimits(piece_ms_max=2_000, offer_ms_max=30_000)
+"""Whoever offers is heard, and who provides may stand still for a moment, as a busy machine does:
+else it is chance whether a liar is asked at all, and whether an honest peer is heard out."""
 
 
 def transport_maker(kind):
@@ -77,7 +80,7 @@ class World:
             clock=RealClock(),
             announce=announce,
             bootstrap=[self.address("honest")],
-            limits=PeersLimits(piece_ms_max=500),
+            limits=LIMITS,
         )
 
     def address(self, org):
@@ -103,7 +106,7 @@ def world(request, tmp_path):
         await made.start()
         tasks = [asyncio.create_task(peers.run()) for peers in made.peers.values()]
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(100):
                 await made.peers["victim"].wait_connected(made.transports["honest"].did, 30_000)
                 yield made
         finally:
@@ -145,7 +148,7 @@ def test_a_silent_provider_costs_a_moment_and_is_not_called_a_liar(world):
         async with world() as made, made.hostile("silent") as mute:
             cid = await made.blobs["honest"].put(b"x" * 1000)
             victim = made.peers["victim"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await victim.fetch(cid, size_max=MEBIBYTE, blobs=made.blobs["victim"])
             assert mute.stats()["fetched"] == 1
             assert victim.liars() == ()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 from devnet.control import ask_supervisor
+from devnet.grants import read_owner_token
 from devnet.launch import Launched, launch
 from devnet.processes import descendants_of
 from devnet.stage import OVER, RENEWS, REST_MS
@@ -25,9 +27,9 @@ from devnet.telling import Telling, telling
 from opkit.story import lead, stage
 from opkit.story.stage import Mode, StageView
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-DEADLINE_S = 60
+DEADLINE_S = 100
 HARBOR = "harbor-homes-cooperative"
 
 
@@ -108,9 +110,16 @@ def within(work: Awaitable[Any]) -> Any:
 
 def teller_of(launched: Launched) -> psutil.Process:
     """Return the process that tells."""
-    below = [psutil.Process(pid) for pid in descendants_of(launched.process.pid)]
-    (teller,) = [process for process in below if process.name() == "opkit-teller"]
+    (teller,) = [each for each, name in below(launched) if name == "opkit-teller"]
     return teller
+
+
+def below(launched: Launched) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield all processes below the supervisor with their names, but those that end just now."""
+    for pid in descendants_of(launched.process.pid):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            yield process, process.name()
 
 
 def test_a_stage_is_over_and_begins_anew_here_when_stories_say_that_it_does() -> None:
@@ -120,7 +129,7 @@ def test_a_stage_is_over_and_begins_anew_here_when_stories_say_that_it_does() ->
 
 def test_a_flow_is_told_whole_as_it_is_led() -> None:
     with running() as launched:
-        assert "opkit-teller" not in names(launched)
+        assert "opkit-teller" not in {name for _, name in below(launched)}
         seen = ask("stage")
         assert seen["view"] is None
         lacking = {flow["name"]: flow["lacking"] for flow in seen["flows"]}
@@ -143,11 +152,6 @@ def test_a_flow_is_told_whole_as_it_is_led() -> None:
         check_one_that_is_over_lets_others_tell(load_state("t").folder)
         check_one_that_is_over_gives_way(until(lambda view: view.mode is Mode.ENDED))
         check_closing(launched)
-
-
-def names(launched: Launched) -> list[str]:
-    """Return the names of all processes below the supervisor."""
-    return [psutil.Process(pid).name() for pid in descendants_of(launched.process.pid)]
 
 
 def check_a_second_is_refused() -> None:
@@ -304,20 +308,25 @@ def test_what_is_told_ends_with_the_network_in_order(slow: Launched) -> None:
     ask("stage-open", flow="slow", pace_percent=0)
     ask("stage-do", action="play")
     midway = until(lambda view: view.told == 1)
-    below = [psutil.Process(pid) for pid in descendants_of(slow.process.pid)]
+    ending = [process for process, _ in below(slow)]
 
     async def poll_and_end() -> dict[str, Any]:
         socket, revision = load_state("t").socket, midway.revision
         async with asyncio.timeout(DEADLINE_S):
             after = (await ask_supervisor(socket, "stage", after=revision))["revision"]
-            poll = asyncio.create_task(ask_supervisor(socket, "stage", after=after, wait_ms=25_000))
+            # By hand: it has to be asked before the network is told to end.
+            reader, writer = await asyncio.open_unix_connection(str(socket), limit=2**22)
+            asked = {"do": "stage", "token": read_owner_token(socket), "after": after}
+            writer.write(json.dumps({**asked, "wait_ms": 25_000}).encode() + b"\n")
             await ask_supervisor(socket, "down")
-            return await poll
+            said: dict[str, Any] = json.loads(await reader.readline())
+            writer.close()
+            return said
 
-    asyncio.run(poll_and_end())
+    assert "ok" in asyncio.run(poll_and_end())
     assert slow.process.wait(DEADLINE_S) == 0
     assert not is_running(slow.folder)
-    _, alive = psutil.wait_procs(below, timeout=30)
+    _, alive = psutil.wait_procs(ending, timeout=DEADLINE_S)
     assert not alive
 
 
@@ -326,7 +335,7 @@ def test_no_teller_outlives_a_killed_supervisor(slow: Launched) -> None:
     teller = teller_of(slow)
     os.kill(slow.process.pid, signal.SIGKILL)
     slow.process.wait(DEADLINE_S)
-    _, alive = psutil.wait_procs([teller], timeout=30)
+    _, alive = psutil.wait_procs([teller], timeout=DEADLINE_S)
     assert not alive
 
 

@@ -56,14 +56,14 @@ async def attached() -> AsyncIterator[World]:
     "open_one",
     [
         pytest.param(in_process, id="in-process"),
-        pytest.param(attached, id="attached", marks=[pytest.mark.slow, pytest.mark.timeout(120)]),
+        pytest.param(attached, id="attached", marks=[pytest.mark.slow, pytest.mark.timeout(500)]),
     ],
 )
 def test_a_world_keeps_its_promises(open_one: Open) -> None:
     """All of them on one network: starting one of processes costs seconds."""
 
     async def tell() -> None:
-        async with asyncio.timeout(90), open_one() as world:
+        async with asyncio.timeout(250), open_one() as world:
             check_names(world)
             await check_speakers(world)
             await check_kill_and_restart(world)

@@ -24,7 +24,7 @@ from opkit.story import Report
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.usefixtures("unmeasured_processes"),
 ]
 

@@ -23,7 +23,7 @@ from opkit.story import Report
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1_800),
     pytest.mark.usefixtures("unmeasured_processes"),
 ]
 

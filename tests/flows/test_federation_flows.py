@@ -29,12 +29,12 @@ from opkit.story import Report
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1_800),
     pytest.mark.usefixtures("unmeasured_processes"),
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 280
+DEADLINE_S = 500
 LOST = {"3": "PERIOD_SETTLED", "4": "AUDITOR_WRITE_REFUSED"}
 """One of each, at its end; the others are lost in one process (`test_flow_three`, `_four`)."""
 

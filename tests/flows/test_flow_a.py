@@ -31,7 +31,7 @@ PINNED = (
     "SCOPE_REFUSED",
 )
 ADVERSARIAL = PINNED[6:]
-DEADLINE_S = 60
+DEADLINE_S = 240
 
 
 def tell(times: int = 1) -> list[Report]:

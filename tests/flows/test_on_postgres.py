@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from flows.a import flow
 from opkit.cli.app import main
 from opkit.story import Flow, Report
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
 
-DEADLINE_S = 90
+DEADLINE_S = 250
 PASSWORD = "correct-horse-battery"
 
 
@@ -178,13 +179,21 @@ def test_a_password_is_found_by_the_driver_and_stands_nowhere(
     assert "databases on postgresql:///flows" in capsys.readouterr().out
 
     processes = [supervisor, *descendants_of(supervisor)]
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
-    assert any(lines)
-    assert not any(PASSWORD.encode() in line for line in lines)
-    files = [path for path in launched.folder.rglob("*") if path.is_file()]
-    found = {path.name for path in files if b"user=keeper" in path.read_bytes()}
+    lines = list(contents(Path(f"/proc/{pid}/cmdline") for pid in processes))
+    assert any(line for _, line in lines)
+    assert not any(PASSWORD.encode() in line for _, line in lines)
+    files = list(contents(launched.folder.rglob("*")))
+    found = {path.name for path, data in files if b"user=keeper" in data}
     assert {"state.json", "config.toml"} <= found, "the search finds the rest of the URL"
-    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    assert not [path for path, data in files if PASSWORD.encode() in data]
+
+
+def contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Yield what is in files; what is there for a moment only may be gone again."""
+    for path in paths:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if path.is_file():
+                yield path, path.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from opkit.runner.run import run_flows
 from opkit.runner.secrets import secrets_in
 from opkit.runner.verify import verify_folder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 90
+DEADLINE_S = 250
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks" / "docs"
@@ -21,12 +21,17 @@ DOCUMENTATION = sorted(FOLDER.glob("*.ipynb"))
 def nbval(*paths: Path) -> subprocess.CompletedProcess[str]:
     """Run all cells of notebooks and compare, in a session of pytest's own."""
     command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider"]
-    command += ["--nbval-sanitize-with", str(FOLDER / "sanitize.cfg"), "--nbval-cell-timeout", "90"]
-    command += ["--timeout", "200", *map(str, paths)]
+    command += [
+        "--nbval-sanitize-with",
+        str(FOLDER / "sanitize.cfg"),
+        "--nbval-cell-timeout",
+        "200",
+    ]
+    command += ["--timeout", "400", *map(str, paths)]
     # Colours would make the words below harder to find.
     environment = {**os.environ, "NO_COLOR": "1"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=220, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=450, check=False
     )
 
 

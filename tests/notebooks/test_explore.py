@@ -17,11 +17,11 @@ from devnet.state import is_running
 from devnet.stop import stop_devnet
 from opkit import home
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 EXPLORE = [FOLDER / "explore_network.ipynb", *sorted(FOLDER.glob("explore/*.ipynb"))]
-CELL_S_MAX = 120
+CELL_S_MAX = 250
 HTML = "text/html"
 
 Outputs = dict[str, list[Any]]

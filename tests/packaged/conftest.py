@@ -81,7 +81,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     here = Installed(venv=base / "venv", folder=base / "empty", noted=base / "opened.txt")
     here.folder.mkdir()
     build = [sys.executable, str(ROOT / "scripts/wheel"), str(base / "dist")]
-    subprocess.run(build, check=True, capture_output=True, timeout=60)
+    subprocess.run(build, check=True, capture_output=True, timeout=100)
     (wheel,) = (base / "dist").glob("*.whl")
     # What the locks leave out on purpose stays out here (docs/dependencies.md).
     left_out = base / "left-out.txt"

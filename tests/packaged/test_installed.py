@@ -30,7 +30,7 @@ def in_python(installed: Any, code: str) -> str:
         env=installed.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     )
     return ran.stdout.strip()

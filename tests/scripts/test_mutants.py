@@ -155,7 +155,7 @@ def run(folder: Path, *, tests: str, excuses: str = "") -> tuple[int, str]:
     command = [sys.executable, "scripts/mutants", "--jobs", "2"]
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        command, cwd=folder, env=alone, check=False, capture_output=True, text=True, timeout=50
+        command, cwd=folder, env=alone, check=False, capture_output=True, text=True, timeout=140
     )
     return done.returncode, done.stdout + done.stderr
 

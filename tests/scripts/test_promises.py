@@ -57,7 +57,7 @@ def findings(script: Script, folder: Path, *, document: str = DOCUMENT, **tests:
     report = folder / "report.xml"
     command = [*PYTEST, "--import-mode=importlib", f"--junitxml={report}", "tests"]
     alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    subprocess.run(command, cwd=folder, env=alone, check=False, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=folder, env=alone, check=False, capture_output=True, timeout=100)
     cases = list(promises.cases_in(ElementTree.parse(report).getroot()))
     return promises.judge(document, files=promises.defined(folder / "tests"), cases=cases)
 
@@ -145,7 +145,7 @@ def test_the_command_reads_reports_and_says_what_it_did_not_see(tmp_path: Path) 
     report.write_text("<testsuites/>")
     command = [sys.executable, "scripts/promises.py", str(report)]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 1
     assert re.search(

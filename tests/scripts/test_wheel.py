@@ -138,7 +138,9 @@ def test_the_script_says_the_path_once_and_nothing_else_beside_size_and_hash(
     tmp_path: Path,
 ) -> None:
     command = [sys.executable, "scripts/wheel", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=BUILD_S_MAX
+    )
     wheel = next(tmp_path.glob("*.whl"))
     path, size = done.stdout.splitlines()
     assert (path, done.stderr) == (str(wheel), "")

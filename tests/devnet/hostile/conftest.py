@@ -33,7 +33,7 @@ from opkit.wire.events import Event
 from opkit.wire.records import Carried, Namespace
 
 CLOCK = RealClock()
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """How long the right thing may take; a sabotaged node is given up sooner."""
 
 
@@ -219,7 +219,7 @@ def net(genesis_for: Callable[..., GenesisView]) -> Opened:
         genesis = genesis_for(*identities)
         ends = [make(who, number) for number, who in enumerate(identities)]
         options = {"limits": limits, "overlay": overlay, "prefix": prefix}
-        async with asyncio.timeout(110):
+        async with asyncio.timeout(240):
             for end in ends:
                 await end.start()
             first = PeerAddress(did=ends[0].did, addresses=ends[0].addresses())

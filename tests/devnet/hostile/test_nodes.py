@@ -20,7 +20,7 @@ from nodeimpl.overlay.dht import DhtLimits
 from nodeimpl.overlay.lookup import LookupLimits
 from nodeimpl.overlay.node import OverlayLimits
 from nodeimpl.overlay.port import key_id, node_id
-from nodeimpl.overlay.reconcile import Reconciler
+from nodeimpl.overlay.reconcile import Reconciler, ReconcilerLimits
 from nodeimpl.overlay.search import Get
 from nodeimpl.overlay.searches import SearchesLimits
 from nodeimpl.overlay.table import Table, TableLimits
@@ -86,6 +86,8 @@ async def about_records(net: Any, kind: str, **options: Any) -> None:
 
 async def about_differences(net: Any, kind: str, **options: Any) -> None:
     """Have everybody compare with a liar, and find what really differs between them."""
+    # It stays alone for as long as this takes.
+    options = {"overlay": OverlayLimits(reconcile=ReconcilerLimits(backoff_ms=3_600_000))} | options
     async with net(3, **options) as network, network.all_attacked(kind) as liar:
         victim = network.victim
         for node in network.nodes:
