@@ -171,7 +171,12 @@ def test_a_change_survives_a_restart_and_happens_once(doorstep: Any) -> None:
         record = people.record("-/lee", did=Identity.generate().did)
         with bind_loopback("127.0.0.1", 0) as free:
             port = free.getsockname()[1]
-        async with doorstep.served(port=port) as node, node.tcp_client("operator") as operator:
+        # A node that comes back late is found too: the test's limit is the patience.
+        patience = Patience(attempts_max=100)
+        async with (
+            doorstep.served(port=port) as node,
+            node.tcp_client("operator", patience=patience) as operator,
+        ):
             await operator.login()
         asking = asyncio.ensure_future(
             operator.call(CHANGE_MEMBER, ChangeMember(record=record), idempotency_key="once")
