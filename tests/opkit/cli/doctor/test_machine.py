@@ -34,7 +34,7 @@ def looked(*command: str, env: dict[str, str] | None = None, limited: Any = None
     done = subprocess.run(
         [*command, *DOCTOR],
         capture_output=True,
-        timeout=50,
+        timeout=100,
         check=False,
         cwd=ROOT,
         env={**os.environ, **(env or {})},
@@ -188,7 +188,7 @@ def supervised(folder: Path, *, within: Sequence[str] = ()) -> Iterator[int]:
         yield process.pid
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(WAIT_S)
         process.stdout.close()
 
 

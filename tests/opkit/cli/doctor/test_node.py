@@ -273,7 +273,7 @@ def holding(lock: Path) -> Iterator[int]:
         yield process.pid
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(100)
         process.stdout.close()
 
 
