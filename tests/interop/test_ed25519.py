@@ -157,7 +157,7 @@ def test_javascript_accepts_what_the_table_says_and_all_that_we_accept(ask_javas
 def version() -> str:
     """Return the major version of the Node.js that answers, such as `v24`."""
     ran = subprocess.run(
-        ["node", "--version"], capture_output=True, text=True, timeout=30, check=True
+        ["node", "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     found = re.match(r"v\d+", ran.stdout)
     assert found is not None

@@ -45,7 +45,7 @@ def ask_javascript(**asks: list[dict[str, Any]]) -> dict[str, list[dict[str, Any
         input=json.dumps(asks),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
@@ -110,7 +110,7 @@ def test_its_canonical_json_is_ours(signed: list[Any]) -> None:
             [node_program(), "-e", script, body],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=True,
         )
         assert ran.stdout == body

@@ -61,7 +61,7 @@ async def recorded() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
     """What a node says of its journal."""
-    return asyncio.run(asyncio.wait_for(recorded(), 60))
+    return asyncio.run(asyncio.wait_for(recorded(), 120))
 
 
 def whole(said: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class ProcessNode:
         """End the process, and wait for it."""
         assert self.process is not None, "it was started"
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(START_S_MAX)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

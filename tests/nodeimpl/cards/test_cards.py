@@ -110,7 +110,7 @@ async def until_resolved(client: NodeClient, did: Did) -> ResolvedCard:
     while True:
         try:
             return await resolve(client, did)
-        except CardUnknown:
+        except (CardUnknown, CardUnfetched):  # A busy node may be asked for a large one in vain.
             await asyncio.sleep(0.05)
 
 

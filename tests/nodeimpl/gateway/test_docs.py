@@ -72,7 +72,7 @@ def test_the_page_about_the_api_is_what_the_contract_says() -> None:
         [sys.executable, str(ROOT / "scripts" / "make-api-docs"), "--check"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 

@@ -247,7 +247,7 @@ def test_a_body_in_chunks_is_counted_and_told_first(
     doorstep: Any, own: Any, token: str | None
 ) -> None:
     async def story() -> None:
-        limits = GatewayLimits(body_bytes_max=10_000)
+        limits = GatewayLimits(body_bytes_max=10_000, drain_ms_max=60_000)
         async with doorstep.served(routes=lambda _: Sayings().routes(own), limits=limits) as node:
             bearer = await token_of(node) if token else None
             async with httpx.AsyncClient(base_url=node.url, trust_env=False) as raw:

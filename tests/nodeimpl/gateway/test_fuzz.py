@@ -40,7 +40,7 @@ def fuzzed(doorstep: Any) -> Iterator[tuple[str, Callable[[], str]]]:
         async with doorstep.served(limits=limits) as node, node.client("mill/ana") as ana:
 
             def login() -> str:
-                made = asyncio.run_coroutine_threadsafe(ana.login(), loop).result(30)
+                made = asyncio.run_coroutine_threadsafe(ana.login(), loop).result(100)
                 return str(made.token)
 
             ready.append((node.url, login))
@@ -49,10 +49,10 @@ def fuzzed(doorstep: Any) -> Iterator[tuple[str, Callable[[], str]]]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), name="fuzzed node")
     thread.start()
-    assert told.wait(10), "the node did not start"
+    assert told.wait(100), "the node did not start"
     yield ready[0]
     loop.call_soon_threadsafe(stop.set)
-    thread.join(15)
+    thread.join(100)
     loop.close()
 
 
@@ -62,7 +62,7 @@ def ask(case: Any, headers: dict[str, str]) -> int:
     if asked.isdecimal() and WAIT_MS_MAX < int(asked) <= WAIT_MS_ALLOWED:
         # None waits for long; what may not be asked stays as it is, to be refused.
         case.query["wait_ms"] = WAIT_MS_MAX
-    response = case.call(headers=headers, timeout=30)
+    response = case.call(headers=headers, timeout=100)
     assert response.status_code < 500 or response.status_code == 503, response.text
     if response.status_code != 200:
         assert refusal_from(response.json()) is not None, response.text

@@ -79,7 +79,7 @@ async def served(app: Any, gateway: GatewaySection) -> AsyncIterator[Front]:
 @asynccontextmanager
 async def standing(doorstep: Any, gateway: GatewaySection) -> AsyncIterator[tuple[Any, Front]]:
     """Hold a node whose door speaks TLS."""
-    limits = GatewayLimits(names=names_of(gateway))
+    limits = GatewayLimits(names=names_of(gateway), drain_ms_max=60_000)
     async with doorstep.node(limits=limits) as node, served(node.app, gateway) as front:
         node.url = front.url
         yield node, front

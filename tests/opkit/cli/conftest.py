@@ -60,7 +60,7 @@ def opkit() -> Callable[..., Ran]:
             [sys.executable, "-m", "opkit.cli", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=200,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)

@@ -439,7 +439,7 @@ def test_an_interrupt_while_a_class_is_made_ends_with_its_exit_code_too(tmp_path
     default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     (tmp_path / "sitecustomize.py").write_text(default, encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, "-m", "early"], env={"PYTHONPATH": str(tmp_path)}, timeout=30, check=False
+        [sys.executable, "-m", "early"], env={"PYTHONPATH": str(tmp_path)}, timeout=100, check=False
     )
     assert ended.returncode == 130
 

@@ -19,7 +19,7 @@ RIVER, BRIGHT, HARBOR = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("unmeasured_processes")
 def test_harm_is_said_done_and_undone(run: Run) -> None:
     """One network for all commands: starting one costs seconds."""

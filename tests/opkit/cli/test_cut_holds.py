@@ -29,7 +29,7 @@ async def _until_parted() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("unmeasured_processes")
 def test_no_lookup_goes_round_a_cut(run: Run) -> None:
     """Only the dialled side learns the other's address by the overlay: both sides are asked."""

@@ -18,7 +18,7 @@ from devnet.state import load_identities, load_state
 from opkit.client import NodeClient
 from opkit.wire.compute import TaskLimits, TaskState
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 ROOT = Path(__file__).resolve().parents[3]
 MARA = "river-city-tool-library/mara"

@@ -37,7 +37,7 @@ from tests.opkit.cli.examples import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-WAIT_S = 100
+WAIT_S = 200
 
 BLOCK = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A block of command lines in a document."""

@@ -17,7 +17,7 @@ RIVER = "river-city-tool-library"
 BRIGHT = "brightworks-cooperative"
 LAKES = "fingerlakes-cdn"
 LONE = "unaffiliated"
-WAIT_S = 60
+WAIT_S = 100
 
 
 def test_what_was_done_is_told_in_words() -> None:

@@ -57,7 +57,7 @@ def test_no_line_is_lost_or_told_twice_while_names_change(path: Path) -> None:
 
     def await_lines(count: int) -> None:
         with told:
-            assert told.wait_for(lambda: len(seen) > max(0, count), timeout=20)
+            assert told.wait_for(lambda: len(seen) > max(0, count), timeout=60)
 
     reading = threading.Thread(target=read)
     reading.start()

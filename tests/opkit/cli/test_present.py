@@ -26,7 +26,7 @@ from opkit.story.pace import Pace
 from opkit.story.stage import Mode
 
 LIMIT_S = 100
-NETWORK_LIMIT_S = 150
+NETWORK_LIMIT_S = 300
 COLUMNS = 100
 CODES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")
 

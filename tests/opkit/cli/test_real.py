@@ -9,7 +9,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[3]
 UPPER = ROOT / "wasm" / "upper.wasm"
 HARBOR = "harbor-homes-cooperative"
+WAIT_S = 100
 
 
 def test_a_session_with_a_devnet(opkit: Run, typed: Run, tmp_path: Path) -> None:
@@ -53,9 +55,11 @@ def test_a_session_with_a_devnet(opkit: Run, typed: Run, tmp_path: Path) -> None
 
 
 def check_devnet(opkit: Run) -> None:
-    status = opkit("devnet", "status")
+    limit = time.monotonic() + WAIT_S
+    while (status := opkit("devnet", "status")).out.count("2 peers") != 3:
+        # On a busy machine a link may be lost, and found again.
+        assert time.monotonic() < limit, status.out
     assert status.code == 0
-    assert status.out.count("2 peers") == 3
     again = opkit("devnet", "up")
     assert again.code == 1
     assert "runs already" in again.err
@@ -248,12 +252,10 @@ def test_ctrl_c_leaves_nothing_behind(command: list[str], moment: str) -> None:
     below = descendants_of(started.pid)
     assert below
     os.killpg(started.pid, signal.SIGINT)
-    _, err = started.communicate(timeout=60)
+    _, err = started.communicate(timeout=WAIT_S)
     assert started.returncode == 130, err
     assert "Traceback" not in err
-    processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(processes, timeout=30)
-    assert not alive
+    assert_all_end(below)
     for folder in (home.state_home() / "devnets").iterdir():
         assert not is_running(folder)
 
@@ -269,6 +271,16 @@ def wait_for_stage(stage: str) -> None:
     pytest.fail(f"no supervisor reached {stage!r}")
 
 
+def assert_all_end(pids: Iterable[int]) -> None:
+    """Wait until processes have ended, each of which may do so at any moment."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    _, alive = psutil.wait_procs(found, timeout=WAIT_S)
+    assert not alive
+
+
 def test_a_closed_terminal_takes_a_demo_with_it() -> None:
     started = subprocess.Popen(
         [sys.executable, "-m", "opkit.cli", "demo", "a"],
@@ -279,7 +291,5 @@ def test_a_closed_terminal_takes_a_demo_with_it() -> None:
     wait_for_stage("ready")
     below = descendants_of(started.pid)
     os.killpg(started.pid, signal.SIGHUP)
-    started.wait(60)
-    processes = [psutil.Process(pid) for pid in below if psutil.pid_exists(pid)]
-    _, alive = psutil.wait_procs(processes, timeout=30)
-    assert not alive
+    started.wait(WAIT_S)
+    assert_all_end(below)

@@ -64,7 +64,7 @@ def test_a_file_that_is_no_replay_is_a_mistake(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("unmeasured_processes")
 def test_a_story_is_recorded_on_a_network_of_its_own_and_verifies_until_it_is_changed(
     opkit: Run, tmp_path: Path
@@ -91,7 +91,7 @@ def test_a_story_is_recorded_on_a_network_of_its_own_and_verifies_until_it_is_ch
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("unmeasured_processes")
 def test_a_story_is_recorded_on_a_running_network_which_goes_on(
     opkit: Run, running: Launched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from opkit.proof.keys import Identity
 from opkit.proof.record import make_record
 from opkit.wire.agents import AgentParams
 from opkit.wire.base import Cid, Did
-from opkit.wire.cards import CardRevoked, CardUnknown, ResolvedCard
+from opkit.wire.cards import CardRevoked, CardUnfetched, CardUnknown, ResolvedCard
 from opkit.wire.errors import Fault
 from opkit.wire.records import Carried
 
@@ -87,7 +87,7 @@ async def until_said(client: NodeClient, did: Did, cid: Cid) -> FoundCard:
     while True:
         try:
             found = await client.cards.resolve(did)
-        except CardUnknown:
+        except (CardUnknown, CardUnfetched):
             found = None
         if found is not None and found.view.cid == cid:
             return found

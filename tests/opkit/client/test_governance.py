@@ -299,7 +299,8 @@ def test_a_receipt_or_file_that_is_not_what_it_should_be_is_the_nodes_fault() ->
         mara = voices["mara"]
         await mara.propose("paint", TextEffect(), title="Paint")
         good = await mara.vote("paint", "yes")
-        for receipt in (good.ballot, f"{good.receipt[:-2]}AA"):
+        end = "AA" if good.receipt[-2:] != "AA" else "BA"  # One signature in sixteen ends so.
+        for receipt in (good.ballot, good.receipt[:-2] + end):
             with pytest.raises(Fault):
                 mara._keep(good.ballot, receipt)
         other = await mara.ballot("0" * 64, "yes")

@@ -166,7 +166,7 @@ class Lab:
     def run(self, *cells: str, **more: Any) -> RunResult:
         """Write a notebook of these cells and run it."""
         self.write(*cells)
-        return asyncio.run(asyncio.wait_for(self.go(**more), 60))
+        return asyncio.run(asyncio.wait_for(self.go(**more), 120))
 
 
 @pytest.fixture(scope="session")

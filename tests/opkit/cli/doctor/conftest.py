@@ -14,6 +14,7 @@ import pytest
 from devnet.genesis import MadeWorld, make_world
 from nodeimpl.kernel.clock import RealClock
 from nodeimpl.kernel.store import Store
+from opkit.cli.doctor import database, disk
 from opkit.proof import keystore
 from opkit.wire.network import NodeStarted
 
@@ -75,8 +76,14 @@ class Patient:
 
 
 @pytest.fixture
-def patient(tmp_path: Path, run: Callable[..., Any]) -> Patient:
-    """A node with key, genesis, configuration and a database with one entry; it does not run."""
+def patient(tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Patient:
+    """A node with key, genesis, configuration and a database with one entry; it does not run.
+
+    How busy this machine and its disk are now is no fault of the node's.
+    """
+    monkeypatch.setattr(database, "QUICK_S_MAX", 60)
+    monkeypatch.setattr(database, "CONNECT_S_MAX", 60)
+    monkeypatch.setattr(disk, "SYNC_MS_MAX", 60_000)
     folder = tmp_path / "n"
     folder.mkdir(mode=0o700)
     made = make_world("three", now_ms=RealClock().now_ms())

@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from opkit.cli.doctor.found import Check, look_at, well
 from opkit.cli.doctor.table import DEVNET, MACHINE
 
 ROOT = Path(__file__).resolve().parents[4]
+WAIT_S = 100
 DOCTOR = [sys.executable, "-m", "opkit.cli", "doctor", "--json"]
 
 
@@ -32,7 +34,7 @@ def looked(*command: str, env: dict[str, str] | None = None, limited: Any = None
     done = subprocess.run(
         [*command, *DOCTOR],
         capture_output=True,
-        timeout=50,
+        timeout=100,
         check=False,
         cwd=ROOT,
         env={**os.environ, **(env or {})},
@@ -186,7 +188,7 @@ def supervised(folder: Path, *, within: Sequence[str] = ()) -> Iterator[int]:
         yield process.pid
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(WAIT_S)
         process.stdout.close()
 
 
@@ -232,16 +234,23 @@ def test_processes_of_a_container_are_none_of_its_business(
         assert str(pid) not in found["lost processes"]["seen"]
 
 
+def ill_of(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is wrong with anything but this machine."""
+    wrong = (each for each in findings if each["verdict"] == "wrong")
+    return [each for each in wrong if each["about"] != "this machine"]
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_running_devnet_is_well_and_stays_as_it_is(
     opkit: Callable[..., Any], own_home: Path
 ) -> None:
     assert opkit("devnet", "up", "d").code == 0
     try:
-        said = opkit("doctor", "--json")
-        ill = [each for each in said.json["findings"] if each["verdict"] == "wrong"]
-        assert not [each for each in ill if each["about"] != "this machine"], ill
+        limit = time.monotonic() + WAIT_S
+        while ill := ill_of((said := opkit("doctor", "--json")).json["findings"]):
+            # A busy machine's nodes answer too late now and then, and the doctor says so.
+            assert time.monotonic() < limit, ill
         nodes = {each["about"] for each in said.json["findings"] if "node " in each["about"]}
         assert len(nodes) == 3
         answers = [each["seen"] for each in said.json["findings"] if each["check"] == "health"]
