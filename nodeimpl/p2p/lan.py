@@ -94,7 +94,7 @@ class Lan:
         self._interfaces = interfaces
         self._told = found
         self._found: dict[str, PeerAddress] = {}
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], str] = {}
         self._zeroconf: AsyncZeroconf | None = None
         self._browser: AsyncServiceBrowser | None = None
 
@@ -174,10 +174,13 @@ class Lan:
 
         if state_change is ServiceStateChange.Removed:
             self._found.pop(name, None)
+            # What it was asked before it went is no news any more, and would stay for good.
+            for asking in [each for each, whom in self._asking.items() if whom == name]:
+                asking.cancel()
         elif len(self._asking) < ASKED_MAX:
             asking = asyncio.ensure_future(self._ask(zeroconf, service_type, name))
-            self._asking.add(asking)
-            asking.add_done_callback(self._asking.discard)
+            self._asking[asking] = name
+            asking.add_done_callback(self._asking.pop)
 
     async def _ask(self, zeroconf: Zeroconf, service_type: str, name: str) -> None:
         from zeroconf import BadTypeInNameException

@@ -227,7 +227,7 @@ def test_a_kind_is_read_of_a_connection_once(network):
             await ears[1].until(1)
             session = ana.peers._company.session(ben.did)
             with pytest.raises(PeerRateExceeded):
-                await session.ask(OPEN_CASTS, OpenCasts(kind=KIND), deadline_ms=5_000)
+                await session.ask(OPEN_CASTS, OpenCasts(kind=KIND), deadline_ms=30_000)
 
     asyncio.run(story())
 

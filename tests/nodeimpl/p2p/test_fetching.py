@@ -124,9 +124,15 @@ def test_those_who_want_the_same_bytes_at_once_share_one_fetch(network):
 
 def test_the_load_is_spread_over_those_who_provide(network):
     """The least used provider is asked first, so each of two gets one of two blobs."""
+    # However late the second of them says that it has it, too.
+    limits = PeersLimits(offer_ms_max=30_000)
 
     async def story():
-        async with network(3, prepare=lambda it: it.peers.serve_blobs(it.blobs)) as (ana, ben, cat):
+        async with network(3, prepare=lambda it: it.peers.serve_blobs(it.blobs), limits=limits) as (
+            ana,
+            ben,
+            cat,
+        ):
             came_from = []
             for size in (1000, 2000):
                 data = os.urandom(size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Coroutine, Iterable
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
-from zeroconf import IPVersion
+from zeroconf import IPVersion, ServiceStateChange
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from nodeimpl.p2p import lan as module
@@ -115,6 +116,31 @@ def test_more_nodes_than_are_remembered_are_not_dialled(monkeypatch: pytest.Monk
             await wire.async_close()
             await ana.hears()
             assert len(ana.heard) == 3
+
+    run(story())
+
+
+def test_who_leaves_while_it_is_asked_where_it_is_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        ana, asked, answered = Ears(ANA), asyncio.Event(), asyncio.Event()
+
+        async def request(*_: object) -> bool:
+            asked.set()
+            await answered.wait()
+            return True
+
+        info = SimpleNamespace(
+            async_request=request, parsed_addresses=lambda: [HERE], port=7_002, properties=GOOD
+        )
+        monkeypatch.setattr("zeroconf.asyncio.AsyncServiceInfo", lambda *_: info)
+        wire: Any = None  # Nobody looks at it.
+        for change in (ServiceStateChange.Added, ServiceStateChange.Removed):
+            ana.lan._changed(wire, SERVICE, f"ben.{SERVICE}", change)
+            await asked.wait()
+        answered.set()
+        while ana.lan._asking:
+            await asyncio.sleep(0)
+        assert (ana.heard, ana.lan.found()) == ([], ())
 
     run(story())
 

@@ -163,8 +163,11 @@ def test_every_node_says_where_it_is_and_who_is_nearest_to_a_name() -> None:
             assert {contact.did for contact in way.contacts} == {
                 world.operator(org).node for org in (BRIGHT, HARBOR)
             }
+            # What is found may be kept by another node yet, and comes here a moment later.
             state = await client.call(OVERLAY, AskOverlay())
-            assert ("node", 3) in {(each.name, each.count) for each in state.records}
+            while ("node", 3) not in {(each.name, each.count) for each in state.records}:
+                await asyncio.sleep(0.02)
+                state = await client.call(OVERLAY, AskOverlay())
             assert {link.did for link in state.mesh if link.in_mesh} <= {
                 contact.did for contact in way.contacts
             }

@@ -31,7 +31,7 @@ GENESIS = network_of(1, NODES)
 PEER = NODES[1].did
 RIVER = "river-city-tool-library"
 DAY_MS = 86_400_000
-PLENTY_S = 60
+PLENTY_S = 120
 
 
 def two_notes(owner: Identity, network: str, at_ms: int) -> tuple[str, str]:

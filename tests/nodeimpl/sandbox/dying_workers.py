@@ -30,7 +30,9 @@ from opkit.wire.compute import Grants, ModuleInvalid, TaskLimits
 UPPER = Path(__file__).resolve().parents[3] / "wasm" / "upper.wasm"
 OTHER = Path(__file__).resolve().parents[3] / "wasm" / "patronage.wasm"
 LIMITS = SandboxLimits(compile_wall_ms=20_000, run_grace_ms=300)
-STOPPED = SandboxLimits(compile_wall_ms=1_500, run_grace_ms=300)
+STOPPED = SandboxLimits(compile_wall_ms=4_000, run_grace_ms=300)
+"""Where a compiler is stopped: how long it is waited for, which is enough for one that goes on."""
+
 CASE_S_MAX = 60
 
 _deaths = mmap.mmap(-1, 1)
@@ -136,11 +138,14 @@ async def left_over(sandbox: Sandbox) -> int:
     return len(below)
 
 
-async def tell(sandbox: Sandbox) -> dict[str, Any]:
+async def tell(sandbox: Sandbox, stage: str) -> dict[str, Any]:
     """Run the task twice and another one, and say what came of it."""
     async with asyncio.timeout(CASE_S_MAX):
         await sandbox.start()
         try:
+            # The warm worker is the first to end: a compiler that begins now could be as quick.
+            while stage == "hello" and not _deaths[0]:
+                await asyncio.sleep(0.01)
             return {
                 "first": await ended(sandbox, UPPER),
                 "again": await ended(sandbox, UPPER),
@@ -154,10 +159,10 @@ async def tell(sandbox: Sandbox) -> dict[str, Any]:
 def case(stage: str, deaths: int, number: int) -> None:
     """Tell one case, in a process of its own."""
     change(stage, dies(deaths, number))
-    limits = STOPPED if number == signal.SIGSTOP else LIMITS
+    limits = STOPPED if (stage, number) == ("compiling", signal.SIGSTOP) else LIMITS
     with tempfile.TemporaryDirectory() as folder:
         sandbox = Sandbox.launch(workers_max=1, cache_folder=Path(folder) / "c", limits=limits)
-        sys.stdout.write(json.dumps(asyncio.run(tell(sandbox))) + "\n")
+        sys.stdout.write(json.dumps(asyncio.run(tell(sandbox, stage))) + "\n")
         sys.stdout.flush()
 
 

@@ -191,6 +191,8 @@ def test_a_fresh_spawner_holds_nothing_of_the_node(
             os.set_inheritable(kept.fileno(), True)
             await killed_spawner(sandbox)
             await sandbox.run(job(module("upper"), b"one"))
+            while len(sandbox.pids) != 2:  # Whoever compiled ends by itself, a moment later.
+                await asyncio.sleep(0.01)
             for pid in sandbox.pids:
                 held = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
                 assert not [name for name in held if name.startswith(str(tmp_path))]

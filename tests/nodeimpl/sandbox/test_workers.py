@@ -34,11 +34,22 @@ async def begun(sandbox: Sandbox, job: Job) -> asyncio.Task[Any]:
 
 
 async def worker_pids(sandbox: Sandbox) -> list[int]:
-    """Return the workers' process ids once the spawner has told them."""
-    async with asyncio.timeout(30):
-        while len(sandbox.pids) < 2:
+    """Return the process ids of the workers that wait, once all others are told to have ended.
+
+    Whoever has compiled ends by itself, a moment after its answer.
+    """
+    async with asyncio.timeout(60):
+        while len(sandbox.pids) != 1 + len(sandbox._idle):
             await asyncio.sleep(0.01)
     return list(sandbox.pids[1:])
+
+
+def cpu_s(pid: int) -> float:
+    """Return how much a process has computed; nothing, once it is gone."""
+    try:
+        return float(psutil.Process(pid).cpu_times().user)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def test_a_worker_killed_while_idle_is_replaced(
@@ -61,8 +72,7 @@ def test_a_task_whose_worker_dies_twice_gets_an_honest_outcome(
         killed: set[int] = set()
         while not running.done():
             for pid in sandbox.pids[1:]:
-                busy = psutil.Process(pid).cpu_times().user if psutil.pid_exists(pid) else 0
-                if pid not in killed and busy > 0.05:
+                if pid not in killed and cpu_s(pid) > 0.05:
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
             await asyncio.sleep(0.02)

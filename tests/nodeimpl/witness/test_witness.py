@@ -337,7 +337,11 @@ def test_the_longest_that_others_hold_is_marked_whoever_told_first(play: Any) ->
     play(1, main)
 
 
-def test_a_head_of_nobody_is_refused_and_one_of_before_is_enough_to_stop(play: Any) -> None:
+def test_a_head_of_nobody_is_refused_and_one_of_before_is_enough_to_stop(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_asked = asyncio.Event()
+
     async def main(ground: Any) -> None:
         node = await ground.site(0)
         await node.grow(4)
@@ -347,6 +351,14 @@ def test_a_head_of_nobody_is_refused_and_one_of_before_is_enough_to_stop(play: A
         with pytest.raises(HeadRejected):
             await asker.peers.ask(node.did, GROW, AskGrowth(seen=(stranger.head(),)))
         grown = await asker.peers.ask(node.did, GROW, AskGrowth())
+        mark_lost = node.witness._own.mark_lost
+
+        async def later() -> None:
+            await all_asked.wait()
+            await mark_lost()
+
+        # Its end begins with this, and does not wait for whoever asks slowly.
+        monkeypatch.setattr(node.witness._own, "mark_lost", later)
         with pytest.raises(HistoryBehind) as behind:
             await asker.peers.ask(node.did, GROW, AskGrowth(seen=(twin.head(6),)))
         assert behind.value.size == 6
@@ -355,6 +367,7 @@ def test_a_head_of_nobody_is_refused_and_one_of_before_is_enough_to_stop(play: A
         assert shown.head == grown.head
         (growth,) = [each for each in shown.growths if each.size == 2]
         assert growth.root != twin.trees[2].root().hex()
+        all_asked.set()
         async with asyncio.timeout(WAIT_S):
             assert isinstance(await node.ended, HistoryLost)
         await close(asker, node)
