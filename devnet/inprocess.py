@@ -53,6 +53,9 @@ from opkit.wire.records import HttpEndpoint
 READY_DEADLINE_MS = 60_000
 TIDE_MS = 5
 """How often virtual time catches up with the machine's."""
+STRIDE_MS_MAX = 500
+"""By how much at once, at most: while the whole process stands still nobody in it can answer, and no
+deadline is to pass by that."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -229,7 +232,7 @@ class InProcessWorld(Company):
             now = time.monotonic()
             passed_ms = int((now - last) * 1000)
             last += passed_ms / 1000
-            self.clock.advance(passed_ms)
+            self.clock.advance(min(passed_ms, STRIDE_MS_MAX))
 
     def _make_client(
         self, org: str, identity: Identity | None, scopes: tuple[Scope, ...] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -174,6 +175,18 @@ def check_disturbances(world: World) -> None:
     assert done[6] == "hostile"
     times = [note["at_ms"] for note in world.disturbances()]
     assert times == sorted(times)
+
+
+def test_no_deadline_of_a_world_passes_while_its_process_stands_still() -> None:
+    async def tell() -> None:
+        async with inprocess_world("three", seeded=False) as world:
+            before_ms = world.clock.now_ms()
+            threading.Event().wait(2)  # Nobody in it answers anybody meanwhile.
+            while world.clock.now_ms() == before_ms:
+                await asyncio.sleep(0)
+            assert world.clock.now_ms() < before_ms + 2_000
+
+    asyncio.run(asyncio.wait_for(tell(), 90))
 
 
 def test_a_world_in_one_process_leaves_no_folder_behind() -> None:
