@@ -54,8 +54,8 @@ READY_DEADLINE_MS = 60_000
 TIDE_MS = 5
 """How often virtual time catches up with the machine's."""
 STRIDE_MS_MAX = 500
-"""By how much at once, at most: while the whole process stands still nobody in it can answer, and no
-deadline is to pass by that."""
+"""By how much at once, at most: while the whole process stands still nobody in it can answer, and
+no deadline is to pass by that."""
 
 
 @dataclass(eq=False, kw_only=True)
