@@ -21,7 +21,9 @@ pytestmark = [
 ]
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
-MARA, THEO = "river-city-tool-library/mara", "river-city-tool-library/theo"
+MARA = "river-city-tool-library/mara"
+WHO = (MARA, "river-city-tool-library/theo", "river-city-tool-library/ines")
+"""So many that none has as many tasks under way as one may, however few of them have ended."""
 STORY_S_MAX = 150
 PER_S = 150
 
@@ -37,9 +39,9 @@ def node(tmp_path: Path) -> Iterator[SingleNode]:
 async def tasks(
     node: SingleNode, name: str, count: int, *, limits: TaskLimits | None = None
 ) -> list[Prepared]:
-    """Return so many signed tasks of two members, whose module the node has."""
+    """Return so many signed tasks of several members, whose module the node has."""
     module, tokens = (WASM / f"{name}.wasm").read_bytes(), {}
-    for member in (MARA, THEO):
+    for member in WHO:
         async with node.client(member) as client:
             await client.wasm.deploy(module, name=name)
             tokens[member] = (await client.login()).token
@@ -48,7 +50,7 @@ async def tasks(
         prepare(
             network=node.world.view.network,
             executor=node.identity.did,
-            member=who[number % 2],
+            member=who[number % len(who)],
             module=module,
             limits=limits,
         )

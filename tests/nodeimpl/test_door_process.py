@@ -25,7 +25,7 @@ from opkit.wire.membership import LIST_MEMBERS, ListMembers
 from opkit.wire.overlay import RECORDS, AskRecords
 from opkit.wire.records import NodeValue
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 RIVER = "river-city-tool-library"
@@ -113,7 +113,7 @@ def test_a_node_beyond_loopback_is_called_by_the_key_in_its_record(tmp_path: Pat
     text = config.read_text() + 'advertise = ["https://node.example:8443"]\n'
     config.write_text(text)
     with served(config) as said:
-        asyncio.run(asyncio.wait_for(story(said), 60))
+        asyncio.run(asyncio.wait_for(story(said), 100))
 
 
 def test_without_a_key_a_node_does_not_start_beyond_loopback_and_says_what_helps(

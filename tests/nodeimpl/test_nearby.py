@@ -71,9 +71,11 @@ def test_nodes_meet_that_were_told_of_nobody(tmp_path: Path) -> None:
     nodes = [spawn(config) for config in configs]
 
     async def story() -> None:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(250):
+            # Both, for a node hears the signals that end it only once it serves.
+            url, _ = [await url_of(*each) for each in zip(configs, nodes, strict=True)]
             client = NodeClient(
-                url=await url_of(configs[0], nodes[0]),
+                url=url,
                 node=world.nodes[RIVER].did,
                 network=world.view.network,
                 identity=world.members[MARA],

@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,15 +24,9 @@ pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(180)]
 DOCS = ROOT / "docs" / "prometheus"
 MARA = "river-city-tool-library/mara"
 WAIT_S_MAX = 60
+LISTENS = re.compile(r'msg="Listening on".* address=(\S+)\n')
 FEW = 60
 """How many values a label may take at one node: endpoints with their statuses are the most."""
-
-
-def free_port() -> int:
-    """Return a port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def families(text: str) -> dict[str, str]:
@@ -48,9 +42,9 @@ def documented() -> dict[str, str]:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[SingleNode]:
-    """A node at a fixed port; it is killed at the end."""
+    """A node that is not started yet; it is killed at the end."""
     (tmp_path / "n").mkdir()
-    made = SingleNode(tmp_path / "n", sections=f"[gateway]\nport = {free_port()}")
+    made = SingleNode(tmp_path / "n")
     yield made
     made.kill()
 
@@ -61,7 +55,7 @@ async def used(node: SingleNode) -> str:
     async with node.client(MARA) as mara:
         info = await mara.wasm.deploy((ROOT / "wasm" / "upper.wasm").read_bytes(), name="upper")
         await (await mara.compute.submit(info.wasm_hash, b"x")).result()
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=WAIT_S_MAX) as http:
             assert (await http.get(f"{node.url}/v1/peers")).status_code == 401
             return (await http.get(f"{node.url}/metrics")).text
 
@@ -83,22 +77,28 @@ def promtool(*arguments: object, text: str = "") -> str:
 
 @contextmanager
 def prometheus(folder: Path, *, target: str) -> Iterator[str]:
-    """Run Prometheus with the documents' configuration, but for the target and the pace."""
+    """Run Prometheus with the documents' configuration, but for the target and the pace.
+
+    It takes a port that is free, and says in its log which.
+    """
     text = (DOCS / "scrape.yml").read_text("utf-8")
     assert "127.0.0.1:8471" in text
     text = text.replace("127.0.0.1:8471", target).replace("interval: 15s", "interval: 1s")
     (folder / "scrape.yml").write_text(text, "utf-8")
     shutil.copy(DOCS / "alerts.yml", folder)
-    port = free_port()
     command = ["prometheus", f"--config.file={folder}/scrape.yml"]
-    command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}"]
+    command += [f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:0"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        yield f"http://127.0.0.1:{port}"
+        limit_s = time.monotonic() + WAIT_S_MAX
+        while (listens := LISTENS.search((folder / "log").read_text("utf-8"))) is None:
+            assert process.poll() is None and time.monotonic() < limit_s, "it does not listen"
+            time.sleep(0.02)
+        yield f"http://{listens[1]}"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(WAIT_S_MAX)
 
 
 async def until(look: Callable[[], Any]) -> Any:
@@ -126,7 +126,7 @@ def test_prometheus_sees_the_node_up_and_every_documented_series(
         await used(node)
         target = node.url.removeprefix("http://")
         with prometheus(tmp_path, target=target) as url:
-            async with httpx.AsyncClient(base_url=url) as http:
+            async with httpx.AsyncClient(base_url=url, timeout=WAIT_S_MAX) as http:
 
                 async def up() -> bool:
                     found = await asked(http, "query", query='up{job="opkit"}')
@@ -142,7 +142,7 @@ def test_prometheus_sees_the_node_up_and_every_documented_series(
 
                 async def down() -> bool:
                     found = await asked(http, "query", query='up{job="opkit"}')
-                    return [each["value"][1] for each in found["result"]] == ["0"]
+                    return bool(found and [each["value"][1] for each in found["result"]] == ["0"])
 
                 await until(down)
 
@@ -152,7 +152,7 @@ def test_prometheus_sees_the_node_up_and_every_documented_series(
 def test_the_reference_names_what_a_node_serves_with_few_values_of_each_label(
     node: SingleNode,
 ) -> None:
-    text = asyncio.run(asyncio.wait_for(used(node), 60))
+    text = asyncio.run(asyncio.wait_for(used(node), 150))
     assert promtool("check", "metrics", text=text) == ""
     assert families(text) == documented()
     labels: dict[str, set[str]] = {}

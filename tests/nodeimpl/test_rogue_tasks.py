@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,13 +21,14 @@ from opkit.wire.errors import CoopError
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.usefixtures("unmeasured_processes"),
 ]
 
 WASM = Path(__file__).resolve().parents[2] / "wasm"
 MARA = "river-city-tool-library/mara"
-STORY_S_MAX = 150
+STORY_S_MAX = 250
+WAIT_S_MAX = 60
 SPAWNERS_MAX = SandboxLimits().spawners_max
 TREE_BYTES_MAX = 512 * 2**20
 """Node, spawner and two workers: 80 MB of code and data, and what allocators keep."""
@@ -66,11 +68,11 @@ async def told(node: SingleNode, client: NodeClient, rogue: Rogue) -> Outcome | 
 
 async def settles(node: SingleNode) -> None:
     """Return once the node has a spawner and its workers, and no process more."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + WAIT_S_MAX
     while True:
         (spawner,) = psutil.Process(node.pid).children()
         workers = spawner.children(recursive=True)
-        if len(workers) <= 2 and all(each.status() != psutil.STATUS_ZOMBIE for each in workers):
+        if len(workers) <= 2 and not any(is_zombie(each.pid) for each in workers):
             return
         assert time.monotonic() < until, workers
         await asyncio.sleep(0.05)
@@ -79,7 +81,11 @@ async def settles(node: SingleNode) -> None:
 def memory_of(node: SingleNode) -> int:
     """Return the memory of the node and all below it, shared parts counted once, in bytes."""
     own = psutil.Process(node.pid)
-    return sum(each.memory_full_info().pss for each in (own, *own.children(recursive=True)))
+    total: int = own.memory_full_info().pss
+    for each in own.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # It has ended just now, and holds nothing.
+            total += each.memory_full_info().pss
+    return total
 
 
 def test_each_module_that_means_harm_gets_its_answer_and_others_are_served(
@@ -106,7 +112,7 @@ async def without_spawner(node: SingleNode) -> None:
     (spawner,) = psutil.Process(node.pid).children()
     gone = [spawner.pid, *(each.pid for each in spawner.children(recursive=True))]
     spawner.kill()
-    until = time.monotonic() + 30
+    until = time.monotonic() + WAIT_S_MAX
     while alive := [pid for pid in gone if psutil.pid_exists(pid) and not is_zombie(pid)]:
         assert time.monotonic() < until, alive
         await asyncio.sleep(0.02)
@@ -135,6 +141,6 @@ def test_a_node_whose_spawner_is_killed_goes_on_and_one_that_never_keeps_it_stop
                 await served(node, mara, info.wasm_hash)
 
     asyncio.run(asyncio.wait_for(story(), STORY_S_MAX))
-    assert node.exit_code(wait_s_max=30) == 1
+    assert node.exit_code(wait_s_max=WAIT_S_MAX) == 1
     log = node.log.read_text()
     assert f"the spawner of workers ended {SPAWNERS_MAX + 1} times" in log

@@ -12,10 +12,10 @@ import pytest
 
 from bench.single import ROOT, SingleNode
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 START_S_MAX = 90
-STOP_S_MAX = 30
+STOP_S_MAX = 100
 SERVE = """
 import gc, sys
 from nodeimpl.__main__ import main

@@ -8,6 +8,7 @@ nothing of it is a fault.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import random
@@ -270,10 +271,22 @@ SLOW = {
 }
 
 
+async def heard(reader: asyncio.StreamReader) -> bytes:
+    """Return all that a connection said, until it was closed or reset.
+
+    It is reset where a byte was on its way as it was closed.
+    """
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await reader.read(65_536):
+            said += piece
+    return said
+
+
 async def dribbled(port: int, sent: bytes) -> bytes:
     """Send a byte a second until the node has had enough; return what it said."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    hearing = asyncio.ensure_future(reader.read())
+    hearing = asyncio.ensure_future(heard(reader))
     for byte in sent:
         writer.write(bytes([byte]))
         done, _ = await asyncio.wait({hearing}, timeout=1)

@@ -32,7 +32,7 @@ from opkit.wire.base import b64encode
 from opkit.wire.compute import TASK_TYP, Manifest, TaskLimits
 from opkit.wire.errors import refusal_from
 
-TIMEOUT_S = 0 if "OPKIT_FUZZ_EXAMPLES" in os.environ else 150
+TIMEOUT_S = 0 if "OPKIT_FUZZ_EXAMPLES" in os.environ else 500
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(TIMEOUT_S),

@@ -292,7 +292,7 @@ class Killing:
         return legs
 
     async def _owe(self, payer: Slug, payee: Slug, pair: tuple[Slug, Slug], amount: int) -> None:
-        """Have one owe another so much, whatever that one owes it now."""
+        """Have one owe another so much, whatever that one owes it now, and both know it."""
         positions = await self.calls(payer).positions(agreement=self.agreements[pair])
         owed = max(0, positions[0].balance) if positions else 0
         name = self._name(payer)
@@ -302,7 +302,10 @@ class Killing:
             payee=payee,
             amount=amount + owed,
             exchange_id=name,
+            ttl_ms=TTL_MS,
         )
+        # The other side is slow at times, and accepts what it is offered once more.
+        await self.rest()
 
     async def _net(self, by: Slug, legs: tuple[Leg, ...], name: str) -> None:
         self.told[by, name] = await self.calls(by).net(legs, exchange_id=name, ttl_ms=TTL_MS)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from devnet.genesis import MadeWorld, make_world
-from nodeimpl.compute import holdings
+from nodeimpl.compute import holdings, offers
 from nodeimpl.compute.rules import Limits, Policy
 from nodeimpl.compute.service import Compute
 from nodeimpl.kernel.binding import Caller
@@ -46,6 +46,8 @@ RIVER, BRIGHT, HARBOR = (
     "harbor-homes-cooperative",
 )
 TEST_S_MAX = 200
+WAIT_MS = 30_000
+PATIENCE_MS = 60_000
 GRACE_MS = 3_600_000
 OLD_NS = 1_000_000_000
 
@@ -265,11 +267,16 @@ class Town:
         return await at.store.write(lambda tx: at.compute.submit(tx, ask, caller, None))
 
     async def result(
-        self, org: str, task_id: str, *, member_id: MemberId, wait_ms: int = 30_000
+        self, org: str, task_id: str, *, member_id: MemberId, wait_ms: int | None = None
     ) -> wire.TaskView:
+        """Return how a task does once it is final, or so much later if that is said."""
         at = self.at[org]
         caller = at.caller(member_id, self.world.members[member_id].did)
-        return await at.compute.get_task(wire.GetTask(task_id=task_id, wait_ms=wait_ms), caller)
+        ask = wire.GetTask(task_id=task_id, wait_ms=WAIT_MS if wait_ms is None else wait_ms)
+        view = await at.compute.get_task(ask, caller)
+        while wait_ms is None and view.state not in wire.FINAL:
+            view = await at.compute.get_task(ask, caller)
+        return view
 
     def bundle(self, view: wire.TaskView) -> wire.ReceiptBundle:
         assert view.receipt is not None
@@ -278,13 +285,21 @@ class Town:
 
 @pytest.fixture
 def in_town(
-    tmp_path: Path, sandbox: Sandbox, store_urls: Callable[[str], str]
+    tmp_path: Path,
+    sandbox: Sandbox,
+    store_urls: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., Any]:
-    """Run an async function against a fresh town: `in_town(story, RIVER, BRIGHT, queue_max=1)`."""
+    """Run an async function against a fresh town: `in_town(story, RIVER, BRIGHT, queue_max=1)`.
+
+    However busy the machine is, peers say in time how busy they are, and a task finds its place.
+    """
+    monkeypatch.setattr(offers, "LOAD_DEADLINE_MS", PATIENCE_MS)
 
     @asynccontextmanager
     async def town(orgs: tuple[str, ...], **limits: int) -> AsyncIterator[Town]:
-        made = Town(tmp_path, sandbox, limits=replace(Limits(), **limits), urls=store_urls)
+        given = replace(Limits(placement_ms_max=PATIENCE_MS), **limits)
+        made = Town(tmp_path, sandbox, limits=given, urls=store_urls)
         await sandbox.start()
         try:
             for org in orgs:

@@ -37,6 +37,7 @@ async def begin_all_the_time(crew: Crew) -> int:
 
 def run_without_loose_ends(story: Coroutine[Any, Any, None]) -> None:
     """Run a story in which no coroutine may be made and never awaited."""
+    gc.collect()  # What others left behind is not told here.
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         asyncio.run(asyncio.wait_for(story, 120))

@@ -310,7 +310,7 @@ def test_a_peer_sees_and_drops_only_what_it_offered(in_town: InTown, module: Mod
         taken = await desk.offer(town.at[BRIGHT].did, offer)
         assert taken == await desk.offer(town.at[BRIGHT].did, offer)
         theirs = await desk.wait(
-            town.at[BRIGHT].did, AwaitTask(manifest_hash=taken.manifest_hash, wait_ms=10_000)
+            town.at[BRIGHT].did, AwaitTask(manifest_hash=taken.manifest_hash, wait_ms=30_000)
         )
         assert theirs.state is wire.TaskState.DONE
         for ask, handler in (

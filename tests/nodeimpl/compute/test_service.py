@@ -433,11 +433,13 @@ def test_a_revoked_members_tasks_end(in_town: InTown, module: Module) -> None:
 def test_waiting_ends_with_the_task_and_not_later(in_town: InTown, module: Module) -> None:
     async def story(town: Any) -> None:
         await town.deploy(RIVER, module("spin"), member_id=MARA)
-        limits = wire.TaskLimits(fuel=100_000_000_000, time_ms=300)
-        manifest = town.manifest(MARA, module("spin"), b"", limits=limits)
+        manifest = town.manifest(MARA, module("spin"), b"", limits=ENDLESS)
         view = await town.submit(RIVER, manifest, b"", member_id=MARA)
         soon = await town.result(RIVER, view.task_id, member_id=MARA, wait_ms=50)
         assert soon.state not in wire.FINAL
+        limits = wire.TaskLimits(fuel=100_000_000_000, time_ms=300)
+        manifest = town.manifest(MARA, module("spin"), b"", limits=limits)
+        view = await town.submit(RIVER, manifest, b"", member_id=MARA)
         async with asyncio.timeout(20):
             ended = await town.result(RIVER, view.task_id, member_id=MARA, wait_ms=30_000)
         assert ended.state is wire.TaskState.FAILED

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 RIVER = "river-city-tool-library"
 MARA = f"{RIVER}/mara"
-START_S_MAX = 60
+START_S_MAX = 120
 COMPILE_S_MAX = 120
 SECTOR_BYTES = 512
 

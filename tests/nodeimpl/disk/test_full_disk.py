@@ -144,11 +144,11 @@ def test_a_full_disk_refuses_changes_answers_reads_and_passes(node, kind) -> Non
 
     async def story() -> None:
         disk = await started(node, kind)
-        async with node.client(attempts=1) as mara, httpx.AsyncClient() as anyone:
+        async with node.client(attempts=1) as mara, httpx.AsyncClient(timeout=60) as anyone:
             info = await mara.wasm.deploy(module, name="upper")
             spinning = await mara.wasm.deploy(spin, name="spin")
             kept = await upload(mara)
-            limits = TaskLimits(fuel=100_000_000_000, time_ms=3_000)
+            limits = TaskLimits(fuel=100_000_000_000, time_ms=6_000)
             running = await mara.compute.submit(spinning.wasm_hash, b"", limits=limits)
             disk.fill()
             await refused_everywhere(mara, module, info.wasm_hash)
@@ -177,7 +177,9 @@ SMALL_QUOTA = """
 [store]
 member_bytes_max = 700_000
 """
-HASTY_COLLECTOR = "blob_grace_ms = 1_000"
+HASTY_COLLECTOR = "blob_grace_ms = 60_000"
+"""It looks every six seconds, and takes nothing that was brought just now."""
+LONG_AGO_NS = 10**18
 
 
 def test_a_member_who_has_filled_their_quota_is_told_by_the_gateway_and_has_room_again(
@@ -200,9 +202,11 @@ def test_a_member_who_has_filled_their_quota_is_told_by_the_gateway_and_has_room
             assert "operator" in no.value.hint
             assert await mara.wasm.fetch(first)
         node.kill()
+        for cid in (first, second):
+            os.utime(node.data / "blobs" / cid, ns=(LONG_AGO_NS, LONG_AGO_NS))
         node.configure(node.data, SMALL_QUOTA + HASTY_COLLECTOR)
         await node.start()
-        async with node.client(attempts=1) as mara, httpx.AsyncClient() as anyone:
+        async with node.client(attempts=1) as mara, httpx.AsyncClient(timeout=60) as anyone:
             async with asyncio.timeout(60):
                 while "opkit_blobs_collected_total 2.0" not in (await metrics(anyone, node)):
                     await asyncio.sleep(0.1)

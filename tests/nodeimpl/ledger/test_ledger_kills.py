@@ -41,7 +41,7 @@ def test_an_entry_that_was_acknowledged_and_is_not_kept_is_found_out(
     honest = bench._post
 
     async def boast(ledger: LedgerCalls, told: Told, name: str) -> None:
-        if len(told.entries) == 5:
+        if len(told.entries) >= 5:
             told.entries["boast"] = "0" * 64
         await honest(ledger, told, name)
 
@@ -52,11 +52,12 @@ def test_an_entry_that_was_acknowledged_and_is_not_kept_is_found_out(
 
 @pytest.mark.timeout(300)
 def test_an_entry_that_nobody_asked_for_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = bench._post
+    honest, secret = bench._post, list[str]()
 
     async def secretly(ledger: LedgerCalls, told: Told, name: str) -> None:
         await honest(ledger, told, name)
-        if len(told.entries) == 5:
+        if len(told.entries) >= 5 and not secret:
+            secret.append(name)
             del told.entries[name]
 
     monkeypatch.setattr(bench, "_post", secretly)

@@ -92,6 +92,7 @@ def test_a_claim_is_taken_on_any_node_and_withdrawn_on_another() -> None:
             held = await elsewhere.names.hand_in(claim(world))
             assert held.home == world.operator(RIVER).node
             assert await elsewhere.names.get(LATHE) == held
+            world.clock.advance(1)  # Of one moment, the second claim would be stale.
             gone = await world.operator(HARBOR).names.hand_in(claim(world, target=None))
             assert gone.target is None and gone.sequence > held.sequence
             for org in ORGS:
