@@ -116,9 +116,9 @@ MARKED = (
     Group(name="slow", workers=3),  # On two cores: its tests wait for processes half of the time.
     Group(name="disk", probe=find_compiler, measured=False),
     Group(name="postgres", workers=2, probe=find_postgres),
-    Group(name="interop", workers=2, probe=find_node),
-    Group(name="prometheus", probe=find_prometheus),
-    Group(name="browser", workers=2, probe=find_chromium),
+    Group(name="interop", workers=2, probe=find_node, measured=False),
+    Group(name="prometheus", probe=find_prometheus, measured=False),
+    Group(name="browser", workers=2, probe=find_chromium, measured=False),
     Group(name="package", probe=find_wheelhouse, measured=False),
 )
 """The groups beyond the unit tests, in the order in which they run.

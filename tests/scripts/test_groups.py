@@ -45,9 +45,10 @@ def test_workers_share_a_group_by_whole_files(script: Script, tmp_path: Path) ->
 def test_only_what_others_reach_too_is_not_measured(script: Script, tmp_path: Path) -> None:
     groups = script("groups.py")
     report = tmp_path / "junit.xml"
+    measured = {"unit", "slow", "postgres"}
     for group in (groups.UNIT, *groups.MARKED):
         command = groups.pytest_command(group, report=report, coverage=True)
-        assert ("coverage" in command) == (group.name not in {"disk", "package"})
+        assert ("coverage" in command) == (group.name in measured)
         assert "coverage" not in groups.pytest_command(group, report=report, coverage=False)
 
 
