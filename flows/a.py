@@ -81,6 +81,9 @@ SMALL = TaskLimits(fuel=20_000_000, time_ms=2_000, memory_bytes=16_777_216)
 SETTLED_MS = 15_000
 """How long an event may take to be journalled once the task that caused it has ended, on a busy
 machine too."""
+ENTICED_MAX = 5
+"""How many programs Harbor is made to fetch until it asks the liar for one. Whoever offers bytes a
+moment after the others is not asked for them; on a busy machine that may be the liar."""
 
 
 @dataclass
@@ -341,12 +344,17 @@ async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
     await wait_for_event(
         rosa, PeerConnected, after=before, match=lambda event: event.peer == liar.did
     )
-    fresh = stamped("patronage", f"{world.run_id} again")
-    info = await mara_at_river(world).wasm.deploy(fresh, name="patronage again")
-    task = await hugo_at_bright(world).compute.submit(
-        info.wasm_hash, story.figures, executor=world.node(HARBOR).did
-    )
-    result = await task.result()
+    for number in range(1, ENTICED_MAX + 1):
+        fresh = stamped("patronage", f"{world.run_id} again {number}")
+        info = await mara_at_river(world).wasm.deploy(fresh, name="patronage again")
+        task = await hugo_at_bright(world).compute.submit(
+            info.wasm_hash, story.figures, executor=world.node(HARBOR).did
+        )
+        result = await task.result()
+        served = dict(await liar.stats())
+        if served["fetched"]:
+            break
+    await liar.stop()
     lied, _ = await wait_for_event(
         rosa,
         ProviderLied,
@@ -361,8 +369,6 @@ async def a_liar_serves_other_bytes(world: World, story: Patronage) -> Evidence:
         match=lambda event: event.wasm_hash == info.wasm_hash,
         deadline_ms=SETTLED_MS,
     )
-    served = dict(await liar.stats())
-    await liar.stop()
     return expect(
         same("the liar is named", expected=liar.did, actual=lied.peer),
         same("for this hash", expected=info.wasm_hash, actual=lied.cid),

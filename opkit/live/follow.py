@@ -237,10 +237,10 @@ class Follower:
 
     async def _keep_looking(self) -> None:
         while True:
+            self._look_now.clear()
             await self._look()
             self._on_change()
             every_ms = LOOK_EVERY_MS if self._is_watched() else LOOK_IDLE_MS
-            self._look_now.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_ms(time.monotonic() * 1000, every_ms) / 1000):
                     await self._look_now.wait()

@@ -220,7 +220,7 @@ SABOTAGE: dict[str, tuple[Patch, str]] = {
     "OVERSIZE_REFUSED": (_reads_any_length, "got ModuleInvalid"),
     "TAMPERED_MODULE_REFUSED": (
         _believes_providers,
-        # Whether the liar is asked before River City is a race where peers have processes.
+        # In one process River City's worker, which has the module, runs it for Harbor.
         "no such network.provider-lied|the bytes are not the module of this name",
     ),
     "LOOP_STOPPED": (_calls_a_loop_done, "state: expected 'failed', got 'done'"),

@@ -8,11 +8,14 @@ from types import ModuleType
 
 import pytest
 
+from devnet.hostile_providers import Provider
 from devnet.inprocess import inprocess_world
 from flows import FLOWS
 from flows.a import flow
 from flows.a_say import SAY
 from opkit.story import Report
+from opkit.wire.base import Did
+from opkit.wire.peer import BlobOffer, HaveBlob
 
 PINNED = (
     "MODULE_DEPLOYED",
@@ -80,6 +83,23 @@ def test_it_is_told_three_times_in_a_row_on_one_network():
         assert len(report.setup) == 1
     hashes = {report.markers[0].evidence["module"]["wasm_hash"] for report in reports}
     assert len(hashes) == 3
+
+
+def test_a_liar_that_offers_its_bytes_too_late_is_asked_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offer, late = Provider.claim, ["the first time"]
+
+    async def offer_late(liar: Provider, peer: Did, ask: HaveBlob) -> BlobOffer:
+        if late:
+            late.pop()
+            await asyncio.Event().wait()
+        return await offer(liar, peer, ask)
+
+    monkeypatch.setattr(Provider, "claim", offer_late)
+    (report,) = tell()
+    assert report.ok, report.stopped
+    assert not late
 
 
 def test_every_marker_has_its_sabotage(sabotage: ModuleType) -> None:

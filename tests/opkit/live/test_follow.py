@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from opkit.live.follow import RECENT_MAX, Followed, rest_ms
+from opkit.live import follow
+from opkit.live.follow import RECENT_MAX, Followed, Follower, rest_ms
 from opkit.live.ports import NodeAt
 from opkit.wire.events import Cursor
 from opkit.wire.network import PeerLink, Peers
@@ -42,3 +46,39 @@ def test_of_many_looks_the_last_ones_are_kept() -> None:
     assert (one.peers, one.seen_ms) == (peers, RECENT_MAX + 4)
     assert len(one.looks) == RECENT_MAX
     assert one.looks[0] == (5, {"did:key:birch": link})
+
+
+def test_a_look_that_is_wanted_during_another_one_follows_it_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was asked for meanwhile may be past what the first one sees."""
+    monkeypatch.setattr(follow, "rest_ms", lambda _now_ms, _every_ms: 3_600_000)
+
+    async def story() -> None:
+        followed: Any = None
+        follower = Follower(
+            followed,
+            source=followed,
+            make=followed,
+            is_watched=lambda: True,
+            on_page=lambda _followed, _page: None,
+            on_change=lambda: None,
+            on_reset=lambda _followed: None,
+            now_ms=lambda: 0,
+        )
+        looks, looked_twice = 0, asyncio.Event()
+
+        async def look() -> None:
+            nonlocal looks
+            looks += 1
+            if looks == 1:
+                follower.look()
+            else:
+                looked_twice.set()
+
+        monkeypatch.setattr(follower, "_look", look)
+        looking = asyncio.create_task(follower._keep_looking())
+        await asyncio.wait_for(looked_twice.wait(), 10)
+        looking.cancel()
+
+    asyncio.run(story())
