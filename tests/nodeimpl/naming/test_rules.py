@@ -118,6 +118,32 @@ def test_who_comes_back_needs_no_word_of_their_own(home: Any) -> None:
     assert rules.claim_in(end.claim).member_id == "yard/b"
 
 
+@pytest.mark.parametrize("term_ms", [10, TERM_MS])
+def test_who_comes_back_holds_the_name_until_all_is_over_that_was_theirs_before(
+    home: Any, term_ms: int
+) -> None:
+    """Their word that it was free is in none of the records that follow."""
+    home.hand_in(home.claim(term_ms=TERM_MS))
+    home.now_ms += 10
+    home.hand_in(home.claim(target=None))
+    over_ms = home.now_ms + SKEW_MS + TERM_MS
+    home.hand_in(home.claim("b", term_ms=SKEW_MS + 20))
+    home.now_ms += SKEW_MS + 20
+    home.lapse_if_due()
+    back = home.hand_in(home.claim(term_ms=term_ms))
+    assert back.value.freed == ()
+    assert back.lapses_at_ms == home.now_ms + term_ms
+    assert back.until_ms == max(over_ms, back.lapses_at_ms)
+    home.now_ms = back.until_ms - 1
+    home.lapse_if_due()
+    with pytest.raises(wire.NameTaken) as no:
+        home.judge(home.claim("c"))
+    assert no.value.lapses_at_ms == back.until_ms
+    home.now_ms += 1
+    home.lapse_if_due()
+    assert home.hand_in(home.claim("c")).value.freed == ()
+
+
 def test_an_old_claim_of_an_earlier_holder_is_stale(home: Any) -> None:
     home.hand_in(home.claim())
     old = home.claim(sequence=home.now_ms - 5)
