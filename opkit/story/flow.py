@@ -125,7 +125,7 @@ class Flow(Generic[S]):
             NotApplicable: it cannot; the message says what is missing.
         """
         if profile not in self.profiles:
-            raise NotApplicable(f"flow {self.name} needs a profile of {', '.join(self.profiles)}")
+            raise NotApplicable(f"flow {self.name} needs the profile {' or '.join(self.profiles)}")
         missing = self.needs - capabilities
         if missing:
             raise NotApplicable(f"flow {self.name} needs a world that can {', '.join(missing)}")

@@ -112,7 +112,7 @@ def test_it_says_first_which_flows_there_are(told: Callable[..., None]) -> None:
 
 def test_it_says_what_a_network_lacks_and_refuses_to_tell_there(told: Callable[..., None]) -> None:
     async def work(supervisor: Supervisor, flows: list[dict[str, Any]]) -> None:
-        assert all("needs a profile" in flow["lacking"] for flow in flows)
+        assert all("needs the profile" in flow["lacking"] for flow in flows)
         refused = await supervisor.ask(**OPEN)
         assert refused["error"] == flows[0]["lacking"]
         assert "another network" in refused["hint"]

@@ -403,7 +403,7 @@ def test_a_flow_that_does_not_apply_is_code_3(
     monkeypatch.setitem(flows.FLOWS, "a", only)
     said = run("demo", "a", "--devnet", "t")
     assert said.code == 3
-    assert "needs a profile" in said.err
+    assert "needs the profile" in said.err
 
 
 def test_what_nobody_can_mend_keeps_its_trace(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -393,7 +393,7 @@ def test_a_flow_that_does_not_apply_says_what_is_missing(tiny_world):
 
     async def act(theatre):
         view = await theatre.mode(Mode.STOPPED)
-        assert view.stopped.why.startswith("flow g needs a profile of three")
+        assert view.stopped.why.startswith("flow g needs the profile three")
 
     theatre, _ = play(flow, lambda: tiny_world(profile="other"), act)
 
