@@ -18,6 +18,7 @@ from opkit.proof.keys import Identity
 from opkit.wire import deciding as no
 from opkit.wire.gateway import ScopeMissing
 from opkit.wire.ledger import LedgerNotYours
+from opkit.wire.membership import LIST_MEMBERS, ListMembers
 from opkit.wire.votes import MembershipEffect, TextEffect
 from tests.operators import record_member
 
@@ -45,6 +46,16 @@ async def let_in(world: InProcessWorld, org: str, key: Identity) -> NodeClient:
     """Have the operator record the auditor at one node."""
     await record_member(world.operator(org), AUDITOR, key.did, roles=("auditor",))
     return client_of(world, org, key)
+
+
+async def until_known(world: InProcessWorld, org: str, member_id: str) -> None:
+    """Return once the word of a member of another coop has come to a node."""
+    ask = ListMembers(after=member_id[:-1], members_max=200)
+    while all(
+        member.member_id != member_id
+        for member in (await world.operator(org).call(LIST_MEMBERS, ask)).members
+    ):
+        await asyncio.sleep(0.01)
 
 
 def people(world: InProcessWorld, coop: str) -> list[str]:
@@ -140,6 +151,7 @@ def test_an_auditor_whom_a_coop_decided_on_reads_that_coop_alone_and_no_votes() 
                 await auditor.governance(HARBOR).decision("paint")
             with pytest.raises(no.RollCallNotYours):
                 [vote async for vote in auditor.governance(HARBOR).votes("paint")]
+            await until_known(world, RIVER, f"{HARBOR}/auditor")
             with pytest.raises(ScopeMissing):
                 await client_of(world, RIVER, key).ledger(RIVER).trial_balance()
 
