@@ -134,7 +134,7 @@ def test_a_flow_is_told_whole_as_it_is_led() -> None:
         assert seen["view"] is None
         lacking = {flow["name"]: flow["lacking"] for flow in seen["flows"]}
         assert {name for name, why in lacking.items() if not why} == {"a", "b", "1", "2", "c"}
-        assert all("profile of federation" in why for why in lacking.values() if why)
+        assert all("profile federation" in why for why in lacking.values() if why)
         check_an_unknown_flow_is_refused()
         opened = StageView.model_validate(ask("stage-open", flow="a", pace_percent=0)["view"])
         assert (opened.mode, opened.told) == (Mode.OPENING, 0)
